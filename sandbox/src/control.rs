@@ -1,0 +1,188 @@
+//! The control interface: plain HTTP on loopback, made for curl.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::fault::{self, NAMES, ParseError};
+use crate::request::Request;
+use crate::service::Service;
+use crate::state::{Endpoint, ServiceState};
+use crate::text;
+
+fn help() -> String {
+    format!(
+        "\
+Control of the payment provider sandbox.
+
+GET  /stats                                    what was counted, as JSON
+POST /SERVICE/lifetime?seconds=5               lifetime of tokens from now on
+POST /SERVICE/delay?ms=300                     pause before every token answer
+POST /SERVICE/fault?kind=status=503&times=3    the next 3 token requests fail (times=always: all;
+                                               kind=none: no more; endpoint=api: the API calls)
+POST /SERVICE/revoke-all                       ends every token
+POST /reset                                    counters, settings and faults as at the start
+
+SERVICE is ntx-pay, nexter-pay or send-payments.
+Kinds of fault, several joined by a semicolon (quote it from the shell; %3B in an address):
+{NAMES}
+The same words in a request header X-Sandbox-Fault work for that one request.
+"
+    )
+}
+
+fn line(status: u16, text: impl Into<String>) -> Answer {
+    let mut text = text.into();
+    text.push('\n');
+    Answer::new(status, "text/plain; charset=utf-8", text)
+}
+
+/// The answer to a control request.
+pub(crate) fn answer(services: &[Arc<ServiceState>; 3], request: &Request) -> Answer {
+    // A web page that resolves its own name to 127.0.0.1 sends that name; one that posts here
+    // sends an Origin. Neither curl nor a test does.
+    if !request.header("host").is_some_and(is_loopback) {
+        return line(403, "the Host header must be 127.0.0.1, localhost or [::1]");
+    }
+    if request.header("origin").is_some() {
+        return line(403, "not for web pages");
+    }
+    let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+    match (request.method.as_str(), segments.as_slice()) {
+        ("GET" | "HEAD", [""]) => line(200, help().trim_end()),
+        ("GET" | "HEAD", ["stats"]) => Answer::json(200, &stats(services)),
+        ("POST", ["reset"]) => {
+            for state in services {
+                state.reset_settings();
+                state.reset_counts();
+                state.clear_received();
+            }
+            line(200, "reset")
+        }
+        ("POST", [service, action]) => {
+            match service
+                .parse::<Service>()
+                .and_then(|service| act(&services[service.index()], action, &request.query))
+            {
+                Ok(Some(done)) => line(200, done),
+                Ok(None) => line(404, format!("there is no action {action:?}: see GET /")),
+                Err(problem) => line(400, problem.to_string()),
+            }
+        }
+        _ => line(404, "there is nothing here: see GET /"),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.eq_ignore_ascii_case("localhost") || matches!(name, "127.0.0.1" | "[::1]")
+}
+
+/// Does what was asked and says so; `None` for an action that does not exist.
+fn act(state: &ServiceState, action: &str, query: &str) -> Result<Option<String>, ParseError> {
+    let service = state.service;
+    let done = match action {
+        "lifetime" => {
+            let value = Query::of(query, &["seconds"])?.needed("seconds")?;
+            state.set_lifetime(fault::seconds(&value)?);
+            format!("{service}: tokens live {value} s from now on")
+        }
+        "delay" => {
+            let value = Query::of(query, &["ms"])?.needed("ms")?;
+            state.set_delay(fault::milliseconds("ms", &value)?);
+            format!("{service}: token answers wait {value} ms")
+        }
+        "fault" => set_fault(state, &Query::of(query, &["kind", "times", "endpoint"])?)?,
+        "revoke-all" => {
+            Query::of(query, &[])?;
+            state.revoke_all();
+            format!("{service}: all tokens revoked")
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(done))
+}
+
+fn set_fault(state: &ServiceState, query: &Query) -> Result<String, ParseError> {
+    let service = state.service;
+    let kind = query.needed("kind")?;
+    let endpoint = match query.optional("endpoint").as_deref() {
+        None | Some("token") => Endpoint::Token,
+        Some("api") => Endpoint::Api,
+        Some(_) => return Err(ParseError::new("endpoint: expected token or api")),
+    };
+    if kind == "none" {
+        state.clear_faults(endpoint);
+        return Ok(format!("{service}: no faults"));
+    }
+    let faults = fault::parse_list(&kind)?;
+    let times = query.optional("times").unwrap_or_else(|| "1".to_owned());
+    if times == "always" {
+        state.keep_fault(endpoint, faults);
+    } else {
+        let times = times
+            .parse()
+            .ok()
+            .filter(|times: &usize| *times > 0)
+            .ok_or_else(|| ParseError::new("times: expected a number above zero, or always"))?;
+        state.queue_fault(endpoint, times, faults);
+    }
+    Ok(format!("{service}: {kind}, times: {times}"))
+}
+
+/// The decoded parameters of an address.
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads them; a name that is not known is an error, so that a typing mistake is noticed.
+    fn of(query: &str, known: &[&str]) -> Result<Query, ParseError> {
+        let mut pairs = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if !known.contains(&name) {
+                return Err(ParseError::new(format!("the parameter {name:?} is not known")));
+            }
+            let value = text::percent_decode(&value.replace('+', " "))
+                .and_then(|bytes| String::from_utf8(bytes).ok())
+                .ok_or_else(|| ParseError::new(format!("{name}: not URL-encoded UTF-8")))?;
+            pairs.push((name.to_owned(), value));
+        }
+        Ok(Query(pairs))
+    }
+
+    fn optional(&self, name: &str) -> Option<String> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
+    }
+
+    fn needed(&self, name: &str) -> Result<String, ParseError> {
+        self.optional(name)
+            .ok_or_else(|| ParseError::new(format!("the parameter {name:?} is missing")))
+    }
+}
+
+fn stats(services: &[Arc<ServiceState>; 3]) -> Value {
+    let mut all = serde_json::Map::new();
+    for state in services {
+        let counts = state.counts();
+        let by_client = state.counts_by_client();
+        all.insert(
+            state.service.name().to_owned(),
+            json!({
+                "token_requests": counts.token_requests,
+                "tokens_issued": counts.tokens_issued,
+                "api_requests": counts.api_requests,
+                "api_unauthorized": counts.api_unauthorized,
+                "api_superseded": counts.api_superseded,
+                "connections": counts.connections,
+                "handshakes_resumed": counts.handshakes_resumed,
+                "max_concurrent_token_requests": counts.max_concurrent_token_requests,
+                "token_requests_by_client": by_client,
+            }),
+        );
+    }
+    Value::Object(all)
+}

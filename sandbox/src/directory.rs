@@ -1,0 +1,126 @@
+//! The program's directory: certificates, key and `env.sh`, readable by their owner alone.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use paytoken_sandbox::Sandbox;
+
+/// A directory with the files of one run; a temporary one goes when this is dropped.
+pub(crate) struct Directory {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl Directory {
+    /// The directory the user named (made if missing), or a fresh private one.
+    pub(crate) fn open(named: Option<PathBuf>) -> io::Result<Directory> {
+        match named {
+            Some(path) => {
+                if !path.is_dir() {
+                    private_directory().recursive(true).create(&path)?;
+                }
+                let path = path.canonicalize()?;
+                Ok(Directory { path, temporary: false })
+            }
+            None => {
+                let base = std::env::temp_dir().canonicalize()?;
+                // The process number and a count are unique among living processes, and creating
+                // fails on a name that somebody else has taken, so no randomness is needed.
+                for attempt in 0..1_000 {
+                    let name = format!("paytoken-sandbox-{}-{attempt}", std::process::id());
+                    let path = base.join(name);
+                    match private_directory().create(&path) {
+                        Ok(()) => {
+                            return Ok(Directory { path, temporary: true });
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Err(io::Error::other("no free name for a temporary directory"))
+            }
+        }
+    }
+
+    /// The path of one file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes all files; returns the environment variables that name them.
+    pub(crate) fn fill(&self, sandbox: &Sandbox) -> io::Result<Vec<(&'static str, String)>> {
+        self.write("ca.pem", sandbox.ca_pem())?;
+        self.write("client.cert.pem", sandbox.client_certificate_pem())?;
+        self.write("client.key.pem", sandbox.client_key_pem())?;
+        let header = sandbox.client_certificate_header();
+        self.write("client.header", &format!("X-SSL-Client-Cert: {header}\n"))?;
+        let path = |name| self.file(name).to_string_lossy().into_owned();
+        let variables =
+            sandbox.variables(&path("ca.pem"), &path("client.cert.pem"), &path("client.key.pem"));
+        self.write("env.sh", &export_lines(&variables))?;
+        Ok(variables)
+    }
+
+    fn write(&self, name: &str, content: &str) -> io::Result<()> {
+        let path = self.file(name);
+        // A file left by an earlier run may have other permissions, or be a link: start afresh.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        private_file(&path)?.write_all(content.as_bytes())
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if self.temporary {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// One `export` line per variable, safe to source in a shell.
+pub(crate) fn export_lines(variables: &[(&'static str, String)]) -> String {
+    variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect()
+}
+
+/// A value as one word of a shell; plain values stay as they are.
+pub(crate) fn quoted(value: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:@%+=,".contains(&byte);
+    if !value.is_empty() && value.bytes().all(plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''"))
+    }
+}
+
+fn private_directory() -> DirBuilder {
+    #[allow(unused_mut)]
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+}
+
+fn private_file(path: &Path) -> io::Result<fs::File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_paths_are_quoted_for_the_shell() {
+        assert_eq!(quoted("/tmp/a-b.pem"), "/tmp/a-b.pem");
+        assert_eq!(quoted("/tmp/a b"), "'/tmp/a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

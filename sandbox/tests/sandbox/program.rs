@@ -1,0 +1,89 @@
+//! The program, as a person starts it.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_paytoken-sandbox");
+
+#[test]
+fn help_and_wrong_arguments() {
+    let help = Command::new(PROGRAM).arg("--help").output().unwrap();
+    assert!(help.status.success());
+    assert!(String::from_utf8(help.stdout).unwrap().contains("--run"));
+    for wrong in [&["--nonsense"][..], &["--run"], &["--directory"]] {
+        let output = Command::new(PROGRAM).args(wrong).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+    }
+    let missing = ["--run", "/nowhere/at/all"];
+    let output = Command::new(PROGRAM).args(missing).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_gets_the_variables_and_gives_its_status() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let script = "env; ls -ld \"$(dirname \"$PAYTOKEN_CA\")\" \"$NTXPAY_CLIENT_KEY\"; exit 7";
+    let output = Command::new(PROGRAM).args(["--run", "sh", "-c", script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let value = |name: &str| {
+        let start = format!("{name}=");
+        let line = text.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap_or_else(|| panic!("{name} is missing")).to_owned()
+    };
+    for name in ["NTXPAY", "NEXTERPAY", "SENDPAYMENTS"] {
+        assert!(value(&format!("{name}_BASE_URL")).starts_with("https://127.0.0.1:"));
+    }
+    for name in ["NTXPAY_CLIENT_SECRET", "NEXTERPAY_PASSWORD", "SENDPAYMENTS_CLIENT_SECRET"] {
+        assert_eq!(value(name), "sandbox-secret-not-real");
+    }
+    for name in ["NTXPAY_CLIENT_ID", "NEXTERPAY_USERNAME", "SENDPAYMENTS_CLIENT_ID"] {
+        assert_eq!(value(name), "sandbox-client");
+    }
+    assert!(value("PAYTOKEN_SANDBOX_CONTROL").starts_with("http://127.0.0.1:"));
+    assert!(value("NTXPAY_CLIENT_CERT").ends_with("client.cert.pem"));
+    assert!(text.contains("drwx------"), "{text}");
+    assert!(text.contains("-rw-------"), "{text}");
+    assert!(!PathBuf::from(value("PAYTOKEN_CA")).exists(), "removed at the end");
+
+    // A named directory stays, with a file to source.
+    let base = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("named directory");
+    let script = ". \"$0/env.sh\" && test -s \"$PAYTOKEN_CA\" && kill -s TERM $$";
+    let output = Command::new(PROGRAM)
+        .arg("--directory")
+        .arg(&base)
+        .args(["--run", "sh", "-c", script])
+        .arg(&base)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(128 + 15), "{output:?}");
+    let mode = std::fs::metadata(base.join("client.key.pem")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    std::fs::remove_dir_all(base).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn it_serves_until_it_is_told_to_end() {
+    let mut child = Command::new(PROGRAM).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut ca = None;
+    let mut curls = 0;
+    for line in lines.by_ref().map(Result::unwrap) {
+        if let Some(path) = line.strip_prefix("export PAYTOKEN_CA=") {
+            ca = Some(PathBuf::from(path));
+        }
+        curls += usize::from(line.starts_with("curl "));
+        if curls == 2 {
+            break;
+        }
+    }
+    let ca = ca.unwrap();
+    assert!(ca.exists());
+    let kill = ["-s", "TERM", &child.id().to_string()];
+    assert!(Command::new("kill").args(kill).status().unwrap().success());
+    assert!(child.wait().unwrap().success());
+    assert!(!ca.exists(), "the temporary directory is removed");
+}

@@ -1,0 +1,124 @@
+//! Remembered refusals: wrong credentials and rate limits are answered at once, without a request,
+//! until some time has passed. A pure state machine; `now` is an argument.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind};
+
+/// The first refusal is remembered this long, each further one twice as long as the one before.
+const FIRST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// A `Retry-After: 0` still is a request to go slower.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(crate) struct Breaker {
+    standing: Option<Standing>,
+    /// Refusals in a row.
+    strikes: u32,
+}
+
+struct Standing {
+    error: Error,
+    until: Instant,
+}
+
+impl Breaker {
+    /// The refusal that still stands, as an error for a caller that is not let through.
+    pub(crate) fn refusal(&self, now: Instant) -> Option<Error> {
+        let standing = self.standing.as_ref().filter(|standing| now < standing.until)?;
+        let left = standing.until - now;
+        Some(
+            standing
+                .error
+                .clone()
+                .with_note(&format!(
+                    " [remembered: the provider is not asked again for {} s; change the credentials or call refresh() to override]",
+                    left.as_secs() + 1
+                ))
+                .with_retry_after(Some(left)),
+        )
+    }
+
+    /// How long the refusal still stands.
+    pub(crate) fn remaining(&self, now: Instant) -> Option<Duration> {
+        let standing = self.standing.as_ref()?;
+        standing.until.checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+
+    /// Takes note of a failed request; `Some` is how long it is remembered.
+    pub(crate) fn record_failure(&mut self, now: Instant, error: &Error) -> Option<Duration> {
+        if !is_remembered(error) {
+            return None;
+        }
+        let own = FIRST.saturating_mul(1 << self.strikes.min(8)).min(LONGEST);
+        self.strikes = self.strikes.saturating_add(1);
+        let wait = error.retry_after().unwrap_or(own).clamp(SHORTEST, LONGEST);
+        self.standing = Some(Standing { error: error.clone(), until: now + wait });
+        Some(wait)
+    }
+
+    pub(crate) fn record_success(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Answers that asking again would not change, and those that ask for time.
+fn is_remembered(error: &Error) -> bool {
+    let is_client_error =
+        error.status().is_some_and(|status| matches!(status, 400..=499) && status != 408);
+    let is_tls_refusal = error.kind() == ErrorKind::Certificate && error.may_have_arrived();
+    is_client_error || is_tls_refusal || error.retry_after().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::monotonic;
+
+    fn rejected() -> Error {
+        Error::new(ErrorKind::Rejected, "no").with_status(401)
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_for_a_minute_then_longer_up_to_a_quarter_of_an_hour() {
+        let mut breaker = Breaker::default();
+        let mut now = monotonic();
+        for seconds in [60, 120, 240, 480, 900, 900] {
+            let wait = breaker.record_failure(now, &rejected()).unwrap();
+            assert_eq!(wait.as_secs(), seconds);
+            assert!(breaker.refusal(now + wait - Duration::from_millis(1)).is_some());
+            now += wait;
+            assert!(breaker.refusal(now).is_none());
+        }
+        breaker.record_success();
+        assert_eq!(breaker.record_failure(now, &rejected()).unwrap().as_secs(), 60);
+    }
+
+    #[test]
+    fn a_provider_that_names_a_wait_gets_it_within_bounds() {
+        let mut breaker = Breaker::default();
+        let now = monotonic();
+        for (named, kept) in [(0, 1), (7, 7), (100_000, 900)] {
+            let error = Error::new(ErrorKind::ServerUnavailable, "busy")
+                .with_status(503)
+                .with_retry_after(Some(Duration::from_secs(named)));
+            assert_eq!(breaker.record_failure(now, &error).unwrap().as_secs(), kept);
+        }
+    }
+
+    #[test]
+    fn passing_failures_are_not_remembered() {
+        let mut breaker = Breaker::default();
+        let now = monotonic();
+        for error in [
+            Error::new(ErrorKind::Transport, "cut"),
+            Error::new(ErrorKind::ServerUnavailable, "500").with_status(500),
+            Error::new(ErrorKind::ServerUnavailable, "408").with_status(408),
+            Error::certificate("expired here"),
+        ] {
+            assert!(breaker.record_failure(now, &error).is_none());
+            assert!(breaker.refusal(now).is_none());
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Settings of a source: collected by setters that cannot fail, checked by `build()` before
+//! anything is sent.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, ClockSource};
+use crate::credentials::{Credentials, Environment};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::fetch::Core;
+use crate::source::TokenSource;
+use crate::token::{AuthorizationHeader, Token};
+use crate::transport::{self, AgentPool, BaseUrl, Roots, Settings, Transport};
+
+/// The time for one whole fetch, retries included.
+const TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRIES: u32 = 2;
+const MOST_RETRIES: u32 = 10;
+
+/// Settings of a [`TokenSource`]; made by [`TokenSource::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// use paytoken::{Credentials, Environment, Secret, TokenSource};
+///
+/// # fn main() -> paytoken::Result<()> {
+/// let credentials = Credentials::SendPayments {
+///     client_id: "merchant-7".into(),
+///     client_secret: Secret::from("not-a-real-secret"),
+/// };
+/// let source = TokenSource::builder(credentials, Environment::Sandbox)
+///     .base_url("https://send.example")
+///     .timeout(Duration::from_secs(10))
+///     .build()?; // checks everything, sends nothing
+/// # Ok(()) }
+/// ```
+#[must_use = "nothing happens before build()"]
+pub struct Builder {
+    credentials: Credentials,
+    environment: Environment,
+    base_url: Option<String>,
+    root_certificates: Option<Vec<u8>>,
+    timeout: Duration,
+    connect_timeout: Duration,
+    retries: u32,
+    header: Option<(String, String)>,
+    user_agent: Option<String>,
+    proxy: Option<String>,
+    renew_in_background: bool,
+    on_event: Option<Arc<EventHook>>,
+    clock: ClockSource,
+    pool: AgentPool,
+}
+
+/// What a program wants to be told.
+pub(crate) type EventHook = dyn Fn(&Event) + Send + Sync;
+
+impl Builder {
+    pub(crate) fn new(credentials: Credentials, environment: Environment) -> Self {
+        Self {
+            credentials,
+            environment,
+            base_url: None,
+            root_certificates: None,
+            timeout: TIMEOUT,
+            connect_timeout: CONNECT_TIMEOUT,
+            retries: RETRIES,
+            header: None,
+            user_agent: None,
+            proxy: None,
+            renew_in_background: false,
+            on_event: None,
+            clock: ClockSource::System,
+            pool: AgentPool::default(),
+        }
+    }
+
+    /// The provider's address, `https://host`. Needed where the provider's document states none
+    /// (NexterPay in production, Send Payments). Plain http is for loopback alone.
+    pub fn base_url(mut self, url: &str) -> Self {
+        self.base_url = Some(url.to_owned());
+        self
+    }
+
+    /// Certificate authorities (PEM) to trust *instead of* Mozilla's, which are built in.
+    /// No environment variable changes this choice.
+    pub fn root_certificates_pem(mut self, pem: &[u8]) -> Self {
+        self.root_certificates = Some(pem.to_vec());
+        self
+    }
+
+    /// The time for one whole fetch, retries included, and the longest a call waits unless it
+    /// says otherwise. Default 15 s.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// The time for one connection to be made, within [`timeout`](Self::timeout). Default 5 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// How often a fetch that failed in passing (connection, cut answer, 5xx) is tried again, with
+    /// growing, random waits and within [`timeout`](Self::timeout). Default 2, at most 10. What
+    /// the provider refuses is never tried again.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// The header and the prefix that [`Token::header_name`] and [`Token::header_value`] give.
+    /// Default `Authorization` and `Bearer`; an empty prefix is the token alone.
+    pub fn authorization_header(mut self, name: &str, prefix: &str) -> Self {
+        self.header = Some((name.to_owned(), prefix.to_owned()));
+        self
+    }
+
+    /// The `User-Agent` sent to the token endpoint. Default `paytoken/VERSION`.
+    pub fn user_agent(mut self, name: &str) -> Self {
+        self.user_agent = Some(name.to_owned());
+        self
+    }
+
+    /// An HTTP proxy, `http://host:port`; `""` for none. By default the usual environment
+    /// variables (`HTTPS_PROXY`, `NO_PROXY`, …) decide, except on loopback.
+    pub fn proxy(mut self, url: &str) -> Self {
+        self.proxy = Some(url.to_owned());
+        self
+    }
+
+    /// Renews on a short-lived thread of its own, at most one at a time, so that no caller waits
+    /// in the renewal window. Only for tokens that coexist (NTX Pay, NexterPay). Default off.
+    pub fn renew_in_background(mut self, on: bool) -> Self {
+        self.renew_in_background = on;
+        self
+    }
+
+    /// Calls `hook` for every [`Event`], on the thread it happens on and with no lock held. A
+    /// panic in it reaches that one caller and blocks nobody.
+    pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Arc::new(hook));
+        self
+    }
+
+    /// Where the time comes from: for tests that move it. Default: the system's clocks.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = ClockSource::Custom(Arc::new(clock));
+        self
+    }
+
+    /// Checks everything and touches no network.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) or
+    /// [`Certificate`](crate::ErrorKind::Certificate), naming the field and the way out.
+    pub fn build(self) -> Result<TokenSource> {
+        Ok(TokenSource::from_core(self.into_core()?))
+    }
+
+    /// One fetch, no cache.
+    pub(crate) fn fetch_once(self) -> Result<Token> {
+        self.into_core()?.fetch_once()
+    }
+
+    /// Connections and TLS sessions are shared with everything else that uses this pool.
+    pub(crate) fn pool(mut self, pool: AgentPool) -> Self {
+        self.pool = pool;
+        self
+    }
+
+    fn into_core(self) -> Result<Core> {
+        let provider = self.credentials.provider();
+        self.checked().map_err(|error| error.with_provider(provider))
+    }
+
+    fn checked(self) -> Result<Core> {
+        self.credentials.check()?;
+        check_limit("timeout", self.timeout)?;
+        check_limit("connect_timeout", self.connect_timeout)?;
+        if self.retries > MOST_RETRIES {
+            return Err(Error::configuration(format!(
+                "retries: more than {MOST_RETRIES} would only hammer the provider; use fewer"
+            )));
+        }
+        if let Some(name) = &self.user_agent {
+            check_header_text("user_agent", name)?;
+        }
+        if let Some(proxy) = &self.proxy {
+            transport::check_proxy(proxy)?;
+        }
+        let header = match &self.header {
+            Some((name, prefix)) => authorization_header(name, prefix)?,
+            None => AuthorizationHeader::default(),
+        };
+        let base_url = match &self.base_url {
+            Some(url) => BaseUrl::parse(url)?,
+            None => BaseUrl::parse(self.credentials.provider().base_url(self.environment)?)?,
+        };
+        let certificate = self.credentials.parts().certificate.cloned();
+        if let Some(certificate) = &certificate {
+            certificate.check_validity(self.clock.now().wall)?;
+        }
+        let settings = Settings {
+            certificate,
+            roots: self.root_certificates.as_deref().map(Roots::from_pem).transpose()?,
+            proxy: self.proxy,
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout,
+        };
+        Ok(Core {
+            transport: Transport::new(base_url, settings, self.user_agent, &self.pool)?,
+            credentials: self.credentials,
+            environment: self.environment,
+            timeout: self.timeout,
+            retries: self.retries,
+            header,
+            renew_in_background: self.renew_in_background,
+            on_event: self.on_event,
+            clock: self.clock,
+            breaker: Default::default(),
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The base URL and the proxy may hold a password until they are checked.
+        f.debug_struct("Builder")
+            .field("credentials", &self.credentials)
+            .field("environment", &self.environment)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_limit(field: &str, limit: Duration) -> Result<()> {
+    if limit.is_zero() {
+        return Err(Error::configuration(format!(
+            "{field}: is zero, so nothing could ever succeed; set it to some seconds"
+        )));
+    }
+    Ok(())
+}
+
+fn check_header_text(field: &str, text: &str) -> Result<()> {
+    let is_fine =
+        text.trim() == text && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if text.is_empty() || !is_fine {
+        return Err(Error::configuration(format!(
+            "{field}: is empty, or holds white space around it or characters that do not belong in a header; use printable ASCII"
+        )));
+    }
+    Ok(())
+}
+
+fn authorization_header(name: &str, prefix: &str) -> Result<AuthorizationHeader> {
+    let is_name_byte =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_name_byte) {
+        return Err(Error::configuration(
+            "authorization_header: the name is not a header name (RFC 9110 §5.1); use letters, digits and hyphens",
+        ));
+    }
+    if !prefix.is_empty() {
+        check_header_text("authorization_header: the prefix", prefix)?;
+    }
+    let prefix = match prefix {
+        "Bearer" => None,
+        "" => Some(String::new()),
+        prefix => Some(format!("{prefix} ")),
+    };
+    Ok(AuthorizationHeader { name: name.into(), prefix })
+}

@@ -1,0 +1,119 @@
+//! [`TokenCache`]: a Mutex-guarded map of sources, for programs that serve many merchants.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::builder::Builder;
+use crate::credentials::{Credentials, CredentialsKey, Environment};
+use crate::error::Result;
+use crate::source::TokenSource;
+use crate::token::Token;
+use crate::transport::AgentPool;
+
+/// Tokens for many credentials: one slot each, connections and TLS sessions shared where identity
+/// and roots are equal.
+///
+/// `Clone + Send + Sync`; clones share everything. The map's lock is never held while the network
+/// is used, so a slow provider for one merchant does not delay another. Entries stay until
+/// [`remove`](Self::remove)d; a changed secret is another entry.
+///
+/// ```no_run
+/// use paytoken::{Credentials, Environment, Secret, TokenCache};
+///
+/// # fn main() -> paytoken::Result<()> {
+/// let cache = TokenCache::with(|builder| builder.base_url("https://send.example"));
+/// let merchant = Credentials::SendPayments {
+///     client_id: "merchant-7".into(),
+///     client_secret: Secret::from("not-a-real-secret"),
+/// };
+/// let token = cache.token(&merchant, Environment::Production)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct TokenCache(Arc<Inner>);
+
+struct Inner {
+    sources: Mutex<HashMap<CredentialsKey, TokenSource>>,
+    configure: Box<dyn Fn(Builder) -> Builder + Send + Sync>,
+    pool: AgentPool,
+}
+
+impl TokenCache {
+    /// A cache whose sources have the default settings.
+    pub fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    /// A cache whose sources are set up by `configure`: base URL, roots, time-outs. It may run
+    /// more than once for one entry when many threads ask first at once; one result is kept.
+    pub fn with(configure: impl Fn(Builder) -> Builder + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Inner {
+            sources: Mutex::default(),
+            configure: Box::new(configure),
+            pool: AgentPool::default(),
+        }))
+    }
+
+    /// A good token for these credentials, fetched on first use.
+    ///
+    /// # Errors
+    /// As [`Builder::build`] and [`TokenSource::token`].
+    pub fn token(&self, credentials: &Credentials, environment: Environment) -> Result<Token> {
+        self.source(credentials, environment)?.token()
+    }
+
+    /// The source for these credentials; the same slot for the same credentials, always.
+    ///
+    /// # Errors
+    /// As [`Builder::build`]. Nothing is kept then.
+    pub fn source(
+        &self,
+        credentials: &Credentials,
+        environment: Environment,
+    ) -> Result<TokenSource> {
+        let key = CredentialsKey(credentials.clone(), environment);
+        if let Some(source) = self.sources().get(&key) {
+            return Ok(source.clone());
+        }
+        // Built without the lock: it parses keys and runs the program's own `configure`.
+        let builder = (self.0.configure)(TokenSource::builder(credentials.clone(), environment));
+        let source = builder.pool(self.0.pool.clone()).build()?;
+        Ok(self.sources().entry(key).or_insert(source).clone())
+    }
+
+    /// Forgets these credentials. Sources already handed out go on working. False if there was
+    /// no entry.
+    pub fn remove(&self, credentials: &Credentials, environment: Environment) -> bool {
+        let key = CredentialsKey(credentials.clone(), environment);
+        // Dropped after the lock is let go.
+        let removed = self.sources().remove(&key);
+        removed.is_some()
+    }
+
+    /// How many credentials have an entry.
+    pub fn len(&self) -> usize {
+        self.sources().len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn sources(&self) -> MutexGuard<'_, HashMap<CredentialsKey, TokenSource>> {
+        self.0.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,84 @@
+//! The one place that reads the clock. Everything else is handed a [`Now`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+/// One moment on both clocks.
+///
+/// The monotonic clock survives a stepped wall clock, the wall clock survives a suspended machine;
+/// a token ends with whichever says so first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The monotonic clock.
+    pub monotonic: Instant,
+    /// The wall clock.
+    pub wall: SystemTime,
+}
+
+/// Where a [`TokenSource`](crate::TokenSource) reads the time. The default is the system's clocks;
+/// a test hands in its own with [`Builder::clock`](crate::Builder::clock).
+///
+/// It decides when a token ends and when a refusal is forgotten. How long a call waits is always
+/// measured in real time.
+pub trait Clock: Send + Sync {
+    /// This moment.
+    fn now(&self) -> Now;
+}
+
+impl Now {
+    /// Reads the system's clocks.
+    #[allow(clippy::disallowed_methods)] // the one place
+    pub fn from_system() -> Self {
+        Self { monotonic: Instant::now(), wall: SystemTime::now() }
+    }
+}
+
+/// Real monotonic time, for deadlines of waits and requests.
+#[allow(clippy::disallowed_methods)] // the one place
+pub(crate) fn monotonic() -> Instant {
+    Instant::now()
+}
+
+/// A moment by which a call has to be over, in real time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    pub(crate) fn after(limit: Duration) -> Self {
+        // A limit too large for the clock is no limit.
+        Self(monotonic().checked_add(limit))
+    }
+
+    pub(crate) fn remaining(&self) -> Duration {
+        match self.0 {
+            Some(end) => end.saturating_duration_since(monotonic()),
+            None => Duration::MAX,
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) enum ClockSource {
+    #[default]
+    System,
+    Custom(Arc<dyn Clock>),
+}
+
+impl ClockSource {
+    pub(crate) fn now(&self) -> Now {
+        match self {
+            Self::System => Now::from_system(),
+            Self::Custom(clock) => clock.now(),
+        }
+    }
+}
+
+impl fmt::Debug for ClockSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "System",
+            Self::Custom(_) => "Custom",
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! One error type for every failure: a kind to act on, a sentence to read, a cause to trace.
+//!
+//! Nothing in an [`Error`] repeats a secret or a token: what a server said is cut, cleaned and
+//! redacted before it gets here.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::credentials::Provider;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why no token could be had, and what to do about it.
+///
+/// Cheap to clone: threads that waited for one failed request share its error.
+/// `Display` is one bounded sentence that ends with the way out.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    provider: Option<Provider>,
+    message: String,
+    status: Option<u16>,
+    retry_after: Option<Duration>,
+    may_have_arrived: bool,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What kind of failure an [`Error`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A setting is missing or wrong; nothing was sent. Correct the named field.
+    Configuration,
+    /// A certificate or key is unusable, expired, or not accepted by the other side.
+    Certificate,
+    /// The network failed: name resolution, connection, TLS, or a cut answer.
+    Transport,
+    /// The time allowed ran out.
+    Timeout,
+    /// The provider refused the credentials (400 or 401). Remembered: not asked again at once.
+    Rejected,
+    /// The provider knows the account and refuses it (403): suspended or restricted.
+    Forbidden,
+    /// The provider asks for fewer requests (429). See [`Error::retry_after`].
+    RateLimited,
+    /// The provider is failing (5xx). Try again later.
+    ServerUnavailable,
+    /// The answer was not what the provider's document says.
+    InvalidResponse,
+    /// The store shared between processes could not be used.
+    Store,
+}
+
+impl Error {
+    /// The kind of failure.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same call may succeed later without a change of settings.
+    ///
+    /// True for [`Transport`](ErrorKind::Transport), [`Timeout`](ErrorKind::Timeout),
+    /// [`RateLimited`](ErrorKind::RateLimited), [`ServerUnavailable`](ErrorKind::ServerUnavailable)
+    /// and [`Store`](ErrorKind::Store). It speaks of getting a token, never of replaying a payment.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self.0.kind,
+            ErrorKind::Transport
+                | ErrorKind::Timeout
+                | ErrorKind::RateLimited
+                | ErrorKind::ServerUnavailable
+                | ErrorKind::Store
+        )
+    }
+
+    /// How long to wait before asking again, where the provider said so or where this library
+    /// holds requests back. Asking earlier is answered at once, without a request.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The HTTP status of the answer, where there was one.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The provider that was asked, where it is known.
+    pub fn provider(&self) -> Option<Provider> {
+        self.0.provider
+    }
+}
+
+/// Constructors and refinements for the other rooms of this crate.
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            provider: None,
+            message: message.into(),
+            status: None,
+            retry_after: None,
+            may_have_arrived: false,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Configuration, message)
+    }
+
+    pub(crate) fn certificate(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Certificate, message)
+    }
+
+    pub(crate) fn invalid_response(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidResponse, message)
+    }
+
+    pub(crate) fn with_provider(mut self, provider: Provider) -> Self {
+        self.inner().provider = Some(provider);
+        self
+    }
+
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.inner().status = Some(status);
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.inner().retry_after = wait;
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.inner().source = Some(Arc::new(source));
+        self
+    }
+
+    pub(crate) fn with_note(mut self, note: &str) -> Self {
+        self.inner().message.push_str(note);
+        self
+    }
+
+    /// Marks that the request may have reached the provider: it may have acted on it.
+    pub(crate) fn with_may_have_arrived(mut self, arrived: bool) -> Self {
+        self.inner().may_have_arrived = arrived;
+        self
+    }
+
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        self.0.may_have_arrived
+    }
+
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.provider {
+            Some(provider) => write!(f, "{provider}: {}", self.0.message),
+            None => f.write_str(&self.0.message),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Error");
+        debug.field("kind", &self.0.kind);
+        if let Some(provider) = self.0.provider {
+            debug.field("provider", &provider);
+        }
+        debug.field("message", &self.0.message);
+        if let Some(status) = self.0.status {
+            debug.field("status", &status);
+        }
+        if let Some(wait) = self.0.retry_after {
+            debug.field("retry_after", &wait);
+        }
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What happens inside a source, for programs that count or log it themselves.
+
+use std::time::Duration;
+
+use crate::credentials::{Environment, Provider};
+use crate::error::Error;
+
+/// Something that happened in a [`TokenSource`](crate::TokenSource), told to the hook set with
+/// [`Builder::on_event`](crate::Builder::on_event). It never holds a secret or a token.
+///
+/// The same is written to the `log` crate, target `paytoken`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// Whose token.
+    pub provider: Provider,
+    /// In which environment.
+    pub environment: Environment,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// The kinds of [`Event`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A request is about to be sent; `attempt` counts from 1.
+    #[non_exhaustive]
+    Request {
+        /// Which attempt of this fetch.
+        attempt: u32,
+    },
+    /// An attempt failed in passing; another follows.
+    #[non_exhaustive]
+    Retry {
+        /// Why.
+        error: Error,
+        /// The wait before the next attempt.
+        wait: Duration,
+    },
+    /// A new token is there.
+    #[non_exhaustive]
+    Fetched {
+        /// How long the fetch took, retries included.
+        took: Duration,
+        /// How long the token lives.
+        lifetime: Duration,
+    },
+    /// A fetch failed for good.
+    #[non_exhaustive]
+    Failed {
+        /// Why.
+        error: Error,
+        /// A token that is still good stays in use.
+        still_has_token: bool,
+        /// How long the provider is not asked again, where the refusal is remembered.
+        remembered_for: Option<Duration>,
+    },
+    /// The current token was rejected by the API and dropped.
+    Invalidated,
+}

@@ -1,0 +1,135 @@
+//! One fetch from beginning to end: attempts, retries and what is told about them. No cache.
+
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use log::{debug, info, warn};
+
+use crate::breaker::Breaker;
+use crate::builder::EventHook;
+use crate::clock::{ClockSource, Deadline, Now};
+use crate::credentials::{Credentials, Environment, Provider};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::{Event, EventKind};
+use crate::flight::lock;
+use crate::provider::{self, Timing};
+use crate::token::{AuthorizationHeader, Token};
+use crate::transport::Transport;
+
+/// What all clones and workers of a source share.
+pub(crate) struct Core {
+    pub(crate) credentials: Credentials,
+    pub(crate) environment: Environment,
+    pub(crate) transport: Transport,
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) header: AuthorizationHeader,
+    pub(crate) renew_in_background: bool,
+    pub(crate) on_event: Option<Arc<EventHook>>,
+    pub(crate) clock: ClockSource,
+    pub(crate) breaker: Mutex<Breaker>,
+}
+
+impl Core {
+    pub(crate) fn fetch_once(&self) -> Result<Token> {
+        self.fetch(Deadline::after(self.timeout), self.retries, &AtomicU64::new(0))
+    }
+
+    pub(crate) fn provider(&self) -> Provider {
+        self.credentials.provider()
+    }
+
+    pub(crate) fn refusal(&self, now: Now) -> Option<Error> {
+        lock(&self.breaker).refusal(now.monotonic)
+    }
+
+    /// Attempts until one succeeds, fails for good, or time or retries are used up.
+    pub(crate) fn fetch(
+        &self,
+        deadline: Deadline,
+        retries: u32,
+        requests: &AtomicU64,
+    ) -> Result<Token> {
+        let mut may_have_arrived = false;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match self.attempt(attempt, deadline, requests) {
+                Ok(token) => return Ok(token),
+                Err(error) => error,
+            };
+            may_have_arrived |= error.may_have_arrived();
+            let wait = backoff(attempt);
+            let is_over = attempt > retries
+                || !error.is_retryable()
+                || error.retry_after().is_some()
+                || error.kind() == ErrorKind::RateLimited
+                || wait >= deadline.remaining();
+            if is_over {
+                return Err(error.with_may_have_arrived(may_have_arrived));
+            }
+            self.tell(EventKind::Retry { error, wait });
+            thread::sleep(wait);
+        }
+    }
+
+    fn attempt(&self, attempt: u32, deadline: Deadline, requests: &AtomicU64) -> Result<Token> {
+        let sent = self.clock.now();
+        if let Some(certificate) = self.credentials.parts().certificate {
+            certificate.check_validity(sent.wall).map_err(|error| self.error(error))?;
+        }
+        self.tell(EventKind::Request { attempt });
+        requests.fetch_add(1, Ordering::Relaxed);
+        let request = provider::request(&self.credentials);
+        let response =
+            self.transport.send(&request, deadline).map_err(|error| self.error(error))?;
+        let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
+        let grant = provider::parse(&self.credentials, self.environment, &response, timing)
+            .map_err(|error| {
+                // An answer that is no refusal but cannot be used: a token may have been made.
+                let arrived = error.may_have_arrived() || (200..=299).contains(&response.status);
+                self.error(error.with_may_have_arrived(arrived))
+            })?;
+        Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
+    }
+
+    pub(crate) fn error(&self, error: Error) -> Error {
+        error.with_provider(self.provider())
+    }
+
+    pub(crate) fn tell(&self, kind: EventKind) {
+        let provider = self.provider();
+        match &kind {
+            EventKind::Request { attempt } => {
+                debug!("{provider}: requesting a token, attempt {attempt}")
+            }
+            EventKind::Retry { error, wait } => debug!("{error}; next attempt in {wait:?}"),
+            EventKind::Fetched { took, lifetime } => {
+                info!("{provider}: new token in {took:?}, good for {lifetime:?}");
+            }
+            EventKind::Failed { error, still_has_token: true, .. } => {
+                warn!("{error}; the token in use is still good");
+            }
+            EventKind::Failed { error, .. } => warn!("{error}"),
+            EventKind::Invalidated => {
+                info!("{provider}: the API rejected the token; it is dropped")
+            }
+        }
+        if let Some(hook) = &self.on_event {
+            hook(&Event { provider, environment: self.environment, kind });
+        }
+    }
+}
+
+/// 100 ms, doubling up to 2 s, less up to half of it at random so that many clients spread out.
+fn backoff(attempt: u32) -> Duration {
+    let full =
+        Duration::from_millis(100 << attempt.saturating_sub(1).min(5)).min(Duration::from_secs(2));
+    // The standard library's only source of chance: each hasher starts from a new random key.
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    let part = (random % 1000) as u32;
+    full - full * part / 2000
+}

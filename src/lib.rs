@@ -1,0 +1,60 @@
+//! Bearer tokens of payment providers' APIs: obtained, cached, renewed. Blocking, small, careful.
+//!
+//! ```text
+//! Credentials ─▶ provider::request ─▶ transport ─▶ provider::parse ─▶ Token ─▶ slot ─▶ TokenSource ─▶ your program
+//!                  (pure)           (ureq, only here)  (pure)              Mutex + Condvar     ▲
+//!                                                                                              │
+//!                                                             TokenCache: one source per merchant
+//! ```
+//!
+//! | provider | endpoint | lives | renewed |
+//! |---|---|---|---|
+//! | NTX Pay México | `POST /api/auth/token`, X.509 certificate + client credentials | 10 min | from 80 %, others go on meanwhile |
+//! | NexterPay | `POST /security/createToken`, user name and password | 600 min sandbox, 90 min production | from 90 %, others go on meanwhile |
+//! | Send Payments | `POST /auth`, client credentials | 5 min | at 95 %, all wait: a new token ends the old |
+//!
+//! Start with [`TokenSource`]; serve many merchants with [`TokenCache`]; for one token without a
+//! cache there is a `fetch_token` per provider in [`provider`].
+//!
+//! # Logging
+//!
+//! Events go to the `log` crate, target `paytoken`, without secrets. While a token request is on
+//! the wire, `trace` records are held back in the whole process: ureq's protocol layer would log
+//! the secret and the token at that level. Log your own API calls no lower than `debug` for the
+//! same reason.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod breaker;
+mod builder;
+mod cache;
+mod certificate;
+mod clock;
+mod credentials;
+mod date;
+mod error;
+mod event;
+mod exchange;
+mod fetch;
+mod files;
+mod flight;
+pub mod provider;
+mod secret;
+mod slot;
+mod source;
+mod status;
+mod token;
+mod transport;
+
+pub use builder::Builder;
+pub use cache::TokenCache;
+pub use certificate::ClientCertificate;
+pub use clock::{Clock, Now};
+pub use credentials::{Credentials, Environment, Provider};
+pub use error::{Error, ErrorKind, Result};
+pub use event::{Event, EventKind};
+pub use secret::Secret;
+pub use source::{Attempt, TokenOptions, TokenSource};
+pub use status::{Status, TokenStatus};
+pub use token::Token;

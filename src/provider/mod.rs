@@ -1,0 +1,320 @@
+//! The providers: what to send, how to read the answer, and how their tokens may be renewed.
+//!
+//! One file per provider holds `request` and `parse`, both pure, and the public `fetch_token`.
+//! The only `match`es over [`Credentials`] and [`Provider`] that concern behaviour are here, and
+//! the rules of renewal are data: a fourth provider is one more file and the arms that the
+//! compiler asks for.
+
+pub mod nexter_pay;
+pub mod ntx_pay;
+mod refusal;
+pub mod send_payments;
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::credentials::{Credentials, Environment, Provider};
+use crate::date;
+use crate::error::{Error, Result};
+use crate::exchange::{Request, Response};
+use crate::token::Grant;
+
+/// What a provider's new token means for the one before, and so how to renew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// Older tokens stay valid: renew from this percentage of the lifetime on, one caller
+    /// fetching while all others go on with the token they have.
+    Coexists { renew_from_percent: u32 },
+    /// A new token ends the one before: no early renewal, everyone waits for the one fetch.
+    ReplacesPrevious,
+}
+
+/// The last 5 % of a lifetime, at most 30 s, counts as ended: a token that dies on its way to the
+/// API is no use.
+pub(crate) fn end_margin(lifetime: Duration) -> Duration {
+    (lifetime / 20).min(Duration::from_secs(30))
+}
+
+impl Provider {
+    pub(crate) fn renewal(self) -> Renewal {
+        match self {
+            Self::NtxPay => Renewal::Coexists { renew_from_percent: 80 },
+            Self::NexterPay => Renewal::Coexists { renew_from_percent: 90 },
+            Self::SendPayments => Renewal::ReplacesPrevious,
+        }
+    }
+
+    /// The lifetime the provider's document gives.
+    pub(crate) fn documented_lifetime(self, environment: Environment) -> Duration {
+        Duration::from_secs(match (self, environment) {
+            (Self::NtxPay, _) => 600,
+            (Self::NexterPay, Environment::Sandbox) => 600 * 60,
+            (Self::NexterPay, Environment::Production) => 90 * 60,
+            (Self::SendPayments, _) => 300,
+        })
+    }
+
+    /// The longest a token can live, where the answer has a say in it.
+    pub(crate) fn longest_lifetime(self, environment: Environment) -> Duration {
+        match self {
+            Self::NtxPay => ntx_pay::LONGEST_LIFETIME,
+            Self::NexterPay | Self::SendPayments => self.documented_lifetime(environment),
+        }
+    }
+
+    /// The base URL the provider's document gives, where it gives one.
+    pub(crate) fn base_url(self, environment: Environment) -> Result<&'static str> {
+        match (self, environment) {
+            (Self::NtxPay, Environment::Sandbox) => Ok("https://sandbox.mx.ntxpay.com"),
+            (Self::NtxPay, Environment::Production) => Ok("https://api.ntxpay.com"),
+            (Self::NexterPay, Environment::Sandbox) => Ok("https://api-sandbox.nexterpay.io"),
+            (Self::NexterPay, Environment::Production) => Err(Error::configuration(
+                "base_url: NexterPay's document does not state its production address; set it to the one NexterPay gave you",
+            )),
+            (Self::SendPayments, _) => Err(Error::configuration(
+                "base_url: Send Payments hands out an address per environment; set it to the one Send gave you",
+            )),
+        }
+    }
+
+    /// What to look at when this provider refuses.
+    fn refusal_hint(self) -> &'static str {
+        match self {
+            Self::NtxPay => {
+                "check client_id and client_secret (no trailing spaces), that they and the certificate belong to this environment, and that the certificate is neither expired nor revoked"
+            }
+            Self::NexterPay => {
+                "check user_name and password, and that they belong to this environment"
+            }
+            Self::SendPayments => {
+                "check client_id and client_secret, and that they belong to this environment"
+            }
+        }
+    }
+}
+
+/// The request that gets a token for these credentials.
+pub(crate) fn request(credentials: &Credentials) -> Request {
+    match credentials {
+        Credentials::NtxPay { client_id, client_secret, certificate } => {
+            ntx_pay::request(client_id, client_secret, certificate)
+        }
+        Credentials::NexterPay { user_name, password } => nexter_pay::request(user_name, password),
+        Credentials::SendPayments { client_id, client_secret } => {
+            send_payments::request(client_id, client_secret)
+        }
+    }
+}
+
+/// When a request was sent and answered, by the local wall clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) sent: SystemTime,
+    pub(crate) answered: SystemTime,
+}
+
+/// Reads the answer: a grant, or an error that says what to do.
+pub(crate) fn parse(
+    credentials: &Credentials,
+    environment: Environment,
+    response: &Response,
+    timing: Timing,
+) -> Result<Grant> {
+    let provider = credentials.provider();
+    if !(200..=299).contains(&response.status) {
+        return Err(refusal::read(provider, credentials, response, timing.answered));
+    }
+    let mut body = Body::read(&response.body)?;
+    if body.says_error() {
+        return Err(refusal::in_success(provider, credentials, response));
+    }
+    let documented = provider.documented_lifetime(environment);
+    let grant = match provider {
+        Provider::NtxPay => ntx_pay::parse(&mut body, documented),
+        Provider::NexterPay => nexter_pay::parse(&mut body, documented),
+        Provider::SendPayments => {
+            let clock = ServerClock::new(response, timing);
+            send_payments::parse(&mut body, documented, clock)
+        }
+    }
+    .map_err(|error| error.with_status(response.status))?;
+    check_token(&grant.access_token)?;
+    Ok(grant)
+}
+
+/// A longer token would not fit the header buffers of common servers.
+const LONGEST_TOKEN: usize = 16 * 1024;
+
+/// Visible ASCII only: anything else could break out of a header.
+fn check_token(token: &str) -> Result<()> {
+    if token.is_empty() {
+        return Err(Error::invalid_response("the answer's token is empty; ask the provider"));
+    }
+    if token.len() > LONGEST_TOKEN {
+        return Err(Error::invalid_response(format!(
+            "the answer's token is {} bytes long, over the {LONGEST_TOKEN} a header may hold; ask the provider",
+            token.len()
+        )));
+    }
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::invalid_response(
+            "the answer's token holds characters that do not belong in a header; it was refused",
+        ));
+    }
+    Ok(())
+}
+
+/// An answer's body: JSON, or text for the provider whose token may come bare. Wiped on drop.
+struct Body {
+    json: Option<Value>,
+    text: Zeroizing<String>,
+}
+
+impl Body {
+    fn read(bytes: &[u8]) -> Result<Self> {
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| Error::invalid_response("the answer is not UTF-8 text; check base_url"))?;
+        Ok(Self {
+            // The cause is dropped on purpose: nothing of the body goes into an error.
+            json: serde_json::from_str(text).ok(),
+            text: Zeroizing::new(text.trim().to_owned()),
+        })
+    }
+
+    /// A success that carries `error` is a failure (some gateways answer 200 to everything).
+    fn says_error(&self) -> bool {
+        match self.json.as_ref().and_then(|json| json.get("error")) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::String(text)) => !text.is_empty(),
+            Some(_) => true,
+        }
+    }
+
+    fn object(&mut self) -> Result<&mut serde_json::Map<String, Value>> {
+        match &mut self.json {
+            Some(Value::Object(object)) => Ok(object),
+            Some(_) => {
+                Err(Error::invalid_response("the answer is not a JSON object; check base_url"))
+            }
+            None => Err(Error::invalid_response("the answer is not JSON; check base_url")),
+        }
+    }
+
+    /// Takes a required string out of the object, without a copy.
+    fn take_string(&mut self, field: &str) -> Result<Zeroizing<String>> {
+        match self.object()?.get_mut(field).map(Value::take) {
+            Some(Value::String(text)) => Ok(Zeroizing::new(text)),
+            Some(Value::Null) | None => {
+                Err(Error::invalid_response(format!("the answer has no {field}; check base_url")))
+            }
+            Some(mut other) => {
+                wipe(&mut other);
+                Err(Error::invalid_response(format!("the answer's {field} is not a string")))
+            }
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(json) = &mut self.json {
+            wipe(json);
+        }
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(fields) => fields.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// `{"name":"value",…}` with these names in this order. Sized so that it never grows, since
+/// growing would leave an unwiped copy behind.
+fn json_object(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
+    // At worst a byte becomes \u00XX.
+    let size: usize = fields.iter().map(|(name, value)| name.len() + 6 * value.len() + 6).sum();
+    let mut json = Zeroizing::new(Vec::with_capacity(size + 2));
+    for (index, (name, value)) in fields.iter().enumerate() {
+        json.push(if index == 0 { b'{' } else { b',' });
+        for (text, after) in [(name, Some(b':')), (value, None)] {
+            serde_json::to_writer(&mut *json, text).expect("a string is JSON, and a Vec takes it");
+            json.extend(after);
+        }
+    }
+    json.push(b'}');
+    json
+}
+
+/// A JSON number, or a string that holds one.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => {
+            let text = text.trim();
+            // "inf" and "nan" are numbers to Rust, not here.
+            let numeric = text
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
+            numeric.then(|| text.parse().ok()).flatten()
+        }
+        _ => None,
+    }
+}
+
+/// The provider's own clock, as far as it can be known: where the answer's `Date` fits the local
+/// clock, the local one (it is finer); else `Date`, so that a wrong local clock does no harm.
+#[derive(Clone, Copy, Debug)]
+struct ServerClock {
+    /// What the provider's clock may have said when the request was sent.
+    at_sending: SystemTime,
+}
+
+impl ServerClock {
+    fn new(response: &Response, timing: Timing) -> Self {
+        const SECOND: Duration = Duration::from_secs(1);
+        let date =
+            response.date.as_deref().and_then(|text| date::parse_http_date(text, timing.answered));
+        let at_sending = match date {
+            Some(date) if date + SECOND < timing.sent || date > timing.answered + SECOND => {
+                // Date is cut to the second; the later end of it never makes a token live longer.
+                date + SECOND
+            }
+            _ => timing.sent,
+        };
+        Self { at_sending }
+    }
+
+    /// How long until `end`, counted from when the request was sent.
+    fn until(self, end: SystemTime) -> Option<Duration> {
+        end.duration_since(self.at_sending).ok().filter(|left| !left.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_json_whatever_the_value_holds_and_never_reallocates() {
+        let value = "\"\\\u{1}\u{7f}/ñ".repeat(50);
+        let body = json_object(&[("a", &value), ("b", "")]);
+        let read: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(read, serde_json::json!({"a": value, "b": ""}));
+        let size = value.len() * 6 + 2 + 12 + 2;
+        assert!(body.capacity() <= size, "{} over {size}", body.capacity());
+    }
+
+    #[test]
+    fn the_margin_is_five_percent_and_thirty_seconds_at_most() {
+        assert_eq!(end_margin(Duration::from_secs(300)), Duration::from_secs(15));
+        assert_eq!(end_margin(Duration::from_secs(600)), Duration::from_secs(30));
+        assert_eq!(end_margin(Duration::from_secs(36_000)), Duration::from_secs(30));
+    }
+}

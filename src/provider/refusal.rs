@@ -1,0 +1,255 @@
+//! Refusals: what an answer that is not a success means, and what of its text may be shown.
+//!
+//! The HTTP status decides; the body only explains. Whatever is shown of a body is bounded, and
+//! cleaned of the credentials and of anything that looks like a token.
+
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::credentials::{Credentials, Provider};
+use crate::date;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::Response;
+
+/// The longest wait a provider can impose through `Retry-After`.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// How much of a server's explanation is shown.
+const LONGEST_EXPLANATION: usize = 200;
+
+/// A run of token characters this long is not shown: it may be a token or a secret.
+const LONGEST_WORD: usize = 24;
+/// The same where the run holds a digit, as nearly every secret does.
+const LONGEST_WORD_WITH_DIGIT: usize = 14;
+
+/// The error for an answer that is not 2xx.
+pub(super) fn read(
+    provider: Provider,
+    credentials: &Credentials,
+    response: &Response,
+    wall: SystemTime,
+) -> Error {
+    let status = response.status;
+    let hint = provider.refusal_hint();
+    let (kind, advice) = match status {
+        400 | 401 if speaks_of_tls_certificate(response) => (
+            ErrorKind::Certificate,
+            "the server in front did not accept the client certificate; give certificate and private key that NTX Pay issued for this environment",
+        ),
+        400 | 401 => (ErrorKind::Rejected, hint),
+        403 => (
+            ErrorKind::Forbidden,
+            "the account is suspended or restricted, or this address is not allowed; contact the provider",
+        ),
+        404 | 405 | 410 | 501 => {
+            (ErrorKind::Configuration, "there is no token endpoint at this address; check base_url")
+        }
+        407 => (ErrorKind::Configuration, "the proxy wants credentials; check the proxy setting"),
+        408 => (ErrorKind::ServerUnavailable, "the provider gave up waiting; try again"),
+        429 => {
+            (ErrorKind::RateLimited, "too many requests; wait, and share one token between callers")
+        }
+        300..=399 => (
+            ErrorKind::InvalidResponse,
+            "a redirect is never followed, since it could carry the credentials to another host; check base_url",
+        ),
+        400..=499 => (ErrorKind::Rejected, hint),
+        500..=599 => (ErrorKind::ServerUnavailable, "the provider is failing; try again later"),
+        _ => (ErrorKind::InvalidResponse, "no such status is documented; check base_url"),
+    };
+    let wait = match status {
+        429 | 500..=599 => response.retry_after.as_deref().and_then(|text| retry_after(text, wall)),
+        _ => None,
+    };
+    // A 5xx may come after the provider has made a token.
+    Error::new(
+        kind,
+        format!(
+            "the token endpoint answered {status}{}; {advice}",
+            explanation(credentials, response)
+        ),
+    )
+    .with_status(status)
+    .with_retry_after(wait)
+    .with_may_have_arrived(!(400..=499).contains(&status))
+    .with_provider(provider)
+}
+
+/// The error for a 2xx that carries `error`.
+pub(super) fn in_success(
+    provider: Provider,
+    credentials: &Credentials,
+    response: &Response,
+) -> Error {
+    Error::invalid_response(format!(
+        "the token endpoint answered {} with an error inside{}; {}",
+        response.status,
+        explanation(credentials, response),
+        provider.refusal_hint()
+    ))
+    .with_status(response.status)
+    .with_may_have_arrived(true)
+    .with_provider(provider)
+}
+
+/// nginx answers a missing or untrusted client certificate with 400 and a page of HTML.
+fn speaks_of_tls_certificate(response: &Response) -> bool {
+    let body = String::from_utf8_lossy(&response.body).to_ascii_lowercase();
+    body.contains("no required ssl certificate was sent")
+        || body.contains("the ssl certificate error")
+}
+
+/// `Retry-After` (RFC 9110 §10.2.3): whole seconds or an HTTP-date; garbage is ignored.
+fn retry_after(text: &str, wall: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
+    } else {
+        date::parse_http_date(text, wall)?.duration_since(wall).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+/// ` (what the server says)`, or nothing.
+fn explanation(credentials: &Credentials, response: &Response) -> String {
+    let is_html = response.content_type.as_deref().is_some_and(|kind| kind.contains("html"))
+        || response.body.trim_ascii_start().starts_with(b"<");
+    if is_html {
+        return " with a web page instead of JSON".into();
+    }
+    let Ok(json) = serde_json::from_slice::<Value>(&response.body) else {
+        return String::new();
+    };
+    let said = said_by(&json);
+    let mut shown = String::new();
+    for text in said {
+        let text = clean(&text, credentials);
+        if text.is_empty() || shown.contains(&text) {
+            continue;
+        }
+        if !shown.is_empty() {
+            shown.push_str(": ");
+        }
+        shown.push_str(&text);
+    }
+    if shown.is_empty() {
+        return shown;
+    }
+    if shown.chars().count() > LONGEST_EXPLANATION {
+        shown = shown.chars().take(LONGEST_EXPLANATION).collect();
+        shown.push('…');
+    }
+    format!(" ({shown})")
+}
+
+/// The explaining fields of the four shapes that are known: RFC 6749 §5.2, `message` and
+/// `errors[]`, RFC 9457, and `statusCode`/`message`/`error`.
+fn said_by(json: &Value) -> Vec<Zeroizing<String>> {
+    let mut said = Vec::new();
+    let mut say = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => said.push(Zeroizing::new(text.clone())),
+        Some(Value::Array(values)) => {
+            for value in values.iter().take(4) {
+                let text = value.as_str().or_else(|| value.get("message")?.as_str());
+                said.extend(text.map(|text| Zeroizing::new(text.to_owned())));
+            }
+        }
+        _ => {}
+    };
+    for field in ["error", "error_description", "title", "detail", "message", "errors"] {
+        say(json.get(field));
+    }
+    said
+}
+
+/// One line of printable text without the credentials, and without anything that looks like one.
+fn clean(text: &str, credentials: &Credentials) -> String {
+    let parts = credentials.parts();
+    let mut text = Zeroizing::new(
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>(),
+    );
+    for form in forms(parts.secret.expose()) {
+        if text.contains(&**form) {
+            text = Zeroizing::new(text.replace(&**form, "[redacted]"));
+        }
+    }
+    let mut shown = String::new();
+    for word in text.split_whitespace() {
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        if looks_secret(word) {
+            shown.push_str("[…]");
+        } else {
+            shown.push_str(word);
+        }
+    }
+    shown
+}
+
+/// A secret as it might be echoed: as it is, escaped for JSON, percent-encoded, in base64.
+fn forms(secret: &str) -> [Zeroizing<String>; 4] {
+    let quoted = Zeroizing::new(Value::from(secret).to_string());
+    [
+        Zeroizing::new(secret.to_owned()),
+        Zeroizing::new(quoted.trim_matches('"').to_owned()),
+        Zeroizing::new(utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string()),
+        Zeroizing::new(STANDARD_NO_PAD.encode(secret)),
+    ]
+}
+
+fn looks_secret(word: &str) -> bool {
+    let is_token_byte = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'.' | b'+' | b'/' | b'=' | b'%' | b'~')
+    };
+    word.as_bytes().split(|byte| !is_token_byte(*byte)).any(|run| {
+        run.len() > LONGEST_WORD
+            || run.len() > LONGEST_WORD_WITH_DIGIT && run.iter().any(u8::is_ascii_digit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    fn credentials(password: &str) -> Credentials {
+        Credentials::NexterPay { user_name: "u".into(), password: Secret::from(password) }
+    }
+
+    #[test]
+    fn an_explanation_shows_neither_the_secret_in_any_form_nor_what_looks_like_a_token() {
+        let secret = "hunt+er \"2";
+        let credentials = credentials(secret);
+        for form in forms(secret) {
+            let shown = clean(&format!("wrong <{}> given", *form), &credentials);
+            assert_eq!(shown, "wrong <[redacted]> given");
+        }
+        let shown = clean(
+            "token eyJhbGciOiJIUzI1NiJ9.e30.c2ln is bad, id=550e8400-e29b-41d4",
+            &credentials,
+        );
+        assert_eq!(shown, "token […] is bad, […]");
+    }
+
+    #[test]
+    fn a_wait_is_seconds_or_a_date_and_bounded() {
+        let wall = date::parse_date_time("1994-11-06T08:49:00Z").unwrap();
+        assert_eq!(retry_after("7", wall), Some(Duration::from_secs(7)));
+        assert_eq!(
+            retry_after("Sun, 06 Nov 1994 08:49:37 GMT", wall),
+            Some(Duration::from_secs(37))
+        );
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:48:37 GMT", wall), Some(Duration::ZERO));
+        assert_eq!(retry_after("99999999999999999999999", wall), Some(LONGEST_WAIT));
+        for garbage in ["", "-1", "1.5", "soon", "1 minute"] {
+            assert_eq!(retry_after(garbage, wall), None, "{garbage}");
+        }
+    }
+}

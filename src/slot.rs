@@ -1,0 +1,275 @@
+//! One token and who may fetch the next: a pure state machine. `now` is an argument, the network
+//! is elsewhere, and the Mutex around it is `source.rs`'s.
+//!
+//! Single flight: at most one fetch (a *flight*) at a time. Each call asks [`Slot::decide`] what to
+//! do; whoever is told to lead fetches without the lock and reports back with
+//! [`Slot::land`], or, if it dies, [`Slot::abandon`].
+
+use std::time::{Duration, Instant};
+
+use crate::clock::Now;
+use crate::error::{Error, ErrorKind};
+use crate::provider::{Renewal, end_margin};
+use crate::token::Token;
+
+pub(crate) struct Slot {
+    renewal: Renewal,
+    current: Option<Held>,
+    flight: Option<Flight>,
+    /// The number of the newest flight; flights are numbered from 1.
+    flights: u64,
+    /// Counts invalidations, so that one that arrives during a flight is not lost.
+    generation: u64,
+    last_rejected: Option<Token>,
+    last_failure: Option<Failure>,
+    /// No renewal in the window before this moment; set by failed ones.
+    renew_not_before: Option<Instant>,
+    failed_renewals: u32,
+    pub(crate) counters: Counters,
+}
+
+/// What a slot has seen since it was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) tokens: u64,
+    pub(crate) failures: u64,
+    pub(crate) invalidations: u64,
+    pub(crate) last_error: Option<(ErrorKind, Instant)>,
+}
+
+#[derive(Clone)]
+struct Held {
+    token: Token,
+    /// The flight that brought it: larger is newer.
+    flight: u64,
+}
+
+struct Flight {
+    number: u64,
+    /// The slot's generation when it began.
+    generation: u64,
+    /// Where a new token ends the one before: the old one, not handed out meanwhile, and put
+    /// back only if the provider cannot have seen the request.
+    parked: Option<Held>,
+}
+
+struct Failure {
+    flight: u64,
+    error: Error,
+    says: Says,
+}
+
+/// What a flight's failure says to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// Retries and time were used up: it is everybody's answer.
+    ToAll,
+    /// It was a single attempt with a good token in hand: no renewal for a while, but who has no
+    /// token tries for himself.
+    NoRenewal,
+    /// The leader was in a hurry: it says nothing.
+    Nothing,
+}
+
+/// What a caller wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ask {
+    /// The token has to be good for at least this long.
+    pub(crate) min_validity: Duration,
+    /// Only a token from a later flight than this one will do.
+    pub(crate) newer_than: Option<u64>,
+    /// Remembered refusals do not hold this caller back.
+    pub(crate) force: bool,
+    /// This caller has no time to lead a renewal while the current token is good.
+    pub(crate) never_renews: bool,
+}
+
+pub(crate) enum Decision {
+    /// Here it is.
+    Use(Token),
+    /// Lead flight `.0`; the token `.1` is good meanwhile and if the flight fails.
+    Renew(u64, Token),
+    /// Lead this flight; there is nothing to hand out until it lands.
+    Lead(u64),
+    /// Wait for this flight.
+    Wait(u64),
+    /// Not now.
+    Fail(Error),
+}
+
+impl Slot {
+    pub(crate) fn new(renewal: Renewal) -> Self {
+        Self {
+            renewal,
+            current: None,
+            flight: None,
+            flights: 0,
+            generation: 0,
+            last_rejected: None,
+            last_failure: None,
+            renew_not_before: None,
+            failed_renewals: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// What a caller is to do. `refusal` tells of a remembered one that still stands; it is asked
+    /// only where it matters.
+    pub(crate) fn decide(
+        &mut self,
+        now: Now,
+        ask: &Ask,
+        refusal: impl FnOnce() -> Option<Error>,
+    ) -> Decision {
+        if let Some(token) = self.usable(now, ask) {
+            if !ask.never_renews && self.is_time_to_renew(now, &token) && refusal().is_none() {
+                return Decision::Renew(self.begin(), token);
+            }
+            return Decision::Use(token);
+        }
+        if let Some(flight) = &self.flight {
+            return Decision::Wait(flight.number);
+        }
+        match refusal() {
+            Some(error) if !ask.force => Decision::Fail(error),
+            _ => Decision::Lead(self.begin()),
+        }
+    }
+
+    /// The current token if it will do.
+    pub(crate) fn usable(&self, now: Now, ask: &Ask) -> Option<Token> {
+        let held = self.current.as_ref()?;
+        if ask.newer_than.is_some_and(|flight| held.flight <= flight) {
+            return None;
+        }
+        let is_good =
+            !has_ended(&held.token, now) && held.token.remaining_at(now) >= ask.min_validity;
+        is_good.then(|| held.token.clone())
+    }
+
+    /// The common case: the current token will do, and nothing is to be done for it.
+    pub(crate) fn ready(&self, now: Now, ask: &Ask) -> Option<Token> {
+        let token = self.usable(now, ask)?;
+        (ask.never_renews || !self.is_time_to_renew(now, &token)).then_some(token)
+    }
+
+    fn is_time_to_renew(&self, now: Now, token: &Token) -> bool {
+        let Renewal::Coexists { renew_from_percent } = self.renewal else {
+            return false;
+        };
+        self.flight.is_none()
+            && self.renew_not_before.is_none_or(|moment| now.monotonic >= moment)
+            && token.age_at(now) >= token.lifetime() * renew_from_percent / 100
+    }
+
+    fn begin(&mut self) -> u64 {
+        self.flights += 1;
+        let parked = match self.renewal {
+            Renewal::ReplacesPrevious => self.current.take(),
+            Renewal::Coexists { .. } => None,
+        };
+        self.flight = Some(Flight { number: self.flights, generation: self.generation, parked });
+        self.flights
+    }
+
+    /// Takes note of a flight's result. A token that was rejected while it was under way is dropped.
+    pub(crate) fn land(&mut self, now: Now, number: u64, result: Result<Token, Error>, says: Says) {
+        let Some(flight) = self.flight.take_if(|flight| flight.number == number) else {
+            return;
+        };
+        match result {
+            Ok(token) => {
+                let was_rejected = flight.generation != self.generation
+                    && self
+                        .last_rejected
+                        .as_ref()
+                        .is_some_and(|rejected| token.has_secret(rejected.secret()));
+                if was_rejected {
+                    return;
+                }
+                self.counters.tokens += 1;
+                self.failed_renewals = 0;
+                self.renew_not_before = None;
+                self.current = Some(Held { token, flight: number });
+            }
+            Err(error) => {
+                self.counters.failures += 1;
+                self.counters.last_error = Some((error.kind(), now.monotonic));
+                if !error.may_have_arrived() && flight.parked.is_some() {
+                    self.current = flight.parked;
+                }
+                if says != Says::Nothing {
+                    self.hold_back_renewals(now);
+                }
+                self.last_failure = Some(Failure { flight: number, error, says });
+            }
+        }
+    }
+
+    /// The leader died. A parked token is not put back: its request may have been sent.
+    pub(crate) fn abandon(&mut self, now: Now, number: u64) {
+        if self.flight.take_if(|flight| flight.number == number).is_some() {
+            self.counters.failures += 1;
+            self.hold_back_renewals(now);
+        }
+    }
+
+    /// After a failed renewal the next waits: 1 % of the lifetime, doubling up to 5 %.
+    fn hold_back_renewals(&mut self, now: Now) {
+        if let Some(held) = &self.current {
+            let lifetime = held.token.lifetime();
+            let wait = (lifetime / 100 * (1 << self.failed_renewals.min(3))).min(lifetime / 20);
+            self.renew_not_before = now.monotonic.checked_add(wait);
+            self.failed_renewals = self.failed_renewals.saturating_add(1);
+        }
+    }
+
+    /// The error of a flight, or of a later one, for everybody who waited for it.
+    pub(crate) fn shared_failure(&self, flight: u64) -> Option<Error> {
+        let failure = self.last_failure.as_ref()?;
+        (failure.flight >= flight && failure.says == Says::ToAll).then(|| failure.error.clone())
+    }
+
+    /// Whether this flight, or a later one, brought a good token that still does not live as long
+    /// as the caller asks: another flight would not either.
+    pub(crate) fn falls_short(&self, now: Now, ask: &Ask, flight: u64) -> bool {
+        let any = Ask { min_validity: Duration::ZERO, ..*ask };
+        self.current.as_ref().is_some_and(|held| held.flight >= flight)
+            && self.usable(now, ask).is_none()
+            && self.usable(now, &any).is_some()
+    }
+
+    pub(crate) fn is_in_flight(&self, number: u64) -> bool {
+        self.flight.as_ref().is_some_and(|flight| flight.number == number)
+    }
+
+    /// Drops the token with this text if it is the current one; a newer one stays.
+    pub(crate) fn invalidate(&mut self, rejected: &str) -> bool {
+        let is_it = |held: &mut Held| held.token.has_secret(rejected);
+        let dropped =
+            self.current.take_if(is_it).or_else(|| self.flight.as_mut()?.parked.take_if(is_it));
+        let Some(held) = dropped else {
+            return false;
+        };
+        self.generation += 1;
+        self.counters.invalidations += 1;
+        self.last_rejected = Some(held.token);
+        true
+    }
+
+    /// The flight that brought the current token, for callers that want a newer one.
+    pub(crate) fn newest(&self) -> u64 {
+        let parked = self.flight.as_ref().and_then(|flight| flight.parked.as_ref());
+        self.current.as_ref().or(parked).map_or(0, |held| held.flight)
+    }
+
+    /// The current token, whatever its state.
+    pub(crate) fn current(&self) -> Option<&Token> {
+        self.current.as_ref().map(|held| &held.token)
+    }
+}
+
+/// Whether the token is in the last part of its life, which counts as ended.
+pub(crate) fn has_ended(token: &Token, now: Now) -> bool {
+    token.remaining_at(now) <= end_margin(token.lifetime())
+}

@@ -1,0 +1,44 @@
+//! What a source is up to, without a secret.
+
+use std::time::{Duration, SystemTime};
+
+use crate::credentials::{Environment, Provider};
+use crate::error::ErrorKind;
+
+/// A snapshot of a [`TokenSource`](crate::TokenSource): ages and counters, never a secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whose tokens.
+    pub provider: Provider,
+    /// In which environment.
+    pub environment: Environment,
+    /// Where they come from.
+    pub base_url: String,
+    /// The token in the cache, ended or not.
+    pub token: Option<TokenStatus>,
+    /// Requests sent to the token endpoint by this slot, failed ones included.
+    pub requests: u64,
+    /// Tokens they brought.
+    pub tokens: u64,
+    /// Fetches that failed, after their retries.
+    pub failures: u64,
+    /// Tokens dropped because the API rejected them.
+    pub invalidations: u64,
+    /// The last failure, and how long ago it was.
+    pub last_error: Option<(ErrorKind, Duration)>,
+    /// How long a remembered refusal still keeps requests back.
+    pub blocked_for: Option<Duration>,
+}
+
+/// A token's ages.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenStatus {
+    /// Since its request was sent.
+    pub age: Duration,
+    /// Until it ends; zero once it has.
+    pub remaining: Duration,
+    /// When it ends, by the wall clock.
+    pub expires_at: SystemTime,
+}
