@@ -209,7 +209,6 @@ impl Builder {
             certificate,
             roots: self.root_certificates.as_deref().map(Roots::from_pem).transpose()?,
             proxy: self.proxy,
-            timeout: self.timeout,
             connect_timeout: self.connect_timeout,
         };
         Ok(Core {

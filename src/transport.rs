@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read as _};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use log::Level;
@@ -35,7 +35,6 @@ pub(crate) struct Transport {
     agent: Arc<SharedAgent>,
     base_url: BaseUrl,
     user_agent: String,
-    timeout: Duration,
 }
 
 /// What two transports must have in common to share connections and TLS sessions.
@@ -44,11 +43,20 @@ pub(crate) struct Settings {
     pub(crate) certificate: Option<ClientCertificate>,
     pub(crate) roots: Option<Roots>,
     pub(crate) proxy: Option<String>,
-    pub(crate) timeout: Duration,
     pub(crate) connect_timeout: Duration,
 }
 
-struct SharedAgent(ureq::Agent);
+/// An agent, made at its first request.
+///
+/// ureq caches the TLS set-up (and with it the sessions to resume) only when an agent's first
+/// request runs on the agent's own settings, time-out included. So each agent is made with the time
+/// that its first request has left, and kept once that request was answered.
+struct SharedAgent {
+    settings: Settings,
+    is_https: bool,
+    is_loopback: bool,
+    kept: OnceLock<ureq::Agent>,
+}
 
 impl Transport {
     /// Checks everything and touches no network. Agents in `pool` are shared where they can be.
@@ -58,12 +66,10 @@ impl Transport {
         user_agent: Option<String>,
         pool: &AgentPool,
     ) -> Result<Self> {
-        let timeout = settings.timeout;
         Ok(Self {
             agent: pool.agent(&base_url, settings)?,
             base_url,
             user_agent: user_agent.unwrap_or_else(|| USER_AGENT.to_owned()),
-            timeout,
         })
     }
 
@@ -83,9 +89,12 @@ impl Transport {
             ));
         }
         let _quiet = Quiet::begin();
-        let mut post = self
-            .agent
-            .0
+        let kept = self.agent.kept.get();
+        let agent = match kept {
+            Some(agent) => agent.clone(),
+            None => self.agent.make(left)?,
+        };
+        let mut post = agent
             .post(format!("{}{}", self.base_url.text, request.path))
             .header("User-Agent", &self.user_agent)
             .header("Content-Type", "application/json")
@@ -93,12 +102,14 @@ impl Transport {
         for (name, value) in &request.headers {
             post = post.header(*name, value);
         }
-        if left < self.timeout {
-            // Only where it is needed: ureq does not cache the TLS set-up of a request that has
-            // settings of its own when it is the agent's first.
+        if kept.is_some() {
             post = post.config().timeout_global(Some(left)).build();
         }
         let mut response = post.send(&request.body[..]).map_err(classify)?;
+        if kept.is_none() {
+            // Another thread's agent may have been first; then this one goes with its connection.
+            let _ = self.agent.kept.set(agent);
+        }
         let header = |name| {
             let value: Option<&ureq::http::HeaderValue> = response.headers().get(name);
             value.and_then(|value| value.to_str().ok()).map(str::to_owned)
@@ -139,8 +150,8 @@ struct AgentKey {
     chain: Vec<CertificateDer<'static>>,
     roots: Option<Roots>,
     proxy: Option<String>,
-    loopback: bool,
-    timeout: Duration,
+    is_loopback: bool,
+    is_https: bool,
     connect_timeout: Duration,
 }
 
@@ -151,8 +162,8 @@ impl AgentPool {
             chain: identity.map(|(chain, _)| chain.to_vec()).unwrap_or_default(),
             roots: settings.roots.clone(),
             proxy: settings.proxy.clone(),
-            loopback: base_url.is_loopback,
-            timeout: settings.timeout,
+            is_loopback: base_url.is_loopback,
+            is_https: base_url.is_https,
             connect_timeout: settings.connect_timeout,
         };
         let mut agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,45 +171,53 @@ impl AgentPool {
             return Ok(agent);
         }
         agents.retain(|_, agent| agent.strong_count() > 0);
-        let agent = Arc::new(SharedAgent(new_agent(base_url, &settings)?));
+        let agent = Arc::new(SharedAgent {
+            settings,
+            is_https: base_url.is_https,
+            is_loopback: base_url.is_loopback,
+            kept: OnceLock::new(),
+        });
         agents.insert(key, Arc::downgrade(&agent));
         Ok(agent)
     }
 }
 
-fn new_agent(base_url: &BaseUrl, settings: &Settings) -> Result<ureq::Agent> {
-    let identity = settings.certificate.as_ref().and_then(ClientCertificate::identity);
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        // Ours, whatever the program installed as its default.
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .client_cert(identity.map(|(chain, key)| client_cert(chain, key)))
-        .root_certs(match &settings.roots {
-            Some(roots) => roots.to_ureq(),
-            None => RootCerts::WebPki,
-        })
-        .build();
-    let mut config = ureq::Agent::config_builder()
-        .tls_config(tls)
-        .https_only(base_url.is_https)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .accept(AutoHeaderValue::None)
-        .accept_encoding(AutoHeaderValue::None)
-        .timeout_connect(Some(settings.connect_timeout))
-        .timeout_global(Some(settings.timeout));
-    match settings.proxy.as_deref() {
-        Some("") => config = config.proxy(None),
-        Some(proxy) => {
-            let proxy = ureq::Proxy::new(proxy).map_err(|_| bad_proxy())?;
-            config = config.proxy(Some(proxy));
+impl SharedAgent {
+    fn make(&self, timeout: Duration) -> Result<ureq::Agent> {
+        let settings = &self.settings;
+        let identity = settings.certificate.as_ref().and_then(ClientCertificate::identity);
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            // Ours, whatever the program installed as its default.
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .client_cert(identity.map(|(chain, key)| client_cert(chain, key)))
+            .root_certs(match &settings.roots {
+                Some(roots) => roots.to_ureq(),
+                None => RootCerts::WebPki,
+            })
+            .build();
+        let mut config = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .https_only(self.is_https)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .accept(AutoHeaderValue::None)
+            .accept_encoding(AutoHeaderValue::None)
+            .timeout_connect(Some(settings.connect_timeout))
+            .timeout_global(Some(timeout));
+        match settings.proxy.as_deref() {
+            Some("") => config = config.proxy(None),
+            Some(proxy) => {
+                let proxy = ureq::Proxy::new(proxy).map_err(|_| bad_proxy())?;
+                config = config.proxy(Some(proxy));
+            }
+            // A proxy from the environment is not meant for this machine itself.
+            None if self.is_loopback => config = config.proxy(None),
+            None => {}
         }
-        // A proxy from the environment is not meant for this machine itself.
-        None if base_url.is_loopback => config = config.proxy(None),
-        None => {}
+        Ok(config.build().new_agent())
     }
-    Ok(config.build().new_agent())
 }
 
 /// The identity was checked when the certificate was loaded, so ureq's own `expect` holds.

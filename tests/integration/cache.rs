@@ -1,1 +1,100 @@
+//! Many merchants in one program.
 
+use std::thread;
+use std::time::Duration;
+
+use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, TokenCache};
+use paytoken_sandbox::Sandbox;
+
+use crate::support::{PATIENCE, credentials, credentials_with, service, together};
+
+const ENV: Environment = Environment::Sandbox;
+
+fn cache(sandbox: &Sandbox, provider: Provider) -> TokenCache {
+    let (url, ca) = (sandbox.url(service(provider)), sandbox.ca_pem().to_owned());
+    TokenCache::with(move |builder| builder.base_url(&url).root_certificates_pem(ca.as_bytes()))
+}
+
+fn merchant(sandbox: &Sandbox, number: usize) -> Credentials {
+    let id = format!("merchant-{number}");
+    sandbox.add_client(service(Provider::SendPayments), &id, "merchant-secret");
+    Credentials::SendPayments { client_id: id, client_secret: Secret::from("merchant-secret") }
+}
+
+#[test]
+fn the_same_credentials_have_the_same_slot_also_when_sixty_four_threads_ask_first_at_once() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let cache = cache(&sandbox, provider);
+        let credentials = credentials(&sandbox, provider);
+        let tokens = together(64, |_| cache.token(&credentials, ENV).unwrap().secret().to_owned());
+        assert!(tokens.iter().all(|token| *token == tokens[0]), "{provider}");
+        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+        assert_eq!(cache.len(), 1);
+    }
+}
+
+#[test]
+fn a_changed_secret_is_another_entry_and_so_is_another_environment() {
+    let sandbox = Sandbox::start().unwrap();
+    let provider = Provider::NexterPay;
+    let cache = cache(&sandbox, provider);
+    let old = credentials_with(&sandbox, provider, "wrong-secret");
+    let new = credentials(&sandbox, provider);
+    assert_eq!(cache.token(&old, ENV).unwrap_err().kind(), ErrorKind::Rejected);
+    cache.token(&new, ENV).unwrap();
+    cache.token(&new, Environment::Production).unwrap();
+    assert_eq!(cache.len(), 3);
+    assert_eq!(sandbox.token_requests(service(provider)), 3);
+    assert!(cache.remove(&old, ENV));
+    assert!(!cache.remove(&old, ENV));
+    assert_eq!(cache.len(), 2);
+    // Removed and asked for again: a new slot.
+    assert!(cache.remove(&new, ENV));
+    cache.token(&new, ENV).unwrap();
+    assert_eq!(sandbox.token_requests(service(provider)), 4);
+}
+
+#[test]
+fn a_slow_provider_for_one_merchant_delays_no_other() {
+    let sandbox = Sandbox::start().unwrap();
+    let cache = cache(&sandbox, Provider::SendPayments);
+    let (slow, fast) = (merchant(&sandbox, 1), merchant(&sandbox, 2));
+    let cached = cache.token(&fast, ENV).unwrap();
+    let hold = sandbox.hold(service(Provider::SendPayments));
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| cache.token(&slow, ENV));
+        assert!(hold.wait_for_arrivals(1, PATIENCE));
+        // These would hang if the map were locked meanwhile.
+        assert_eq!(cache.token(&fast, ENV).unwrap().secret(), cached.secret());
+        cache.source(&merchant(&sandbox, 3), ENV).unwrap();
+        assert_eq!(cache.len(), 3);
+        hold.release();
+        waiting.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn connections_are_shared_where_identity_and_roots_are_equal() {
+    let sandbox = Sandbox::start().unwrap();
+    let cache = cache(&sandbox, Provider::SendPayments);
+    for number in 0..10 {
+        cache.token(&merchant(&sandbox, number), ENV).unwrap();
+    }
+    let counts = sandbox.counts(service(Provider::SendPayments));
+    assert_eq!((counts.token_requests, counts.connections), (10, 1));
+    assert_eq!(sandbox.token_requests_by(service(Provider::SendPayments), "merchant-3"), 1);
+}
+
+#[test]
+fn bad_credentials_leave_no_entry() {
+    let sandbox = Sandbox::start().unwrap();
+    let cache = cache(&sandbox, Provider::SendPayments);
+    let bad = Credentials::SendPayments { client_id: "".into(), client_secret: Secret::from("x") };
+    assert_eq!(cache.token(&bad, ENV).unwrap_err().kind(), ErrorKind::Configuration);
+    assert!(cache.is_empty());
+    // And one that configures itself into an error.
+    let cache = TokenCache::with(|builder| builder.timeout(Duration::ZERO));
+    assert!(cache.source(&merchant(&sandbox, 1), ENV).is_err());
+    assert!(cache.is_empty());
+}

@@ -1,1 +1,248 @@
+//! What a failing network or provider turns into, and how often it is asked again.
 
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use paytoken::{
+    ClientCertificate, Credentials, Environment, ErrorKind, Provider, Secret, TokenSource,
+};
+use paytoken_sandbox::{Fault, Sandbox};
+
+use crate::support::{builder, credentials, reach, service};
+
+#[test]
+fn each_fault_has_its_kind_and_only_passing_ones_are_tried_again() {
+    let sandbox = Sandbox::start().unwrap();
+    let once = 1;
+    let thrice = 3;
+    let redirect = sandbox.url(service(Provider::NexterPay));
+    let faults = [
+        (Fault::Reset, ErrorKind::Transport, thrice),
+        (Fault::LostAnswer, ErrorKind::Transport, thrice),
+        (Fault::Truncated, ErrorKind::Transport, thrice),
+        (Fault::Status(500), ErrorKind::ServerUnavailable, thrice),
+        (Fault::Status(502), ErrorKind::ServerUnavailable, thrice),
+        (Fault::Status(503), ErrorKind::ServerUnavailable, thrice),
+        (Fault::Oversize(200_000), ErrorKind::InvalidResponse, once),
+        (Fault::Redirect(redirect), ErrorKind::InvalidResponse, once),
+        (Fault::MalformedJson, ErrorKind::InvalidResponse, once),
+        (Fault::WrongTypes, ErrorKind::InvalidResponse, once),
+        (Fault::Status(400), ErrorKind::Rejected, once),
+        (Fault::Status(401), ErrorKind::Rejected, once),
+        (Fault::Status(403), ErrorKind::Forbidden, once),
+        (Fault::Status(404), ErrorKind::Configuration, once),
+        (Fault::TooManyRequests { retry_after: None }, ErrorKind::RateLimited, once),
+        (Fault::Unavailable { retry_after: Some("5".into()) }, ErrorKind::ServerUnavailable, once),
+    ];
+    for provider in Provider::ALL {
+        for (fault, kind, requests) in &faults {
+            sandbox.reset_counts();
+            sandbox.fault_always(service(provider), Some(fault.clone()));
+            let error = builder(&sandbox, provider).build().unwrap().token().unwrap_err();
+            assert_eq!(error.kind(), *kind, "{provider} {fault:?}: {error}");
+            assert_eq!(error.provider(), Some(provider));
+            assert_eq!(
+                sandbox.token_requests(service(provider)),
+                *requests,
+                "{provider} {fault:?}"
+            );
+            sandbox.fault_always(service(provider), None);
+        }
+    }
+}
+
+#[test]
+fn a_passing_failure_is_overcome_within_one_call() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        sandbox.fault_next(service(provider), 1, Fault::Reset);
+        sandbox.fault_next(service(provider), 1, Fault::Status(503));
+        builder(&sandbox, provider).build().unwrap().token().unwrap();
+        assert_eq!(sandbox.token_requests(service(provider)), 3, "{provider}");
+    }
+}
+
+#[test]
+fn a_skewed_date_does_no_harm() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        for skew in [86_400, -86_400] {
+            sandbox.fault_next(service(provider), 1, Fault::SkewedDate(skew));
+            let token = builder(&sandbox, provider).build().unwrap().token().unwrap();
+            let life = token.lifetime();
+            assert!(
+                life <= crate::support::lifetime(provider) && life > Duration::from_secs(290),
+                "{life:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_slow_provider_ends_in_a_timeout_whatever_it_drips() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        for fault in [Fault::Delay(Duration::from_secs(60)), Fault::Drip(Duration::from_millis(50))]
+        {
+            sandbox.fault_next(service(provider), 1, fault.clone());
+            let source =
+                builder(&sandbox, provider).timeout(Duration::from_millis(250)).build().unwrap();
+            let began = Instant::now();
+            let error = source.token().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{provider} {fault:?}: {error}");
+            assert!(error.is_retryable());
+            // Not a measurement: it would be a minute without the time-out.
+            assert!(began.elapsed() < Duration::from_secs(30), "{provider} {fault:?}");
+        }
+    }
+}
+
+#[test]
+fn nobody_listening_is_a_transport_error() {
+    let sandbox = Sandbox::start().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for provider in Provider::ALL {
+        let source =
+            builder(&sandbox, provider).base_url(&format!("https://{free}")).build().unwrap();
+        let error = source.token().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transport);
+        assert!(error.to_string().contains("refused"), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
+    }
+}
+
+#[test]
+fn a_host_that_has_no_address_is_a_transport_error_that_says_so() {
+    let sandbox = Sandbox::start().unwrap();
+    // RFC 6761: .invalid never resolves.
+    let source = builder(&sandbox, Provider::NexterPay)
+        .base_url("https://no-such-host.invalid")
+        .proxy("")
+        .retries(0)
+        .build()
+        .unwrap();
+    let error = source.token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error:?}");
+    assert!(error.to_string().contains("host name was not found"), "{error:?}");
+}
+
+#[test]
+fn a_server_we_do_not_trust_gets_nothing() {
+    let sandbox = Sandbox::start().unwrap();
+    let other = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let foreign = builder(&sandbox, provider).root_certificates_pem(other.ca_pem().as_bytes());
+        let built_in = TokenSource::builder(credentials(&sandbox, provider), Environment::Sandbox)
+            .base_url(&sandbox.url(service(provider)));
+        for source in [foreign.build().unwrap(), built_in.build().unwrap()] {
+            let error = source.token().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Certificate, "{provider}: {error:?}");
+            assert!(error.to_string().contains("root_certificates_pem"), "{error}");
+        }
+        assert_eq!(sandbox.token_requests(service(provider)), 0);
+    }
+}
+
+#[test]
+fn a_missing_or_foreign_client_certificate_is_a_certificate_error() {
+    let sandbox = Sandbox::start().unwrap();
+    let other = Sandbox::start().unwrap();
+    let foreign = ClientCertificate::from_pem(other.client_certificate_pem())
+        .unwrap()
+        .with_private_key(other.client_key_pem())
+        .unwrap();
+    for certificate in [
+        ClientCertificate::from_pem(sandbox.client_certificate_pem()).unwrap(), // no key: header alone
+        ClientCertificate::injected_by_proxy(),
+        foreign,
+    ] {
+        let credentials = Credentials::NtxPay {
+            client_id: sandbox.client_id(service(Provider::NtxPay)).into(),
+            client_secret: Secret::from(sandbox.client_secret(service(Provider::NtxPay))),
+            certificate,
+        };
+        let source = reach(&sandbox, Provider::NtxPay, credentials).build().unwrap();
+        let error = source.token().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Certificate, "{error:?}");
+        // Remembered: the second call is answered without a connection.
+        let connections = sandbox.counts(service(Provider::NtxPay)).connections;
+        assert_eq!(source.token().unwrap_err().kind(), ErrorKind::Certificate);
+        assert_eq!(sandbox.counts(service(Provider::NtxPay)).connections, connections);
+    }
+    assert_eq!(sandbox.token_requests(service(Provider::NtxPay)), 0);
+}
+
+#[test]
+fn connections_are_kept_and_tls_sessions_resumed() {
+    let sandbox = Sandbox::start().unwrap();
+    let source = builder(&sandbox, Provider::NtxPay).build().unwrap();
+    for _ in 0..5 {
+        source.refresh().unwrap();
+    }
+    assert_eq!(sandbox.counts(service(Provider::NtxPay)).connections, 1);
+    // A cut connection is replaced by one whose session is resumed.
+    sandbox.fault_next(service(Provider::NtxPay), 1, Fault::Reset);
+    source.refresh().unwrap();
+    let counts = sandbox.counts(service(Provider::NtxPay));
+    assert_eq!((counts.connections, counts.handshakes_resumed), (2, 1));
+}
+
+#[test]
+fn one_fetch_without_a_cache_works_for_each_provider() {
+    use paytoken::provider::{nexter_pay, ntx_pay, send_payments};
+
+    let sandbox = Sandbox::start().unwrap();
+    let to = |provider| {
+        let (url, ca) = (sandbox.url(service(provider)), sandbox.ca_pem().to_owned());
+        move |builder: paytoken::Builder| {
+            builder.base_url(&url).root_certificates_pem(ca.as_bytes())
+        }
+    };
+    let sandbox_env = Environment::Sandbox;
+    let Credentials::NtxPay { client_id, client_secret, certificate } =
+        credentials(&sandbox, Provider::NtxPay)
+    else {
+        unreachable!("it is NTX Pay's")
+    };
+    for _ in 0..2 {
+        ntx_pay::fetch_token(
+            &client_id,
+            &client_secret,
+            &certificate,
+            sandbox_env,
+            to(Provider::NtxPay),
+        )
+        .unwrap();
+        nexter_pay::fetch_token(&client_id, &client_secret, sandbox_env, to(Provider::NexterPay))
+            .unwrap();
+        send_payments::fetch_token(
+            &client_id,
+            &client_secret,
+            sandbox_env,
+            to(Provider::SendPayments),
+        )
+        .unwrap();
+    }
+    for provider in Provider::ALL {
+        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+    }
+}
+
+#[test]
+fn the_header_can_have_another_name_and_prefix() {
+    let sandbox = Sandbox::start().unwrap();
+    for (name, prefix, expected) in [
+        ("Authorization", "Bearer", "Bearer "),
+        ("X-Token", "Token", "Token "),
+        ("X-Token", "", ""),
+    ] {
+        let source = builder(&sandbox, Provider::SendPayments)
+            .authorization_header(name, prefix)
+            .build()
+            .unwrap();
+        let token = source.token().unwrap();
+        assert_eq!(token.header_name(), name);
+        assert_eq!(token.header_value(), format!("{expected}{}", token.secret()));
+        assert_eq!(token.bearer(), format!("Bearer {}", token.secret()));
+    }
+}
