@@ -58,3 +58,8 @@ pub use secret::Secret;
 pub use source::{Attempt, TokenOptions, TokenSource};
 pub use status::{Status, TokenStatus};
 pub use token::Token;
+
+/// Compiles the README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

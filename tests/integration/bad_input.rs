@@ -301,7 +301,7 @@ fn p521_key() -> String {
     der.extend([0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23]);
     der.extend([0x04, 0x49, 0x30, 0x47, 0x02, 0x01, 0x01, 0x04, 0x42]);
     der.extend([1; 66]);
-    let key = paytoken_sandbox::rcgen::KeyPair::generate().unwrap();
+    let key = KeyPair::generate().unwrap();
     // Any PEM writer will do; this one is at hand.
     let pem = key.serialize_pem();
     let (first, last) = (pem.lines().next().unwrap(), pem.lines().last().unwrap());

@@ -1,6 +1,8 @@
 //! One binary for all integration tests: what the library does, seen from outside.
 //! (What needs a process of its own, the logger, is in `tests/leaks`.)
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, unreachable_pub)] // it is a test
+
 mod bad_input;
 mod cache;
 mod certificates;

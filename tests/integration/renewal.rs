@@ -69,7 +69,8 @@ fn the_last_five_percent_at_most_thirty_seconds_count_as_ended() {
 fn the_earlier_of_two_clocks_ends_a_token() {
     let sandbox = Sandbox::start().unwrap();
     let day = secs(86_400);
-    let moves: [(&str, fn(&ManualClock, Duration), bool); 3] = [
+    type Step = fn(&ManualClock, Duration);
+    let moves: [(&str, Step, bool); 3] = [
         ("a suspended machine: only the wall clock went on", ManualClock::step_wall_forward, true),
         ("only the monotonic clock went on", ManualClock::advance_monotonic_only, true),
         ("the wall clock was set back", ManualClock::step_wall_back, false),

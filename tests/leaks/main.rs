@@ -3,6 +3,8 @@
 //!
 //! A binary of its own: the logger is the whole process's.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, unreachable_pub)] // it is a test
+
 #[path = "../integration/support.rs"]
 #[allow(dead_code)] // not all of it is needed here
 mod support;
