@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 
-/// The first refusal is remembered this long, each further one twice as long as the one before.
+/// The first refusal is remembered this long, each further one four times as long as the one
+/// before: a cron job every minute with a wrong password asks at most six times in an hour.
 const FIRST: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// A `Retry-After: 0` still is a request to go slower.
@@ -51,11 +52,27 @@ impl Breaker {
         if !is_remembered(error) {
             return None;
         }
-        let own = FIRST.saturating_mul(1 << self.strikes.min(8)).min(LONGEST);
+        let own = FIRST.saturating_mul(4u32.pow(self.strikes.min(4))).min(LONGEST);
         self.strikes = self.strikes.saturating_add(1);
         let wait = error.retry_after().unwrap_or(own).clamp(SHORTEST, LONGEST);
         self.standing = Some(Standing { error: error.clone(), until: now + wait });
         Some(wait)
+    }
+
+    /// Takes over what another process has remembered.
+    pub(crate) fn adopt(&mut self, now: Instant, error: Error, left: Duration, strikes: u32) {
+        self.strikes = strikes;
+        self.standing = Some(Standing { error, until: now + left.min(LONGEST) });
+    }
+
+    /// Refusals in a row.
+    pub(crate) fn strikes(&self) -> u32 {
+        self.strikes
+    }
+
+    /// The next refusal is another one in a row.
+    pub(crate) fn continue_from(&mut self, strikes: u32) {
+        self.strikes = self.strikes.max(strikes);
     }
 
     pub(crate) fn record_success(&mut self) {
@@ -84,7 +101,7 @@ mod tests {
     fn a_refusal_is_remembered_for_a_minute_then_longer_up_to_a_quarter_of_an_hour() {
         let mut breaker = Breaker::default();
         let mut now = monotonic();
-        for seconds in [60, 120, 240, 480, 900, 900] {
+        for seconds in [60, 240, 900, 900] {
             let wait = breaker.record_failure(now, &rejected()).unwrap();
             assert_eq!(wait.as_secs(), seconds);
             assert!(breaker.refusal(now + wait - Duration::from_millis(1)).is_some());

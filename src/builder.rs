@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::fetch::Core;
 use crate::source::TokenSource;
+use crate::store::{Account, Shared, Store};
 use crate::token::{AuthorizationHeader, Token};
 use crate::transport::{self, AgentPool, BaseUrl, Roots, Settings, Transport};
 
@@ -52,6 +53,7 @@ pub struct Builder {
     renew_in_background: bool,
     on_event: Option<Arc<EventHook>>,
     clock: ClockSource,
+    store: Option<Arc<dyn Store>>,
     pool: AgentPool,
 }
 
@@ -74,6 +76,7 @@ impl Builder {
             renew_in_background: false,
             on_event: None,
             clock: ClockSource::System,
+            store: None,
             pool: AgentPool::default(),
         }
     }
@@ -147,6 +150,17 @@ impl Builder {
         self
     }
 
+    /// Shares the token with other processes: a [`FileStore`](crate::FileStore), or a
+    /// [`Store`] of your own. They make one fetch together, a token that one of them invalidates is
+    /// dropped by all within a second, and a refusal is remembered for all.
+    ///
+    /// A source with a store does nothing without it: when the store fails, the token in memory is
+    /// used to its end, and then there is an error.
+    pub fn store(mut self, store: impl Store + 'static) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
     /// Where the time comes from: for tests that move it. Default: the system's clocks.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = ClockSource::Custom(Arc::new(clock));
@@ -201,7 +215,10 @@ impl Builder {
             Some(url) => BaseUrl::parse(url)?,
             None => BaseUrl::parse(self.credentials.provider().base_url(self.environment)?)?,
         };
-        let certificate = self.credentials.parts().certificate.cloned();
+        let parts = self.credentials.parts();
+        let certificate = parts.certificate.cloned();
+        let leaf = certificate.as_ref().and_then(|certificate| certificate.leaf());
+        let account = Account::of(self.credentials.provider(), &base_url, parts.id, leaf);
         if let Some(certificate) = &certificate {
             certificate.check_validity(self.clock.now().wall)?;
         }
@@ -222,6 +239,7 @@ impl Builder {
             on_event: self.on_event,
             clock: self.clock,
             breaker: Default::default(),
+            shared: self.store.map(|store| Shared::new(store, account)),
         })
     }
 }

@@ -63,7 +63,10 @@ impl ClientCertificate {
     /// is not X.509, when it is too long for the header, or when a key in it is unusable or does
     /// not match.
     pub fn from_pem(certificate: impl AsRef<[u8]>) -> Result<Self> {
-        let pem = Pem::read("certificate", certificate.as_ref())?;
+        Self::from_parts(Pem::read("certificate", certificate.as_ref())?)
+    }
+
+    fn from_parts(pem: Pem) -> Result<Self> {
         if pem.certificates.is_empty() {
             return Err(Error::certificate(if pem.key.is_some() || pem.encrypted_key {
                 "certificate: holds a private key but no certificate; give the file that has -----BEGIN CERTIFICATE----- and pass the key to with_private_key"
@@ -178,6 +181,17 @@ impl ClientCertificate {
     pub(crate) fn identity(&self) -> Option<(&[CertificateDer<'static>], &PrivateKeyDer<'static>)> {
         let loaded = self.loaded()?;
         Some((&loaded.chain, &loaded.key.as_ref()?.0))
+    }
+
+    /// The client's own certificate, DER.
+    pub(crate) fn leaf(&self) -> Option<&[u8]> {
+        self.loaded().map(|loaded| &*loaded.chain[0])
+    }
+
+    /// Reads the certificate alone: a key in the file is neither checked nor kept.
+    pub(crate) fn from_pem_file_without_key(path: &Path) -> Result<Self> {
+        let pem = Pem::read("certificate", &read_file("certificate", path)?)?;
+        Self::from_parts(Pem { key: None, encrypted_key: false, ..pem })
     }
 
     /// What tells two certificates apart: the chain's bytes, and whether there is a key.

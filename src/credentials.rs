@@ -93,6 +93,33 @@ impl Credentials {
             .map_err(|error| error.with_provider(provider))
     }
 
+    /// As [`from_env`](Self::from_env), but neither secret nor private key is read: enough to tell
+    /// whose account it is, and for nothing else.
+    pub(crate) fn from_env_without_secret(provider: Provider) -> Result<Self> {
+        let variables: &Variables<'_> = &|name| std::env::var_os(name);
+        let none = || Secret::from("");
+        let credentials = || {
+            Ok(match provider {
+                Provider::NtxPay => Self::NtxPay {
+                    client_id: text(variables, "NTXPAY_CLIENT_ID")?.to_string(),
+                    client_secret: none(),
+                    certificate: ClientCertificate::from_pem_file_without_key(&certificate_path(
+                        variables,
+                    )?)?,
+                },
+                Provider::NexterPay => Self::NexterPay {
+                    user_name: text(variables, "NEXTERPAY_USERNAME")?.to_string(),
+                    password: none(),
+                },
+                Provider::SendPayments => Self::SendPayments {
+                    client_id: text(variables, "SENDPAYMENTS_CLIENT_ID")?.to_string(),
+                    client_secret: none(),
+                },
+            })
+        };
+        credentials().map_err(|error: Error| error.with_provider(provider))
+    }
+
     /// Whose credentials these are.
     pub fn provider(&self) -> Provider {
         match self {
@@ -105,17 +132,12 @@ impl Credentials {
     fn from_variables(provider: Provider, variables: &Variables<'_>) -> Result<Self> {
         let credentials = match provider {
             Provider::NtxPay => {
-                let path = |name| variables(name).map(PathBuf::from);
-                let certificate = path("NTXPAY_CLIENT_CERT").ok_or_else(|| {
-                    Error::configuration("NTXPAY_CLIENT_CERT: not set; set it to the path of the client certificate's PEM file")
-                })?;
+                let certificate = certificate_path(variables)?;
+                let key = variables("NTXPAY_CLIENT_KEY").map(PathBuf::from);
                 Self::NtxPay {
                     client_id: text(variables, "NTXPAY_CLIENT_ID")?.to_string(),
                     client_secret: secret(variables, "NTXPAY_CLIENT_SECRET")?,
-                    certificate: ClientCertificate::from_pem_files(
-                        certificate,
-                        path("NTXPAY_CLIENT_KEY").as_deref(),
-                    )?,
+                    certificate: ClientCertificate::from_pem_files(certificate, key.as_deref())?,
                 }
             }
             Provider::NexterPay => Self::NexterPay {
@@ -207,6 +229,14 @@ impl Hash for CredentialsKey {
 
 /// Where variables come from: the environment, or a test.
 type Variables<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
+
+fn certificate_path(variables: &Variables<'_>) -> Result<PathBuf> {
+    variables("NTXPAY_CLIENT_CERT").map(PathBuf::from).ok_or_else(|| {
+        Error::configuration(
+            "NTXPAY_CLIENT_CERT: not set; set it to the path of the client certificate's PEM file",
+        )
+    })
+}
 
 /// A secret in a file is short.
 const LARGEST_SECRET_FILE: u64 = 64 * 1024;

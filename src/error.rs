@@ -153,6 +153,11 @@ impl Error {
         self
     }
 
+    /// The sentence without the provider's name.
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
     pub(crate) fn may_have_arrived(&self) -> bool {
         self.0.may_have_arrived
     }

@@ -46,6 +46,12 @@ pub enum EventKind {
         /// How long the token lives.
         lifetime: Duration,
     },
+    /// Another process had stored a token; no request was needed.
+    #[non_exhaustive]
+    Found {
+        /// How long it is still good.
+        remaining: Duration,
+    },
     /// A fetch failed for good.
     #[non_exhaustive]
     Failed {

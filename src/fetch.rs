@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind};
 use crate::flight::lock;
 use crate::provider::{self, Timing};
+use crate::store::Shared;
 use crate::token::{AuthorizationHeader, Token};
 use crate::transport::Transport;
 
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     pub(crate) on_event: Option<Arc<EventHook>>,
     pub(crate) clock: ClockSource,
     pub(crate) breaker: Mutex<Breaker>,
+    pub(crate) shared: Option<Shared>,
 }
 
 impl Core {
@@ -46,13 +48,27 @@ impl Core {
         lock(&self.breaker).refusal(now.monotonic)
     }
 
-    /// Attempts until one succeeds, fails for good, or time or retries are used up.
+    /// One fetch, and what is to be remembered of it.
     pub(crate) fn fetch(
         &self,
         deadline: Deadline,
         retries: u32,
         requests: &AtomicU64,
     ) -> Result<Token> {
+        let result = self.attempts(deadline, retries, requests);
+        let now = self.clock.now();
+        let mut breaker = lock(&self.breaker);
+        match &result {
+            Ok(_) => breaker.record_success(),
+            Err(error) => {
+                breaker.record_failure(now.monotonic, error);
+            }
+        }
+        result
+    }
+
+    /// Attempts until one succeeds, fails for good, or time or retries are used up.
+    fn attempts(&self, deadline: Deadline, retries: u32, requests: &AtomicU64) -> Result<Token> {
         let mut may_have_arrived = false;
         let mut attempt = 0;
         loop {
@@ -107,6 +123,9 @@ impl Core {
                 debug!("{provider}: requesting a token, attempt {attempt}")
             }
             EventKind::Retry { error, wait } => debug!("{error}; next attempt in {wait:?}"),
+            EventKind::Found { remaining } => {
+                debug!("{provider}: another process had a token, good for {remaining:?}");
+            }
             EventKind::Fetched { took, lifetime } => {
                 info!("{provider}: new token in {took:?}, good for {lifetime:?}");
             }

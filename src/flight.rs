@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::fetch::Core;
 use crate::provider::Renewal;
 use crate::slot::{Ask, Says, Slot};
+use crate::store::Watch;
 use crate::token::Token;
 
 /// A slot and the threads that wait for its flight.
@@ -15,14 +16,20 @@ pub(crate) struct SlotCell {
     state: Mutex<Slot>,
     landed: Condvar,
     pub(crate) requests: AtomicU64,
+    /// What was last seen of the store shared with other processes.
+    pub(crate) watch: Watch,
+    /// A worker keeps its token to itself.
+    pub(crate) is_private: bool,
 }
 
 impl SlotCell {
-    pub(crate) fn new(renewal: Renewal) -> Self {
+    pub(crate) fn new(renewal: Renewal, is_private: bool) -> Self {
         Self {
             state: Mutex::new(Slot::new(renewal)),
             landed: Condvar::new(),
             requests: AtomicU64::new(0),
+            watch: Watch::default(),
+            is_private,
         }
     }
 
@@ -68,6 +75,15 @@ impl Landing {
         self.has_landed = true;
         self.slot.landed.notify_all();
         has_token
+    }
+}
+
+impl Landing {
+    /// Another process is at it.
+    pub(crate) fn give_up(mut self, now: Now) {
+        self.slot.lock().give_up(now, self.flight);
+        self.has_landed = true;
+        self.slot.landed.notify_all();
     }
 }
 

@@ -3,8 +3,9 @@
 //! ```text
 //! Credentials ─▶ provider::request ─▶ transport ─▶ provider::parse ─▶ Token ─▶ slot ─▶ TokenSource ─▶ your program
 //!                  (pure)           (ureq, only here)  (pure)              Mutex + Condvar     ▲
-//!                                                                                              │
-//!                                                             TokenCache: one source per merchant
+//!                                                                                    │         │
+//!                                                                                    ▼   TokenCache: one source
+//!                                                                   Store (FileStore)        per merchant
 //! ```
 //!
 //! | provider | endpoint | lives | renewed |
@@ -39,11 +40,13 @@ mod exchange;
 mod fetch;
 mod files;
 mod flight;
+mod json;
 pub mod provider;
 mod secret;
 mod slot;
 mod source;
 mod status;
+pub mod store;
 mod token;
 mod transport;
 
@@ -56,7 +59,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, EventKind};
 pub use secret::Secret;
 pub use source::{Attempt, TokenOptions, TokenSource};
-pub use status::{Status, TokenStatus};
+pub use status::{Status, StoredStatus, TokenStatus};
+pub use store::FileStore;
 pub use token::Token;
 
 /// Compiles the README's examples.

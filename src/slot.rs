@@ -154,12 +154,9 @@ impl Slot {
     }
 
     fn is_time_to_renew(&self, now: Now, token: &Token) -> bool {
-        let Renewal::Coexists { renew_from_percent } = self.renewal else {
-            return false;
-        };
         self.flight.is_none()
             && self.renew_not_before.is_none_or(|moment| now.monotonic >= moment)
-            && token.age_at(now) >= token.lifetime() * renew_from_percent / 100
+            && is_due(token, now, self.renewal)
     }
 
     fn begin(&mut self) -> u64 {
@@ -204,6 +201,29 @@ impl Slot {
                 self.last_failure = Some(Failure { flight: number, error, says });
             }
         }
+    }
+
+    /// Another process is at it: nothing failed, and nothing is to be done for a while.
+    pub(crate) fn give_up(&mut self, now: Now, number: u64) {
+        if self.flight.take_if(|flight| flight.number == number).is_some() {
+            self.hold_back_renewals(now);
+        }
+    }
+
+    /// Puts a newer token, which another process has stored, in the place of `old`.
+    pub(crate) fn adopt(&mut self, old: &Token, new: Token) {
+        if let Some(held) = self.current.as_mut().filter(|held| held.token.has_secret(old.secret()))
+        {
+            self.flights += 1;
+            *held = Held { token: new, flight: self.flights };
+            self.failed_renewals = 0;
+            self.renew_not_before = None;
+        }
+    }
+
+    /// The token that was rejected last.
+    pub(crate) fn last_rejected(&self) -> Option<Token> {
+        self.last_rejected.clone()
     }
 
     /// The leader died. A parked token is not put back: its request may have been sent.
@@ -259,13 +279,32 @@ impl Slot {
 
     /// The flight that brought the current token, for callers that want a newer one.
     pub(crate) fn newest(&self) -> u64 {
+        self.held().map_or(0, |held| held.flight)
+    }
+
+    /// The current token, or the one that is about to be replaced.
+    pub(crate) fn newest_token(&self) -> Option<&Token> {
+        self.held().map(|held| &held.token)
+    }
+
+    fn held(&self) -> Option<&Held> {
         let parked = self.flight.as_ref().and_then(|flight| flight.parked.as_ref());
-        self.current.as_ref().or(parked).map_or(0, |held| held.flight)
+        self.current.as_ref().or(parked)
     }
 
     /// The current token, whatever its state.
     pub(crate) fn current(&self) -> Option<&Token> {
         self.current.as_ref().map(|held| &held.token)
+    }
+}
+
+/// Whether the token is in its renewal window.
+pub(crate) fn is_due(token: &Token, now: Now, renewal: Renewal) -> bool {
+    match renewal {
+        Renewal::Coexists { renew_from_percent } => {
+            token.age_at(now) >= token.lifetime() * renew_from_percent / 100
+        }
+        Renewal::ReplacesPrevious => false,
     }
 }
 

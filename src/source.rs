@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::warn;
 
 use crate::builder::Builder;
-use crate::clock::{Deadline, monotonic};
+use crate::clock::{Deadline, Now, monotonic};
 use crate::credentials::{Credentials, Environment, Provider};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
@@ -19,6 +19,7 @@ use crate::flight::{Landing, SlotCell, lock};
 use crate::provider::Renewal;
 use crate::slot::{Ask, Decision, Says, Slot, has_ended};
 use crate::status::{Status, TokenStatus};
+use crate::store::{Change, Obtained, Shared, Wish};
 use crate::token::Token;
 
 /// Gives a valid token, from the cache whenever it can.
@@ -140,7 +141,17 @@ impl TokenSource {
         }
         // The common case, without a look at the clock for a deadline.
         if let Some(token) = slot.ready(now, &ask) {
-            return Ok(token);
+            let Some(shared) = self.shared() else {
+                return Ok(token);
+            };
+            drop(slot);
+            let change = shared.change(&self.core, &self.slot.watch, &token, now);
+            slot = self.slot.lock();
+            match change {
+                Change::None => return Ok(token),
+                Change::Newer(newer) => slot.adopt(&token, newer),
+                Change::Dropped => _ = slot.invalidate(token.secret()),
+            }
         }
         self.check_min_validity(&slot, ask.min_validity)?;
         let limit = options.deadline.unwrap_or(self.core.timeout);
@@ -156,9 +167,8 @@ impl TokenSource {
                         self.renew_in_background(flight);
                         return Ok(token);
                     }
-                    // One attempt: this caller has a good token and should not wait for retries.
                     // If it fails, the token stays, unless it was invalidated meanwhile.
-                    let _ = self.lead(flight, deadline, Effort::OneAttempt, has_less_time);
+                    let _ = self.lead(flight, &ask, deadline, Effort::OneAttempt, has_less_time);
                     ask.never_renews = true;
                     now = self.core.clock.now();
                     slot = self.slot.lock();
@@ -166,7 +176,10 @@ impl TokenSource {
                 }
                 Decision::Lead(flight) => {
                     drop(slot);
-                    (flight, self.lead(flight, deadline, Effort::Full, has_less_time).err())
+                    match self.lead(flight, &ask, deadline, Effort::Full, has_less_time) {
+                        Ok(()) => (flight, None),
+                        Err(error) => (flight, Some(error)),
+                    }
                 }
                 Decision::Wait(flight) => {
                     slot = self.slot.wait_for(slot, flight, deadline);
@@ -183,8 +196,11 @@ impl TokenSource {
             };
             now = self.core.clock.now();
             slot = self.slot.lock();
-            if let Some(token) = slot.usable(now, &ask) {
-                return Ok(token);
+            match slot.usable(now, &ask) {
+                // A stored token may be due for renewal: decide again.
+                Some(_) if own_error.is_none() && self.shared().is_some() => continue,
+                Some(token) => return Ok(token),
+                None => {}
             }
             if let Some(error) = own_error.or_else(|| slot.shared_failure(flight)) {
                 return Err(error);
@@ -212,10 +228,17 @@ impl TokenSource {
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
     pub fn invalidate_secret(&self, rejected: &str) -> Result<()> {
-        if self.slot.lock().invalidate(rejected) {
+        let was_current = self.slot.lock().invalidate(rejected);
+        let told = match self.shared() {
+            Some(shared) => shared
+                .invalidate(rejected, self.core.timeout)
+                .map_err(|error| self.core.error(error)),
+            None => Ok(()),
+        };
+        if was_current {
             self.core.tell(EventKind::Invalidated);
         }
-        Ok(())
+        told
     }
 
     /// Runs an API call with a token and, if the API says the token is not good, once more with a
@@ -266,12 +289,13 @@ impl TokenSource {
 
     /// A source for one worker of many, with the same settings and connections: a slot of its own
     /// where tokens coexist (as NTX Pay advises under high load), the shared slot where a new token
-    /// replaces the old. Refusals are remembered for all workers together.
+    /// replaces the old. Refusals are remembered for all workers together; a slot of its own is not
+    /// shared with other processes either.
     pub fn worker(&self) -> Self {
         match self.core.provider().renewal() {
             Renewal::Coexists { .. } => Self {
                 core: self.core.clone(),
-                slot: Arc::new(SlotCell::new(self.core.provider().renewal())),
+                slot: Arc::new(SlotCell::new(self.core.provider().renewal(), true)),
             },
             Renewal::ReplacesPrevious => self.clone(),
         }
@@ -310,7 +334,7 @@ impl TokenSource {
     }
 
     pub(crate) fn from_core(core: Core) -> Self {
-        let slot = SlotCell::new(core.provider().renewal());
+        let slot = SlotCell::new(core.provider().renewal(), false);
         Self { core: Arc::new(core), slot: Arc::new(slot) }
     }
 
@@ -320,7 +344,7 @@ impl TokenSource {
         let landing = Landing::new(self.slot.clone(), self.core.clone(), flight);
         let spawned = thread::Builder::new().name("paytoken-renew".into()).spawn(move || {
             let deadline = Deadline::after(source.core.timeout);
-            let _ = source.fly(landing, deadline, Effort::Full, false);
+            let _ = source.fly(landing, &Ask::default(), deadline, Effort::Background, false);
         });
         if let Err(error) = spawned {
             // The landing went with the closure, so a later caller may try.
@@ -328,62 +352,58 @@ impl TokenSource {
         }
     }
 
-    /// Fetches for everybody. No lock is held while the network is used.
+    /// Fetches for everybody. No lock of this process is held while the network is used.
     fn lead(
         &self,
         flight: u64,
+        ask: &Ask,
         deadline: Deadline,
         effort: Effort,
         has_less_time: bool,
     ) -> Result<()> {
         let landing = Landing::new(self.slot.clone(), self.core.clone(), flight);
-        self.fly(landing, deadline, effort, has_less_time)
+        self.fly(landing, ask, deadline, effort, has_less_time)
     }
 
     /// Its error is the leader's own answer; the slot has it for those who waited.
     fn fly(
         &self,
         landing: Landing,
+        ask: &Ask,
         deadline: Deadline,
         effort: Effort,
         has_less_time: bool,
     ) -> Result<()> {
         let began = monotonic();
-        let retries = match effort {
-            Effort::OneAttempt => 0,
-            Effort::Full => self.core.retries,
-        };
-        let result = self.core.fetch(deadline, retries, &self.slot.requests);
+        let obtained = self.obtain(ask, deadline, effort);
         let now = self.core.clock.now();
-        // Or every caller would fetch another one, and another.
-        let result = result.and_then(|token| match has_ended(&token, now) {
-            false => Ok(token),
-            true => Err(self.core.error(
-                Error::invalid_response("the provider's token had already ended when it came; check this machine's clock, or ask the provider")
-                    .with_may_have_arrived(true),
-            )),
-        });
-        let remembered_for = {
-            let mut breaker = lock(&self.core.breaker);
-            match &result {
-                Ok(_) => {
-                    breaker.record_success();
-                    None
-                }
-                Err(error) => breaker.record_failure(now.monotonic, error),
+        let (result, news) = match obtained {
+            Ok(Obtained::Busy) => {
+                landing.give_up(now);
+                return Ok(());
             }
-        };
-        let news = match &result {
-            Ok(token) => EventKind::Fetched { took: began.elapsed(), lifetime: token.lifetime() },
-            Err(error) => {
-                EventKind::Failed { error: error.clone(), still_has_token: false, remembered_for }
+            Ok(Obtained::Found(token)) => {
+                let remaining = token.remaining_at(now);
+                (Ok(token), EventKind::Found { remaining })
             }
+            // Or every caller would fetch another one, and another.
+            Ok(Obtained::Fetched(token)) if has_ended(&token, now) => {
+                let error = Error::invalid_response(
+                    "the provider's token had already ended when it came; check this machine's clock, or ask the provider",
+                );
+                self.failed(error.with_may_have_arrived(true), now)
+            }
+            Ok(Obtained::Fetched(token)) => {
+                let news = EventKind::Fetched { took: began.elapsed(), lifetime: token.lifetime() };
+                (Ok(token), news)
+            }
+            Err(error) => self.failed(error, now),
         };
         let ran_out_of_time = matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout);
         let says = match effort {
             _ if has_less_time && ran_out_of_time => Says::Nothing,
             Effort::OneAttempt => Says::NoRenewal,
-            Effort::Full => Says::ToAll,
+            Effort::Full | Effort::Background => Says::ToAll,
         };
         let answer = result.as_ref().map(|_| ()).map_err(Error::clone);
         let has_token = landing.land(now, result, says);
@@ -395,6 +415,40 @@ impl TokenSource {
             news => news,
         });
         answer
+    }
+
+    fn failed(&self, error: Error, now: Now) -> (Result<Token>, EventKind) {
+        let error = self.core.error(error);
+        let remembered_for = lock(&self.core.breaker).remaining(now.monotonic);
+        let news =
+            EventKind::Failed { error: error.clone(), still_has_token: false, remembered_for };
+        (Err(error), news)
+    }
+
+    /// From the store shared with other processes, or from the provider.
+    fn obtain(&self, ask: &Ask, deadline: Deadline, effort: Effort) -> Result<Obtained> {
+        let retries = match effort {
+            Effort::OneAttempt => 0,
+            Effort::Full | Effort::Background => self.core.retries,
+        };
+        let requests = &self.slot.requests;
+        let Some(shared) = self.shared() else {
+            return self.core.fetch(deadline, retries, requests).map(Obtained::Fetched);
+        };
+        let now = self.core.clock.now();
+        let slot = self.slot.lock();
+        let wish = Wish {
+            min_validity: ask.min_validity,
+            forced_at: ask.force.then_some(now.wall),
+            is_renewal: effort != Effort::Full,
+            unwanted: [slot.last_rejected(), slot.newest_token().filter(|_| ask.force).cloned()],
+        };
+        drop(slot);
+        shared.obtain(&self.core, &wish, deadline, retries, requests)
+    }
+
+    fn shared(&self) -> Option<&Shared> {
+        self.core.shared.as_ref().filter(|_| !self.slot.is_private)
     }
 
     /// More than a token lives would mean a new one at every call.
@@ -452,10 +506,12 @@ impl TokenOptions {
 }
 
 /// How hard a leader tries.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effort {
-    /// It has a good token and should not wait for retries.
+    /// A renewal by a caller that has a good token and should not wait for retries.
     OneAttempt,
-    /// All the retries that were set.
+    /// A renewal for which nobody waits.
+    Background,
+    /// There is no token: all the retries that were set.
     Full,
 }

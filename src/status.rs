@@ -31,6 +31,22 @@ pub struct Status {
     pub blocked_for: Option<Duration>,
 }
 
+/// What a store says of an [`Account`](crate::store::Account): never a secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoredStatus {
+    /// Whose token.
+    pub provider: Provider,
+    /// The stored token, ended or not.
+    pub token: Option<TokenStatus>,
+    /// The last token was rejected by the API, and no new one has been fetched.
+    pub was_rejected: bool,
+    /// The kind of the refusal that is remembered.
+    pub last_error: Option<ErrorKind>,
+    /// How long it still keeps requests back.
+    pub blocked_for: Option<Duration>,
+}
+
 /// A token's ages.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -129,6 +129,11 @@ impl Token {
         }))
     }
 
+    /// By the wall clock, before its request was sent.
+    pub(crate) fn obtained_at(&self) -> SystemTime {
+        self.0.since.wall
+    }
+
     /// How old the token is by the clock that says more.
     pub(crate) fn age_at(&self, now: Now) -> Duration {
         let monotonic = now.monotonic.saturating_duration_since(self.0.since.monotonic);

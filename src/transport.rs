@@ -324,7 +324,13 @@ impl BaseUrl {
             }
             _ => return bad("has a scheme other than https; write it as https://host"),
         };
-        Ok(Self { text: text.to_owned(), is_https, is_loopback })
+        // One spelling per address: stores tell accounts apart by it.
+        let path = &text[scheme.len() + 3 + authority.len()..];
+        let authority = authority.to_ascii_lowercase();
+        let default_port = if is_https { ":443" } else { ":80" };
+        let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
+        let scheme = scheme.to_ascii_lowercase();
+        Ok(Self { text: format!("{scheme}://{authority}{path}"), is_https, is_loopback })
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -472,10 +478,12 @@ mod tests {
         for (text, host) in [
             ("https://api.example", "https://api.example"),
             ("https://api.example:8443/gateway/", "https://api.example:8443/gateway"),
-            ("http://127.0.0.1:80", "http://127.0.0.1:80"),
+            ("http://127.0.0.1:80", "http://127.0.0.1"),
+            ("https://api.example:443/Path/", "https://api.example/Path"),
+            ("https://api.example:80", "https://api.example:80"),
             ("http://localhost:1", "http://localhost:1"),
             ("http://[::1]:1", "http://[::1]:1"),
-            ("HTTPS://API.example", "HTTPS://API.example"),
+            ("HTTPS://API.example", "https://api.example"),
         ] {
             assert_eq!(BaseUrl::parse(text).unwrap().as_str(), host);
         }

@@ -13,12 +13,13 @@ pub mod send_payments;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::credentials::{Credentials, Environment, Provider};
 use crate::date;
 use crate::error::{Error, Result};
 use crate::exchange::{Request, Response};
+use crate::json;
 use crate::token::Grant;
 
 /// What a provider's new token means for the one before, and so how to renew.
@@ -211,7 +212,7 @@ impl Body {
                 Err(Error::invalid_response(format!("the answer has no {field}; check base_url")))
             }
             Some(mut other) => {
-                wipe(&mut other);
+                json::wipe(&mut other);
                 Err(Error::invalid_response(format!("the answer's {field} is not a string")))
             }
         }
@@ -221,50 +222,8 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if let Some(json) = &mut self.json {
-            wipe(json);
+            json::wipe(json);
         }
-    }
-}
-
-fn wipe(value: &mut Value) {
-    match value {
-        Value::String(text) => text.zeroize(),
-        Value::Array(values) => values.iter_mut().for_each(wipe),
-        Value::Object(fields) => fields.values_mut().for_each(wipe),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// `{"name":"value",…}` with these names in this order. Sized so that it never grows, since
-/// growing would leave an unwiped copy behind.
-fn json_object(fields: &[(&str, &str)]) -> Zeroizing<Vec<u8>> {
-    // At worst a byte becomes \u00XX.
-    let size: usize = fields.iter().map(|(name, value)| name.len() + 6 * value.len() + 6).sum();
-    let mut json = Zeroizing::new(Vec::with_capacity(size + 2));
-    for (index, (name, value)) in fields.iter().enumerate() {
-        json.push(if index == 0 { b'{' } else { b',' });
-        for (text, after) in [(name, Some(b':')), (value, None)] {
-            serde_json::to_writer(&mut *json, text).expect("a string is JSON, and a Vec takes it");
-            json.extend(after);
-        }
-    }
-    json.push(b'}');
-    json
-}
-
-/// A JSON number, or a string that holds one.
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => {
-            let text = text.trim();
-            // "inf" and "nan" are numbers to Rust, not here.
-            let numeric = text
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E'));
-            numeric.then(|| text.parse().ok()).flatten()
-        }
-        _ => None,
     }
 }
 
@@ -300,16 +259,6 @@ impl ServerClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_body_is_json_whatever_the_value_holds_and_never_reallocates() {
-        let value = "\"\\\u{1}\u{7f}/ñ".repeat(50);
-        let body = json_object(&[("a", &value), ("b", "")]);
-        let read: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(read, serde_json::json!({"a": value, "b": ""}));
-        let size = value.len() * 6 + 2 + 12 + 2;
-        assert!(body.capacity() <= size, "{} over {size}", body.capacity());
-    }
 
     #[test]
     fn the_margin_is_five_percent_and_thirty_seconds_at_most() {

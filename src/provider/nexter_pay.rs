@@ -7,11 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{Body, json_object, number};
+use super::Body;
 use crate::builder::Builder;
 use crate::credentials::{Credentials, Environment};
 use crate::error::{Error, Result};
 use crate::exchange::Request;
+use crate::json;
 use crate::secret::Secret;
 use crate::token::{Grant, Token};
 
@@ -47,7 +48,7 @@ pub(super) fn request(user_name: &str, password: &Secret) -> Request {
     Request {
         path: "/security/createToken",
         headers: Vec::new(),
-        body: json_object(&[("userName", user_name), ("password", password.expose())]),
+        body: json::object(&[("userName", user_name), ("password", password.expose())]),
     }
 }
 
@@ -56,7 +57,7 @@ pub(super) fn parse(body: &mut Body, documented: Duration) -> Result<Grant> {
     let access_token = match body.json.as_mut().map(Value::take) {
         Some(Value::String(text)) => Zeroizing::new(text),
         Some(mut other) => {
-            super::wipe(&mut other);
+            json::wipe(&mut other);
             return Err(Error::invalid_response(
                 "the answer is JSON but not the string NexterPay documents; check base_url",
             ));
@@ -90,8 +91,8 @@ fn lifetime_of(token: &str) -> Option<Duration> {
     let payload = token.split('.').nth(1)?;
     let payload = Zeroizing::new(URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?);
     let mut claims: Value = serde_json::from_slice(&payload).ok()?;
-    let claim = |name| claims.get(name).and_then(number);
+    let claim = |name| claims.get(name).and_then(json::number);
     let lifetime = claim("exp").zip(claim("iat")).map(|(exp, iat)| exp - iat);
-    super::wipe(&mut claims);
+    json::wipe(&mut claims);
     Duration::try_from_secs_f64(lifetime?).ok().filter(|lifetime| !lifetime.is_zero())
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Body, json_object, number};
+use super::Body;
 use crate::builder::Builder;
 use crate::certificate::ClientCertificate;
 use crate::credentials::{Credentials, Environment};
 use crate::error::{Error, Result};
 use crate::exchange::Request;
+use crate::json;
 use crate::secret::Secret;
 use crate::token::{Grant, Token};
 
@@ -57,7 +58,7 @@ pub(super) fn request(
     Request {
         path: "/api/auth/token",
         headers: header.into_iter().collect(),
-        body: json_object(&[("clientId", client_id), ("clientSecret", client_secret.expose())]),
+        body: json::object(&[("clientId", client_id), ("clientSecret", client_secret.expose())]),
     }
 }
 
@@ -76,7 +77,7 @@ pub(super) fn parse(body: &mut Body, documented: Duration) -> Result<Grant> {
     }
     let lifetime = match object.get("expires_in") {
         None | Some(Value::Null) => documented,
-        Some(value) => match number(value) {
+        Some(value) => match json::number(value) {
             Some(seconds) if seconds > 0.0 => Duration::try_from_secs_f64(seconds)
                 .unwrap_or(LONGEST_LIFETIME)
                 .min(LONGEST_LIFETIME),

@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::{Body, ServerClock, json_object, number};
+use super::{Body, ServerClock};
 use crate::builder::Builder;
 use crate::credentials::{Credentials, Environment};
 use crate::date;
 use crate::error::Result;
 use crate::exchange::Request;
+use crate::json;
 use crate::secret::Secret;
 use crate::token::{Grant, Token};
 
@@ -50,7 +51,7 @@ pub(super) fn request(client_id: &str, client_secret: &Secret) -> Request {
     Request {
         path: "/auth",
         headers: Vec::new(),
-        body: json_object(&[("clientId", client_id), ("clientSecret", client_secret.expose())]),
+        body: json::object(&[("clientId", client_id), ("clientSecret", client_secret.expose())]),
     }
 }
 
@@ -68,7 +69,7 @@ pub(super) fn parse(body: &mut Body, documented: Duration, clock: ServerClock) -
 }
 
 fn expires_at(value: &Value) -> Option<SystemTime> {
-    if let Some(number) = number(value) {
+    if let Some(number) = json::number(value) {
         return date::from_epoch_number(number);
     }
     date::parse_date_time(value.as_str()?)

@@ -10,4 +10,5 @@ mod network;
 mod provider_cases;
 mod renewal;
 mod single_flight;
+mod store;
 mod support;

@@ -1,0 +1,179 @@
+//! [`Account`]: whose entry it is, and what can be done with it without a secret.
+
+use std::time::Duration;
+
+use super::entry::{Entry, sha256_hex};
+use super::{Store, StoreKey};
+use crate::clock::{ClockSource, Now};
+use crate::credentials::{Credentials, Environment, Provider};
+use crate::error::{Error, ErrorKind, Result};
+use crate::slot;
+use crate::status::{StoredStatus, TokenStatus};
+use crate::token::{AuthorizationHeader, Token};
+use crate::transport::BaseUrl;
+
+/// An account at a provider, without its secret: what a [`Store`] keeps an entry for.
+///
+/// It serves short-lived programs: a token that another process has stored is handed out without
+/// reading a secret or a private key, and without setting up TLS.
+#[derive(Clone, Debug)]
+pub struct Account {
+    provider: Provider,
+    key: StoreKey,
+}
+
+impl Account {
+    /// The account of these credentials. `base_url` as given to
+    /// [`Builder::base_url`](crate::Builder::base_url), or `None` for the provider's own.
+    ///
+    /// # Errors
+    /// [`Configuration`](ErrorKind::Configuration), naming the field.
+    pub fn new(
+        credentials: &Credentials,
+        environment: Environment,
+        base_url: Option<&str>,
+    ) -> Result<Self> {
+        let provider = credentials.provider();
+        let account = || {
+            let base_url = match base_url {
+                Some(url) => BaseUrl::parse(url)?,
+                None => BaseUrl::parse(provider.base_url(environment)?)?,
+            };
+            let parts = credentials.parts();
+            let certificate = parts.certificate.and_then(|certificate| certificate.leaf());
+            Ok(Self::of(provider, &base_url, parts.id, certificate))
+        };
+        account().map_err(|error: Error| error.with_provider(provider))
+    }
+
+    /// The account that the environment describes; of the variables that
+    /// [`Credentials::from_env`] reads, only the identifier and the certificate are needed.
+    ///
+    /// # Errors
+    /// As [`Credentials::from_env`] and [`new`](Self::new).
+    pub fn from_env(
+        provider: Provider,
+        environment: Environment,
+        base_url: Option<&str>,
+    ) -> Result<Self> {
+        Self::new(&Credentials::from_env_without_secret(provider)?, environment, base_url)
+    }
+
+    /// Whose account it is.
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// The name of its entry.
+    pub fn key(&self) -> &StoreKey {
+        &self.key
+    }
+
+    /// The stored token, if it is good for at least this long and not due for renewal.
+    ///
+    /// # Errors
+    /// [`Store`](ErrorKind::Store) when the store cannot be read.
+    pub fn stored_token(
+        &self,
+        store: &impl Store,
+        min_validity: Duration,
+    ) -> Result<Option<Token>> {
+        let now = Now::from_system();
+        let Some(token) = self.token(&self.entry(store)?, now) else {
+            return Ok(None);
+        };
+        let is_good = !slot::has_ended(&token, now)
+            && !slot::is_due(&token, now, self.provider.renewal())
+            && token.remaining_at(now) >= min_validity;
+        Ok(is_good.then_some(token))
+    }
+
+    /// Drops the stored token if it is this one, so that no process uses it again; a newer one
+    /// stays. False where it was not the stored one.
+    ///
+    /// # Errors
+    /// [`Store`](ErrorKind::Store) when it cannot be written, [`Timeout`](ErrorKind::Timeout) when
+    /// another process holds the lock for all of `limit`.
+    pub fn invalidate(&self, store: &impl Store, rejected: &str, limit: Duration) -> Result<bool> {
+        invalidate(store, &self.key, rejected, limit)
+            .map_err(|error| error.with_provider(self.provider))
+    }
+
+    /// What the store says of this account: never a secret.
+    ///
+    /// # Errors
+    /// [`Store`](ErrorKind::Store) when the store cannot be read.
+    pub fn stored_status(&self, store: &impl Store) -> Result<StoredStatus> {
+        let now = Now::from_system();
+        let entry = self.entry(store)?;
+        let token = self.token(&entry, now).map(|token| TokenStatus {
+            age: token.age_at(now),
+            remaining: token.remaining_at(now),
+            expires_at: token.expires_at(),
+        });
+        let blocked = entry
+            .refusal
+            .as_ref()
+            .map(|refusal| (refusal.kind(), refusal.left(now.wall)))
+            .filter(|(_, left)| !left.is_zero());
+        Ok(StoredStatus {
+            provider: self.provider,
+            token,
+            was_rejected: entry.rejected.is_some() && entry.token.is_none(),
+            last_error: blocked.map(|(kind, _)| kind),
+            blocked_for: blocked.map(|(_, left)| left),
+        })
+    }
+
+    pub(crate) fn of(
+        provider: Provider,
+        base_url: &BaseUrl,
+        id: &str,
+        certificate: Option<&[u8]>,
+    ) -> Self {
+        let certificate = certificate.map(sha256_hex).unwrap_or_default();
+        // Each part with its length, so that no two sets of parts are the same text.
+        let name = provider.to_string();
+        let parts = [name.as_str(), base_url.as_str(), id, &certificate];
+        let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+        let key = StoreKey(format!("{name}-{}", &sha256_hex(text.as_bytes())[..40]));
+        Self { provider, key }
+    }
+
+    fn entry(&self, store: &impl Store) -> Result<Entry> {
+        let bytes = store.read(&self.key).map_err(|error| error.with_provider(self.provider))?;
+        Ok(Entry::decode(bytes.as_ref().map(|bytes| bytes.as_slice()), &self.key))
+    }
+
+    fn token(&self, entry: &Entry, now: Now) -> Option<Token> {
+        entry.token.as_ref()?.to_token(now, &AuthorizationHeader::default(), ClockSource::System)
+    }
+}
+
+/// Rejects a token in the store, if it is the one that is there.
+pub(super) fn invalidate(
+    store: &(impl Store + ?Sized),
+    key: &StoreKey,
+    rejected: &str,
+    limit: Duration,
+) -> Result<bool> {
+    let decode = |bytes: Option<zeroize::Zeroizing<Vec<u8>>>| {
+        Entry::decode(bytes.as_ref().map(|bytes| bytes.as_slice()), key)
+    };
+    // A look without the lock settles the common case, in which a newer token is there.
+    if !decode(store.read(key)?).reject(rejected) {
+        return Ok(false);
+    }
+    let Some(mut guard) = store.lock(key, limit)? else {
+        return Err(Error::new(
+            ErrorKind::Timeout,
+            "store: another process holds the lock, so the rejected token could not be dropped there; it is dropped here",
+        ));
+    };
+    let mut entry = decode(guard.read()?);
+    let is_it = entry.reject(rejected);
+    if is_it {
+        guard.write(&entry.encode(key), entry.keep_for())?;
+    }
+    Ok(is_it)
+}

@@ -1,0 +1,282 @@
+//! One fetch for every process: look → lock → look again → still needed? → fetch → write → unlock.
+//!
+//! The network is used while the lock is held, on purpose: whoever waits for the lock then finds
+//! the new token instead of fetching another one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use log::warn;
+
+use super::account;
+use super::entry::{Entry, StoredRefusal, StoredToken};
+use super::{Account, Store, StoreGuard};
+use crate::clock::{Deadline, Now};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::Core;
+use crate::flight::lock;
+use crate::provider::Renewal;
+use crate::slot;
+use crate::token::Token;
+
+/// How long to wait for the lock before the entry is looked at again.
+const LOCK_SLICE: Duration = Duration::from_millis(100);
+
+/// A token that this process holds is compared with the store's this often at most.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// A source's part in a store.
+pub(crate) struct Shared {
+    store: Arc<dyn Store>,
+    account: Account,
+}
+
+/// What a leader needs from the store.
+pub(crate) struct Wish {
+    pub(crate) min_validity: Duration,
+    /// Only a token obtained from then on will do; remembered refusals do not count.
+    pub(crate) forced_at: Option<SystemTime>,
+    /// The caller has a good token: one that is due for renewal will not do, nobody waits for a
+    /// lock, and one attempt is enough.
+    pub(crate) is_renewal: bool,
+    /// These will not do whatever the store says: the token that was rejected last and, where a
+    /// new one is asked for, the one that the caller has.
+    pub(crate) unwanted: [Option<Token>; 2],
+}
+
+pub(crate) enum Obtained {
+    Fetched(Token),
+    /// Another process had fetched it.
+    Found(Token),
+    /// Another process is renewing; the caller goes on with the token it has.
+    Busy,
+}
+
+/// What the store says about a token in memory.
+pub(crate) enum Change {
+    None,
+    /// Another process has a newer one.
+    Newer(Token),
+    /// It was rejected, or replaced by one that is gone.
+    Dropped,
+}
+
+impl Shared {
+    pub(crate) fn new(store: Arc<dyn Store>, account: Account) -> Self {
+        Self { store, account }
+    }
+
+    /// The stored token if it serves the wish, else a new one, fetched under the lock.
+    pub(crate) fn obtain(
+        &self,
+        core: &Core,
+        wish: &Wish,
+        deadline: Deadline,
+        retries: u32,
+        requests: &AtomicU64,
+    ) -> Result<Obtained> {
+        let mut guard = loop {
+            if let Some(token) = self.found(core, wish, &self.entry()?)? {
+                return Ok(Obtained::Found(token));
+            }
+            let left = deadline.remaining();
+            let limit = if wish.is_renewal { Duration::ZERO } else { left.min(LOCK_SLICE) };
+            if !left.is_zero()
+                && let Some(guard) = self.store.lock(self.account.key(), limit)?
+            {
+                break guard;
+            }
+            if wish.is_renewal {
+                return Ok(Obtained::Busy);
+            }
+            if left.is_zero() {
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    "store: another process is fetching the token and has not finished in time; try again, or allow more time",
+                ));
+            }
+        };
+        let mut entry = self.decode(guard.read()?);
+        if let Some(token) = self.found(core, wish, &entry)? {
+            return Ok(Obtained::Found(token));
+        }
+        let parked = self.park(core, &mut *guard, &mut entry)?;
+        let result = core.fetch(deadline, retries, requests);
+        self.keep(core, &mut *guard, entry, parked, &result);
+        result.map(Obtained::Fetched)
+    }
+
+    /// Drops a token that the API has rejected, for every process.
+    pub(crate) fn invalidate(&self, rejected: &str, limit: Duration) -> Result<()> {
+        account::invalidate(&*self.store, self.account.key(), rejected, limit).map(|_| ())
+    }
+
+    /// What became of `token` in other processes. Costs one `stamp` at most once a second, and a
+    /// read where the entry has changed. A store that fails has nothing to say.
+    pub(crate) fn change(&self, core: &Core, watch: &Watch, token: &Token, now: Now) -> Change {
+        if !watch.is_due(now, token) {
+            return Change::None;
+        }
+        match self.store.stamp(self.account.key()) {
+            Ok(Some(stamp)) if watch.stamp.swap(stamp, Ordering::Relaxed) == stamp => {
+                return Change::None;
+            }
+            Ok(_) => {}
+            Err(_) => return Change::None,
+        }
+        let Ok(entry) = self.entry() else {
+            return Change::None;
+        };
+        let stored = entry.token.as_ref().and_then(|stored| self.token(core, stored, now));
+        let replaces = core.provider().renewal() == Renewal::ReplacesPrevious;
+        match stored {
+            Some(stored) if stored.has_secret(token.secret()) => Change::None,
+            Some(stored) if replaces || stored.obtained_at() > token.obtained_at() => {
+                Change::Newer(stored)
+            }
+            _ if entry.has_rejected(token.secret()) => Change::Dropped,
+            _ => Change::None,
+        }
+    }
+
+    /// The stored token that serves, or the refusal that stands.
+    fn found(&self, core: &Core, wish: &Wish, entry: &Entry) -> Result<Option<Token>> {
+        let now = core.clock.now();
+        let token = entry.token.as_ref().and_then(|stored| self.token(core, stored, now));
+        if let Some(token) =
+            token.filter(|token| wish.is_served_by(token, now, core.provider().renewal()))
+        {
+            return Ok(Some(token));
+        }
+        let Some(refusal) = entry.refusal.as_ref().filter(|_| wish.forced_at.is_none()) else {
+            return Ok(None);
+        };
+        // Checked once per process: from then on its own memory answers.
+        if !refusal.is_for(core.credentials.parts().secret) {
+            return Ok(None);
+        }
+        let mut breaker = lock(&core.breaker);
+        breaker.continue_from(refusal.strikes);
+        let left = refusal.left(now.wall);
+        if left.is_zero() {
+            return Ok(None);
+        }
+        breaker.adopt(now.monotonic, core.error(refusal.error()), left, refusal.strikes);
+        match breaker.refusal(now.monotonic) {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
+    }
+
+    /// Where a new token ends the one before, the stored one is taken out before the request is
+    /// sent: a process that is killed then leaves no dead token behind.
+    fn park(
+        &self,
+        core: &Core,
+        guard: &mut (dyn StoreGuard + '_),
+        entry: &mut Entry,
+    ) -> Result<Option<StoredToken>> {
+        let now = core.clock.now();
+        let is_in_use = core.provider().renewal() == Renewal::ReplacesPrevious
+            && entry
+                .token
+                .as_ref()
+                .and_then(|stored| self.token(core, stored, now))
+                .is_some_and(|token| !slot::has_ended(&token, now));
+        if !is_in_use {
+            return Ok(None);
+        }
+        let parked = entry.token.take();
+        self.write(guard, entry)?;
+        Ok(parked)
+    }
+
+    /// Writes what the fetch brought. A token that could not be stored is still a token.
+    fn keep(
+        &self,
+        core: &Core,
+        guard: &mut (dyn StoreGuard + '_),
+        mut entry: Entry,
+        parked: Option<StoredToken>,
+        result: &Result<Token>,
+    ) {
+        let has_changed = match result {
+            Ok(token) => {
+                entry = Entry { token: Some(StoredToken::of(token)), ..Entry::default() };
+                true
+            }
+            Err(error) => {
+                let was_parked = parked.is_some();
+                if !error.may_have_arrived() && was_parked {
+                    entry.token = parked;
+                }
+                let refusal = self.refusal(core, error);
+                let is_refused = refusal.is_some();
+                entry.refusal = refusal.or(entry.refusal);
+                was_parked || is_refused
+            }
+        };
+        if has_changed && let Err(error) = self.write(guard, &entry) {
+            warn!("{}: {error}; other processes will not know of it", core.provider());
+        }
+    }
+
+    fn refusal(&self, core: &Core, error: &Error) -> Option<StoredRefusal> {
+        let now = core.clock.now();
+        let (left, strikes) = {
+            let breaker = lock(&core.breaker);
+            (breaker.remaining(now.monotonic)?, breaker.strikes())
+        };
+        let until = now.wall.checked_add(left)?;
+        StoredRefusal::of(error, until, strikes, core.credentials.parts().secret)
+    }
+
+    fn write(&self, guard: &mut (dyn StoreGuard + '_), entry: &Entry) -> Result<()> {
+        guard.write(&entry.encode(self.account.key()), entry.keep_for())
+    }
+
+    fn entry(&self) -> Result<Entry> {
+        Ok(self.decode(self.store.read(self.account.key())?))
+    }
+
+    fn decode(&self, bytes: Option<zeroize::Zeroizing<Vec<u8>>>) -> Entry {
+        Entry::decode(bytes.as_ref().map(|bytes| bytes.as_slice()), self.account.key())
+    }
+
+    fn token(&self, core: &Core, stored: &StoredToken, now: Now) -> Option<Token> {
+        stored.to_token(now, &core.header, core.clock.clone())
+    }
+}
+
+impl Wish {
+    fn is_served_by(&self, token: &Token, now: Now, renewal: Renewal) -> bool {
+        !slot::has_ended(token, now)
+            && token.remaining_at(now) >= self.min_validity
+            && self.forced_at.is_none_or(|moment| token.obtained_at() >= moment)
+            && !(self.is_renewal && slot::is_due(token, now, renewal))
+            && !self.unwanted.iter().flatten().any(|unwanted| token.has_secret(unwanted.secret()))
+    }
+}
+
+/// When a slot's token was last compared with the store, and what the store's stamp was then.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// The token's age in milliseconds at the last look, which is a clock that is at hand.
+    looked_at: AtomicU64,
+    stamp: AtomicU64,
+}
+
+impl Watch {
+    /// True for one caller per second.
+    fn is_due(&self, now: Now, token: &Token) -> bool {
+        let age = token.age_at(now).as_millis() as u64;
+        let last = self.looked_at.load(Ordering::Relaxed);
+        let is_due = age.abs_diff(last) >= CHECK_EVERY.as_millis() as u64;
+        is_due
+            && self
+                .looked_at
+                .compare_exchange(last, age, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+}

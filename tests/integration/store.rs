@@ -1,0 +1,653 @@
+//! Sources that share a store, as processes do: one fetch for all, invalidation seen by all,
+//! refusals remembered for all, and a store in any state never gives a wrong token.
+//!
+//! Each source here stands for a process: they have nothing in common but the directory. Real
+//! processes are in `cli/tests`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use paytoken::store::{Account, Store, StoreGuard, StoreKey};
+use paytoken::{
+    Environment, Error, ErrorKind, FileStore, Provider, Result, TokenOptions, TokenSource,
+};
+use paytoken_sandbox::{Fault, Sandbox};
+
+use crate::support::{
+    ManualClock, PATIENCE, builder, credentials, credentials_with, lifetime, reach, service,
+    together,
+};
+
+const NTX: Provider = Provider::NtxPay;
+const SEND: Provider = Provider::SendPayments;
+
+/// A directory of the test's own, removed with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!(
+            "paytoken-store-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let folder = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&folder);
+        Self(folder)
+    }
+
+    fn store(&self) -> FileStore {
+        FileStore::open(&self.0).unwrap()
+    }
+
+    fn files(&self, ending: &str) -> Vec<PathBuf> {
+        let mut files: Vec<_> = fs::read_dir(&self.0)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|found| found == ending))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn entry(&self) -> PathBuf {
+        let files = self.files("entry");
+        assert_eq!(files.len(), 1, "{files:?}");
+        files[0].clone()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A process: a source with the folder for a store.
+fn process(
+    sandbox: &Sandbox,
+    provider: Provider,
+    folder: &Folder,
+    clock: &ManualClock,
+) -> TokenSource {
+    builder(sandbox, provider).store(folder.store()).clock(clock.clone()).build().unwrap()
+}
+
+fn secret(source: &TokenSource) -> String {
+    source.token().unwrap().secret().to_owned()
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn forty_processes_make_one_fetch_on_an_empty_store_and_one_at_expiry() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let folder = Folder::new();
+        let clock = ManualClock::new();
+        sandbox.set_delay(service(provider), Duration::from_millis(50));
+        for round in 1..=2 {
+            let tokens = together(40, |_| secret(&process(&sandbox, provider, &folder, &clock)));
+            assert!(tokens.iter().all(|token| *token == tokens[0]), "{provider}");
+            assert_eq!(sandbox.token_requests(service(provider)), round, "{provider}");
+            clock.advance(lifetime(provider));
+        }
+        assert_eq!(folder.files("new"), Vec::<PathBuf>::new());
+    }
+}
+
+#[test]
+fn a_stored_token_has_the_age_it_has_and_everything_it_came_with() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let folder = Folder::new();
+        let clock = ManualClock::new();
+        let first = process(&sandbox, provider, &folder, &clock).token().unwrap();
+        clock.advance(secs(200));
+        let second = process(&sandbox, provider, &folder, &clock).token().unwrap();
+        assert_eq!(second.secret(), first.secret());
+        assert_eq!(second.scope(), first.scope());
+        let difference = second.remaining().abs_diff(first.remaining());
+        assert!(difference < Duration::from_millis(2), "{difference:?}");
+    }
+}
+
+#[test]
+fn a_stored_token_in_its_window_is_renewed_by_the_next_process_and_serves_where_that_fails() {
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    let first = secret(&process(&sandbox, NTX, &folder, &clock));
+    clock.advance(secs(480));
+    sandbox.fault_always(service(NTX), Some(Fault::Status(500)));
+    assert_eq!(secret(&process(&sandbox, NTX, &folder, &clock)), first);
+    assert_eq!(sandbox.token_requests(service(NTX)), 2, "one attempt");
+    sandbox.fault_always(service(NTX), None);
+    assert_ne!(secret(&process(&sandbox, NTX, &folder, &clock)), first);
+    assert_eq!(sandbox.token_requests(service(NTX)), 3);
+}
+
+#[test]
+fn an_invalidation_reaches_every_process_at_its_next_look_and_no_newer_token() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let folder = Folder::new();
+        let clock = ManualClock::new();
+        let [one, two, three] = [0; 3].map(|_| process(&sandbox, provider, &folder, &clock));
+        let old = one.token().unwrap();
+        assert_eq!((secret(&two), secret(&three)), (old.secret().into(), old.secret().into()));
+        one.invalidate(&old).unwrap();
+        // Looked at once a second at the most.
+        clock.advance(Duration::from_millis(1_001));
+        let new = secret(&two);
+        assert_ne!(new, old.secret(), "{provider}");
+        assert_eq!((secret(&one), secret(&three)), (new.clone(), new.clone()), "{provider}");
+        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        // Late news of the old token harms nobody.
+        three.invalidate(&old).unwrap();
+        clock.advance(secs(2));
+        assert_eq!(
+            (secret(&one), secret(&two), secret(&three)),
+            (new.clone(), new.clone(), new),
+            "{provider}"
+        );
+        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+    }
+}
+
+#[test]
+fn a_process_with_a_good_token_looks_at_the_store_once_a_second_and_never_locks() {
+    struct Counting(FileStore, Arc<[AtomicUsize; 3]>);
+    impl Store for Counting {
+        fn read(&self, key: &StoreKey) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>> {
+            self.1[0].fetch_add(1, Ordering::SeqCst);
+            self.0.read(key)
+        }
+        fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
+            self.1[1].fetch_add(1, Ordering::SeqCst);
+            self.0.stamp(key)
+        }
+        fn lock(
+            &self,
+            key: &StoreKey,
+            limit: Duration,
+        ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+            self.1[2].fetch_add(1, Ordering::SeqCst);
+            self.0.lock(key, limit)
+        }
+    }
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    secret(&process(&sandbox, NTX, &folder, &clock));
+    let counts = Arc::new([0; 3].map(AtomicUsize::new));
+    let store = Counting(folder.store(), counts.clone());
+    let source = builder(&sandbox, NTX).store(store).clock(clock.clone()).build().unwrap();
+    for _ in 0..100 {
+        for _ in 0..10 {
+            secret(&source);
+        }
+        clock.advance(Duration::from_millis(100));
+    }
+    let [reads, stamps, locks] = [0, 1, 2].map(|which: usize| counts[which].load(Ordering::SeqCst));
+    assert_eq!(locks, 0);
+    // Ten seconds; the first read is the cold one, the second follows the first stamp.
+    assert!((8..=10).contains(&stamps), "{stamps} stamps");
+    assert_eq!(reads, 2);
+}
+
+#[test]
+fn a_refusal_is_remembered_for_every_process_until_the_secret_changes() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let folder = Folder::new();
+        let clock = ManualClock::new();
+        let with = |secret: &str| {
+            reach(&sandbox, provider, credentials_with(&sandbox, provider, secret))
+                .store(folder.store())
+                .clock(clock.clone())
+                .build()
+                .unwrap()
+        };
+        assert_eq!(with("wrong-secret").token().unwrap_err().kind(), ErrorKind::Rejected);
+        let error = with("wrong-secret").token().unwrap_err();
+        assert_eq!((error.kind(), error.status().is_some()), (ErrorKind::Rejected, true));
+        assert!(error.to_string().contains("remembered"), "{error}");
+        assert_eq!(error.provider(), Some(provider));
+        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+        // Force overrides.
+        assert!(with("wrong-secret").refresh().is_err());
+        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        // Another secret is not held back, and its success is remembered instead.
+        let id = sandbox.client_id(service(provider)).to_owned();
+        sandbox.change_secret(service(provider), &id, "another-secret");
+        secret(&with("another-secret"));
+        assert_eq!(sandbox.token_requests(service(provider)), 3, "{provider}");
+        let text = fs::read_to_string(folder.entry()).unwrap();
+        assert!(!text.contains("another-secret") && !text.contains("wrong-secret"));
+    }
+}
+
+#[test]
+fn a_cron_job_every_minute_for_an_hour_with_a_wrong_password_asks_at_most_six_times() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let folder = Folder::new();
+        let clock = ManualClock::new();
+        for _ in 0..60 {
+            let error =
+                reach(&sandbox, provider, credentials_with(&sandbox, provider, "wrong-secret"))
+                    .store(folder.store())
+                    .clock(clock.clone())
+                    .build()
+                    .unwrap()
+                    .token()
+                    .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Rejected, "{provider}");
+            clock.advance(secs(60));
+        }
+        let requests = sandbox.token_requests(service(provider));
+        assert!((2..=6).contains(&requests), "{provider}: {requests} requests");
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_a_day_between_two_processes_never_makes_a_token_live_longer() {
+    let day = secs(86_400);
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        // Forward: every stored token has ended.
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let first = secret(&process(&sandbox, provider, &folder, &clock));
+        clock.step_wall_forward(day);
+        assert_ne!(
+            secret(&process(&sandbox, provider, &folder, &clock)),
+            first,
+            "{provider} forward"
+        );
+
+        // Back: the token is from the future, its age unknown; it is not used.
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let first = secret(&process(&sandbox, provider, &folder, &clock));
+        clock.step_wall_back(day);
+        assert_ne!(secret(&process(&sandbox, provider, &folder, &clock)), first, "{provider} back");
+
+        // Back by less than its age: that much can be hidden, and no more. The token is served at
+        // most so much longer than it lives, less the margin at its end.
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let life = lifetime(provider);
+        let step = life / 4;
+        let first = secret(&process(&sandbox, provider, &folder, &clock));
+        clock.advance(life / 2);
+        clock.step_wall_back(step);
+        let cached_only = TokenOptions::new().deadline(Duration::ZERO);
+        let served = |clock: &ManualClock| {
+            let token = process(&sandbox, provider, &folder, clock).token_with(&cached_only);
+            token.is_ok_and(|token| token.secret() == first)
+        };
+        assert!(served(&clock));
+        let margin = (life / 20).min(secs(30));
+        clock.advance(life / 2 + step - margin - Duration::from_millis(5));
+        assert!(served(&clock), "{provider}: hidden by the step");
+        clock.advance(Duration::from_millis(10));
+        assert!(!served(&clock), "{provider}: over");
+    }
+}
+
+#[test]
+fn another_process_s_renewal_is_not_waited_for_while_the_token_is_good() {
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    let [one, two] = [0; 2].map(|_| process(&sandbox, NTX, &folder, &clock));
+    let first = secret(&one);
+    assert_eq!(secret(&two), first);
+    clock.advance(secs(480));
+    let hold = sandbox.hold(service(NTX));
+    std::thread::scope(|scope| {
+        let renewing = scope.spawn(|| secret(&one));
+        assert!(hold.wait_for_arrivals(1, PATIENCE));
+        for _ in 0..10 {
+            assert_eq!(secret(&two), first); // would hang if it waited for the lock
+        }
+        assert_eq!(two.status().failures, 0);
+        hold.release();
+        let new = renewing.join().unwrap();
+        assert_ne!(new, first);
+        clock.advance(secs(1) + Duration::from_millis(1));
+        assert_eq!(secret(&two), new);
+    });
+    assert_eq!(sandbox.token_requests(service(NTX)), 2);
+}
+
+#[test]
+fn the_wait_for_a_lock_is_bounded_and_send_never_fetches_without_it() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let folder = Folder::new();
+        let clock = ManualClock::new();
+        let store = folder.store();
+        let key = Account::new(
+            &credentials(&sandbox, provider),
+            Environment::Sandbox,
+            Some(&sandbox.url(service(provider))),
+        )
+        .unwrap()
+        .key()
+        .clone();
+        let guard = store.lock(&key, PATIENCE).unwrap().unwrap();
+        let source = process(&sandbox, provider, &folder, &clock);
+        let error = source
+            .token_with(&TokenOptions::new().deadline(Duration::from_millis(150)))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        assert!(error.to_string().contains("another process"), "{error}");
+        assert_eq!(sandbox.token_requests(service(provider)), 0, "{provider}");
+        drop(guard);
+        assert!(source.token().is_ok());
+    }
+}
+
+#[test]
+fn a_guard_whose_lock_file_was_removed_finds_out_when_it_writes() {
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    let source = process(&sandbox, NTX, &folder, &clock);
+    let first = secret(&source);
+    let store = folder.store();
+    let key = Account::new(
+        &credentials(&sandbox, NTX),
+        Environment::Sandbox,
+        Some(&sandbox.url(service(NTX))),
+    )
+    .unwrap()
+    .key()
+    .clone();
+    let mut guard = store.lock(&key, PATIENCE).unwrap().unwrap();
+    fs::remove_file(&folder.files("lock")[0]).unwrap();
+    let mut second = store.lock(&key, PATIENCE).unwrap().expect("a new lock file, a new lock");
+    assert_eq!(guard.write(b"lost", secs(1)).unwrap_err().kind(), ErrorKind::Store);
+    assert_eq!(guard.clear().unwrap_err().kind(), ErrorKind::Store);
+    assert!(store.read(&key).unwrap().is_some(), "the entry is untouched");
+    second.clear().unwrap();
+    assert!(store.read(&key).unwrap().is_none());
+    assert_eq!(secret(&source), first, "the token in memory is still served");
+}
+
+#[test]
+fn an_entry_in_any_state_is_a_miss_or_the_right_token() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in [NTX, SEND] {
+        let other_folder = Folder::new();
+        let clock = ManualClock::new();
+        secret(&process(&sandbox, Provider::NexterPay, &other_folder, &clock));
+        let foreign = fs::read(other_folder.entry()).unwrap();
+        let write = |bytes: Vec<u8>| move |path: &Path| fs::write(path, &bytes).unwrap();
+        let tampers: Vec<(&str, Box<dyn Fn(&Path)>)> = vec![
+            ("empty", Box::new(write(Vec::new()))),
+            ("garbage", Box::new(write(b"\xff\xfe\x00garbage".to_vec()))),
+            ("JSON of somebody else's", Box::new(write(b"{\"token\":\"not ours\"}".to_vec()))),
+            ("an entry of another account", Box::new(write(foreign))),
+            (
+                "truncated",
+                Box::new(|path| {
+                    let bytes = fs::read(path).unwrap();
+                    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+                }),
+            ),
+            (
+                "a gibibyte",
+                Box::new(|path| {
+                    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(1 << 30).unwrap()
+                }),
+            ),
+            #[cfg(unix)]
+            (
+                "open to others",
+                Box::new(|path| {
+                    use std::os::unix::fs::PermissionsExt as _;
+                    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+                }),
+            ),
+            #[cfg(unix)]
+            (
+                "a link",
+                Box::new(|path| {
+                    let aside = path.with_extension("aside");
+                    fs::rename(path, &aside).unwrap();
+                    std::os::unix::fs::symlink(aside, path).unwrap();
+                }),
+            ),
+            #[cfg(unix)]
+            (
+                "a FIFO",
+                Box::new(|path| {
+                    fs::remove_file(path).unwrap();
+                    assert!(
+                        std::process::Command::new("mkfifo").arg(path).status().unwrap().success()
+                    );
+                }),
+            ),
+        ];
+        for (what, tamper) in tampers {
+            let folder = Folder::new();
+            let in_memory = process(&sandbox, provider, &folder, &clock);
+            let first = secret(&in_memory);
+            tamper(&folder.entry());
+            clock.advance(secs(2));
+            assert_eq!(
+                secret(&in_memory),
+                first,
+                "{provider} {what}: the token in memory is served"
+            );
+            let requests = sandbox.token_requests(service(provider));
+            let second = secret(&process(&sandbox, provider, &folder, &clock));
+            assert_ne!(second, first, "{provider} {what}: a miss");
+            assert!(sandbox.is_valid(service(provider), &second), "{provider} {what}");
+            assert_eq!(
+                sandbox.token_requests(service(provider)),
+                requests + 1,
+                "{provider} {what}"
+            );
+            // Mended: the next one finds the new entry.
+            assert_eq!(
+                secret(&process(&sandbox, provider, &folder, &clock)),
+                second,
+                "{provider} {what}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_directory_that_is_removed_is_made_again_and_one_that_cannot_be_is_a_clear_error() {
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    let source = process(&sandbox, NTX, &folder, &clock);
+    let first = secret(&source);
+    fs::remove_dir_all(&folder.0).unwrap();
+    clock.advance(secs(2));
+    assert_eq!(secret(&source), first, "served from memory");
+    clock.advance(secs(600));
+    assert_ne!(secret(&source), first);
+    assert_eq!(folder.files("entry").len(), 1, "made again");
+
+    fs::remove_dir_all(&folder.0).unwrap();
+    fs::write(&folder.0, "a file where the directory was").unwrap();
+    let current = secret(&source);
+    clock.advance(secs(2));
+    assert_eq!(secret(&source), current, "served from memory");
+    clock.advance(secs(600));
+    let error = source.token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+    assert!(error.is_retryable());
+    let opened = FileStore::open(&folder.0).unwrap_err();
+    assert_eq!(opened.kind(), ErrorKind::Store);
+    fs::remove_file(&folder.0).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_that_is_not_private_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = Folder::new();
+    folder.store();
+    let mode = fs::metadata(&folder.0).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    for mode in [0o755, 0o770, 0o701] {
+        fs::set_permissions(&folder.0, fs::Permissions::from_mode(mode)).unwrap();
+        let error = FileStore::open(&folder.0).unwrap_err();
+        assert!(error.to_string().contains("chmod 700"), "{error}");
+    }
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o700)).unwrap();
+    let link = folder.0.with_extension("link");
+    std::os::unix::fs::symlink(&folder.0, &link).unwrap();
+    let error = FileStore::open(&link).unwrap_err();
+    fs::remove_file(&link).unwrap();
+    assert!(error.to_string().contains("a link?"), "{error}");
+    // Links and others in the place of the lock's file.
+    let sandbox = Sandbox::start().unwrap();
+    let clock = ManualClock::new();
+    secret(&process(&sandbox, NTX, &folder, &clock));
+    let lock = folder.files("lock")[0].clone();
+    fs::set_permissions(&lock, fs::Permissions::from_mode(0o666)).unwrap();
+    clock.advance(secs(600));
+    let error = process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
+    assert!(error.to_string().contains("lock file"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_private_and_hold_no_secret() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    for provider in Provider::ALL {
+        let token = secret(&process(&sandbox, provider, &folder, &clock));
+        assert!(!token.is_empty());
+    }
+    for path in folder.files("entry").into_iter().chain(folder.files("lock")) {
+        let metadata = fs::metadata(&path).unwrap();
+        assert_eq!(metadata.mode() & 0o777, 0o600, "{}", path.display());
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        for provider in Provider::ALL {
+            assert!(!text.contains(sandbox.client_secret(service(provider))));
+            assert!(!path.to_string_lossy().contains(sandbox.client_id(service(provider))));
+        }
+    }
+}
+
+#[test]
+fn forced_by_many_at_once_there_is_one_fetch_too() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let folder = Folder::new();
+        let clock = ManualClock::new();
+        let sources: Vec<_> =
+            (0..8).map(|_| process(&sandbox, provider, &folder, &clock)).collect();
+        let first = secret(&sources[0]);
+        clock.advance(secs(10));
+        sandbox.set_delay(service(provider), Duration::from_millis(100));
+        let tokens = together(8, |index| sources[index].refresh().unwrap().secret().to_owned());
+        assert!(tokens.iter().all(|token| *token == tokens[0] && *token != first), "{provider}");
+        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+    }
+}
+
+#[test]
+fn a_process_killed_while_it_replaces_a_token_leaves_no_dead_one_behind() {
+    // Killed here means: its guard is dropped without a word, after the request was sent.
+    struct Dying(FileStore);
+    struct DyingGuard<'a>(Box<dyn StoreGuard + 'a>, usize);
+    impl Store for Dying {
+        fn read(&self, key: &StoreKey) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>> {
+            self.0.read(key)
+        }
+        fn lock(
+            &self,
+            key: &StoreKey,
+            limit: Duration,
+        ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+            let guard = self.0.lock(key, limit)?;
+            Ok(guard.map(|guard| Box::new(DyingGuard(guard, 0)) as Box<dyn StoreGuard>))
+        }
+    }
+    impl StoreGuard for DyingGuard<'_> {
+        fn read(&mut self) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>> {
+            self.0.read()
+        }
+        fn write(&mut self, entry: &[u8], keep_for: Duration) -> Result<()> {
+            self.1 += 1;
+            match self.1 {
+                1 => self.0.write(entry, keep_for), // before the request
+                _ => panic!("killed after the request"),
+            }
+        }
+        fn clear(&mut self) -> Result<()> {
+            self.0.clear()
+        }
+    }
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    let first = secret(&process(&sandbox, SEND, &folder, &clock));
+    clock.advance(secs(10));
+    let dying =
+        builder(&sandbox, SEND).store(Dying(folder.store())).clock(clock.clone()).build().unwrap();
+    let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dying.refresh()));
+    assert!(killed.is_err());
+    assert!(!sandbox.is_valid(service(SEND), &first), "the provider has ended it");
+    let next = secret(&process(&sandbox, SEND, &folder, &clock));
+    assert!(sandbox.is_valid(service(SEND), &next));
+    assert_eq!(sandbox.token_requests(service(SEND)), 3, "one more than without the kill");
+}
+
+#[test]
+fn a_short_lived_program_gets_the_token_without_a_secret() {
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    // The real clock, since that program has no other.
+    let source = builder(&sandbox, NTX).store(folder.store()).build().unwrap();
+    let store = folder.store();
+    let account = Account::new(
+        &credentials_with(&sandbox, NTX, "not needed"),
+        Environment::Sandbox,
+        Some(&sandbox.url(service(NTX))),
+    )
+    .unwrap();
+    assert!(account.stored_token(&store, Duration::ZERO).unwrap().is_none());
+    let token = source.token().unwrap();
+    let found = account.stored_token(&store, Duration::ZERO).unwrap().unwrap();
+    assert_eq!(found.secret(), token.secret());
+    assert!(account.stored_token(&store, secs(601)).unwrap().is_none(), "not good for so long");
+    let status = account.stored_status(&store).unwrap();
+    assert!(status.token.unwrap().remaining > secs(590));
+    assert!(!account.invalidate(&store, "another token", PATIENCE).unwrap());
+    assert!(account.invalidate(&store, token.secret(), PATIENCE).unwrap());
+    assert!(account.stored_token(&store, Duration::ZERO).unwrap().is_none());
+    assert!(account.stored_status(&store).unwrap().was_rejected);
+}
+
+#[test]
+fn a_worker_keeps_its_token_to_itself() {
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    let source = process(&sandbox, NTX, &folder, &clock);
+    let shared = secret(&source);
+    let own = secret(&source.worker());
+    assert_ne!(shared, own);
+    assert_eq!(secret(&process(&sandbox, NTX, &folder, &clock)), shared);
+    let _: Error = FileStore::open("/dev/null/x").unwrap_err();
+}
