@@ -390,7 +390,8 @@ fn an_entry_in_any_state_is_a_miss_or_the_right_token() {
         secret(&process(&sandbox, Provider::NexterPay, &other_folder, &clock));
         let foreign = fs::read(other_folder.entry()).unwrap();
         let write = |bytes: Vec<u8>| move |path: &Path| fs::write(path, &bytes).unwrap();
-        let tampers: Vec<(&str, Box<dyn Fn(&Path)>)> = vec![
+        type Tamper = Box<dyn Fn(&Path)>;
+        let tampers: Vec<(&str, Tamper)> = vec![
             ("empty", Box::new(write(Vec::new()))),
             ("garbage", Box::new(write(b"\xff\xfe\x00garbage".to_vec()))),
             ("JSON of somebody else's", Box::new(write(b"{\"token\":\"not ours\"}".to_vec()))),

@@ -1,0 +1,62 @@
+//! How the command ends: exit codes after sysexits(3), one for each failure that a script would
+//! treat differently.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// A failure and its one line.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line.
+    Usage(String),
+    /// Nothing came on stdin.
+    NoInput(String),
+    /// The provider or the network is down.
+    Unavailable(String),
+    /// The store, or writing to stdout.
+    Store(String),
+    Output(String),
+    /// Too slow, or too many requests.
+    Temporary(String),
+    /// An answer that is not what is documented.
+    Protocol(String),
+    /// Wrong credentials, or a suspended account.
+    Refused(String),
+    /// A setting, a certificate.
+    Configuration(String),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 64,
+            Self::NoInput(_) => 66,
+            Self::Unavailable(_) => 69,
+            Self::Store(_) | Self::Output(_) => 74,
+            Self::Temporary(_) => 75,
+            Self::Protocol(_) => 76,
+            Self::Refused(_) => 77,
+            Self::Configuration(_) => 78,
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) => write!(f, "{text}; see paytoken --help"),
+            Self::NoInput(text)
+            | Self::Unavailable(text)
+            | Self::Store(text)
+            | Self::Output(text)
+            | Self::Temporary(text)
+            | Self::Protocol(text)
+            | Self::Refused(text)
+            | Self::Configuration(text) => f.write_str(text),
+        }
+    }
+}

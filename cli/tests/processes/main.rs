@@ -1,0 +1,35 @@
+//! The command as real processes that race on a real store, die at any moment, and are watched by
+//! strace.
+//!
+//! This binary also plays a worker: `processes worker …` is a long-lived program with a store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr
+)] // it is a test
+
+mod command;
+mod crashes;
+mod herd;
+mod support;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some("worker") {
+        herd::worker();
+        return;
+    }
+    let trials = [command::trials(), crashes::trials(), herd::trials()];
+    libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit();
+}
+
+/// A test by its name, which is a sentence.
+fn trial(name: &str, run: fn()) -> Trial {
+    Trial::test(name, move || {
+        run();
+        Ok(())
+    })
+}
