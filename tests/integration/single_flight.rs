@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use paytoken::{Attempt, Error, ErrorKind, EventKind, Provider, TokenOptions};
 use paytoken_sandbox::{Fault, Sandbox};
@@ -41,9 +41,16 @@ fn in_the_window_one_caller_renews_and_all_others_go_on_with_the_token_they_have
             let leader = scope.spawn(|| source.token().unwrap());
             assert!(hold.wait_for_arrivals(1, PATIENCE));
             // The renewal cannot end before these have: they would hang if they waited for it.
-            for token in together(63, |_| source.token().unwrap()) {
+            let others = together(63, |_| {
+                let began = Instant::now();
+                let token = source.token().unwrap();
+                (token, began.elapsed())
+            });
+            for (token, _) in &others {
                 assert_eq!(token.secret(), old.secret());
             }
+            let longest = others.iter().map(|(_, took)| *took).max().unwrap();
+            println!("{provider}: 63 callers beside a renewal waited {longest:?} at the most");
             hold.release();
             assert_ne!(leader.join().unwrap().secret(), old.secret());
         });
