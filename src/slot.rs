@@ -221,6 +221,19 @@ impl Slot {
         }
     }
 
+    /// Takes a token from the store where there is none, or none that is good.
+    pub(crate) fn place(&mut self, token: Token) {
+        if self.flight.is_none() {
+            self.flights += 1;
+            self.current = Some(Held { token, flight: self.flights });
+        }
+    }
+
+    /// Drops the token if it is still the current one: another process is replacing it.
+    pub(crate) fn forget(&mut self, token: &Token) {
+        self.current.take_if(|held| held.token.has_secret(token.secret()));
+    }
+
     /// The token that was rejected last.
     pub(crate) fn last_rejected(&self) -> Option<Token> {
         self.last_rejected.clone()

@@ -150,7 +150,8 @@ impl TokenSource {
             match change {
                 Change::None => return Ok(token),
                 Change::Newer(newer) => slot.adopt(&token, newer),
-                Change::Dropped => _ = slot.invalidate(token.secret()),
+                Change::Rejected => _ = slot.invalidate(token.secret()),
+                Change::Replaced => slot.forget(&token),
             }
         }
         self.check_min_validity(&slot, ask.min_validity)?;
@@ -160,7 +161,16 @@ impl TokenSource {
         loop {
             let (flight, own_error) = match slot.decide(now, &ask, || self.core.refusal(now)) {
                 Decision::Use(token) => return Ok(token),
-                Decision::Fail(error) => return Err(error),
+                Decision::Fail(error) => {
+                    let unwanted = slot.last_rejected();
+                    drop(slot);
+                    let found = self.shared().and_then(|shared| {
+                        shared.good_token(&self.core, ask.min_validity, unwanted)
+                    });
+                    let Some(token) = found else { return Err(error) };
+                    self.slot.lock().place(token.clone());
+                    return Ok(token);
+                }
                 Decision::Renew(flight, token) => {
                     drop(slot);
                     if self.core.renew_in_background {

@@ -53,7 +53,7 @@ pub(super) struct StoredRefusal {
     message: String,
     until: SystemTime,
     pub(super) strikes: u32,
-    salt: [u8; 16],
+    pub(super) salt: [u8; 16],
     derived: [u8; 32],
 }
 
@@ -62,7 +62,7 @@ impl Entry {
         bytes.and_then(|bytes| Self::try_decode(bytes, key)).unwrap_or_default()
     }
 
-    fn try_decode(bytes: &[u8], key: &StoreKey) -> Option<Self> {
+    pub(super) fn try_decode(bytes: &[u8], key: &StoreKey) -> Option<Self> {
         let rest = bytes.strip_prefix(MAGIC.as_bytes())?;
         let (checksum, content) = rest.split_at_checked(64)?;
         let content = content.strip_prefix(b"\n")?;

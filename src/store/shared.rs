@@ -3,8 +3,8 @@
 //! The network is used while the lock is held, on purpose: whoever waits for the lock then finds
 //! the new token instead of fetching another one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use log::warn;
@@ -30,6 +30,9 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Shared {
     store: Arc<dyn Store>,
     account: Account,
+    /// The salt of the refusal that was last compared with the secret, and whether it was for it:
+    /// that comparison is slow.
+    compared: Mutex<Option<([u8; 16], bool)>>,
 }
 
 /// What a leader needs from the store.
@@ -58,13 +61,15 @@ pub(crate) enum Change {
     None,
     /// Another process has a newer one.
     Newer(Token),
-    /// It was rejected, or replaced by one that is gone.
-    Dropped,
+    /// It was rejected by the API.
+    Rejected,
+    /// It is being replaced, or was and its successor is gone.
+    Replaced,
 }
 
 impl Shared {
     pub(crate) fn new(store: Arc<dyn Store>, account: Account) -> Self {
-        Self { store, account }
+        Self { store, account, compared: Mutex::default() }
     }
 
     /// The stored token if it serves the wish, else a new one, fetched under the lock.
@@ -107,6 +112,22 @@ impl Shared {
         result.map(Obtained::Fetched)
     }
 
+    /// The stored token if it is good for so long: for a process that is held back by a refusal
+    /// of its own, which another process may have overcome.
+    pub(crate) fn good_token(
+        &self,
+        core: &Core,
+        min_validity: Duration,
+        unwanted: Option<Token>,
+    ) -> Option<Token> {
+        let wish =
+            Wish { min_validity, forced_at: None, is_renewal: false, unwanted: [unwanted, None] };
+        let entry = self.entry().ok()?;
+        let now = core.clock.now();
+        let token = self.token(core, entry.token.as_ref()?, now)?;
+        wish.is_served_by(&token, now, core.provider().renewal()).then_some(token)
+    }
+
     /// Drops a token that the API has rejected, for every process.
     pub(crate) fn invalidate(&self, rejected: &str, limit: Duration) -> Result<()> {
         account::invalidate(&*self.store, self.account.key(), rejected, limit).map(|_| ())
@@ -125,7 +146,9 @@ impl Shared {
             Ok(_) => {}
             Err(_) => return Change::None,
         }
-        let Ok(entry) = self.entry() else {
+        let bytes = self.store.read(self.account.key()).ok().flatten();
+        let Some(entry) = bytes.and_then(|bytes| Entry::try_decode(&bytes, self.account.key()))
+        else {
             return Change::None;
         };
         let stored = entry.token.as_ref().and_then(|stored| self.token(core, stored, now));
@@ -135,7 +158,8 @@ impl Shared {
             Some(stored) if replaces || stored.obtained_at() > token.obtained_at() => {
                 Change::Newer(stored)
             }
-            _ if entry.has_rejected(token.secret()) => Change::Dropped,
+            _ if entry.has_rejected(token.secret()) => Change::Rejected,
+            None if replaces => Change::Replaced,
             _ => Change::None,
         }
     }
@@ -152,8 +176,7 @@ impl Shared {
         let Some(refusal) = entry.refusal.as_ref().filter(|_| wish.forced_at.is_none()) else {
             return Ok(None);
         };
-        // Checked once per process: from then on its own memory answers.
-        if !refusal.is_for(core.credentials.parts().secret) {
+        if !self.is_for_our_secret(core, refusal) {
             return Ok(None);
         }
         let mut breaker = lock(&core.breaker);
@@ -167,6 +190,17 @@ impl Shared {
             Some(error) => Err(error),
             None => Ok(None),
         }
+    }
+
+    fn is_for_our_secret(&self, core: &Core, refusal: &StoredRefusal) -> bool {
+        if let Some((salt, is_ours)) = *lock(&self.compared)
+            && salt == refusal.salt
+        {
+            return is_ours;
+        }
+        let is_ours = refusal.is_for(core.credentials.parts().secret);
+        *lock(&self.compared) = Some((refusal.salt, is_ours));
+        is_ours
     }
 
     /// Where a new token ends the one before, the stored one is taken out before the request is

@@ -235,6 +235,46 @@ fn a_refusal_is_remembered_for_every_process_until_the_secret_changes() {
 }
 
 #[test]
+fn a_process_that_is_held_back_takes_the_token_that_another_has_fetched_since() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let folder = Folder::new();
+        let clock = ManualClock::new();
+        let [one, two] = [0; 2].map(|_| process(&sandbox, provider, &folder, &clock));
+        sandbox.fault_next(service(provider), 1, Fault::Status(401));
+        assert_eq!(one.token().unwrap_err().kind(), ErrorKind::Rejected);
+        let token = two.refresh().unwrap().secret().to_owned();
+        assert_eq!(secret(&one), token, "{provider}");
+        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+    }
+}
+
+#[test]
+fn a_token_that_another_process_is_replacing_is_not_handed_out() {
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let clock = ManualClock::new();
+    let [one, two] = [0; 2].map(|_| process(&sandbox, SEND, &folder, &clock));
+    let old = secret(&one);
+    assert_eq!(secret(&two), old);
+    clock.advance(secs(10));
+    let hold = sandbox.hold(service(SEND));
+    std::thread::scope(|scope| {
+        let replacing = scope.spawn(|| one.refresh().unwrap().secret().to_owned());
+        assert!(hold.wait_for_arrivals(1, PATIENCE));
+        clock.advance(Duration::from_millis(1_001));
+        let cached_only = TokenOptions::new().deadline(Duration::ZERO);
+        assert_eq!(two.token_with(&cached_only).unwrap_err().kind(), ErrorKind::Timeout);
+        let waiting = scope.spawn(|| secret(&two));
+        hold.release();
+        let new = replacing.join().unwrap();
+        assert_eq!(waiting.join().unwrap(), new);
+        assert_ne!(new, old);
+    });
+    assert_eq!(sandbox.token_requests(service(SEND)), 2);
+}
+
+#[test]
 fn a_cron_job_every_minute_for_an_hour_with_a_wrong_password_asks_at_most_six_times() {
     let sandbox = Sandbox::start().unwrap();
     for provider in Provider::ALL {
