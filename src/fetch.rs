@@ -10,13 +10,13 @@ use log::{debug, info, warn};
 
 use crate::breaker::Breaker;
 use crate::builder::EventHook;
-use crate::clock::{ClockSource, Deadline, Now};
+use crate::clock::{ClockSource, Deadline};
 use crate::credentials::{Credentials, Environment, Provider};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventKind};
-use crate::flight::lock;
 use crate::provider::{self, Timing};
 use crate::store::Shared;
+use crate::sync::lock;
 use crate::token::{AuthorizationHeader, Token};
 use crate::transport::Transport;
 
@@ -42,10 +42,6 @@ impl Core {
 
     pub(crate) fn provider(&self) -> Provider {
         self.credentials.provider()
-    }
-
-    pub(crate) fn refusal(&self, now: Now) -> Option<Error> {
-        lock(&self.breaker).refusal(now.monotonic)
     }
 
     /// One fetch, and what is to be remembered of it.

@@ -1,44 +1,177 @@
-//! The slot behind its Mutex, the threads that wait for its flight, and the leader's duty to land.
+//! Single flight: the slot behind its Mutex, the threads that wait for its flight, and the leader's
+//! duty to land. The protocol alone: what it reaches is behind [`World`], so that a model check can
+//! play it with every order of threads.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+#[cfg(all(test, paytoken_model))]
+mod model;
 
-use crate::clock::{Deadline, Now};
-use crate::error::Result;
-use crate::fetch::Core;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Deadline, Now, monotonic};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventKind;
+use crate::options::TokenOptions;
 use crate::provider::Renewal;
-use crate::slot::{Ask, Says, Slot};
-use crate::store::Watch;
+use crate::slot::{Ask, Decision, Says, Slot, has_ended};
+use crate::store::{Change, Obtained, Wish};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::token::Token;
 
-/// A slot and the threads that wait for its flight.
-pub(crate) struct SlotCell {
-    state: Mutex<Slot>,
-    landed: Condvar,
-    pub(crate) requests: AtomicU64,
-    /// What was last seen of the store shared with other processes.
-    pub(crate) watch: Watch,
-    /// A worker keeps its token to itself.
-    pub(crate) is_private: bool,
+/// What a slot's flights need of the world. None of it is called with the slot's lock held but
+/// [`refusal`](Self::refusal), which is short.
+pub(crate) trait World: Send + Sync + Sized + 'static {
+    fn now(&self) -> Now;
+    /// The time for one call that names none.
+    fn timeout(&self) -> Duration;
+    /// The longest a token can live.
+    fn longest_lifetime(&self) -> Duration;
+    /// A remembered refusal that still stands.
+    fn refusal(&self, now: Now) -> Option<Error>;
+    fn remembered_for(&self, now: Now) -> Option<Duration>;
+    fn renews_in_background(&self) -> bool;
+    /// Whether tokens are shared with other processes.
+    fn is_shared(&self) -> bool;
+    /// What other processes did to a token that this one holds.
+    fn change(&self, token: &Token, now: Now) -> Change;
+    /// A good token of another process, for a caller whom a refusal holds back.
+    fn stored(&self, min_validity: Duration, unwanted: Option<Token>) -> Option<Token>;
+    /// The one call that takes long. It may panic.
+    fn obtain(&self, wish: &Wish, deadline: Deadline, effort: Effort) -> Result<Obtained>;
+    fn in_background(&self, landing: Landing<Self>);
+    fn error(&self, error: Error) -> Error;
+    /// May panic.
+    fn tell(&self, kind: EventKind);
 }
 
-impl SlotCell {
-    pub(crate) fn new(renewal: Renewal, is_private: bool) -> Self {
-        Self {
-            state: Mutex::new(Slot::new(renewal)),
-            landed: Condvar::new(),
-            requests: AtomicU64::new(0),
-            watch: Watch::default(),
-            is_private,
-        }
+/// How hard a leader tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// A renewal by a caller that has a good token and should not wait for retries.
+    OneAttempt,
+    /// A renewal for which nobody waits.
+    Background,
+    /// There is no token: all the retries that were set.
+    Full,
+}
+
+/// A slot, its waiting threads, and its world.
+pub(crate) struct Flights<W> {
+    slot: Mutex<Slot>,
+    landed: Condvar,
+    world: W,
+}
+
+impl<W: World> Flights<W> {
+    pub(crate) fn new(renewal: Renewal, world: W) -> Self {
+        Self { slot: Mutex::new(Slot::new(renewal)), landed: Condvar::new(), world }
+    }
+
+    pub(crate) fn world(&self) -> &W {
+        &self.world
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Slot> {
-        lock(&self.state)
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A token on the caller's terms: from the slot, by waiting for a flight, or by leading one.
+    pub(crate) fn token(self: &Arc<Self>, options: &TokenOptions) -> Result<Token> {
+        let world = &self.world;
+        let mut now = world.now();
+        let mut ask = Ask {
+            min_validity: options.min_validity,
+            newer_than: None,
+            force: options.force,
+            never_renews: options.deadline == Some(Duration::ZERO) && !world.renews_in_background(),
+        };
+        let mut slot = self.lock();
+        if options.force {
+            ask.newer_than = Some(slot.newest());
+        }
+        // The common case, without a look at the clock for a deadline.
+        if let Some(token) = slot.ready(now, &ask) {
+            if !world.is_shared() {
+                return Ok(token);
+            }
+            drop(slot);
+            let change = world.change(&token, now);
+            slot = self.lock();
+            match change {
+                Change::None => return Ok(token),
+                Change::Newer(newer) => slot.adopt(&token, newer),
+                Change::Rejected => _ = slot.invalidate(token.secret()),
+                Change::Replaced => slot.forget(&token),
+            }
+        }
+        self.check_min_validity(&slot, ask.min_validity)?;
+        let limit = options.deadline.unwrap_or(world.timeout());
+        let terms = Terms { deadline: Deadline::after(limit), is_hurried: limit < world.timeout() };
+        loop {
+            let (flight, own_error) = match slot.decide(now, &ask, || world.refusal(now)) {
+                Decision::Use(token) => return Ok(token),
+                Decision::Fail(error) => {
+                    let unwanted = slot.last_rejected();
+                    drop(slot);
+                    let Some(token) = world.stored(ask.min_validity, unwanted) else {
+                        return Err(error);
+                    };
+                    self.lock().place(token.clone());
+                    return Ok(token);
+                }
+                Decision::Renew(flight, token) => {
+                    drop(slot);
+                    let landing = Landing::new(self, flight);
+                    if world.renews_in_background() {
+                        world.in_background(landing);
+                        return Ok(token);
+                    }
+                    // If it fails, the token stays, unless it was invalidated meanwhile.
+                    let _ = landing.fly(&ask, terms, Effort::OneAttempt);
+                    ask.never_renews = true;
+                    now = world.now();
+                    slot = self.lock();
+                    continue;
+                }
+                Decision::Lead(flight) => {
+                    drop(slot);
+                    (flight, Landing::new(self, flight).fly(&ask, terms, Effort::Full).err())
+                }
+                Decision::Wait(flight) => {
+                    slot = self.wait_for(slot, flight, terms.deadline);
+                    if slot.is_in_flight(flight) {
+                        return Err(world.error(Error::new(
+                            ErrorKind::Timeout,
+                            "another thread is fetching a token and has not finished in time; try again, or allow more time",
+                        )));
+                    }
+                    // The clock is not read under the lock: it may be the program's own code.
+                    drop(slot);
+                    (flight, None)
+                }
+            };
+            now = world.now();
+            slot = self.lock();
+            match slot.usable(now, &ask) {
+                // A stored token may be due for renewal: decide again.
+                Some(_) if own_error.is_none() && world.is_shared() => continue,
+                Some(token) => return Ok(token),
+                None => {}
+            }
+            if let Some(error) = own_error.or_else(|| slot.shared_failure(flight)) {
+                return Err(error);
+            }
+            if slot.falls_short(now, &ask, flight) {
+                return Err(world.error(Error::configuration(format!(
+                    "min_validity: the newest token does not live {:?} from now on; ask for less",
+                    ask.min_validity
+                ))));
+            }
+        }
     }
 
     /// Waits until the flight has landed or the deadline has passed.
-    pub(crate) fn wait_for<'a>(
+    fn wait_for<'a>(
         &self,
         slot: MutexGuard<'a, Slot>,
         flight: u64,
@@ -49,55 +182,134 @@ impl SlotCell {
             .unwrap_or_else(PoisonError::into_inner)
             .0
     }
+
+    /// More than a token lives would mean a new one at every call.
+    fn check_min_validity(&self, slot: &Slot, min_validity: Duration) -> Result<()> {
+        let longest = match slot.current() {
+            Some(token) => token.lifetime(),
+            None => self.world.longest_lifetime(),
+        };
+        if min_validity > longest {
+            return Err(self.world.error(Error::configuration(format!(
+                "min_validity: {min_validity:?} is more than the {longest:?} a token lives; ask for less"
+            ))));
+        }
+        Ok(())
+    }
+}
+
+/// A caller's time.
+#[derive(Clone, Copy)]
+struct Terms {
+    deadline: Deadline,
+    /// Less than the source's own time-out: its running out says nothing to others.
+    is_hurried: bool,
 }
 
 /// The leader's duty to report. Dropped without a report (a panic, a thread that never started),
 /// it frees the flight so that another caller may lead.
-pub(crate) struct Landing {
-    slot: Arc<SlotCell>,
-    core: Arc<Core>,
+pub(crate) struct Landing<W: World> {
+    flights: Arc<Flights<W>>,
     flight: u64,
     has_landed: bool,
 }
 
-impl Landing {
-    pub(crate) fn new(slot: Arc<SlotCell>, core: Arc<Core>, flight: u64) -> Self {
-        Self { slot, core, flight, has_landed: false }
+impl<W: World> Landing<W> {
+    fn new(flights: &Arc<Flights<W>>, flight: u64) -> Self {
+        Self { flights: flights.clone(), flight, has_landed: false }
     }
 
-    /// Returns whether there is a token afterwards.
-    pub(crate) fn land(mut self, now: Now, result: Result<Token>, says: Says) -> bool {
-        let has_token = {
-            let mut slot = self.slot.lock();
-            slot.land(now, self.flight, result, says);
-            slot.usable(now, &Ask::default()).is_some()
+    /// A renewal for which nobody waits.
+    pub(crate) fn fly_in_background(self) {
+        let deadline = Deadline::after(self.flights.world.timeout());
+        let terms = Terms { deadline, is_hurried: false };
+        let _ = self.fly(&Ask::default(), terms, Effort::Background);
+    }
+
+    /// Fetches for everybody. The error is the leader's own answer; the slot has it for those who
+    /// waited.
+    fn fly(self, ask: &Ask, terms: Terms, effort: Effort) -> Result<()> {
+        let flights = self.flights.clone();
+        let world = &flights.world;
+        let began = monotonic();
+        let obtained = world.obtain(&self.wish(ask, effort), terms.deadline, effort);
+        let now = world.now();
+        let (result, news) = match obtained {
+            Ok(Obtained::Busy) => {
+                self.land(|slot, flight| slot.give_up(now, flight));
+                return Ok(());
+            }
+            Ok(Obtained::Found(token)) => {
+                let remaining = token.remaining_at(now);
+                (Ok(token), EventKind::Found { remaining })
+            }
+            // Or every caller would fetch another one, and another.
+            Ok(Obtained::Fetched(token)) if has_ended(&token, now) => {
+                let error = Error::invalid_response(
+                    "the provider's token had already ended when it came; check this machine's clock, or ask the provider",
+                );
+                failed(world, error.with_may_have_arrived(true), now)
+            }
+            Ok(Obtained::Fetched(token)) => {
+                let news = EventKind::Fetched { took: began.elapsed(), lifetime: token.lifetime() };
+                (Ok(token), news)
+            }
+            Err(error) => failed(world, error, now),
         };
+        let ran_out_of_time = matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout);
+        let says = match effort {
+            _ if terms.is_hurried && ran_out_of_time => Says::Nothing,
+            Effort::OneAttempt => Says::NoRenewal,
+            Effort::Full | Effort::Background => Says::ToAll,
+        };
+        let answer = result.as_ref().map(|_| ()).map_err(Error::clone);
+        let has_token = self.land(|slot, flight| {
+            slot.land(now, flight, result, says);
+            slot.usable(now, &Ask::default()).is_some()
+        });
+        // After landing, so that a hook that panics leaves nobody waiting.
+        world.tell(match news {
+            EventKind::Failed { error, remembered_for, .. } => {
+                EventKind::Failed { error, remembered_for, still_has_token: has_token }
+            }
+            news => news,
+        });
+        answer
+    }
+
+    fn wish(&self, ask: &Ask, effort: Effort) -> Wish {
+        let now = self.flights.world.now();
+        let slot = self.flights.lock();
+        Wish {
+            min_validity: ask.min_validity,
+            forced_at: ask.force.then_some(now.wall),
+            is_renewal: effort != Effort::Full,
+            unwanted: [slot.last_rejected(), slot.newest_token().filter(|_| ask.force).cloned()],
+        }
+    }
+
+    /// Reports, and wakes those who wait.
+    fn land<T>(mut self, report: impl FnOnce(&mut Slot, u64) -> T) -> T {
+        let result = report(&mut self.flights.lock(), self.flight);
         self.has_landed = true;
-        self.slot.landed.notify_all();
-        has_token
+        self.flights.landed.notify_all();
+        result
     }
 }
 
-impl Landing {
-    /// Another process is at it.
-    pub(crate) fn give_up(mut self, now: Now) {
-        self.slot.lock().give_up(now, self.flight);
-        self.has_landed = true;
-        self.slot.landed.notify_all();
-    }
-}
-
-impl Drop for Landing {
+impl<W: World> Drop for Landing<W> {
     fn drop(&mut self) {
         if !self.has_landed {
-            let now = self.core.clock.now();
-            self.slot.lock().abandon(now, self.flight);
-            self.slot.landed.notify_all();
+            let now = self.flights.world.now();
+            self.flights.lock().abandon(now, self.flight);
+            self.flights.landed.notify_all();
         }
     }
 }
 
-/// No program code runs under a lock of ours, so a poisoned one is in order.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+fn failed(world: &impl World, error: Error, now: Now) -> (Result<Token>, EventKind) {
+    let error = world.error(error);
+    let remembered_for = world.remembered_for(now);
+    let news = EventKind::Failed { error: error.clone(), still_has_token: false, remembered_for };
+    (Err(error), news)
 }

@@ -15,9 +15,9 @@ use super::{Account, Store, StoreGuard};
 use crate::clock::{Deadline, Now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fetch::Core;
-use crate::flight::lock;
 use crate::provider::Renewal;
 use crate::slot;
+use crate::sync::lock;
 use crate::token::Token;
 
 /// How long to wait for the lock before the entry is looked at again.

@@ -146,7 +146,7 @@ fn the_sandbox_behind_nginx_issues_a_token_that_its_api_knows() {
          proxy_ssl_certificate_key client.key;
          proxy_ssl_trusted_certificate clients.pem;
          proxy_ssl_verify on;
-         proxy_ssl_name 127.0.0.1;
+         proxy_ssl_name localhost;
          proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;",
         sandbox.url(Service::NtxPay)
     );

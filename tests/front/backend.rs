@@ -31,8 +31,10 @@ impl Backend {
         let keep = seen.clone();
         let thread = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let Some(seen) = answer(stream) else { return }; // the drop below
-                keep.lock().unwrap().push(seen);
+                let more = answer(stream, |seen| keep.lock().unwrap().push(seen));
+                if more.is_none() {
+                    return; // the drop below
+                }
             }
         });
         Self { address, seen, thread: Some(thread) }
@@ -50,8 +52,8 @@ impl Drop for Backend {
     }
 }
 
-/// Answers one request; `None` when the other side just hangs up.
-fn answer(mut stream: TcpStream) -> Option<Seen> {
+/// Answers one request, after it was kept; `None` when the other side just hangs up.
+fn answer(mut stream: TcpStream, keep: impl FnOnce(Seen)) -> Option<()> {
     let mut request = Vec::new();
     let mut buffer = [0; 16 * 1024];
     let end = loop {
@@ -73,13 +75,13 @@ fn answer(mut stream: TcpStream) -> Option<Seen> {
         let count = stream.read(&mut buffer).unwrap();
         request.extend_from_slice(&buffer[..count]);
     }
+    keep(Seen {
+        by_nginx: header("x-ssl-client-cert").unwrap_or_default(),
+        by_client: header("x-sent-by-client").unwrap_or_default(),
+    });
     let head = format!(
         "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         ANSWER.len()
     );
-    stream.write_all(&[head.as_bytes(), ANSWER].concat()).unwrap();
-    Some(Seen {
-        by_nginx: header("x-ssl-client-cert").unwrap_or_default(),
-        by_client: header("x-sent-by-client").unwrap_or_default(),
-    })
+    stream.write_all(&[head.as_bytes(), ANSWER].concat()).ok()
 }

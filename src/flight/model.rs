@@ -1,0 +1,284 @@
+//! The single-flight protocol under every order of threads (shuttle's depth-first search):
+//!
+//! ```sh
+//! RUSTFLAGS="--cfg paytoken_model" RUST_BACKTRACE=0 cargo test -p paytoken --lib model -- --nocapture
+//! ```
+//!
+//! The world is a script; every call of it is a point at which threads may change places. A search
+//! that is cut off says so. Waits never time out here: a waiter that nobody wakes is a deadlock,
+//! which shuttle reports.
+
+#![allow(clippy::print_stdout)] // the number of orders tried is the result
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use shuttle::scheduler::{DfsScheduler, RandomScheduler};
+use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use shuttle::{Config, Runner, thread};
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::clock::ClockSource;
+use crate::token::{AuthorizationHeader, Grant};
+
+/// Where the search is cut off.
+const MOST: usize = 10_000;
+
+/// What becomes of a flight.
+#[derive(Clone, Copy)]
+enum Fate {
+    Token,
+    Error,
+    Panic,
+    /// The leader's short deadline ran out.
+    TooLate,
+}
+
+struct Script {
+    fates: std::sync::Mutex<VecDeque<Fate>>,
+    now: Now,
+    /// Flights in the air, and flights so far.
+    flying: AtomicUsize,
+    flights: AtomicUsize,
+    has_flown: AtomicBool,
+}
+
+impl Script {
+    fn new(fates: &[Fate]) -> Self {
+        Self {
+            fates: std::sync::Mutex::new(fates.iter().copied().collect()),
+            now: Now::from_system(),
+            flying: AtomicUsize::new(0),
+            flights: AtomicUsize::new(0),
+            has_flown: AtomicBool::new(false),
+        }
+    }
+}
+
+fn token_named(name: &str, since: Now) -> Token {
+    let grant = Grant {
+        access_token: Zeroizing::new(name.to_owned()),
+        lifetime: Duration::from_secs(600),
+        scope: None,
+    };
+    Token::new(grant, since, &AuthorizationHeader::default(), ClockSource::System)
+}
+
+impl World for Script {
+    fn now(&self) -> Now {
+        self.now
+    }
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+    fn longest_lifetime(&self) -> Duration {
+        Duration::from_secs(600)
+    }
+    fn refusal(&self, _: Now) -> Option<Error> {
+        None
+    }
+    fn remembered_for(&self, _: Now) -> Option<Duration> {
+        None
+    }
+    fn renews_in_background(&self) -> bool {
+        false
+    }
+    fn is_shared(&self) -> bool {
+        false
+    }
+    fn change(&self, _: &Token, _: Now) -> Change {
+        Change::None
+    }
+    fn stored(&self, _: Duration, _: Option<Token>) -> Option<Token> {
+        None
+    }
+    fn in_background(&self, _: Landing<Self>) {
+        unreachable!("it is off")
+    }
+    fn error(&self, error: Error) -> Error {
+        error
+    }
+    fn tell(&self, _: EventKind) {}
+
+    fn obtain(&self, _: &Wish, _: Deadline, _: Effort) -> Result<Obtained> {
+        assert_eq!(self.flying.fetch_add(1, Ordering::SeqCst), 0, "two flights at a time");
+        self.has_flown.store(true, Ordering::SeqCst);
+        let number = self.flights.fetch_add(1, Ordering::SeqCst) + 1;
+        let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Token);
+        thread::yield_now();
+        self.flying.fetch_sub(1, Ordering::SeqCst);
+        match fate {
+            Fate::Token => Ok(Obtained::Fetched(token_named(&format!("new-{number}"), self.now))),
+            Fate::Error => Err(Error::new(ErrorKind::ServerUnavailable, "scripted")),
+            Fate::TooLate => Err(Error::new(ErrorKind::Timeout, "scripted")),
+            // Past the panic hook: its message, ten thousand times, is no news.
+            Fate::Panic => std::panic::resume_unwind(Box::new("scripted")),
+        }
+    }
+}
+
+type Source = Arc<Flights<Script>>;
+
+fn source(renewal: Renewal, fates: &[Fate]) -> Source {
+    Arc::new(Flights::new(renewal, Script::new(fates)))
+}
+
+const COEXISTS: Renewal = Renewal::Coexists { renew_from_percent: 80 };
+const RENEWALS: [Renewal; 2] = [COEXISTS, Renewal::ReplacesPrevious];
+
+/// Puts a token of this age into the slot, as an earlier flight would have.
+fn with_token(source: &Source, age: u64) -> Token {
+    let mut since = source.world.now;
+    since.monotonic -= Duration::from_secs(age);
+    since.wall -= Duration::from_secs(age);
+    let token = token_named("old", since);
+    source.lock().place(token.clone());
+    token
+}
+
+fn secret(source: &Source) -> Result<String> {
+    source.token(&TokenOptions::new()).map(|token| token.secret().to_owned())
+}
+
+fn spawn<T: Send + 'static>(
+    source: &Source,
+    run: impl FnOnce(&Source) -> T + Send + 'static,
+) -> thread::JoinHandle<T> {
+    let source = source.clone();
+    thread::spawn(move || run(&source))
+}
+
+/// Every order of threads, or the first `MOST` of them and then as many at random.
+fn explore(name: &str, scenario: impl Fn() + Send + Sync + 'static) {
+    let scenario = Arc::new(scenario);
+    let run = scenario.clone();
+    let tried = Runner::new(DfsScheduler::new(Some(MOST), false), Config::new()).run(move || run());
+    if tried < MOST {
+        println!("{name}: all {tried} orders");
+        return;
+    }
+    let random = Runner::new(RandomScheduler::new(MOST), Config::new()).run(move || scenario());
+    println!("{name}: {tried} orders depth first (cut off) and {random} at random");
+}
+
+#[test]
+fn on_an_empty_slot_there_is_one_flight_and_one_token() {
+    for renewal in RENEWALS {
+        explore(&format!("empty, {renewal:?}"), move || {
+            let source = source(renewal, &[]);
+            let threads = [spawn(&source, secret), spawn(&source, secret)];
+            let mine = secret(&source).unwrap();
+            for thread in threads {
+                assert_eq!(thread.join().unwrap().unwrap(), mine);
+            }
+            assert_eq!(source.world.flights.load(Ordering::SeqCst), 1);
+        });
+    }
+}
+
+#[test]
+fn a_failed_flight_is_shared_by_those_who_waited_and_stops_nobody_else() {
+    for renewal in RENEWALS {
+        explore(&format!("failure, {renewal:?}"), move || {
+            let source = source(renewal, &[Fate::Error]);
+            let other = spawn(&source, secret);
+            // Both have the one failure; or one was late, and led a flight that went well.
+            let results = [secret(&source), other.join().unwrap()];
+            let flights = source.world.flights.load(Ordering::SeqCst);
+            let has_token = results.iter().any(|result| result.is_ok());
+            assert_eq!(flights, if has_token { 2 } else { 1 });
+            assert!(secret(&source).is_ok());
+            assert_eq!(source.world.flights.load(Ordering::SeqCst), 2);
+        });
+    }
+}
+
+#[test]
+fn a_leader_that_panics_hands_over() {
+    for renewal in RENEWALS {
+        explore(&format!("panic, {renewal:?}"), move || {
+            let source = source(renewal, &[Fate::Panic]);
+            let other = spawn(&source, |source| catch_unwind(AssertUnwindSafe(|| secret(source))));
+            let mine = catch_unwind(AssertUnwindSafe(|| secret(&source)));
+            let results = [mine, other.join().unwrap()];
+            assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
+            assert!(results.into_iter().flatten().all(|result| result.is_ok()));
+        });
+    }
+}
+
+#[test]
+fn a_hurried_leader_s_timeout_is_its_own() {
+    explore("hurried leader", || {
+        let source = source(COEXISTS, &[Fate::TooLate]);
+        let hurried = spawn(&source, |source| {
+            source.token(&TokenOptions::new().deadline(Duration::from_secs(60))).map(|_| ())
+        });
+        let patient = secret(&source);
+        let hurried = hurried.join().unwrap();
+        // Whoever led the flight that was too late has the error; where that was the patient one,
+        // its time was really over, and it speaks for all who waited.
+        assert!(
+            patient.is_ok() || hurried.is_err() || source.world.flights.load(Ordering::SeqCst) == 2
+        );
+        assert!(secret(&source).is_ok());
+    });
+}
+
+#[test]
+fn an_invalidation_at_any_moment_of_a_renewal_is_not_lost() {
+    for fate in [Fate::Token, Fate::Error, Fate::Panic] {
+        explore("invalidation during a renewal", move || {
+            let source = source(COEXISTS, &[fate]);
+            let old = with_token(&source, 500);
+            let renewing =
+                spawn(&source, |source| catch_unwind(AssertUnwindSafe(|| secret(source))));
+            source.lock().invalidate(old.secret());
+            // From here on nobody gets it any more.
+            if let Ok(token) =
+                catch_unwind(AssertUnwindSafe(|| secret(&source))).unwrap_or(Ok(String::new()))
+            {
+                assert_ne!(token, "old");
+            }
+            let _ = renewing.join().unwrap();
+            assert_ne!(secret(&source).unwrap(), "old");
+        });
+    }
+}
+
+#[test]
+fn a_token_that_is_being_replaced_is_not_handed_out() {
+    for fate in [Fate::Token, Fate::Error] {
+        explore("replacement", move || {
+            let source = source(Renewal::ReplacesPrevious, &[fate]);
+            with_token(&source, 10);
+            let refreshing = spawn(&source, |source| {
+                source
+                    .token(&TokenOptions::new().force(true))
+                    .map(|token| token.secret().to_owned())
+            });
+            let was_flying = source.world.has_flown.load(Ordering::SeqCst);
+            let mine = secret(&source);
+            let refreshed = refreshing.join().unwrap();
+            if was_flying && refreshed.is_ok() {
+                assert_eq!(mine.unwrap(), refreshed.unwrap());
+            }
+        });
+    }
+}
+
+#[test]
+fn in_the_window_one_renews_and_the_other_has_a_token_at_once() {
+    for fate in [Fate::Token, Fate::Error] {
+        explore("window", move || {
+            let source = source(COEXISTS, &[fate]);
+            with_token(&source, 500);
+            let other = spawn(&source, secret);
+            let mine = secret(&source);
+            assert!(mine.is_ok() && other.join().unwrap().is_ok());
+            assert_eq!(source.world.flights.load(Ordering::SeqCst), 1);
+        });
+    }
+}
