@@ -5,6 +5,9 @@
 //! do; whoever is told to lead fetches without the lock and reports back with
 //! [`Slot::land`], or, if it dies, [`Slot::abandon`].
 
+#[cfg(all(test, not(paytoken_model)))]
+mod reference;
+
 use std::time::{Duration, Instant};
 
 use crate::clock::Now;
