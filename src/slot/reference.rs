@@ -240,3 +240,33 @@ proptest! {
         play(Renewal::ReplacesPrevious, &steps)?;
     }
 }
+
+#[test]
+fn a_token_that_was_rejected_while_it_came_again_is_dropped_and_accepted_if_it_comes_once_more() {
+    let start = Now::from_system();
+    let token = || {
+        let grant = Grant {
+            access_token: Zeroizing::new("always the same".into()),
+            lifetime: Duration::from_secs(600),
+            scope: None,
+        };
+        Token::new(grant, start, &AuthorizationHeader::default(), ClockSource::System)
+    };
+    let after = |seconds| {
+        let by = Duration::from_secs(seconds);
+        Now { monotonic: start.monotonic + by, wall: start.wall + by }
+    };
+    let mut slot = Slot::new(Renewal::Coexists { renew_from_percent: 80 });
+    slot.place(token());
+    let Decision::Renew(flight, _) = slot.decide(after(500), &Ask::default(), || None) else {
+        panic!("it is time to renew");
+    };
+    assert!(slot.invalidate("always the same"));
+    slot.land(after(501), flight, Ok(token()), Says::ToAll);
+    assert!(slot.usable(after(501), &Ask::default()).is_none(), "the API has just rejected it");
+    let Decision::Lead(flight) = slot.decide(after(501), &Ask::default(), || None) else {
+        panic!("there is none");
+    };
+    slot.land(after(502), flight, Ok(token()), Says::ToAll);
+    assert!(slot.usable(after(502), &Ask::default()).is_some(), "the provider insists");
+}
