@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod cell;
+mod clocks;
 mod document;
 mod expect;
 mod moment;

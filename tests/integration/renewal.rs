@@ -211,6 +211,7 @@ fn wrong_credentials_are_remembered_longer_each_time_until_refresh_or_success() 
             clock.advance(secs(wait) - Duration::from_millis(1));
             let error = source.token().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Rejected);
+            assert_eq!(source.status().blocked_for, error.retry_after());
             assert!(error.retry_after().unwrap() <= Duration::from_millis(1));
             assert!(error.to_string().contains("remembered"), "{error}");
             assert_eq!(sandbox.token_requests(service(provider)), requests, "{provider}");
