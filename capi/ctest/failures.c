@@ -1,0 +1,220 @@
+/* Failures: every code is reached, carries its details, and leaves the source fit for use. */
+#include "ctest.h"
+
+/* One call that has to fail; the token comes once the fault is over. */
+static void fails(int32_t expected, uint32_t provider, const char *fault, int32_t http_status, int retryable) {
+    static const char *const services[] = {"", "ntx-pay", "nexter-pay", "send-payments"};
+    char path[256], buf[8192];
+    paytoken_error *err = NULL;
+    sandbox("/reset");
+    paytoken_config *config = config_for(provider);
+    CODE(PAYTOKEN_OK, paytoken_config_set_retries(config, 0));
+    paytoken_source *source = source_from(config);
+    snprintf(path, sizeof path, "/%s/fault?kind=%s", services[provider], fault);
+    sandbox(path);
+    size_t len = 99;
+    buf[0] = '#';
+    int32_t code = CODE(expected, paytoken_source_token(source, 0, buf, sizeof buf, &len, &err));
+    CHECK(len == 99 && buf[0] == '#');
+    if (paytoken_error_http_status(err) != http_status) {
+        failures++;
+        fprintf(stderr, "%s: HTTP status %d, expected %d\n", fault, paytoken_error_http_status(err), http_status);
+    }
+    CHECK(paytoken_error_is_retryable(err) == retryable);
+    if (strncmp(fault, "429=", 4) == 0) CHECK(paytoken_error_retry_after_ms(err) == 1000 * atol(fault + 4));
+    CHECK(strstr(paytoken_error_message(err), services[provider]) != NULL);
+    check_error(code, &err);
+    paytoken_status status = {.size = sizeof status};
+    CODE(PAYTOKEN_OK, paytoken_source_status(source, &status));
+    CHECK(status.last_error_code == expected && status.last_error_age_ms >= 0 && status.token_age_ms == -1);
+    /* The same again, without an error object; then a token, whatever is remembered. */
+    CHECK(paytoken_source_token(source, 0, NULL, 0, NULL, NULL) != PAYTOKEN_PANIC);
+    paytoken_token_options force = {.size = sizeof force, .flags = PAYTOKEN_FORCE};
+    CODE(PAYTOKEN_OK, paytoken_source_token_with(source, &force, buf, sizeof buf, NULL, NULL));
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, buf, sizeof buf, NULL, &err));
+    paytoken_source_free(source);
+}
+
+/* paytoken_source_new has to refuse, and says so twice. */
+static void refused(int32_t expected, paytoken_config *config, const char *word) {
+    paytoken_source *source = NULL;
+    paytoken_error *err = NULL;
+    CODE(expected, paytoken_source_new(config, &source, NULL));
+    CODE(expected, paytoken_source_new(config, &source, &err));
+    CHECK(strstr(paytoken_error_message(err), word) != NULL);
+    check_error(expected, &err);
+    CHECK(source == NULL);
+    paytoken_config_free(config);
+}
+
+static void configurations(void) {
+    refused(PAYTOKEN_CONFIGURATION, paytoken_config_new(PAYTOKEN_NEXTER_PAY, PAYTOKEN_SANDBOX), "client_id");
+    paytoken_config *config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    paytoken_config_set_timeout_ms(config, 0);
+    refused(PAYTOKEN_CONFIGURATION, config, "timeout");
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    paytoken_config_set_base_url(config, "http://example.invalid");
+    refused(PAYTOKEN_CONFIGURATION, config, "base_url");
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    paytoken_config_set_certificate_injected_by_proxy(config);
+    refused(PAYTOKEN_CONFIGURATION, config, "certificate");
+    config = config_for(PAYTOKEN_NTX_PAY);
+    paytoken_config_set_certificate_pem(config, (const uint8_t *)"nothing", 7);
+    refused(PAYTOKEN_CERTIFICATE, config, "certificate");
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    paytoken_config_set_root_certificates_pem(config, (const uint8_t *)"", 0);
+    refused(PAYTOKEN_CONFIGURATION, config, "root");
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    paytoken_config_set_store_directory(config, variable("PAYTOKEN_CA")); /* a file */
+    refused(PAYTOKEN_STORE, config, "store");
+    config = config_for(PAYTOKEN_NEXTER_PAY);
+    CODE(PAYTOKEN_OK, paytoken_config_set_connect_timeout_ms(config, 2000));
+    CODE(PAYTOKEN_OK, paytoken_config_set_user_agent(config, "ctest/1"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_proxy(config, ""));
+    CODE(PAYTOKEN_OK, paytoken_config_set_renew_in_background(config, 1));
+    paytoken_source *source = source_from(config);
+    CODE(PAYTOKEN_BUFFER_TOO_SMALL, paytoken_source_token(source, 0, NULL, 0, NULL, NULL));
+    paytoken_source_free(source);
+}
+
+/* A port of 127.0.0.1 that nobody listens on. */
+static void provider_down(void) {
+    struct sockaddr_in here;
+    socklen_t length = sizeof here;
+    char url[64];
+    memset(&here, 0, sizeof here);
+    here.sin_family = AF_INET;
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int line = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(line, (struct sockaddr *)&here, sizeof here) == 0);
+    CHECK(getsockname(line, (struct sockaddr *)&here, &length) == 0);
+    snprintf(url, sizeof url, "https://127.0.0.1:%d", ntohs(here.sin_port));
+    paytoken_config *config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    paytoken_error *err = NULL;
+    paytoken_config_set_base_url(config, url);
+    paytoken_config_set_retries(config, 1);
+    paytoken_source *source = source_from(config);
+    for (int i = 0; i < 2; i++) {
+        check_error(CODE(PAYTOKEN_TRANSPORT, paytoken_source_token(source, 0, NULL, 0, NULL, &err)), &err);
+    }
+    close(line);
+    paytoken_source_free(source);
+}
+
+static void too_slow(void) {
+    paytoken_error *err = NULL;
+    char buf[8192];
+    sandbox("/reset");
+    sandbox("/nexter-pay/fault?kind=delay=5000&times=always");
+    paytoken_config *config = config_for(PAYTOKEN_NEXTER_PAY);
+    CODE(PAYTOKEN_OK, paytoken_config_set_timeout_ms(config, 150));
+    paytoken_source *source = source_from(config);
+    check_error(CODE(PAYTOKEN_TIMEOUT, paytoken_source_token(source, 0, buf, sizeof buf, NULL, &err)), &err);
+    paytoken_source_free(source);
+    /* The call's own deadline, shorter than the source's. */
+    source = source_from(config_for(PAYTOKEN_NEXTER_PAY));
+    paytoken_token_options options = {.size = sizeof options, .deadline_ms = 100};
+    check_error(CODE(PAYTOKEN_TIMEOUT, paytoken_source_token_with(source, &options, buf, sizeof buf, NULL, &err)), &err);
+    /* Nothing in the cache, nothing sent. */
+    long before = sandbox_count("nexter-pay", "token_requests");
+    options.flags = PAYTOKEN_CACHED_ONLY;
+    options.deadline_ms = 0;
+    CODE(PAYTOKEN_TIMEOUT, paytoken_source_token_with(source, &options, buf, sizeof buf, NULL, NULL));
+    CHECK(sandbox_count("nexter-pay", "token_requests") == before);
+    sandbox("/reset");
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, buf, sizeof buf, NULL, &err));
+    paytoken_source_free(source);
+}
+
+static void wrong_secret(void) {
+    paytoken_error *err = NULL;
+    sandbox("/reset");
+    paytoken_config *config = config_for(PAYTOKEN_NTX_PAY);
+    CODE(PAYTOKEN_OK, paytoken_config_set_client_secret(config, "not-the-secret"));
+    paytoken_source *source = source_from(config);
+    for (int i = 0; i < 3; i++) {
+        CODE(PAYTOKEN_REJECTED, paytoken_source_token(source, 0, NULL, 0, NULL, &err));
+        CHECK(paytoken_error_http_status(err) == 401);
+        CHECK(strstr(paytoken_error_message(err), "not-the-secret") == NULL);
+        if (i > 0) CHECK(paytoken_error_retry_after_ms(err) > 0);
+        check_error(PAYTOKEN_REJECTED, &err);
+    }
+    CHECK(sandbox_count("ntx-pay", "token_requests") == 1);
+    paytoken_status status = {.size = sizeof status};
+    CODE(PAYTOKEN_OK, paytoken_source_status(source, &status));
+    CHECK(status.blocked_for_ms > 0 && status.failures == 1);
+    paytoken_source_free(source);
+}
+
+static void invalidation(void) {
+    char first[8192], second[8192];
+    sandbox("/reset");
+    paytoken_source *source = source_from(config_for(PAYTOKEN_NTX_PAY));
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, first, sizeof first, NULL, NULL));
+    CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, "some other token"));
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, second, sizeof second, NULL, NULL));
+    CHECK(strcmp(first, second) == 0);
+    CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, first));
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, second, sizeof second, NULL, NULL));
+    CHECK(strcmp(first, second) != 0);
+    CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, first)); /* an older one changes nothing */
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, first, sizeof first, NULL, NULL));
+    CHECK(strcmp(first, second) == 0);
+    paytoken_source_free(source);
+}
+
+static void from_environment(void) {
+    static const char *const ids[] = {"NTXPAY_CLIENT_ID", "NEXTERPAY_USERNAME", "SENDPAYMENTS_CLIENT_ID"};
+    paytoken_error *err = NULL;
+    char kept[256], path[512];
+    sandbox("/reset");
+    for (uint32_t provider = 1; provider <= 3; provider++) {
+        paytoken_config *config = NULL;
+        CODE(PAYTOKEN_OK, paytoken_config_from_env(provider, &config, &err));
+        paytoken_source *source = source_from(config);
+        CODE(PAYTOKEN_BUFFER_TOO_SMALL, paytoken_source_token(source, 0, NULL, 0, NULL, NULL));
+        paytoken_source_free(source);
+        config = NULL;
+        snprintf(kept, sizeof kept, "%s", variable(ids[provider - 1]));
+        unsetenv(ids[provider - 1]);
+        CODE(PAYTOKEN_CONFIGURATION, paytoken_config_from_env(provider, &config, &err));
+        CHECK(strstr(paytoken_error_message(err), ids[provider - 1]) != NULL);
+        check_error(PAYTOKEN_CONFIGURATION, &err);
+        CHECK(config == NULL);
+        setenv(ids[provider - 1], kept, 1);
+    }
+    /* Two sources with one directory: one request. */
+    snprintf(path, sizeof path, "%s/store-XXXXXX", variable("PAYTOKEN_WORK"));
+    CHECK(mkdtemp(path) != NULL);
+    setenv("PAYTOKEN_STORE", path, 1);
+    sandbox("/reset");
+    for (int i = 0; i < 2; i++) {
+        paytoken_config *config = NULL;
+        CODE(PAYTOKEN_OK, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, NULL));
+        if (i == 1) CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, path));
+        paytoken_source *source = source_from(config);
+        CODE(PAYTOKEN_BUFFER_TOO_SMALL, paytoken_source_token(source, 0, NULL, 0, NULL, NULL));
+        paytoken_source_free(source);
+    }
+    unsetenv("PAYTOKEN_STORE");
+    CHECK(sandbox_count("send-payments", "token_requests") == 1);
+    char command[600];
+    snprintf(command, sizeof command, "rm -r '%s'", path);
+    CHECK(system(command) == 0);
+}
+
+int main(void) {
+    configurations();
+    provider_down();
+    too_slow();
+    wrong_secret();
+    invalidation();
+    from_environment();
+    fails(PAYTOKEN_TRANSPORT, PAYTOKEN_NTX_PAY, "reset", 0, 1);
+    fails(PAYTOKEN_REJECTED, PAYTOKEN_SEND_PAYMENTS, "status=400", 400, 0);
+    fails(PAYTOKEN_FORBIDDEN, PAYTOKEN_NEXTER_PAY, "status=403", 403, 0);
+    fails(PAYTOKEN_RATE_LIMITED, PAYTOKEN_NTX_PAY, "429=7", 429, 1);
+    fails(PAYTOKEN_SERVER_UNAVAILABLE, PAYTOKEN_NEXTER_PAY, "status=503", 503, 1);
+    fails(PAYTOKEN_INVALID_RESPONSE, PAYTOKEN_SEND_PAYMENTS, "malformed", 201, 0);
+    return done("failures");
+}

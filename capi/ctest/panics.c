@@ -1,0 +1,92 @@
+/* Panics: a deliberate one in each function comes back as a value, and the object works afterwards. Needs a library
+ * with the feature test-panic, which no shipped library has. */
+#include "ctest.h"
+
+static int functions;
+
+/* Makes this function panic until the next call. */
+static void trap(const char *name) {
+    setenv("PAYTOKEN_TEST_PANIC", name, 1);
+    functions++;
+}
+
+#define PANICS(function, ...) (trap(#function), CODE(PAYTOKEN_PANIC, function(__VA_ARGS__)))
+
+static void ignore(void *context, uint32_t level, const char *message) {
+    (void)context, (void)level, (void)message;
+}
+
+int main(void) {
+    char buf[8192];
+    size_t len = 99;
+    const uint8_t byte = 'x';
+    paytoken_error *err = NULL;
+    paytoken_source *none = NULL;
+    paytoken_config *other = NULL;
+    paytoken_status status = {.size = sizeof status};
+    sandbox("/reset");
+    paytoken_config *config = config_for(PAYTOKEN_SEND_PAYMENTS);
+
+    trap("paytoken_config_new");
+    CHECK(paytoken_config_new(PAYTOKEN_NTX_PAY, PAYTOKEN_SANDBOX) == NULL);
+    check_error(PANICS(paytoken_config_from_env, PAYTOKEN_NTX_PAY, &other, &err), &err);
+    PANICS(paytoken_config_from_env, PAYTOKEN_NTX_PAY, &other, NULL);
+    functions--;
+    CHECK(other == NULL);
+    PANICS(paytoken_config_set_client_id, config, "x");
+    PANICS(paytoken_config_set_client_secret, config, "x");
+    PANICS(paytoken_config_set_certificate_pem, config, &byte, 1);
+    PANICS(paytoken_config_set_certificate_injected_by_proxy, config);
+    PANICS(paytoken_config_set_private_key_pem, config, &byte, 1);
+    PANICS(paytoken_config_set_root_certificates_pem, config, &byte, 1);
+    PANICS(paytoken_config_set_base_url, config, "x");
+    PANICS(paytoken_config_set_timeout_ms, config, 0);
+    PANICS(paytoken_config_set_connect_timeout_ms, config, 0);
+    PANICS(paytoken_config_set_retries, config, 99);
+    PANICS(paytoken_config_set_user_agent, config, "x\n");
+    PANICS(paytoken_config_set_proxy, config, "x");
+    PANICS(paytoken_config_set_renew_in_background, config, 1);
+    PANICS(paytoken_config_set_store_directory, config, "x");
+    check_error(PANICS(paytoken_source_new, config, &none, &err), &err);
+    CHECK(none == NULL);
+    unsetenv("PAYTOKEN_TEST_PANIC");
+    paytoken_source *source = source_from(config); /* as if nothing had been set */
+
+    check_error(PANICS(paytoken_source_token, source, 0, buf, sizeof buf, &len, &err), &err);
+    check_error(PANICS(paytoken_source_authorization, source, 0, buf, sizeof buf, &len, &err), &err);
+    check_error(PANICS(paytoken_source_token_with, source, NULL, buf, sizeof buf, &len, &err), &err);
+    CHECK(len == 99);
+    PANICS(paytoken_source_invalidate, source, "x");
+    PANICS(paytoken_source_status, source, &status);
+    PANICS(paytoken_set_log_callback, PAYTOKEN_LOG_DEBUG, ignore, NULL);
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, buf, sizeof buf, &len, &err));
+
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_source_token(NULL, 0, buf, sizeof buf, &len, &err));
+    trap("paytoken_error_message");
+    CHECK(strcmp(paytoken_error_message(err), "") == 0);
+    trap("paytoken_error_code");
+    CHECK(paytoken_error_code(err) == PAYTOKEN_PANIC);
+    trap("paytoken_error_http_status");
+    CHECK(paytoken_error_http_status(err) == 0);
+    trap("paytoken_error_retry_after_ms");
+    CHECK(paytoken_error_retry_after_ms(err) == -1);
+    trap("paytoken_error_is_retryable");
+    CHECK(paytoken_error_is_retryable(err) == 0);
+    trap("paytoken_version");
+    CHECK(strcmp(paytoken_version(), "") == 0);
+    trap("paytoken_code_name");
+    CHECK(strcmp(paytoken_code_name(0), "") == 0);
+    trap("paytoken_wipe");
+    buf[0] = 'x';
+    paytoken_wipe(buf, sizeof buf);
+    CHECK(buf[0] == 'x');
+    /* Freed all the same: the object goes while the panic passes. */
+    trap("paytoken_config_free");
+    paytoken_config_free(paytoken_config_new(PAYTOKEN_NTX_PAY, PAYTOKEN_SANDBOX));
+    trap("paytoken_error_free");
+    paytoken_error_free(err);
+    trap("paytoken_source_free");
+    paytoken_source_free(source);
+    printf("%d functions panicked\n", functions);
+    return done("panics");
+}

@@ -1,0 +1,86 @@
+//! `paytoken_status`: what a source is up to, as a struct that may grow.
+
+use std::mem::offset_of;
+use std::time::{Duration, UNIX_EPOCH};
+
+use paytoken::{Environment, Provider};
+
+use crate::boundary;
+use crate::code;
+use crate::config;
+use crate::error::Failure;
+use crate::memory::{Plain, SizedOut};
+use crate::source::Source;
+
+/// Members are only ever added, at the end.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub(crate) struct Status {
+    size: usize,
+    provider: u32,
+    environment: u32,
+    requests: u64,
+    tokens: u64,
+    failures: u64,
+    invalidations: u64,
+    token_age_ms: i64,
+    token_remaining_ms: i64,
+    token_expires_at_ms: i64,
+    blocked_for_ms: i64,
+    last_error_age_ms: i64,
+    last_error_code: i32,
+    reserved: u32,
+}
+
+// SAFETY: repr(C), integers only, a usize first; the members' order leaves no gap on the platforms
+// where a usize is as large as a u64, which the assertion below states for the others.
+unsafe impl Plain for Status {}
+const _: () = assert!(size_of::<Status>() == size_of::<usize>() + 2 * 4 + 9 * 8 + 2 * 4);
+
+/// The struct as it was in version 0.1.
+const SMALLEST: usize = offset_of!(Status, reserved) + size_of::<u32>();
+
+impl Status {
+    fn of(status: &paytoken::Status) -> Self {
+        let token = status.token.as_ref();
+        Self {
+            size: size_of::<Self>(),
+            provider: match status.provider {
+                Provider::NtxPay => config::NTX_PAY,
+                Provider::NexterPay => config::NEXTER_PAY,
+                Provider::SendPayments => config::SEND_PAYMENTS,
+            },
+            environment: match status.environment {
+                Environment::Sandbox => config::SANDBOX,
+                Environment::Production => config::PRODUCTION,
+            },
+            requests: status.requests,
+            tokens: status.tokens,
+            failures: status.failures,
+            invalidations: status.invalidations,
+            token_age_ms: milliseconds(token.map(|token| token.age)),
+            token_remaining_ms: milliseconds(token.map(|token| token.remaining)),
+            token_expires_at_ms: milliseconds(
+                token.map(|token| token.expires_at.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            ),
+            blocked_for_ms: milliseconds(status.blocked_for),
+            last_error_age_ms: milliseconds(status.last_error.map(|(_, age)| age)),
+            last_error_code: status.last_error.map_or(code::OK, |(kind, _)| code::of(kind)),
+            reserved: 0,
+        }
+    }
+}
+
+fn milliseconds(duration: Option<Duration>) -> i64 {
+    duration.map_or(-1, |duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_source_status(source: Option<&Source>, out: SizedOut<Status>) -> i32 {
+    boundary::code("paytoken_source_status", || {
+        let source = Source::usable(source)?;
+        let size = out.size(SMALLEST)?;
+        out.write(size, Status::of(&source.status()));
+        Ok::<_, Failure>(code::OK)
+    })
+}
