@@ -103,7 +103,8 @@ impl Transport {
             post = post.header(*name, value);
         }
         if kept.is_some() {
-            post = post.config().timeout_global(Some(left)).build();
+            let connect = self.agent.connect_timeout(left);
+            post = post.config().timeout_global(Some(left)).timeout_connect(Some(connect)).build();
         }
         let mut response = post.send(&request.body[..]).map_err(classify)?;
         if kept.is_none() {
@@ -183,6 +184,13 @@ impl AgentPool {
 }
 
 impl SharedAgent {
+    /// Less than all the time there is: what runs out first tells whether a request was sent.
+    fn connect_timeout(&self, left: Duration) -> Duration {
+        self.settings
+            .connect_timeout
+            .min(left.saturating_sub(Duration::from_millis(20)).max(left / 2))
+    }
+
     fn make(&self, timeout: Duration) -> Result<ureq::Agent> {
         let settings = &self.settings;
         let identity = settings.certificate.as_ref().and_then(ClientCertificate::identity);
@@ -204,7 +212,7 @@ impl SharedAgent {
             .max_redirects_will_error(false)
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
-            .timeout_connect(Some(settings.connect_timeout))
+            .timeout_connect(Some(self.connect_timeout(timeout)))
             .timeout_global(Some(timeout));
         match settings.proxy.as_deref() {
             Some("") => config = config.proxy(None),
@@ -463,9 +471,22 @@ fn tls_error(error: Option<&rustls::Error>) -> Error {
             ))
             // With TLS 1.3 the alert comes after the request was sent.
             .with_may_have_arrived(true),
-            _ => Error::new(ErrorKind::Transport, format!("the server ended the TLS handshake ({alert:?}); check base_url")),
+            // It refused the connection, and so never looked at a request.
+            Alert::HandshakeFailure
+            | Alert::ProtocolVersion
+            | Alert::InsufficientSecurity
+            | Alert::UnrecognisedName
+            | Alert::NoApplicationProtocol
+            | Alert::MissingExtension
+            | Alert::UnsupportedExtension => Error::new(ErrorKind::Transport, format!("the server ended the TLS handshake ({alert:?}); check base_url")),
+            // These come at any time, also after the request.
+            _ => Error::new(ErrorKind::Transport, format!("the server ended the TLS connection ({alert:?}); try again later"))
+                .with_may_have_arrived(true),
         },
-        _ => Error::new(ErrorKind::Transport, "no TLS connection could be made; the server must speak TLS 1.2 or newer"),
+        None | Some(rustls::Error::PeerIncompatible(_)) => Error::new(ErrorKind::Transport, "no TLS connection could be made; the server must speak TLS 1.2 or newer"),
+        // A record that cannot be read may be the answer's.
+        Some(_) => Error::new(ErrorKind::Transport, "the TLS connection failed; the server must speak TLS 1.2 or newer, and base_url be its address")
+            .with_may_have_arrived(true),
     }
 }
 

@@ -149,7 +149,7 @@ pub(crate) fn parse(
 const LONGEST_TOKEN: usize = 16 * 1024;
 
 /// Visible ASCII only: anything else could break out of a header.
-fn check_token(token: &str) -> Result<()> {
+pub(crate) fn check_token(token: &str) -> Result<()> {
     if token.is_empty() {
         return Err(Error::invalid_response("the answer's token is empty; ask the provider"));
     }
@@ -233,6 +233,8 @@ impl Drop for Body {
 struct ServerClock {
     /// What the provider's clock may have said when the request was sent.
     at_sending: SystemTime,
+    /// What the local clock said then.
+    local: SystemTime,
 }
 
 impl ServerClock {
@@ -247,12 +249,14 @@ impl ServerClock {
             }
             _ => timing.sent,
         };
-        Self { at_sending }
+        Self { at_sending, local: timing.sent }
     }
 
-    /// How long until `end`, counted from when the request was sent.
+    /// How long until `end`, counted from when the request was sent. Where `end` has passed by
+    /// `Date`, that may be what is wrong.
     fn until(self, end: SystemTime) -> Option<Duration> {
-        end.duration_since(self.at_sending).ok().filter(|left| !left.is_zero())
+        let left = |since| end.duration_since(since).ok().filter(|left| !left.is_zero());
+        left(self.at_sending).or_else(|| left(self.local))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -15,6 +15,7 @@ use crate::credentials::{Credentials, Provider};
 use crate::date;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Response;
+use crate::json;
 
 /// The longest wait a provider can impose through `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -62,6 +63,9 @@ pub(super) fn read(
         500..=599 => (ErrorKind::ServerUnavailable, "the provider is failing; try again later"),
         _ => (ErrorKind::InvalidResponse, "no such status is documented; check base_url"),
     };
+    // A date is the provider's, so it is read against the provider's own clock where it says.
+    let date = response.date.as_deref().and_then(|text| date::parse_http_date(text, wall));
+    let wall = date.unwrap_or(wall);
     let wait = match status {
         429 | 500..=599 => response.retry_after.as_deref().and_then(|text| retry_after(text, wall)),
         _ => None,
@@ -122,10 +126,11 @@ fn explanation(credentials: &Credentials, response: &Response) -> String {
     if is_html {
         return " with a web page instead of JSON".into();
     }
-    let Ok(json) = serde_json::from_slice::<Value>(&response.body) else {
+    let Ok(json) = serde_json::from_slice(&response.body) else {
         return String::new();
     };
-    let said = said_by(&json);
+    let json = json::Wiped(json);
+    let said = said_by(&json.0);
     let mut shown = String::new();
     for text in said {
         let text = clean(&text, credentials);
@@ -170,9 +175,7 @@ fn said_by(json: &Value) -> Vec<Zeroizing<String>> {
 /// One line of printable text without the credentials, and without anything that looks like one.
 fn clean(text: &str, credentials: &Credentials) -> String {
     let parts = credentials.parts();
-    let mut text = Zeroizing::new(
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>(),
-    );
+    let mut text = one_line(text);
     for form in forms(parts.secret.expose()) {
         if text.contains(&**form) {
             text = Zeroizing::new(text.replace(&**form, "[redacted]"));
@@ -192,15 +195,68 @@ fn clean(text: &str, credentials: &Credentials) -> String {
     shown
 }
 
-/// A secret as it might be echoed: as it is, escaped for JSON, percent-encoded, in base64.
-fn forms(secret: &str) -> [Zeroizing<String>; 4] {
-    let quoted = Zeroizing::new(Value::from(secret).to_string());
-    [
-        Zeroizing::new(secret.to_owned()),
-        Zeroizing::new(quoted.trim_matches('"').to_owned()),
-        Zeroizing::new(utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string()),
+/// With one space wherever there is white space or a control character.
+fn one_line(text: &str) -> Zeroizing<String> {
+    let mut line = Zeroizing::new(String::with_capacity(text.len()));
+    let is_gap = |c: char| c.is_whitespace() || c.is_control();
+    for word in text.split(is_gap).filter(|word| !word.is_empty()) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}
+
+/// What a URL leaves as it is (RFC 3986 §2.3); much software escapes more.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A secret as it might be echoed: as it is, escaped for JSON, HTML or a URL, or in base64. Each
+/// once, and on one line, as the text is.
+fn forms(secret: &str) -> Vec<Zeroizing<String>> {
+    let quoted = Zeroizing::new(serde_json::to_string(secret).unwrap_or_default());
+    let quoted = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+    let mut html = Zeroizing::new(secret.replace('&', "&amp;"));
+    for (plain, escaped) in [("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&#39;")] {
+        html = Zeroizing::new(html.replace(plain, escaped));
+    }
+    let mut forms = vec![
+        one_line(secret),
+        one_line(quoted),
+        one_line(&Zeroizing::new(quoted.replace('/', "\\/"))),
+        one_line(&html),
         Zeroizing::new(STANDARD_NO_PAD.encode(secret)),
-    ]
+    ];
+    for set in [NON_ALPHANUMERIC, UNRESERVED] {
+        let escaped = Zeroizing::new(utf8_percent_encode(secret, set).to_string());
+        let lower = Zeroizing::new(lower_escapes(&escaped));
+        for escaped in [escaped, lower] {
+            forms.push(Zeroizing::new(escaped.replace("%20", "+")));
+            forms.push(escaped);
+        }
+    }
+    // The longest first: it may hold a shorter one. An empty one would be everywhere.
+    forms.retain(|form| !form.is_empty());
+    forms.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.as_str().cmp(other)));
+    forms.dedup_by(|one, other| **one == **other);
+    forms
+}
+
+/// `%2F` as `%2f`.
+fn lower_escapes(text: &str) -> String {
+    let mut digits = 0;
+    let lower = |c: char| match c {
+        '%' => {
+            digits = 2;
+            c
+        }
+        _ if digits > 0 => {
+            digits -= 1;
+            c.to_ascii_lowercase()
+        }
+        _ => c,
+    };
+    text.chars().map(lower).collect()
 }
 
 fn looks_secret(word: &str) -> bool {
@@ -227,8 +283,10 @@ mod tests {
     fn an_explanation_shows_neither_the_secret_in_any_form_nor_what_looks_like_a_token() {
         let secret = "hunt+er \"2";
         let credentials = credentials(secret);
-        for form in forms(secret) {
-            let shown = clean(&format!("wrong <{}> given", *form), &credentials);
+        let echoed = ["hunt%2Ber%20%222", "hunt%2ber+%222", "hunt+er &quot;2", "hunt+er  \t\"2"];
+        let known: Vec<_> = forms(secret);
+        for form in known.iter().map(|form| &***form).chain(echoed) {
+            let shown = clean(&format!("wrong <{form}> given"), &credentials);
             assert_eq!(shown, "wrong <[redacted]> given");
         }
         let shown = clean(

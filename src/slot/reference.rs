@@ -12,7 +12,7 @@ use crate::token::{AuthorizationHeader, Grant};
 enum Step {
     Advance(u64),
     /// The wall clock alone, in either direction.
-    StepWall(i64),
+    MoveWall(i64),
     Ask {
         min_validity: u64,
         force: bool,
@@ -32,7 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
     let time = prop_oneof![0..2_000u64, 0..700_000u64, Just(86_400_000)];
     prop_oneof![
         3 => time.clone().prop_map(Step::Advance),
-        1 => (-90_000_000..90_000_000i64).prop_map(Step::StepWall),
+        1 => (-90_000_000..90_000_000i64).prop_map(Step::MoveWall),
         6 => (prop_oneof![Just(0), 0..700_000u64], prop::bool::weighted(0.2))
             .prop_map(|(min_validity, force)| Step::Ask { min_validity, force }),
         3 => (1..700_000u64).prop_map(|lifetime| Step::LandToken { lifetime }),
@@ -104,7 +104,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 reference.monotonic += i128::from(time);
                 reference.wall += i128::from(time);
             }
-            Step::StepWall(time) => {
+            Step::MoveWall(time) => {
                 reference.wall =
                     (reference.wall + i128::from(time)).clamp(-9_000_000_000, 9_000_000_000_000);
             }

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::StoreKey;
+use crate::breaker::LONGEST;
 use crate::clock::{ClockSource, Now};
 use crate::error::{Error, ErrorKind};
 use crate::json::Wiped;
-use crate::provider::end_margin;
+use crate::provider::{check_token, end_margin};
 use crate::secret::Secret;
 use crate::token::{AuthorizationHeader, Grant, Token};
 
@@ -29,6 +30,9 @@ const MAGIC: &str = "paytoken-entry-1 ";
 /// OWASP's figure for PBKDF2-HMAC-SHA256: a fraction of a second, paid only while a refusal is
 /// remembered.
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).expect("not zero");
+
+/// No message of ours is longer, in characters.
+const LONGEST_MESSAGE: usize = 800;
 
 /// An entry that has nothing in it is the same as none.
 #[derive(Default)]
@@ -168,7 +172,10 @@ impl StoredToken {
         let scope = fields.get("scope").and_then(Value::as_str).map(str::to_owned);
         match fields.get_mut("secret")?.take() {
             Value::String(text) => {
-                Some(Self { secret: Zeroizing::new(text), obtained_at, lifetime, scope })
+                let secret = Zeroizing::new(text);
+                // The checksum is no signature: what others wrote is checked as an answer is.
+                check_token(&secret).ok()?;
+                Some(Self { secret, obtained_at, lifetime, scope })
             }
             _ => None,
         }
@@ -215,7 +222,7 @@ impl StoredRefusal {
 
     /// How long it still stands; not longer than any refusal does, whatever the clock says.
     pub(super) fn left(&self, wall: SystemTime) -> Duration {
-        self.until.duration_since(wall).unwrap_or_default()
+        self.until.duration_since(wall).unwrap_or_default().min(LONGEST)
     }
 
     /// Whether it was this secret that was refused. Slow on purpose.
@@ -244,7 +251,7 @@ impl StoredRefusal {
         Some(Self {
             kind: kind_named(text("kind")?)?,
             status: number("status").and_then(|status| u16::try_from(status).ok()),
-            message: text("message")?.to_owned(),
+            message: printable(text("message")?),
             until: from_nanos(number("until")?)?,
             strikes: number("strikes")?.min(100) as u32,
             salt: bytes("salt")?.try_into().ok()?,
@@ -263,6 +270,11 @@ impl StoredRefusal {
             "derived": STANDARD.encode(self.derived),
         })
     }
+}
+
+/// One bounded line, whoever wrote it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
 }
 
 /// The kinds that can be remembered, by name.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use paytoken::{ClientCertificate, Credentials, Environment, Provider, Secret, TokenSource};
 
-use crate::expect::{Expect, Row, Time, index};
+use crate::expect::{Bound, Expect, Row, index};
 use crate::moment::ManualClock;
 use crate::server::{Fault, Server};
 
@@ -60,9 +60,9 @@ impl Cell {
         let clock = ManualClock::before_start(self.age());
         let server = Server::start(self.provider, &row.fault);
         let (timeout, connect) = match row.time {
-            Time::AtOnce => (LONG, LONG),
-            Time::TimeOut => (SHORT, LONG),
-            Time::ConnectTimeOut => (LONG, CONNECT),
+            Bound::AtOnce => (LONG, LONG),
+            Bound::TimeOut => (SHORT, LONG),
+            Bound::ConnectTimeOut => (LONG, CONNECT),
         };
         let source = TokenSource::builder(self.credentials(), Environment::Sandbox)
             .base_url(&server.url)
@@ -112,9 +112,9 @@ impl Cell {
         // A busy machine may be late with everything, but not by this much.
         const LATE: Duration = Duration::from_secs(15);
         match row.time {
-            Time::AtOnce => took < LATE,
-            Time::TimeOut => took < SHORT + LATE,
-            Time::ConnectTimeOut => took < CONNECT * 3 + LATE,
+            Bound::AtOnce => took < LATE,
+            Bound::TimeOut => took < SHORT + LATE,
+            Bound::ConnectTimeOut => took < CONNECT * 3 + LATE,
         }
     }
 

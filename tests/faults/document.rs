@@ -3,7 +3,7 @@
 use paytoken::Provider;
 
 use crate::cell::{Cell, State};
-use crate::expect::{Row, Time};
+use crate::expect::{Bound, Row};
 use crate::statuses::PREFIX;
 
 const HEAD: &str = "\
@@ -17,6 +17,7 @@ behaves, not how it is meant to. Settings are the defaults, two retries among th
   for Send Payments, whose tokens are not renewed before their time, `refresh()` is called.
 - A name in `code` is the `ErrorKind` of the error. *Then none for N s*: the provider is not asked again so long, and every
   call is answered at once; `refresh()` overrides.
+- A request is counted when it is tried, also where no connection comes about.
 - *Old token dropped*: the request may have arrived, and a new token of Send's ends the one before. *Stays*: it cannot have
   made one.
 - **Time**: *at once* is what the network takes, and the pauses between attempts, 0.3 s in all at most. *Time-out* is what
@@ -67,9 +68,9 @@ fn ranges(rows: &[&Row]) -> Vec<(String, String)> {
 
 fn line(row: &Row) -> String {
     let time = match row.time {
-        Time::AtOnce => "at once",
-        Time::TimeOut => "time-out at most",
-        Time::ConnectTimeOut => "connect time-outs",
+        Bound::AtOnce => "at once",
+        Bound::TimeOut => "time-out at most",
+        Bound::ConnectTimeOut => "connect time-outs",
     };
     format!("{} | {} | {time}", column(row, State::Empty), column(row, State::Valid))
 }

@@ -9,7 +9,7 @@ pub struct Row {
     pub fault: Fault,
     /// For each provider, in the order of `Provider::ALL`.
     pub expect: [Expect; 3],
-    pub time: Time,
+    pub time: Bound,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Expect {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Time {
+pub enum Bound {
     /// Nothing is waited for but the pauses between attempts.
     AtOnce,
     /// It ends with the time that was allowed.
@@ -58,7 +58,7 @@ impl Expect {
 impl Row {
     /// The same for all providers.
     pub fn new(name: impl Into<String>, fault: Fault, expect: Expect) -> Self {
-        Self { name: name.into(), fault, expect: [expect; 3], time: Time::AtOnce }
+        Self { name: name.into(), fault, expect: [expect; 3], time: Bound::AtOnce }
     }
 
     pub fn but(mut self, provider: Provider, expect: Expect) -> Self {
@@ -66,7 +66,7 @@ impl Row {
         self
     }
 
-    pub fn takes(mut self, time: Time) -> Self {
+    pub fn takes(mut self, time: Bound) -> Self {
         self.time = time;
         self
     }

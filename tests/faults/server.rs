@@ -226,7 +226,11 @@ impl Shared {
             Fault::Flood(first, more) => {
                 let many = more.repeat(64);
                 let _ = stream.write_all(first);
-                while !self.is_over.load(Ordering::Relaxed) && stream.write_all(&many).is_ok() {}
+                loop {
+                    if self.is_over.load(Ordering::Relaxed) || stream.write_all(&many).is_err() {
+                        return;
+                    }
+                }
             }
             Fault::Drip(bytes) => {
                 for byte in bytes(self.provider) {

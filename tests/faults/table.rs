@@ -3,7 +3,7 @@
 use paytoken::ErrorKind::{InvalidResponse, Timeout, Transport};
 use paytoken::Provider::{self, NexterPay, NtxPay, SendPayments};
 
-use crate::expect::{Expect, Row, Time};
+use crate::expect::{Bound, Expect, Row};
 use crate::server::{After, Fault, TlsFault, answer, fetched, good};
 
 const CUT: Expect = Expect::error(Transport).thrice();
@@ -20,19 +20,19 @@ pub fn rows() -> Vec<Row> {
         Row::new("the host name is not found", Fault::NoSuchHost, NOT_SENT),
         Row::new("the connection is refused", Fault::Refused, NOT_SENT),
         Row::new("connections go into a black hole", Fault::BlackHole, SLOW.thrice().keeps())
-            .takes(Time::ConnectTimeOut),
+            .takes(Bound::ConnectTimeOut),
         Row::new(
             "… and all the time is used up before the first is made",
             Fault::BlackHole,
             SLOW.keeps(),
         )
-        .takes(Time::TimeOut),
+        .takes(Bound::TimeOut),
         Row::new("reset in the TLS handshake", Fault::Tls(TlsFault::ResetInHandshake), CUT),
         Row::new("reset while the request is sent", Fault::ResetDuring, CUT),
         Row::new("reset after the request", Fault::ResetAfter, CUT),
         Row::new("TLS alert in the handshake", Fault::Tls(TlsFault::Alert), NOT_SENT),
         Row::new("TLS handshake stalls", Fault::Tls(TlsFault::Stall), SLOW.keeps())
-            .takes(Time::TimeOut),
+            .takes(Bound::TimeOut),
         Row::new("no TLS at an https address", Fault::Tls(TlsFault::NotTls), CUT),
         Row::new("broken TLS record instead of an answer", Fault::Tls(TlsFault::BrokenRecord), CUT),
         Row::new(
@@ -43,45 +43,45 @@ pub fn rows() -> Vec<Row> {
         Row::new("end of the stream instead of an answer", close(|_| Vec::new()), CUT),
         Row::new("half-closed, no answer", Fault::Answer(|_| Vec::new(), After::HalfClose), CUT),
         Row::new("no answer at all", Fault::Answer(|_| Vec::new(), After::Stall), SLOW)
-            .takes(Time::TimeOut),
+            .takes(Bound::TimeOut),
         Row::new(
             "the answer stops in the middle and stays open",
             Fault::Answer(half, After::Stall),
             SLOW,
         )
-        .takes(Time::TimeOut),
-        Row::new("one byte every 40 ms", Fault::Drip(fetched), SLOW).takes(Time::TimeOut),
+        .takes(Bound::TimeOut),
+        Row::new("one byte every 40 ms", Fault::Drip(fetched), SLOW).takes(Bound::TimeOut),
         Row::new("truncated", close(half), CUT),
         Row::new(
             "`100 Continue` without end",
             Fault::Flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
             BAD,
         )
-        .takes(Time::TimeOut),
+        .takes(Bound::TimeOut),
         Row::new(
             "`103 Early Hints` without end",
             Fault::Flood(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
             BAD,
         )
-        .takes(Time::TimeOut),
+        .takes(Bound::TimeOut),
         Row::new(
             "headers without end",
             Fault::Flood(b"HTTP/1.1 200 OK\r\n", b"X-More: aaaaaaaa\r\n"),
             BAD,
         )
-        .takes(Time::TimeOut),
+        .takes(Bound::TimeOut),
         Row::new(
             "one header line without end",
             Fault::Flood(b"HTTP/1.1 200 OK\r\nX-Long: ", b"aaaaaaaaaaaaaaaa"),
             BAD,
         )
-        .takes(Time::TimeOut),
+        .takes(Bound::TimeOut),
         Row::new(
             "a body without end",
             Fault::Flood(b"HTTP/1.1 200 OK\r\n\r\n", b"aaaaaaaaaaaaaaaa"),
             BAD,
         )
-        .takes(Time::TimeOut),
+        .takes(Bound::TimeOut),
         bad("a body of 200 KiB", |_| answer(200, "", &[b' '; 200 * 1024])),
         Row::new("`Content-Length` too large", close(|p| with_length(p, "9999")), CUT),
         bad("`Content-Length` too small", |p| with_length(p, "5")).but(NexterPay, BAD),

@@ -1,0 +1,131 @@
+//! One thread of a busy program: asks for tokens in every way there is, and judges what it gets.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use paytoken::{Attempt, Error, Provider, Token, TokenOptions};
+use paytoken_sandbox::Sandbox;
+
+use crate::account::{Account, count, service};
+use crate::chance::Chance;
+
+/// A token is handed out with a twentieth of its life left at least. A thread that was kept from
+/// running for longer than half of that is no judge.
+const JUDGES_WITHIN: Duration = Duration::from_millis(25);
+
+pub(crate) fn run(
+    sandbox: &Sandbox,
+    accounts: &[Account],
+    wrong: &[Account],
+    is_over: &AtomicBool,
+    mut chance: Chance,
+) {
+    while !is_over.load(Ordering::Relaxed) {
+        // A pause, as between two payments; nothing is waited for.
+        thread::sleep(Duration::from_millis(5 + chance.below(20)));
+        let account = chance.of(accounts);
+        match chance.below(1000) {
+            0..4 => revoke(sandbox, account),
+            4..8 => ask(sandbox, account, true, |account| account.source.refresh()),
+            8..12 => ask(sandbox, account, true, |account| {
+                account.source.token_valid_for(Duration::from_millis(500))
+            }),
+            12..50 => ask(sandbox, account, false, |account| {
+                account.source.token_with(&TokenOptions::new().deadline(Duration::ZERO))
+            }),
+            50..100 => call(sandbox, account),
+            100..200 => {
+                let account = chance.of(wrong);
+                count(&account.tally.calls);
+                match account.source.token() {
+                    Ok(_) => count(&account.tally.foreign),
+                    Err(_) => count(&account.tally.errors),
+                }
+            }
+            _ => ask(sandbox, account, false, |account| account.source.token()),
+        }
+    }
+}
+
+/// Asks in some way, and judges the token.
+fn ask(
+    sandbox: &Sandbox,
+    account: &Account,
+    is_demand: bool,
+    get: impl FnOnce(&Account) -> Result<Token, Error>,
+) {
+    let requests = || sandbox.token_requests_by(service(account.provider), &account.id);
+    let requests_before = requests();
+    let began = Instant::now();
+    if is_demand {
+        count(&account.tally.demands);
+    }
+    count(&account.tally.calls);
+    let Ok(token) = get(account) else {
+        count(&account.tally.errors);
+        return;
+    };
+    count(&account.tally.tokens);
+    let remaining = token.remaining();
+    let is_prompt = began.elapsed() < JUDGES_WITHIN;
+    if remaining.is_zero() && is_prompt {
+        count(&account.tally.expired);
+    }
+    if account.rejected.has(token.secret(), began) {
+        count(&account.tally.known_rejected);
+    }
+    if owner(&token) != Some((account.provider, account.id.clone())) {
+        count(&account.tally.foreign);
+    }
+    let is_valid = sandbox.is_valid(service(account.provider), token.secret());
+    let ended_meanwhile = token.remaining().is_zero()
+        || account.revoked.has(token.secret(), Instant::now())
+        // At Send any request may just have ended it.
+        || account.provider == Provider::SendPayments && requests() != requests_before;
+    if !is_valid && !ended_meanwhile {
+        count(&account.tally.dead);
+    }
+}
+
+/// The provider ends a token; the API's 401 makes it known.
+fn revoke(sandbox: &Sandbox, account: &Account) {
+    count(&account.tally.calls);
+    let Ok(token) = account.source.token() else {
+        count(&account.tally.errors);
+        return;
+    };
+    account.revoked.note(token.secret());
+    sandbox.revoke(token.secret());
+    account.source.invalidate(&token).expect("there is no store that could fail");
+    account.rejected.note(token.secret());
+}
+
+/// An API call with its one replay.
+fn call(sandbox: &Sandbox, account: &Account) {
+    count(&account.tally.calls);
+    let mut attempts = 0;
+    let answer = account.source.call(|token| {
+        attempts += 1;
+        let is_valid = sandbox.is_valid(service(account.provider), token.secret());
+        Ok::<_, Error>(match is_valid {
+            true => Attempt::Done(()),
+            false => Attempt::Unauthorized(()),
+        })
+    });
+    assert!(attempts <= 2, "a call was replayed more than once");
+    if answer.is_err() {
+        count(&account.tally.errors);
+    }
+}
+
+/// Whose token it is, as its payload says.
+fn owner(token: &Token) -> Option<(Provider, String)> {
+    let payload = token.secret().split('.').nth(1)?;
+    let claims: serde_json::Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+    let issuer = claims.get("iss")?.as_str()?.strip_prefix("https://")?.split('.').next()?;
+    Some((issuer.parse().ok()?, claims.get("sub")?.as_str()?.to_owned()))
+}

@@ -1,0 +1,57 @@
+//! What the process holds: memory and file descriptors, once a second.
+
+#[derive(Default)]
+pub(crate) struct Gauge {
+    /// KiB.
+    memory: Vec<u64>,
+    descriptors: Vec<u64>,
+}
+
+/// The level of a figure early and late in the run, and how far it may have moved.
+pub(crate) struct Level {
+    pub(crate) early: u64,
+    pub(crate) late: u64,
+    pub(crate) allowed: u64,
+}
+
+impl Level {
+    pub(crate) fn is_flat(&self) -> bool {
+        self.late <= self.early + self.allowed
+    }
+}
+
+impl Gauge {
+    pub(crate) fn sample(&mut self) {
+        self.memory.extend(resident_kib());
+        self.descriptors.extend(std::fs::read_dir("/proc/self/fd").map(|all| all.count() as u64));
+    }
+
+    /// A twentieth and 2 MiB more are the allocator's, not a leak.
+    pub(crate) fn memory(&self) -> Level {
+        let (early, late) = levels(&self.memory);
+        Level { early, late, allowed: early / 20 + 2048 }
+    }
+
+    /// As many connections as there are accounts may be open or not.
+    pub(crate) fn descriptors(&self) -> Level {
+        let (early, late) = levels(&self.descriptors);
+        Level { early, late, allowed: 24 }
+    }
+}
+
+/// The medians of the second and the last quarter.
+fn levels(samples: &[u64]) -> (u64, u64) {
+    let quarter = samples.len() / 4;
+    let median = |part: &[u64]| {
+        let mut part = part.to_vec();
+        part.sort_unstable();
+        part.get(part.len() / 2).copied().unwrap_or_default()
+    };
+    (median(&samples[quarter..2 * quarter]), median(&samples[3 * quarter..]))
+}
+
+fn resident_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
