@@ -1,11 +1,14 @@
 //! Bearer tokens of payment providers' APIs: obtained, cached, renewed. Blocking, small, careful.
 //!
 //! ```text
-//! Credentials ─▶ provider::request ─▶ transport ─▶ provider::parse ─▶ Token ─▶ slot ─▶ TokenSource ─▶ your program
-//!                  (pure)           (ureq, only here)  (pure)              Mutex + Condvar     ▲
-//!                                                                                    │         │
-//!                                                                                    ▼   TokenCache: one source
-//!                                                                   Store (FileStore)        per merchant
+//! Credentials ─▶ provider::request ─▶ transport ─▶ provider::parse ─▶ Token ─▶ slot ─▶ TokenSource ─┬▶ your program
+//!                  (pure)           (ureq, only here)  (pure)                   │           ▲       ├▶ capi/ (C)
+//!                                                                           flight.rs:      │       └▶ cli/ (cron, shell)
+//!                                                                         Mutex + Condvar   │
+//!                                                                               │      TokenCache: one
+//!                                                                               ▼      source per merchant
+//!                                                                     Store (FileStore), shared
+//!                                                                       between processes
 //! ```
 //!
 //! | provider | endpoint | lives | renewed |
