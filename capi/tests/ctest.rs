@@ -60,8 +60,16 @@ fn the_headers_version_is_the_packages() {
     }
 }
 
-/// Cargo builds the library before its tests, and puts it beside them.
+/// Builds the library: cargo does not build a cdylib for the tests of its own package.
 fn library_directory() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent().unwrap().to_owned()
+    // target/debug/deps/ctest-…
+    let profile = test.ancestors().nth(2).unwrap();
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "-p", "paytoken-capi", "--target-dir"])
+        .arg(profile.parent().unwrap())
+        .status()
+        .unwrap();
+    assert!(status.success(), "the library does not build: {status}");
+    profile.with_file_name("debug")
 }
