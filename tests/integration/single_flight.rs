@@ -207,7 +207,7 @@ fn a_leader_in_a_hurry_does_not_fail_those_who_have_time() {
         let hold = sandbox.hold(service(provider));
         thread::scope(|scope| {
             let hurried = scope.spawn(|| {
-                source.token_with(&TokenOptions::new().deadline(Duration::from_millis(300)))
+                source.token_with(&TokenOptions::new().deadline(Duration::from_millis(1_500)))
             });
             assert!(hold.wait_for_arrivals(1, PATIENCE));
             let patient = scope.spawn(|| source.token());

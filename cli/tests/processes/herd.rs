@@ -25,7 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn forty_at_once() {
     let world = World::new();
     for service in Service::ALL {
-        world.sandbox.set_lifetime(service, Duration::from_secs(4));
+        world.sandbox.set_lifetime(service, Duration::from_secs(6));
         world.sandbox.set_delay(service, Duration::from_millis(100));
         let mut last = String::new();
         for round in 1..=2 {
