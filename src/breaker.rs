@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind};
 /// The first refusal is remembered this long, each further one four times as long as the one
 /// before: a cron job every minute with a wrong password asks at most six times in an hour.
 const FIRST: Duration = Duration::from_secs(60);
+/// Nobody is held back for longer, whatever a provider or a store says.
 pub(crate) const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// A `Retry-After: 0` still is a request to go slower.
 const SHORTEST: Duration = Duration::from_secs(1);

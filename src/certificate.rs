@@ -21,8 +21,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::date;
 use crate::error::{Error, Result};
 
-/// What nginx leaves as it is in `$ssl_client_escaped_cert`; all else becomes `%XX`.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What a URL leaves as it is (RFC 3986 §2.3), and nginx in `$ssl_client_escaped_cert`; all else
+/// becomes `%XX`.
+pub(crate) const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// nginx's default header buffer is 8 KiB for the whole line; this is what is left for the value
 /// behind `X-SSL-Client-Cert: ` and before the line end.
@@ -341,7 +343,7 @@ fn read_file(field: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
 
 /// The leaf as canonical PEM, percent-encoded.
 fn header_value(leaf: &CertificateDer<'_>) -> String {
-    utf8_percent_encode(&pem_text("CERTIFICATE", leaf), ESCAPED).to_string()
+    utf8_percent_encode(&pem_text("CERTIFICATE", leaf), UNRESERVED).to_string()
 }
 
 /// Canonical PEM (RFC 7468: 64 columns, LF, a final LF), wiped on drop.

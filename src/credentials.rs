@@ -89,35 +89,15 @@ impl Credentials {
     /// [`Configuration`](crate::ErrorKind::Configuration) or
     /// [`Certificate`](crate::ErrorKind::Certificate), naming the variable.
     pub fn from_env(provider: Provider) -> Result<Self> {
-        Self::from_variables(provider, &|name| std::env::var_os(name))
+        Self::from_variables(provider, &|name| std::env::var_os(name), Reading::Whole)
             .map_err(|error| error.with_provider(provider))
     }
 
     /// As [`from_env`](Self::from_env), but neither secret nor private key is read: enough to tell
     /// whose account it is, and for nothing else.
     pub(crate) fn from_env_without_secret(provider: Provider) -> Result<Self> {
-        let variables: &Variables<'_> = &|name| std::env::var_os(name);
-        let none = || Secret::from("");
-        let credentials = || {
-            Ok(match provider {
-                Provider::NtxPay => Self::NtxPay {
-                    client_id: text(variables, "NTXPAY_CLIENT_ID")?.to_string(),
-                    client_secret: none(),
-                    certificate: ClientCertificate::from_pem_file_without_key(&certificate_path(
-                        variables,
-                    )?)?,
-                },
-                Provider::NexterPay => Self::NexterPay {
-                    user_name: text(variables, "NEXTERPAY_USERNAME")?.to_string(),
-                    password: none(),
-                },
-                Provider::SendPayments => Self::SendPayments {
-                    client_id: text(variables, "SENDPAYMENTS_CLIENT_ID")?.to_string(),
-                    client_secret: none(),
-                },
-            })
-        };
-        credentials().map_err(|error: Error| error.with_provider(provider))
+        Self::from_variables(provider, &|name| std::env::var_os(name), Reading::WithoutSecret)
+            .map_err(|error| error.with_provider(provider))
     }
 
     /// Whose credentials these are.
@@ -129,27 +109,42 @@ impl Credentials {
         }
     }
 
-    fn from_variables(provider: Provider, variables: &Variables<'_>) -> Result<Self> {
+    fn from_variables(
+        provider: Provider,
+        variables: &Variables<'_>,
+        reading: Reading,
+    ) -> Result<Self> {
+        let id = |name| text(variables, name).map(|text| text.to_string());
+        let secret = |name| match reading {
+            Reading::Whole => Ok(Secret::from(text(variables, name)?.as_str())),
+            Reading::WithoutSecret => Ok(Secret::from("")),
+        };
         let credentials = match provider {
             Provider::NtxPay => {
-                let certificate = certificate_path(variables)?;
-                let key = variables("NTXPAY_CLIENT_KEY").map(PathBuf::from);
+                let path = certificate_path(variables)?;
                 Self::NtxPay {
-                    client_id: text(variables, "NTXPAY_CLIENT_ID")?.to_string(),
-                    client_secret: secret(variables, "NTXPAY_CLIENT_SECRET")?,
-                    certificate: ClientCertificate::from_pem_files(certificate, key.as_deref())?,
+                    client_id: id("NTXPAY_CLIENT_ID")?,
+                    client_secret: secret("NTXPAY_CLIENT_SECRET")?,
+                    certificate: match reading {
+                        Reading::Whole => {
+                            let key = variables("NTXPAY_CLIENT_KEY").map(PathBuf::from);
+                            ClientCertificate::from_pem_files(path, key.as_deref())?
+                        }
+                        Reading::WithoutSecret => {
+                            ClientCertificate::from_pem_file_without_key(&path)?
+                        }
+                    },
                 }
             }
             Provider::NexterPay => Self::NexterPay {
-                user_name: text(variables, "NEXTERPAY_USERNAME")?.to_string(),
-                password: secret(variables, "NEXTERPAY_PASSWORD")?,
+                user_name: id("NEXTERPAY_USERNAME")?,
+                password: secret("NEXTERPAY_PASSWORD")?,
             },
             Provider::SendPayments => Self::SendPayments {
-                client_id: text(variables, "SENDPAYMENTS_CLIENT_ID")?.to_string(),
-                client_secret: secret(variables, "SENDPAYMENTS_CLIENT_SECRET")?,
+                client_id: id("SENDPAYMENTS_CLIENT_ID")?,
+                client_secret: secret("SENDPAYMENTS_CLIENT_SECRET")?,
             },
         };
-        credentials.check()?;
         Ok(credentials)
     }
 
@@ -227,6 +222,14 @@ impl Hash for CredentialsKey {
     }
 }
 
+/// How much of the environment is read.
+#[derive(Clone, Copy)]
+enum Reading {
+    Whole,
+    /// Neither secret nor private key.
+    WithoutSecret,
+}
+
 /// Where variables come from: the environment, or a test.
 type Variables<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
@@ -240,10 +243,6 @@ fn certificate_path(variables: &Variables<'_>) -> Result<PathBuf> {
 
 /// A secret in a file is short.
 const LARGEST_SECRET_FILE: u64 = 64 * 1024;
-
-fn secret(variables: &Variables<'_>, name: &str) -> Result<Secret> {
-    Ok(Secret::from(text(variables, name)?.as_str()))
-}
 
 /// The variable, or the content of the file that `NAME_FILE` names.
 fn text(variables: &Variables<'_>, name: &str) -> Result<Zeroizing<String>> {
@@ -359,9 +358,11 @@ mod tests {
     use super::*;
 
     fn from(provider: Provider, pairs: &[(&str, &str)]) -> Result<Credentials> {
-        Credentials::from_variables(provider, &|name| {
-            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
-        })
+        Credentials::from_variables(
+            provider,
+            &|name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()),
+            Reading::Whole,
+        )
     }
 
     #[test]

@@ -7,18 +7,17 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::breaker::LONGEST as LONGEST_WAIT;
+use crate::certificate::UNRESERVED;
 use crate::credentials::{Credentials, Provider};
 use crate::date;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Response;
 use crate::json;
-
-/// The longest wait a provider can impose through `Retry-After`.
-const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// How much of a server's explanation is shown.
 const LONGEST_EXPLANATION: usize = 200;
@@ -207,9 +206,6 @@ fn one_line(text: &str) -> Zeroizing<String> {
     }
     line
 }
-
-/// What a URL leaves as it is (RFC 3986 §2.3); much software escapes more.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A secret as it might be echoed: as it is, escaped for JSON, HTML or a URL, or in base64. Each
 /// once, and on one line, as the text is.

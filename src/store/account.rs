@@ -142,7 +142,7 @@ impl Account {
 
     fn entry(&self, store: &impl Store) -> Result<Entry> {
         let bytes = store.read(&self.key).map_err(|error| error.with_provider(self.provider))?;
-        Ok(Entry::decode(bytes.as_ref().map(|bytes| bytes.as_slice()), &self.key))
+        Ok(Entry::decode(bytes.as_ref(), &self.key))
     }
 
     fn token(&self, entry: &Entry, now: Now) -> Option<Token> {
@@ -157,9 +157,7 @@ pub(super) fn invalidate(
     rejected: &str,
     limit: Duration,
 ) -> Result<bool> {
-    let decode = |bytes: Option<zeroize::Zeroizing<Vec<u8>>>| {
-        Entry::decode(bytes.as_ref().map(|bytes| bytes.as_slice()), key)
-    };
+    let decode = |bytes: Option<zeroize::Zeroizing<Vec<u8>>>| Entry::decode(bytes.as_ref(), key);
     // A look without the lock settles the common case, in which a newer token is there.
     if !decode(store.read(key)?).reject(rejected) {
         return Ok(false);

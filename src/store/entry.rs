@@ -62,7 +62,7 @@ pub(super) struct StoredRefusal {
 }
 
 impl Entry {
-    pub(super) fn decode(bytes: Option<&[u8]>, key: &StoreKey) -> Self {
+    pub(super) fn decode(bytes: Option<&Zeroizing<Vec<u8>>>, key: &StoreKey) -> Self {
         bytes.and_then(|bytes| Self::try_decode(bytes, key)).unwrap_or_default()
     }
 

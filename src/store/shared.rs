@@ -275,7 +275,7 @@ impl Shared {
     }
 
     fn decode(&self, bytes: Option<zeroize::Zeroizing<Vec<u8>>>) -> Entry {
-        Entry::decode(bytes.as_ref().map(|bytes| bytes.as_slice()), self.account.key())
+        Entry::decode(bytes.as_ref(), self.account.key())
     }
 
     fn token(&self, core: &Core, stored: &StoredToken, now: Now) -> Option<Token> {
