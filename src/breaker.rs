@@ -86,7 +86,8 @@ fn is_remembered(error: &Error) -> bool {
     let is_client_error =
         error.status().is_some_and(|status| matches!(status, 400..=499) && status != 408);
     let is_tls_refusal = error.kind() == ErrorKind::Certificate && error.may_have_arrived();
-    is_client_error || is_tls_refusal || error.retry_after().is_some()
+    let is_refusal = error.kind() == ErrorKind::Rejected;
+    is_client_error || is_refusal || is_tls_refusal || error.retry_after().is_some()
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ pub enum ErrorKind {
     Transport,
     /// The time allowed ran out.
     Timeout,
-    /// The provider refused the credentials (400 or 401). Remembered: not asked again at once.
+    /// The provider refused the credentials (400 or 401, or a code of RFC 6749 §5.2 in a 200).
+    /// Remembered: not asked again at once.
     Rejected,
     /// The provider knows the account and refuses it (403): suspended or restricted.
     Forbidden,

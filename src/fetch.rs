@@ -102,7 +102,9 @@ impl Core {
         let grant = provider::parse(&self.credentials, self.environment, &response, timing)
             .map_err(|error| {
                 // An answer that is no refusal but cannot be used: a token may have been made.
-                let arrived = error.may_have_arrived() || (200..=299).contains(&response.status);
+                let is_puzzling =
+                    (200..=299).contains(&response.status) && error.kind() != ErrorKind::Rejected;
+                let arrived = error.may_have_arrived() || is_puzzling;
                 self.error(error.with_may_have_arrived(arrived))
             })?;
         Ok(Token::new(grant, sent, &self.header, self.clock.clone()))

@@ -129,7 +129,7 @@ pub(crate) fn parse(
     }
     let mut body = Body::read(&response.body)?;
     if body.says_error() {
-        return Err(refusal::in_success(provider, credentials, response));
+        return Err(refusal::in_success(provider, credentials, response, body.error()));
     }
     let documented = provider.documented_lifetime(environment);
     let grant = match provider {
@@ -192,6 +192,11 @@ impl Body {
             Some(Value::String(text)) => !text.is_empty(),
             Some(_) => true,
         }
+    }
+
+    /// The error code, where it is text.
+    fn error(&self) -> Option<&str> {
+        self.json.as_ref()?.get("error")?.as_str()
     }
 
     fn object(&mut self) -> Result<&mut serde_json::Map<String, Value>> {

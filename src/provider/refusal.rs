@@ -83,20 +83,37 @@ pub(super) fn read(
     .with_provider(provider)
 }
 
-/// The error for a 2xx that carries `error`.
+/// The codes of RFC 6749 §5.2, each of which should have come with a 400 or 401.
+const REFUSALS: [&str; 6] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+];
+
+/// The error for a 2xx that carries `error`: a refusal like any other where it names one, or an
+/// account could be locked by asking again and again.
 pub(super) fn in_success(
     provider: Provider,
     credentials: &Credentials,
     response: &Response,
+    error: Option<&str>,
 ) -> Error {
-    Error::invalid_response(format!(
-        "the token endpoint answered {} with an error inside{}; {}",
-        response.status,
-        explanation(credentials, response),
-        provider.refusal_hint()
-    ))
+    let is_refusal = error.is_some_and(|error| REFUSALS.contains(&error));
+    let kind = if is_refusal { ErrorKind::Rejected } else { ErrorKind::InvalidResponse };
+    Error::new(
+        kind,
+        format!(
+            "the token endpoint answered {} with an error inside{}; {}",
+            response.status,
+            explanation(credentials, response),
+            provider.refusal_hint()
+        ),
+    )
     .with_status(response.status)
-    .with_may_have_arrived(true)
+    .with_may_have_arrived(!is_refusal)
     .with_provider(provider)
 }
 

@@ -1,6 +1,6 @@
 //! Faults of the network, of TLS, of HTTP and of the body.
 
-use paytoken::ErrorKind::{InvalidResponse, Timeout, Transport};
+use paytoken::ErrorKind::{InvalidResponse, Rejected, Timeout, Transport};
 use paytoken::Provider::{self, NexterPay, NtxPay, SendPayments};
 
 use crate::expect::{Bound, Expect, Row};
@@ -109,7 +109,12 @@ pub fn rows() -> Vec<Row> {
         bad("a token with a line break", |p| good(p, "a\\r\\nX-Injected: 1")),
         bad("a token that is empty", |p| good(p, "")),
         bad("a token of 20 KiB", |p| good(p, &"a".repeat(20 * 1024))),
-        bad("an error inside a 200", |_| answer(200, "", br#"{"error":"invalid_client"}"#)),
+        bad("an error inside a 200", |_| answer(200, "", br#"{"error":"server_error"}"#)),
+        Row::new(
+            "a refusal of RFC 6749 inside a 200",
+            close(|_| answer(200, "", br#"{"error":"invalid_client"}"#)),
+            Expect::error(Rejected).keeps().silent(60),
+        ),
         bad("`NaN` for a number", |_| {
             answer(200, "", br#"{"access_token":"new.token.fetched","accessToken":"new.token.fetched","expires_in":NaN,"expiresAt":NaN}"#)
         }),
