@@ -106,7 +106,16 @@ impl Transport {
             let connect = self.agent.connect_timeout(left);
             post = post.config().timeout_global(Some(left)).timeout_connect(Some(connect)).build();
         }
-        let mut response = post.send(&request.body[..]).map_err(classify)?;
+        let has_proxy = agent.config().proxy().is_some();
+        let mut response = post.send(&request.body[..]).map_err(|error| {
+            let error = classify(error);
+            match error.kind() {
+                ErrorKind::Transport | ErrorKind::Timeout if has_proxy => {
+                    error.with_note(" [a proxy is set: check that it can be reached, too]")
+                }
+                _ => error,
+            }
+        })?;
         if kept.is_none() {
             // Another thread's agent may have been first; then this one goes with its connection.
             let _ = self.agent.kept.set(agent);

@@ -8,6 +8,7 @@ mod cache;
 mod certificates;
 mod network;
 mod provider_cases;
+mod proxy;
 mod renewal;
 mod single_flight;
 mod store;
