@@ -34,6 +34,13 @@ impl Now {
     }
 }
 
+impl Now {
+    /// Whether both clocks stand before this moment.
+    pub(crate) fn is_before(self, moment: Self) -> bool {
+        self.monotonic < moment.monotonic && self.wall < moment.wall
+    }
+}
+
 /// Real monotonic time, for deadlines of waits and requests.
 #[allow(clippy::disallowed_methods)] // the one place
 pub(crate) fn monotonic() -> Instant {

@@ -5,6 +5,7 @@
 #[cfg(all(test, paytoken_model))]
 mod model;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use crate::event::EventKind;
 use crate::options::TokenOptions;
 use crate::provider::Renewal;
 use crate::slot::{Ask, Decision, Says, Slot, has_ended};
+use crate::snapshots::{Snapshot, Snapshots};
 use crate::store::{Change, Obtained, Wish};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, try_lock};
 use crate::token::Token;
 
 /// What a slot's flights need of the world. None of it is called with the slot's lock held but
@@ -58,13 +60,23 @@ pub(crate) enum Effort {
 /// A slot, its waiting threads, and its world.
 pub(crate) struct Flights<W> {
     slot: Mutex<Slot>,
+    /// The slot's: another number is another token.
+    version: Arc<AtomicU64>,
+    snapshots: Snapshots,
     landed: Condvar,
     world: W,
 }
 
 impl<W: World> Flights<W> {
     pub(crate) fn new(renewal: Renewal, world: W) -> Self {
-        Self { slot: Mutex::new(Slot::new(renewal)), landed: Condvar::new(), world }
+        let version = Arc::<AtomicU64>::default();
+        Self {
+            slot: Mutex::new(Slot::new(renewal, version.clone())),
+            version,
+            snapshots: Snapshots::default(),
+            landed: Condvar::new(),
+            world,
+        }
     }
 
     pub(crate) fn world(&self) -> &W {
@@ -73,6 +85,19 @@ impl<W: World> Flights<W> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Drops this token if it is the current one.
+    pub(crate) fn invalidate(&self, rejected: &str) -> bool {
+        let was_current = self.lock().invalidate(rejected);
+        if was_current {
+            self.snapshots.clear();
+        }
+        was_current
     }
 
     /// A token on the caller's terms: from the slot, by waiting for a flight, or by leading one.
@@ -85,7 +110,24 @@ impl<W: World> Flights<W> {
             force: options.force,
             never_renews: options.deadline == Some(Duration::ZERO) && !world.renews_in_background(),
         };
-        let mut slot = self.lock();
+        let may_snapshot = ask.is_for_any() && !ask.force && !world.is_shared();
+        if may_snapshot && let Some(token) = self.snapshots.get(now, || self.version()) {
+            return Ok(token);
+        }
+        let (mut slot, is_contended) = match try_lock(&self.slot) {
+            Some(slot) => (slot, self.snapshots.are_in_use()),
+            None => (self.lock(), true),
+        };
+        if may_snapshot
+            && is_contended
+            && let Some((token, quiet_until)) = slot.quiet(now, &ask)
+        {
+            let version = self.version();
+            drop(slot);
+            let snapshot = Snapshot { token: token.clone(), version, quiet_until };
+            self.snapshots.put(snapshot, || self.version());
+            return Ok(token);
+        }
         if options.force {
             ask.newer_than = Some(slot.newest());
         }
@@ -292,6 +334,7 @@ impl<W: World> Landing<W> {
     fn land<T>(mut self, report: impl FnOnce(&mut Slot, u64) -> T) -> T {
         let result = report(&mut self.flights.lock(), self.flight);
         self.has_landed = true;
+        self.flights.snapshots.clear();
         self.flights.landed.notify_all();
         result
     }

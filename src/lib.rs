@@ -4,7 +4,8 @@
 //! Credentials ─▶ provider::request ─▶ transport ─▶ provider::parse ─▶ Token ─▶ slot ─▶ TokenSource ─┬▶ your program
 //!                  (pure)           (ureq, only here)  (pure)                   │           ▲       ├▶ capi/ (C)
 //!                                                                           flight.rs:      │       └▶ cli/ (cron, shell)
-//!                                                                         Mutex + Condvar   │
+//!                                                                         Mutex + Condvar,  │
+//!                                                                           snapshots       │
 //!                                                                               │      TokenCache: one
 //!                                                                               ▼      source per merchant
 //!                                                                     Store (FileStore), shared
@@ -49,6 +50,7 @@ mod outside;
 pub mod provider;
 mod secret;
 mod slot;
+mod snapshots;
 mod source;
 mod status;
 pub mod store;

@@ -8,16 +8,19 @@
 #[cfg(all(test, not(paytoken_model)))]
 mod reference;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind};
 use crate::provider::{Renewal, end_margin};
+use crate::sync::AtomicU64;
 use crate::token::Token;
 
 pub(crate) struct Slot {
     renewal: Renewal,
-    current: Option<Held>,
+    current: Current,
     flight: Option<Flight>,
     /// The number of the newest flight; flights are numbered from 1.
     flights: u64,
@@ -45,6 +48,29 @@ struct Held {
     token: Token,
     /// The flight that brought it: larger is newer.
     flight: u64,
+    /// Until then nothing is to be done for it.
+    quiet_until: Option<Now>,
+}
+
+/// The token in use. Every change of it makes another version.
+struct Current {
+    held: Option<Held>,
+    version: Arc<AtomicU64>,
+}
+
+impl Current {
+    fn as_ref(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    fn replace(&mut self, held: Option<Held>) -> Option<Held> {
+        self.version.fetch_add(1, Ordering::Release);
+        std::mem::replace(&mut self.held, held)
+    }
+
+    fn take_if(&mut self, is_it: impl FnOnce(&Held) -> bool) -> Option<Held> {
+        if self.held.as_ref().is_some_and(is_it) { self.replace(None) } else { None }
+    }
 }
 
 struct Flight {
@@ -87,6 +113,13 @@ pub(crate) struct Ask {
     pub(crate) never_renews: bool,
 }
 
+impl Ask {
+    /// Whether any good token will do.
+    pub(crate) fn is_for_any(&self) -> bool {
+        self.min_validity.is_zero() && self.newer_than.is_none()
+    }
+}
+
 pub(crate) enum Decision {
     /// Here it is.
     Use(Token),
@@ -101,10 +134,11 @@ pub(crate) enum Decision {
 }
 
 impl Slot {
-    pub(crate) fn new(renewal: Renewal) -> Self {
+    /// `version` changes whenever the token in use does.
+    pub(crate) fn new(renewal: Renewal, version: Arc<AtomicU64>) -> Self {
         Self {
             renewal,
-            current: None,
+            current: Current { held: None, version },
             flight: None,
             flights: 0,
             generation: 0,
@@ -152,8 +186,19 @@ impl Slot {
 
     /// The common case: the current token will do, and nothing is to be done for it.
     pub(crate) fn ready(&self, now: Now, ask: &Ask) -> Option<Token> {
+        if let Some((token, _)) = self.quiet(now, ask) {
+            return Some(token);
+        }
         let token = self.usable(now, ask)?;
         (ask.never_renews || !self.is_time_to_renew(now, &token)).then_some(token)
+    }
+
+    /// The commonest case, in two comparisons: any token will do, and for the current one nothing
+    /// is to be done until the moment that comes with it.
+    pub(crate) fn quiet(&self, now: Now, ask: &Ask) -> Option<(Token, Now)> {
+        let held = self.current.as_ref().filter(|_| ask.is_for_any())?;
+        let until = held.quiet_until.filter(|until| now.is_before(*until))?;
+        Some((held.token.clone(), until))
     }
 
     fn is_time_to_renew(&self, now: Now, token: &Token) -> bool {
@@ -165,7 +210,7 @@ impl Slot {
     fn begin(&mut self) -> u64 {
         self.flights += 1;
         let parked = match self.renewal {
-            Renewal::ReplacesPrevious => self.current.take(),
+            Renewal::ReplacesPrevious => self.current.replace(None),
             Renewal::Coexists { .. } => None,
         };
         self.flight = Some(Flight { number: self.flights, generation: self.generation, parked });
@@ -190,13 +235,13 @@ impl Slot {
                 self.counters.tokens += 1;
                 self.failed_renewals = 0;
                 self.renew_not_before = None;
-                self.current = Some(Held { token, flight: number });
+                self.hold(token, number);
             }
             Err(error) => {
                 self.counters.failures += 1;
                 self.counters.last_error = Some((error.kind(), now.monotonic));
                 if !error.may_have_arrived() && flight.parked.is_some() {
-                    self.current = flight.parked;
+                    self.current.replace(flight.parked);
                 }
                 if says != Says::Nothing {
                     self.hold_back_renewals(now);
@@ -215,10 +260,9 @@ impl Slot {
 
     /// Puts a newer token, which another process has stored, in the place of `old`.
     pub(crate) fn adopt(&mut self, old: &Token, new: Token) {
-        if let Some(held) = self.current.as_mut().filter(|held| held.token.has_secret(old.secret()))
-        {
+        if self.current.as_ref().is_some_and(|held| held.token.has_secret(old.secret())) {
             self.flights += 1;
-            *held = Held { token: new, flight: self.flights };
+            self.hold(new, self.flights);
             self.failed_renewals = 0;
             self.renew_not_before = None;
         }
@@ -228,8 +272,13 @@ impl Slot {
     pub(crate) fn place(&mut self, token: Token) {
         if self.flight.is_none() {
             self.flights += 1;
-            self.current = Some(Held { token, flight: self.flights });
+            self.hold(token, self.flights);
         }
+    }
+
+    fn hold(&mut self, token: Token, flight: u64) {
+        let quiet_until = token.moment_of_age(quiet_for(token.lifetime(), self.renewal));
+        self.current.replace(Some(Held { token, flight, quiet_until }));
     }
 
     /// Drops the token if it is still the current one: another process is replacing it.
@@ -252,7 +301,7 @@ impl Slot {
 
     /// After a failed renewal the next waits: 1 % of the lifetime, doubling up to 5 %.
     fn hold_back_renewals(&mut self, now: Now) {
-        if let Some(held) = &self.current {
+        if let Some(held) = self.current.as_ref() {
             let lifetime = held.token.lifetime();
             let wait = (lifetime / 100 * (1 << self.failed_renewals.min(3))).min(lifetime / 20);
             self.renew_not_before = now.monotonic.checked_add(wait);
@@ -281,9 +330,11 @@ impl Slot {
 
     /// Drops the token with this text if it is the current one; a newer one stays.
     pub(crate) fn invalidate(&mut self, rejected: &str) -> bool {
-        let is_it = |held: &mut Held| held.token.has_secret(rejected);
-        let dropped =
-            self.current.take_if(is_it).or_else(|| self.flight.as_mut()?.parked.take_if(is_it));
+        let is_it = |held: &Held| held.token.has_secret(rejected);
+        let dropped = self
+            .current
+            .take_if(is_it)
+            .or_else(|| self.flight.as_mut()?.parked.take_if(|held| is_it(held)));
         let Some(held) = dropped else {
             return false;
         };
@@ -314,11 +365,26 @@ impl Slot {
     }
 }
 
+/// The age up to which nothing is to be done for a token.
+fn quiet_for(lifetime: Duration, renewal: Renewal) -> Duration {
+    let end = lifetime.saturating_sub(end_margin(lifetime));
+    match renewal {
+        Renewal::Coexists { renew_from_percent } => {
+            end.min(renew_from(lifetime, renew_from_percent))
+        }
+        Renewal::ReplacesPrevious => end,
+    }
+}
+
+fn renew_from(lifetime: Duration, percent: u32) -> Duration {
+    lifetime * percent / 100
+}
+
 /// Whether the token is in its renewal window.
 pub(crate) fn is_due(token: &Token, now: Now, renewal: Renewal) -> bool {
     match renewal {
         Renewal::Coexists { renew_from_percent } => {
-            token.age_at(now) >= token.lifetime() * renew_from_percent / 100
+            token.age_at(now) >= renew_from(token.lifetime(), renew_from_percent)
         }
         Renewal::ReplacesPrevious => false,
     }

@@ -123,7 +123,7 @@ impl TokenSource {
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
     pub fn invalidate_secret(&self, rejected: &str) -> Result<()> {
-        let was_current = self.flights.lock().invalidate(rejected);
+        let was_current = self.flights.invalidate(rejected);
         let told = self.outside().invalidate(rejected);
         if was_current {
             self.core().tell(EventKind::Invalidated);

@@ -1,10 +1,21 @@
 //! The locks. In a model check (`--cfg paytoken_model`, tests only) the protocol of `flight.rs` runs
 //! on shuttle's, which try out every order of threads.
 
+use std::sync::TryLockError;
+
 #[cfg(all(test, paytoken_model))]
-pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
+pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard, atomic::AtomicU64};
 #[cfg(not(all(test, paytoken_model)))]
-pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic::AtomicU64};
+
+/// The lock, unless another thread has it just now.
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
 
 /// No program code runs under a lock of ours, so a poisoned one is in order.
 #[allow(unused_qualifications)] // the model's Mutex is another one

@@ -18,6 +18,7 @@ const BEARER: &str = "Bearer ";
 #[derive(Clone)]
 pub struct Token(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     /// "Bearer …"; the token itself is its tail.
     bearer: Zeroizing<String>,
@@ -143,6 +144,20 @@ impl Token {
 
     pub(crate) fn remaining_at(&self, now: Now) -> Duration {
         self.0.lifetime.saturating_sub(self.age_at(now))
+    }
+
+    /// The moment at which it is this old by either clock.
+    pub(crate) fn moment_of_age(&self, age: Duration) -> Option<Now> {
+        let since = self.0.since;
+        Some(Now {
+            monotonic: since.monotonic.checked_add(age)?,
+            wall: since.wall.checked_add(age)?,
+        })
+    }
+
+    /// The same token in memory of its own, wiped on its own.
+    pub(crate) fn copied(&self) -> Self {
+        Self(Arc::new(self.0.as_ref().clone()))
     }
 
     pub(crate) fn has_secret(&self, secret: &str) -> bool {

@@ -1,4 +1,5 @@
-//! The single-flight protocol under every order of threads (shuttle's depth-first search):
+//! The single-flight protocol under every order of threads (shuttle's depth-first search), as far as
+//! that goes; beyond it, orders at random:
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg paytoken_model" RUST_BACKTRACE=0 cargo test -p paytoken --lib model -- --nocapture
@@ -14,7 +15,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use shuttle::scheduler::{DfsScheduler, RandomScheduler};
+use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler};
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::{Config, Runner, thread};
 use zeroize::Zeroizing;
@@ -159,8 +160,13 @@ fn explore(name: &str, scenario: impl Fn() + Send + Sync + 'static) {
         println!("{name}: all {tried} orders");
         return;
     }
-    let random = Runner::new(RandomScheduler::new(MOST), Config::new()).run(move || scenario());
-    println!("{name}: {tried} orders depth first (cut off) and {random} at random");
+    let run = scenario.clone();
+    let random = Runner::new(RandomScheduler::new(MOST), Config::new()).run(move || run());
+    // Few changes of threads, each at any moment: finds what needs one long pause.
+    let few = Runner::new(PctScheduler::new(3, MOST), Config::new()).run(move || scenario());
+    println!(
+        "{name}: {tried} orders depth first (cut off), {random} at random, {few} with few changes"
+    );
 }
 
 #[test]
@@ -235,7 +241,7 @@ fn an_invalidation_at_any_moment_of_a_renewal_is_not_lost() {
             let old = with_token(&source, 500);
             let renewing =
                 spawn(&source, |source| catch_unwind(AssertUnwindSafe(|| secret(source))));
-            source.lock().invalidate(old.secret());
+            source.invalidate(old.secret());
             // From here on nobody gets it any more.
             if let Ok(token) =
                 catch_unwind(AssertUnwindSafe(|| secret(&source))).unwrap_or(Ok(String::new()))
@@ -246,6 +252,25 @@ fn an_invalidation_at_any_moment_of_a_renewal_is_not_lost() {
             assert_ne!(secret(&source).unwrap(), "old");
         });
     }
+}
+
+#[test]
+fn no_copy_of_a_rejected_token_is_handed_out_or_left() {
+    explore("copies", || {
+        let source = source(COEXISTS, &[]);
+        let old = with_token(&source, 10);
+        let (now, version) = (source.world.now, source.version());
+        let moment = now.monotonic + Duration::from_secs(100);
+        let quiet_until = Now { monotonic: moment, wall: now.wall + Duration::from_secs(100) };
+        // Copies are in use: two threads have met at the slot before. One is yet to be made.
+        source.snapshots.put(Snapshot { token: old.clone(), version, quiet_until }, || version);
+        source.snapshots.clear();
+        let reading = spawn(&source, secret);
+        assert!(source.invalidate(old.secret()));
+        reading.join().unwrap().unwrap();
+        assert!(source.snapshots.get(now, || version).is_none(), "a copy was left");
+        assert_ne!(secret(&source).unwrap(), "old");
+    });
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Reference {
 
 fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
     let start = Now::from_system();
-    let mut slot = Slot::new(renewal);
+    let mut slot = Slot::new(renewal, Arc::default());
     let mut reference = Reference::default();
     // Far enough from the clocks' beginnings to step back.
     let now_of = |reference: &Reference| {
@@ -256,7 +256,7 @@ fn a_token_that_was_rejected_while_it_came_again_is_dropped_and_accepted_if_it_c
         let by = Duration::from_secs(seconds);
         Now { monotonic: start.monotonic + by, wall: start.wall + by }
     };
-    let mut slot = Slot::new(Renewal::Coexists { renew_from_percent: 80 });
+    let mut slot = Slot::new(Renewal::Coexists { renew_from_percent: 80 }, Arc::default());
     slot.place(token());
     let Decision::Renew(flight, _) = slot.decide(after(500), &Ask::default(), || None) else {
         panic!("it is time to renew");
