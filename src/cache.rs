@@ -1,5 +1,6 @@
 //! [`TokenCache`]: a Mutex-guarded map of sources, for programs that serve many merchants.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +35,7 @@ use crate::transport::AgentPool;
 pub struct TokenCache(Arc<Inner>);
 
 struct Inner {
-    sources: Mutex<HashMap<CredentialsKey, TokenSource>>,
+    sources: Mutex<HashMap<CredentialsKey<'static>, TokenSource>>,
     configure: Box<dyn Fn(Builder) -> Builder + Send + Sync>,
     pool: AgentPool,
 }
@@ -72,20 +73,27 @@ impl TokenCache {
         credentials: &Credentials,
         environment: Environment,
     ) -> Result<TokenSource> {
-        let key = CredentialsKey(credentials.clone(), environment);
-        if let Some(source) = self.sources().get(&key) {
-            return Ok(source.clone());
+        if let Some(source) = self.known(credentials, environment) {
+            return Ok(source);
         }
         // Built without the lock: it parses keys and runs the program's own `configure`.
         let builder = (self.0.configure)(TokenSource::builder(credentials.clone(), environment));
         let source = builder.pool(self.0.pool.clone()).build()?;
+        let key = CredentialsKey(Cow::Owned(credentials.clone()), environment);
         Ok(self.sources().entry(key).or_insert(source).clone())
+    }
+
+    fn known(&self, credentials: &Credentials, environment: Environment) -> Option<TokenSource> {
+        let sources = self.sources();
+        // With keys that live no longer than the one to look for.
+        let sources: &HashMap<CredentialsKey<'_>, TokenSource> = &sources;
+        sources.get(&CredentialsKey(Cow::Borrowed(credentials), environment)).cloned()
     }
 
     /// Forgets these credentials. Sources already handed out go on working. False if there was
     /// no entry.
     pub fn remove(&self, credentials: &Credentials, environment: Environment) -> bool {
-        let key = CredentialsKey(credentials.clone(), environment);
+        let key = CredentialsKey(Cow::Owned(credentials.clone()), environment);
         // Dropped after the lock is let go.
         let removed = self.sources().remove(&key);
         removed.is_some()
@@ -101,7 +109,7 @@ impl TokenCache {
         self.len() == 0
     }
 
-    fn sources(&self) -> MutexGuard<'_, HashMap<CredentialsKey, TokenSource>> {
+    fn sources(&self) -> MutexGuard<'_, HashMap<CredentialsKey<'static>, TokenSource>> {
         self.0.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

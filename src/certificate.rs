@@ -197,7 +197,7 @@ impl ClientCertificate {
     }
 
     /// What tells two certificates apart: the chain's bytes, and whether there is a key.
-    pub(crate) fn distinction(&self) -> impl std::hash::Hash + Eq {
+    pub(crate) fn distinction(&self) -> impl Eq {
         self.loaded().map(|loaded| (loaded.chain.as_slice(), loaded.key.is_some()))
     }
 

@@ -31,6 +31,9 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(feature = "__bench")]
+#[doc(hidden)]
+pub mod bench;
 mod breaker;
 mod builder;
 mod cache;

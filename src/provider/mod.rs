@@ -270,6 +270,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_longest_token_has_sixteen_kibibytes() {
+        assert!(check_token(&"a".repeat(16_384)).is_ok());
+        assert!(check_token(&"a".repeat(16_385)).is_err());
+    }
+
+    #[test]
     fn the_margin_is_five_percent_and_thirty_seconds_at_most() {
         assert_eq!(end_margin(Duration::from_secs(300)), Duration::from_secs(15));
         assert_eq!(end_margin(Duration::from_secs(600)), Duration::from_secs(30));

@@ -41,7 +41,6 @@ pub(super) fn read(
             ErrorKind::Certificate,
             "the server in front did not accept the client certificate; give certificate and private key that NTX Pay issued for this environment",
         ),
-        400 | 401 => (ErrorKind::Rejected, hint),
         403 => (
             ErrorKind::Forbidden,
             "the account is suspended or restricted, or this address is not allowed; contact the provider",
@@ -113,7 +112,6 @@ pub(super) fn in_success(
         ),
     )
     .with_status(response.status)
-    .with_may_have_arrived(!is_refusal)
     .with_provider(provider)
 }
 
@@ -307,6 +305,52 @@ mod tests {
             &credentials,
         );
         assert_eq!(shown, "token […] is bad, […]");
+    }
+
+    fn explained(content_type: &str, body: &str) -> String {
+        let response = Response {
+            status: 400,
+            content_type: Some(content_type.into()),
+            retry_after: None,
+            date: None,
+            body: body.as_bytes().to_vec().into(),
+        };
+        explanation(&credentials("not-a-real-secret"), &response)
+    }
+
+    #[test]
+    fn an_explanation_is_said_once_and_is_short() {
+        let json = |text: &str| explained("application/json", text);
+        assert_eq!(
+            json(r#"{"error":"no such client","message":"no such client"}"#),
+            " (no such client)"
+        );
+        assert_eq!(json(r#"{"error":"a","message":"","detail":"b"}"#), " (a: b)");
+        assert_eq!(json(r#"{"error":""}"#), "");
+        let longest = "word ".repeat(39) + "words";
+        assert_eq!(json(&format!(r#"{{"message":"{longest}"}}"#)), format!(" ({longest})"));
+        assert_eq!(json(&format!(r#"{{"message":"{longest}s"}}"#)), format!(" ({longest}…)"));
+        let page = " with a web page instead of JSON";
+        assert_eq!(explained("text/html", r#"{"error":"a"}"#), page);
+        assert_eq!(json(" <p>a</p>"), page);
+    }
+
+    #[test]
+    fn what_looks_secret_is_long() {
+        for (word, is_hidden) in [
+            ("a".repeat(24), false),
+            ("a".repeat(25), true),
+            (format!("{}1", "a".repeat(13)), false),
+            (format!("{}1", "a".repeat(14)), true),
+            (format!("{}1", "a".repeat(23)), true),
+        ] {
+            assert_eq!(looks_secret(&word), is_hidden, "{word}");
+        }
+    }
+
+    #[test]
+    fn only_the_digits_of_an_escape_are_made_lower() {
+        assert_eq!(lower_escapes("A%2FABC%3AF%"), "A%2fABC%3aF%");
     }
 
     #[test]

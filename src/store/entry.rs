@@ -388,6 +388,37 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_is_of_use_for_an_hour_or_its_token_s_life() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(Entry::default().keep_for(), hour);
+        let mut entry = entry();
+        assert_eq!(entry.keep_for(), hour);
+        if let Some(token) = &mut entry.token {
+            token.lifetime = hour * 10;
+        }
+        assert_eq!(entry.keep_for(), hour * 10);
+    }
+
+    #[test]
+    fn a_rejected_token_is_known_by_its_text() {
+        let entry = Entry { rejected: Some(sha256_hex(b"a")), ..Entry::default() };
+        assert!(entry.has_rejected("a") && !entry.has_rejected("b"));
+        assert!(!Entry::default().has_rejected("a"));
+    }
+
+    #[test]
+    fn a_lifetime_is_more_than_nothing_and_no_more_than_a_day() {
+        let day = Duration::from_secs(86_400);
+        for (lifetime, is_known) in
+            [(day, true), (day + Duration::from_nanos(1), false), (Duration::ZERO, false)]
+        {
+            let token = StoredToken { lifetime, ..StoredToken::of(&token("t")) };
+            let bytes = Entry { token: Some(token), ..Entry::default() }.encode(&key("a"));
+            assert_eq!(Entry::decode(Some(&bytes), &key("a")).token.is_some(), is_known);
+        }
+    }
+
+    #[test]
     fn a_refusal_knows_its_secret_and_hides_it() {
         let secret = Secret::from("wrong-password");
         let error = Error::new(ErrorKind::Rejected, "no").with_status(401);
@@ -402,5 +433,11 @@ mod tests {
             (read.kind, read.status, read.strikes, read.until),
             (ErrorKind::Rejected, Some(401), 3, until)
         );
+        let error = Error::new(ErrorKind::Rejected, "two\nlines".repeat(200));
+        let refusal = StoredRefusal::of(&error, until, 3, &secret);
+        let bytes = Entry { refusal, ..Entry::default() }.encode(&key("a"));
+        let said = Entry::decode(Some(&bytes), &key("a")).refusal.unwrap().error().to_string();
+        assert!(said.starts_with("two linestwo lines"), "{said}");
+        assert!(said.chars().count() <= LONGEST_MESSAGE, "{}", said.len());
     }
 }

@@ -78,6 +78,11 @@ pub trait StoreGuard {
 pub struct StoreKey(String);
 
 impl StoreKey {
+    #[cfg(feature = "__bench")]
+    pub(crate) fn named(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -12,4 +12,5 @@ mod proxy;
 mod renewal;
 mod single_flight;
 mod store;
+mod store_changes;
 mod support;

@@ -25,10 +25,10 @@ const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;
 
 /// A directory of the test's own, removed with it.
-struct Folder(PathBuf);
+pub struct Folder(pub PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!(
             "paytoken-store-{}-{}",
@@ -40,11 +40,11 @@ impl Folder {
         Self(folder)
     }
 
-    fn store(&self) -> FileStore {
+    pub fn store(&self) -> FileStore {
         FileStore::open(&self.0).unwrap()
     }
 
-    fn files(&self, ending: &str) -> Vec<PathBuf> {
+    pub fn files(&self, ending: &str) -> Vec<PathBuf> {
         let mut files: Vec<_> = fs::read_dir(&self.0)
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -54,7 +54,7 @@ impl Folder {
         files
     }
 
-    fn entry(&self) -> PathBuf {
+    pub fn entry(&self) -> PathBuf {
         let files = self.files("entry");
         assert_eq!(files.len(), 1, "{files:?}");
         files[0].clone()
@@ -68,7 +68,7 @@ impl Drop for Folder {
 }
 
 /// A process: a source with the folder for a store.
-fn process(
+pub fn process(
     sandbox: &Sandbox,
     provider: Provider,
     folder: &Folder,
@@ -77,11 +77,11 @@ fn process(
     builder(sandbox, provider).store(folder.store()).clock(clock.clone()).build().unwrap()
 }
 
-fn secret(source: &TokenSource) -> String {
+pub fn secret(source: &TokenSource) -> String {
     source.token().unwrap().secret().to_owned()
 }
 
-fn secs(seconds: u64) -> Duration {
+pub fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 

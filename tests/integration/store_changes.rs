@@ -1,0 +1,188 @@
+//! What one process does to a shared store, and what another makes of it.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use paytoken::store::{Account, Store, StoreGuard, StoreKey};
+use paytoken::{Environment, ErrorKind, FileStore, Provider, Result, TokenOptions};
+use paytoken_sandbox::{Fault, Sandbox};
+use zeroize::Zeroizing;
+
+use crate::store::{Folder, process, secret, secs};
+use crate::support::{
+    ManualClock, PATIENCE, builder, credentials, credentials_with, lifetime, reach, service,
+};
+
+const NTX: Provider = Provider::NtxPay;
+const SEND: Provider = Provider::SendPayments;
+
+/// A little more than the time between two looks at the store.
+const A_LOOK_LATER: Duration = Duration::from_millis(1_001);
+
+#[test]
+fn news_of_another_or_an_older_token_leaves_a_good_one_alone() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let [one, two] = [0; 2].map(|_| process(&sandbox, NTX, &folder, &clock));
+    let mine = secret(&one);
+    let entry_of_mine = fs::read(folder.entry()).unwrap();
+    clock.advance(secs(1));
+    two.refresh().unwrap();
+    two.invalidate(&two.token().unwrap()).unwrap();
+    clock.advance(A_LOOK_LATER);
+    assert_eq!(secret(&one), mine, "another one was rejected");
+    assert_eq!(sandbox.token_requests(service(NTX)), 2);
+    clock.advance(secs(1));
+    let newer = two.refresh().unwrap();
+    fs::write(folder.entry(), entry_of_mine).unwrap();
+    clock.advance(A_LOOK_LATER);
+    assert_eq!(secret(&two), newer.secret(), "the stored one is older");
+}
+
+#[test]
+fn a_failed_replacement_brings_the_stored_token_back_unless_it_may_have_ended() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let one = process(&sandbox, SEND, &folder, &clock);
+    let old = secret(&one);
+    sandbox.fault_next(service(SEND), 1, Fault::Status(401));
+    assert_eq!(one.refresh().unwrap_err().kind(), ErrorKind::Rejected);
+    assert_eq!(secret(&process(&sandbox, SEND, &folder, &clock)), old, "it was refused");
+    assert_eq!(sandbox.token_requests(service(SEND)), 2);
+    sandbox.fault_next(service(SEND), 3, Fault::LostAnswer);
+    assert_eq!(one.refresh().unwrap_err().kind(), ErrorKind::Transport);
+    assert_ne!(secret(&process(&sandbox, SEND, &folder, &clock)), old, "it may have ended");
+}
+
+#[test]
+fn while_one_process_renews_all_others_have_the_token_where_tokens_coexist() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let one = process(&sandbox, NTX, &folder, &clock);
+    let old = secret(&one);
+    clock.advance(secs(500));
+    let hold = sandbox.hold(service(NTX));
+    thread::scope(|scope| {
+        scope.spawn(|| one.token().unwrap());
+        assert!(hold.wait_for_arrivals(1, PATIENCE));
+        let at_once = TokenOptions::new().deadline(secs(1));
+        let other = process(&sandbox, NTX, &folder, &clock);
+        let found = other.token_with(&at_once).map(|token| token.secret().to_owned());
+        hold.release();
+        assert_eq!(found.unwrap(), old);
+    });
+}
+
+#[test]
+fn a_refusal_of_another_secret_holds_nobody_back_and_one_of_this_secret_does() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let with = |secret: &str| {
+        let credentials = credentials_with(&sandbox, SEND, secret);
+        reach(&sandbox, SEND, credentials)
+            .store(folder.store())
+            .clock(clock.clone())
+            .build()
+            .unwrap()
+    };
+    let right = sandbox.client_secret(service(SEND)).to_owned();
+    let one = with(&right);
+    assert_eq!(with("wrong").token().unwrap_err().kind(), ErrorKind::Rejected);
+    one.token().unwrap();
+    sandbox.change_secret(service(SEND), sandbox.client_id(service(SEND)), "a newer one");
+    clock.advance(lifetime(SEND));
+    assert_eq!(with(&right).token().unwrap_err().kind(), ErrorKind::Rejected);
+    let asked = sandbox.token_requests(service(SEND));
+    assert_eq!(one.token().unwrap_err().kind(), ErrorKind::Rejected);
+    assert_eq!(sandbox.token_requests(service(SEND)), asked, "it is known");
+}
+
+#[test]
+fn a_passing_failure_leaves_no_trace_in_the_store() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    for provider in Provider::ALL {
+        sandbox.fault_always(service(provider), Some(Fault::Status(500)));
+        process(&sandbox, provider, &folder, &clock).token().unwrap_err();
+    }
+    assert_eq!(folder.files("entry").len(), 0);
+}
+
+#[test]
+fn the_stored_status_tells_a_refusal_from_a_rejected_token() {
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let store = folder.store();
+    let status = || {
+        let url = sandbox.url(service(SEND));
+        let account =
+            Account::new(&credentials(&sandbox, SEND), Environment::Sandbox, Some(&url)).unwrap();
+        assert_eq!(account.provider(), SEND);
+        account.stored_status(&store).unwrap()
+    };
+    assert!(!status().was_rejected && status().blocked_for.is_none());
+    let wrong = reach(&sandbox, SEND, credentials_with(&sandbox, SEND, "wrong"));
+    wrong.store(folder.store()).build().unwrap().token().unwrap_err();
+    let refused = status();
+    assert!(!refused.was_rejected && refused.token.is_none());
+    assert_eq!(refused.last_error, Some(ErrorKind::Rejected));
+    assert!(refused.blocked_for.unwrap() > secs(50));
+    builder(&sandbox, SEND).store(folder.store()).build().unwrap().token().unwrap();
+    assert!(!status().was_rejected && status().token.is_some());
+}
+
+/// A store that cannot tell of a change but by its entries.
+struct WithoutStamps(FileStore);
+
+impl Store for WithoutStamps {
+    fn read(&self, key: &StoreKey) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        self.0.read(key)
+    }
+
+    fn lock(&self, key: &StoreKey, limit: Duration) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+        self.0.lock(key, limit)
+    }
+}
+
+#[test]
+fn a_store_without_stamps_is_read_at_every_look() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let [one, two] = [0; 2].map(|_| {
+        let store = WithoutStamps(folder.store());
+        builder(&sandbox, NTX).store(store).clock(clock.clone()).build().unwrap()
+    });
+    for _ in 0..3 {
+        assert_eq!(secret(&one), secret(&two));
+        clock.advance(secs(1));
+        let newer = one.refresh().unwrap();
+        clock.advance(A_LOOK_LATER);
+        assert_eq!(secret(&two), newer.secret());
+    }
+}
+
+#[test]
+fn an_entry_can_be_cleared_once_or_twice_and_what_cannot_be_is_an_error() {
+    let sandbox = Sandbox::start().unwrap();
+    let folder = Folder::new();
+    let store = folder.store();
+    assert_eq!(store.directory(), folder.0);
+    let url = sandbox.url(service(SEND));
+    let account =
+        Account::new(&credentials(&sandbox, SEND), Environment::Sandbox, Some(&url)).unwrap();
+    let key = account.key();
+    assert_eq!(format!("{key:?}"), format!("StoreKey({})", key.as_str()));
+    let mut guard = store.lock(key, PATIENCE).unwrap().unwrap();
+    guard.clear().unwrap();
+    guard.write(b"anything", secs(60)).unwrap();
+    assert_eq!(guard.read().unwrap().unwrap().as_slice(), b"anything");
+    guard.clear().unwrap();
+    assert!(guard.read().unwrap().is_none());
+    guard.clear().unwrap();
+    guard.write(b"anything", secs(60)).unwrap();
+    let entry = folder.entry();
+    fs::remove_file(&entry).unwrap();
+    fs::create_dir(&entry).unwrap();
+    assert_eq!(guard.clear().unwrap_err().kind(), ErrorKind::Store);
+}
