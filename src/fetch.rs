@@ -150,3 +150,28 @@ fn backoff(attempt: u32) -> Duration {
     let part = (random % 1000) as u32;
     full - full * part / 2000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_two_seconds_less_up_to_half_at_random() {
+        for (attempt, full) in [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (4, 800),
+            (5, 1600),
+            (6, 2000),
+            (7, 2000),
+            (u32::MAX, 2000),
+        ] {
+            let waits: Vec<_> = (0..100).map(|_| backoff(attempt)).collect();
+            let full = Duration::from_millis(full);
+            assert!(waits.iter().all(|wait| *wait <= full && *wait > full / 2), "{waits:?}");
+            let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+            assert!(*most - *least > full / 8, "no spread: {least:?} to {most:?}");
+        }
+    }
+}

@@ -84,3 +84,49 @@ fn number_of_thread() -> usize {
     thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
     NUMBER.with(|number| *number)
 }
+
+#[cfg(all(test, not(paytoken_model)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::ClockSource;
+    use crate::token::{AuthorizationHeader, Grant};
+
+    #[test]
+    fn a_copy_counts_for_its_version_and_until_its_moment_and_has_memory_of_its_own() {
+        let now = Now::from_system();
+        let grant = Grant {
+            access_token: "t".repeat(50).into(),
+            lifetime: Duration::from_secs(600),
+            scope: None,
+        };
+        let token = Token::new(grant, now, &AuthorizationHeader::default(), ClockSource::System);
+        let quiet_until = token.moment_of_age(Duration::from_secs(480)).unwrap();
+        let snapshots = Snapshots::default();
+        let put = |taken_at, version| {
+            let token = token.clone();
+            snapshots.put(Snapshot { token, version: taken_at, quiet_until }, || version);
+        };
+        assert!(snapshots.get(now, || 1).is_none() && !snapshots.are_in_use());
+        put(1, 2);
+        assert!(snapshots.are_in_use());
+        assert!(snapshots.get(now, || 1).is_none(), "it was late");
+        put(2, 2);
+        let copy = snapshots.get(now, || 2).unwrap();
+        assert_eq!(copy.bearer(), token.bearer());
+        assert_ne!(copy.bearer().as_ptr(), token.bearer().as_ptr());
+        assert!(snapshots.get(now, || 3).is_none(), "another version");
+        let instant = Duration::from_nanos(1);
+        let [mut monotonic, mut wall] = [quiet_until; 2];
+        monotonic.wall -= instant;
+        wall.monotonic -= instant;
+        for late in [quiet_until, monotonic, wall] {
+            assert!(snapshots.get(late, || 2).is_none());
+        }
+        wall.wall -= instant;
+        assert!(snapshots.get(wall, || 2).is_some());
+        snapshots.clear();
+        assert!(snapshots.get(now, || 2).is_none());
+    }
+}

@@ -98,3 +98,16 @@ fn bad_credentials_leave_no_entry() {
     assert!(cache.source(&merchant(&sandbox, 1), ENV).is_err());
     assert!(cache.is_empty());
 }
+
+#[test]
+fn a_cache_says_how_much_it_holds_and_nothing_more() {
+    let sandbox = Sandbox::start().unwrap();
+    let cache = cache(&sandbox, Provider::SendPayments);
+    let merchant = merchant(&sandbox, 1);
+    assert!(TokenCache::default().is_empty());
+    cache.source(&merchant, ENV).unwrap();
+    assert!(!cache.is_empty());
+    assert_eq!(format!("{cache:?}"), "TokenCache { len: 1, .. }");
+    assert!(cache.remove(&merchant, ENV) && !cache.remove(&merchant, ENV));
+    assert!(cache.is_empty());
+}
