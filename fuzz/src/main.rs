@@ -1,43 +1,34 @@
-//! Mutates seeds and feeds them to everything of paytoken that reads what others wrote.
-//!
-//! ```sh
-//! cargo run --release -p paytoken-fuzz              # every target, 10 s each
-//! FUZZ_SECONDS=600 cargo run --release -p paytoken-fuzz -- entry pem
-//! cargo test -p paytoken-fuzz                       # the same targets, as tests
-//! ```
-//!
-//! Chance is seeded, so a run repeats exactly; `FUZZ_SEED` makes it another one. Of each target it
-//! is asked that nothing panics, that no token leaves which does not belong in a header, that no
-//! error shows the secret, and that memory stays within a small multiple of the input.
+//! The stand-in fuzzer, and the seeds of the guided one: see the library.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)] // a program
 #![allow(clippy::unwrap_used)]
 
 mod findings;
-mod memory;
 mod mutate;
-mod server;
-mod target;
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use findings::Findings;
 use mutate::Mutator;
-use target::Target;
-
-#[global_allocator]
-static MEMORY: memory::Counting = memory::Counting;
+use paytoken_fuzz::{ALL, Target, examine};
 
 fn main() -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let chosen: Vec<_> = target::ALL
+    if let [option, directory] = &wanted[..]
+        && option == "--corpus"
+    {
+        write_corpus(Path::new(directory)).unwrap();
+        return ExitCode::SUCCESS;
+    }
+    let chosen: Vec<_> = ALL
         .iter()
         .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|wish| wish == name))
         .collect();
     if chosen.len() < wanted.len() {
-        let names: Vec<_> = target::ALL.iter().map(|(name, _)| *name).collect();
+        let names: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
         eprintln!("a target is not known; there are: {}", names.join(", "));
         return ExitCode::from(64);
     }
@@ -86,7 +77,7 @@ impl Run {
 /// Feeds a target until its time is over: first each seed as it is, then mutations.
 fn run(name: &'static str, make: fn() -> Box<dyn Target>) -> Run {
     let mut target = make();
-    let seeds: Vec<Vec<u8>> = target.seeds().iter().map(|seed| seed.to_vec()).collect();
+    let seeds = target.seeds();
     let mut mutator = Mutator::new(setting("FUZZ_SEED").unwrap_or(1), target.words());
     let time = Duration::from_secs(setting("FUZZ_SECONDS").unwrap_or(10));
     let (mut executions, mut accepted, mut largest) = (0, 0, 0);
@@ -98,21 +89,42 @@ fn run(name: &'static str, make: fn() -> Box<dyn Target>) -> Run {
             None => mutator.mutate(&seeds),
         };
         executions += 1;
-        let mark = memory::mark();
-        let outcome = findings.watch(&input, || target.execute(&input));
-        let used = memory::since(mark);
-        largest = largest.max(used);
-        if let Some(outcome) = outcome {
+        if let Some((outcome, used)) = findings.watch(&input, || examine(&mut *target, &input)) {
+            largest = largest.max(used);
             accepted += u64::from(outcome.is_accepted);
             for (rule, what) in outcome.broken {
                 findings.add(rule, &what, &input);
             }
         }
-        if used > target.allowance() + 64 * input.len() {
-            findings.add("memory", &format!("{used} bytes"), &input);
-        }
     }
     Run { name, executions, accepted, largest, took: began.elapsed(), findings }
+}
+
+/// For each target a directory of seeds, and beside it the words as a dictionary.
+fn write_corpus(directory: &Path) -> io::Result<()> {
+    for (name, make) in ALL {
+        let target = make();
+        let own = directory.join(name);
+        fs::create_dir_all(&own)?;
+        for (number, seed) in target.seeds().iter().enumerate() {
+            fs::write(own.join(format!("seed-{number}")), seed)?;
+        }
+        fs::write(directory.join(format!("{name}.dict")), dictionary(target.words()))?;
+    }
+    Ok(())
+}
+
+/// One quoted word a line.
+fn dictionary(words: &[&[u8]]) -> String {
+    let quoted = |byte: &u8| match byte {
+        b'"' | b'\\' => format!("\\{}", char::from(*byte)),
+        b' '..=b'~' => char::from(*byte).to_string(),
+        _ => format!("\\x{byte:02X}"),
+    };
+    words
+        .iter()
+        .map(|word| format!("\"{}\"\n", word.iter().map(quoted).collect::<String>()))
+        .collect()
 }
 
 fn setting(name: &str) -> Option<u64> {
@@ -124,11 +136,16 @@ mod tests {
     use super::*;
 
     fn holds(name: &str) {
-        let (name, make) = target::ALL.iter().find(|(known, _)| *known == name).unwrap();
+        let (name, make) = ALL.iter().find(|(known, _)| *known == name).unwrap();
         let run = run(name, *make);
         println!("{}", run.row());
         assert!(run.executions > 0);
         assert_eq!(run.findings.describe(name), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_word_of_a_dictionary_is_quoted() {
+        assert_eq!(dictionary(&[b"\"a\\", b"\xff\r"]), "\"\\\"a\\\\\"\n\"\\xFF\\x0D\"\n");
     }
 
     #[test]

@@ -9,8 +9,9 @@ mod setting;
 use paytoken::{Error, Token};
 
 /// What reads input that others wrote.
-pub(crate) trait Target {
-    fn seeds(&self) -> Vec<&'static [u8]>;
+pub trait Target {
+    /// Inputs to begin with.
+    fn seeds(&self) -> Vec<Vec<u8>>;
 
     /// Words worth putting into an input.
     fn words(&self) -> &'static [&'static [u8]];
@@ -20,20 +21,28 @@ pub(crate) trait Target {
         64 * 1024
     }
 
+    /// Runs one input. A panic breaks a rule, too.
     fn execute(&mut self, input: &[u8]) -> Outcome;
+}
+
+/// The seeds of a file that has one a line.
+fn lines(text: &[u8]) -> Vec<Vec<u8>> {
+    text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect()
 }
 
 /// What came of one input.
 #[derive(Default)]
-pub(crate) struct Outcome {
-    pub(crate) is_accepted: bool,
+pub struct Outcome {
+    /// Whether the input was taken for what it should be.
+    pub is_accepted: bool,
     /// The rules that were broken, and how.
-    pub(crate) broken: Vec<(&'static str, String)>,
+    pub broken: Vec<(&'static str, String)>,
 }
 
 type Make = fn() -> Box<dyn Target>;
 
-pub(crate) const ALL: [(&str, Make); 9] = [
+/// Every target: its name, and how to make it.
+pub const ALL: [(&str, Make); 9] = [
     ("date", || Box::new(date::Dates)),
     ("pem", || Box::new(pem::Pem::new())),
     ("setting", || Box::new(setting::Settings)),

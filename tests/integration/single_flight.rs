@@ -237,3 +237,42 @@ fn a_waiting_caller_gives_up_at_its_own_deadline() {
         leader.join().unwrap().unwrap();
     });
 }
+
+#[test]
+fn threads_that_meet_have_copies_and_no_copy_outlives_its_token() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let (source, clock) = source(&sandbox, provider);
+        let first = source.token().unwrap();
+        let alone =
+            (0..1000).all(|_| source.token().unwrap().secret().as_ptr() == first.secret().as_ptr());
+        assert!(alone, "a single thread needs no copy");
+        // Two threads at once, until one of them has a copy in memory of its own.
+        let has_copy = AtomicBool::new(false);
+        let gives_up = Instant::now() + PATIENCE;
+        together(2, |_| {
+            while !has_copy.load(Ordering::Relaxed) {
+                let token = source.token().unwrap();
+                assert_eq!(token.secret(), first.secret());
+                if token.secret().as_ptr() != first.secret().as_ptr() {
+                    has_copy.store(true, Ordering::Relaxed);
+                }
+                assert!(Instant::now() < gives_up, "the threads never met");
+            }
+        });
+        let second = source.refresh().unwrap();
+        assert_ne!(second.secret(), first.secret(), "{provider}");
+        let everywhere = |what: &str| {
+            let seen = together(8, |_| source.token().unwrap().secret().to_owned());
+            assert!(seen.iter().all(|secret| *secret == seen[0]), "{provider} {what}");
+            seen[0].clone()
+        };
+        assert_eq!(everywhere("renewed"), second.secret(), "{provider}");
+        source.invalidate(&second).unwrap();
+        let third = everywhere("invalidated");
+        assert_ne!(third, second.secret(), "{provider}");
+        clock.advance(lifetime(provider));
+        assert_ne!(everywhere("ended"), third, "{provider}");
+        assert_eq!(sandbox.token_requests(service(provider)), 4, "{provider}");
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use paytoken::{ClientCertificate, Credentials, Environment, Secret, TokenSource};
 
-use super::{Outcome, SECRET, Target};
+use super::{Outcome, SECRET, Target, lines};
 use crate::server::Server;
 
 pub(crate) struct Answers {
@@ -78,8 +78,8 @@ fn line(text: &[u8]) -> Vec<u8> {
 }
 
 impl Target for Answers {
-    fn seeds(&self) -> Vec<&'static [u8]> {
-        self.seeds.split(|byte| *byte == b'\n').collect()
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        lines(self.seeds)
     }
 
     fn words(&self) -> &'static [&'static [u8]] {

@@ -6,13 +6,13 @@ mod reader;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Outcome, Target};
+use super::{Outcome, Target, lines};
 
 pub(crate) struct Dates;
 
 impl Target for Dates {
-    fn seeds(&self) -> Vec<&'static [u8]> {
-        include_bytes!("../../seeds/dates.txt").split(|byte| *byte == b'\n').collect()
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        lines(include_bytes!("../../seeds/dates.txt"))
     }
 
     fn words(&self) -> &'static [&'static [u8]] {

@@ -1,4 +1,4 @@
-//! Entries of a store shared with others: bytes of any shape, half of them with a checksum that fits.
+//! Entries of a store shared with others: bytes of any shape, most of them with a checksum that fits.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,12 +7,11 @@ use paytoken::store::{Account, Store, StoreGuard, StoreKey};
 use paytoken::{Credentials, Environment, Secret, TokenOptions, TokenSource};
 use zeroize::Zeroizing;
 
-use super::{Outcome, SECRET, Target};
+use super::{Outcome, SECRET, Target, lines};
 
 pub(crate) struct Entries {
     account: Account,
     bytes: Memory,
-    looks: u64,
 }
 
 const URL: &str = "https://send.example";
@@ -29,7 +28,7 @@ impl Entries {
     pub(crate) fn new() -> Self {
         let bytes = Memory::default();
         let account = Account::new(&credentials(), Environment::Sandbox, Some(URL)).unwrap();
-        Self { account, bytes, looks: 0 }
+        Self { account, bytes }
     }
 
     /// One that has seen nothing yet.
@@ -60,8 +59,8 @@ fn replace(text: &mut Vec<u8>, from: &[u8], to: &[u8]) {
 }
 
 impl Target for Entries {
-    fn seeds(&self) -> Vec<&'static [u8]> {
-        include_bytes!("../../seeds/entries.txt").split(|byte| *byte == b'\n').collect()
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        lines(include_bytes!("../../seeds/entries.txt"))
     }
 
     fn words(&self) -> &'static [&'static [u8]] {
@@ -87,8 +86,9 @@ impl Target for Entries {
     }
 
     fn execute(&mut self, input: &[u8]) -> Outcome {
-        self.looks += 1;
-        let bytes = if self.looks.is_multiple_of(4) { input.to_vec() } else { self.entry(input) };
+        // Chance that the input itself decides, so that the same input always takes the same way.
+        let chance = ring::digest::digest(&ring::digest::SHA256, input).as_ref()[0];
+        let bytes = if chance.is_multiple_of(4) { input.to_vec() } else { self.entry(input) };
         *self.bytes.0.lock().unwrap() = bytes;
         let mut outcome = Outcome::default();
         match self.account.stored_token(&self.bytes, Duration::ZERO) {
@@ -105,9 +105,9 @@ impl Target for Entries {
             }
             Err(error) => outcome.broken.extend(Outcome::error(&error).broken),
         }
-        // A remembered refusal costs a slow derivation each time, so not at every look.
+        // A remembered refusal costs a slow derivation each time, so not for every input.
         let is_slow = input.windows(7).any(|part| part == b"\"salt\":");
-        if !is_slow || self.looks.is_multiple_of(256) {
+        if !is_slow || chance == 1 {
             // No time for a request: the store is looked at, and nothing else.
             let result = self.source().token_with(&TokenOptions::new().deadline(Duration::ZERO));
             outcome.broken.extend(Outcome::of(&result).broken);

@@ -7,7 +7,7 @@ use super::{Outcome, Target};
 
 pub(crate) struct Pem {
     good: ClientCertificate,
-    seeds: Vec<&'static [u8]>,
+    seeds: Vec<Vec<u8>>,
 }
 
 const CERTIFICATES: [&[u8]; 2] =
@@ -20,16 +20,15 @@ impl Pem {
         let params = CertificateParams::new(vec!["a-seed.example".into()]).unwrap();
         let certificate = params.self_signed(&key).unwrap().pem();
         let key = key.serialize_pem();
-        let mut seeds = CERTIFICATES.to_vec();
-        for text in [format!("{certificate}{key}"), certificate.clone(), key] {
-            seeds.push(Box::leak(text.into_bytes().into_boxed_slice()));
-        }
+        let mut seeds: Vec<_> = CERTIFICATES.iter().map(|seed| seed.to_vec()).collect();
+        let made = [format!("{certificate}{key}"), certificate.clone(), key];
+        seeds.extend(made.map(String::into_bytes));
         Self { good: ClientCertificate::from_pem(certificate).unwrap(), seeds }
     }
 }
 
 impl Target for Pem {
-    fn seeds(&self) -> Vec<&'static [u8]> {
+    fn seeds(&self) -> Vec<Vec<u8>> {
         self.seeds.clone()
     }
 

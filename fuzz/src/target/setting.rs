@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use paytoken::{Credentials, Environment, Provider, Secret, TokenSource};
 
-use super::{Outcome, SECRET, Target};
+use super::{Outcome, SECRET, Target, lines};
 
 pub(crate) struct Settings;
 
 impl Target for Settings {
-    fn seeds(&self) -> Vec<&'static [u8]> {
-        include_bytes!("../../seeds/settings.txt").split(|byte| *byte == b'\n').collect()
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        lines(include_bytes!("../../seeds/settings.txt"))
     }
 
     fn words(&self) -> &'static [&'static [u8]] {
