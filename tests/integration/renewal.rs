@@ -2,10 +2,11 @@
 //! remembered. Time is moved by hand.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use paytoken::{Attempt, Error, ErrorKind, Provider, TokenOptions, TokenSource};
+use paytoken::{Attempt, Error, ErrorKind, EventKind, Provider, TokenOptions, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
 
 use crate::support::{
@@ -466,4 +467,29 @@ fn status_tells_ages_and_counts() {
     assert_eq!((status.requests, status.tokens, status.failures), (2, 1, 1));
     assert_eq!(status.last_error, Some((ErrorKind::ServerUnavailable, secs(3))));
     assert_eq!(status.blocked_for, None);
+}
+
+#[test]
+fn an_event_tells_how_long_a_refusal_is_remembered() {
+    let sandbox = Sandbox::start().unwrap();
+    let seen: Arc<Mutex<Vec<EventKind>>> = Arc::default();
+    let kept = seen.clone();
+    let source = builder(&sandbox, Provider::SendPayments)
+        .on_event(move |event| kept.lock().unwrap().push(event.kind.clone()))
+        .retries(0)
+        .build()
+        .unwrap();
+    let failure = |fault| {
+        sandbox.fault_next(service(Provider::SendPayments), 1, fault);
+        source.token().unwrap_err();
+        match seen.lock().unwrap().pop() {
+            Some(EventKind::Failed { remembered_for, still_has_token: false, .. }) => {
+                remembered_for
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(failure(Fault::Status(500)), None);
+    let left = failure(Fault::Status(401)).unwrap();
+    assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(50), "{left:?}");
 }
