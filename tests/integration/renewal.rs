@@ -420,7 +420,7 @@ fn in_the_background_a_renewal_keeps_nobody_waiting_and_there_is_one_at_a_time()
         .clock(clock.clone())
         .renew_in_background(true)
         .on_event(move |event| {
-            if let paytoken::EventKind::Fetched { .. } = event.kind {
+            if let EventKind::Fetched { .. } = event.kind {
                 let name = thread::current().name().map(str::to_owned);
                 send.send(name).unwrap();
             }
