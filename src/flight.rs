@@ -118,20 +118,19 @@ impl<W: World> Flights<W> {
             Some(slot) => (slot, self.snapshots.are_in_use()),
             None => (self.lock(), true),
         };
-        if may_snapshot
-            && is_contended
-            && let Some((token, quiet_until)) = slot.quiet(now, &ask)
-        {
-            let version = self.version();
-            drop(slot);
-            let snapshot = Snapshot { token: token.clone(), version, quiet_until };
-            self.snapshots.put(snapshot, || self.version());
+        // The common case, without a look at the clock for a deadline.
+        if may_snapshot && let Some((token, quiet_until)) = slot.quiet(now) {
+            if is_contended {
+                let version = self.version();
+                drop(slot);
+                let snapshot = Snapshot { token: token.clone(), version, quiet_until };
+                self.snapshots.put(snapshot, || self.version());
+            }
             return Ok(token);
         }
         if options.force {
             ask.newer_than = Some(slot.newest());
         }
-        // The common case, without a look at the clock for a deadline.
         if let Some(token) = slot.ready(now, &ask) {
             if !world.is_shared() {
                 return Ok(token);

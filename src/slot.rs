@@ -184,19 +184,16 @@ impl Slot {
         is_good.then(|| held.token.clone())
     }
 
-    /// The common case: the current token will do, and nothing is to be done for it.
+    /// A common case: the current token will do, and nothing is to be done for it.
     pub(crate) fn ready(&self, now: Now, ask: &Ask) -> Option<Token> {
-        if let Some((token, _)) = self.quiet(now, ask) {
-            return Some(token);
-        }
         let token = self.usable(now, ask)?;
         (ask.never_renews || !self.is_time_to_renew(now, &token)).then_some(token)
     }
 
-    /// The commonest case, in two comparisons: any token will do, and for the current one nothing
-    /// is to be done until the moment that comes with it.
-    pub(crate) fn quiet(&self, now: Now, ask: &Ask) -> Option<(Token, Now)> {
-        let held = self.current.as_ref().filter(|_| ask.is_for_any())?;
+    /// The commonest case, in two comparisons, for a caller whom any good token serves: nothing is
+    /// to be done for the current one until the moment that comes with it.
+    pub(crate) fn quiet(&self, now: Now) -> Option<(Token, Now)> {
+        let held = self.current.as_ref()?;
         let until = held.quiet_until.filter(|until| now.is_before(*until))?;
         Some((held.token.clone(), until))
     }

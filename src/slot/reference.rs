@@ -122,8 +122,17 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 prop_assert_eq!(ask.newer_than, force.then(|| slot.newest()));
                 let expected = reference.usable(&ask).cloned();
                 let coexists = renewal != Renewal::ReplacesPrevious;
+                // The two short cuts say what the long way says.
+                let quiet = slot.quiet(now).map(|(token, _)| token.secret().to_owned());
+                let in_no_window = reference
+                    .usable(&Ask::default())
+                    .filter(|known| !(coexists && reference.is_due(known)))
+                    .map(|known| known.name.clone());
+                prop_assert_eq!(quiet, in_no_window);
+                let ready = slot.ready(now, &ask).is_some();
                 let begun = match slot.decide(now, &ask, || None) {
                     Decision::Use(token) => {
+                        prop_assert!(ready);
                         let known = expected.expect("the reference has none");
                         prop_assert_eq!(token.secret(), known.name.as_str());
                         prop_assert!(!reference.invalidated.contains(&known.name));
@@ -134,6 +143,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                         None
                     }
                     Decision::Renew(flight, token) => {
+                        prop_assert!(!ready);
                         let known = expected.expect("the reference has none");
                         prop_assert_eq!(token.secret(), known.name.as_str());
                         prop_assert!(
