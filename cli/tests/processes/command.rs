@@ -246,10 +246,11 @@ fn warm_path() {
         let calls = fs::read_to_string(&trace).unwrap();
         assert!(calls.contains(".entry"), "the store was read");
         for touched in
-            ["socket(", "connect(", "clone", "key.pem", "ca.pem", ".lock", "flock(", "mkdir"]
+            ["socket(", "connect(", " clone", "key.pem", "ca.pem", ".lock", "flock(", "mkdir"]
         {
-            let line =
-                calls.lines().find(|line| line.contains(touched) && !line.contains("EEXIST"));
+            // Without the first call, the program's own path.
+            let mut calls = calls.lines().filter(|line| !line.contains("execve("));
+            let line = calls.find(|line| line.contains(touched) && !line.contains("EEXIST"));
             assert_eq!(line, None, "{service}: the warm path touched {touched}");
         }
     }
