@@ -140,4 +140,38 @@ mod tests {
             assert!(breaker.refusal(now).is_none());
         }
     }
+
+    #[test]
+    fn what_another_process_has_counted_goes_on_here() {
+        let mut breaker = Breaker::default();
+        let now = monotonic();
+        assert_eq!(breaker.strikes(), 0);
+        breaker.adopt(now, rejected(), Duration::from_secs(100), 1);
+        assert_eq!(
+            (breaker.strikes(), breaker.remaining(now)),
+            (1, Some(Duration::from_secs(100)))
+        );
+        breaker.adopt(now, rejected(), Duration::from_secs(100_000), 1);
+        assert_eq!(breaker.remaining(now), Some(LONGEST));
+        assert_eq!(breaker.record_failure(now, &rejected()).unwrap().as_secs(), 240);
+        breaker.continue_from(1);
+        assert_eq!(breaker.strikes(), 2, "it has counted further itself");
+        breaker.continue_from(7);
+        assert_eq!(breaker.strikes(), 7);
+    }
+
+    #[test]
+    fn each_kind_of_refusal_is_remembered() {
+        let now = monotonic();
+        for error in [
+            rejected(),
+            Error::new(ErrorKind::Rejected, "in a 200").with_status(200),
+            Error::new(ErrorKind::Forbidden, "suspended").with_status(403),
+            Error::certificate("an alert").with_may_have_arrived(true),
+            Error::new(ErrorKind::ServerUnavailable, "busy").with_retry_after(Some(Duration::ZERO)),
+        ] {
+            let mut breaker = Breaker::default();
+            assert!(breaker.record_failure(now, &error).is_some(), "{error}");
+        }
+    }
 }
