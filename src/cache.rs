@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::builder::Builder;
 use crate::credentials::{Credentials, CredentialsKey, Environment};
 use crate::error::Result;
 use crate::source::TokenSource;
+use crate::sync::lock;
 use crate::token::Token;
 use crate::transport::AgentPool;
 
@@ -110,7 +111,7 @@ impl TokenCache {
     }
 
     fn sources(&self) -> MutexGuard<'_, HashMap<CredentialsKey<'static>, TokenSource>> {
-        self.0.sources.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.sources)
     }
 }
 

@@ -110,7 +110,7 @@ impl<W: World> Flights<W> {
             force: options.force,
             never_renews: options.deadline == Some(Duration::ZERO) && !world.renews_in_background(),
         };
-        let may_snapshot = ask.is_for_any() && !ask.force && !world.is_shared();
+        let may_snapshot = ask.min_validity.is_zero() && !ask.force && !world.is_shared();
         if may_snapshot && let Some(token) = self.snapshots.get(now, || self.version()) {
             return Ok(token);
         }

@@ -113,13 +113,6 @@ pub(crate) struct Ask {
     pub(crate) never_renews: bool,
 }
 
-impl Ask {
-    /// Whether any good token will do.
-    pub(crate) fn is_for_any(&self) -> bool {
-        self.min_validity.is_zero() && self.newer_than.is_none()
-    }
-}
-
 pub(crate) enum Decision {
     /// Here it is.
     Use(Token),

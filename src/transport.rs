@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Read as _};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use log::Level;
@@ -23,6 +23,7 @@ use crate::certificate::{ClientCertificate, pem_text};
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::{Request, Response};
+use crate::sync::lock;
 
 /// No answer of a token endpoint is larger.
 const LARGEST_BODY: u64 = 64 * 1024;
@@ -176,7 +177,7 @@ impl AgentPool {
             is_https: base_url.is_https,
             connect_timeout: settings.connect_timeout,
         };
-        let mut agents = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut agents = lock(&self.0);
         if let Some(agent) = agents.get(&key).and_then(Weak::upgrade) {
             return Ok(agent);
         }
@@ -365,7 +366,7 @@ static QUIET: Mutex<usize> = Mutex::new(0);
 
 impl Quiet {
     fn begin() -> Option<Self> {
-        let mut count = QUIET.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = lock(&QUIET);
         if *count == 0 && log::max_level() < Level::Trace {
             return None;
         }
@@ -377,7 +378,7 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        let mut count = QUIET.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = lock(&QUIET);
         *count -= 1;
         // Whatever the program itself has set in the meantime stays.
         if *count == 0 && log::max_level() == log::LevelFilter::Debug {
