@@ -39,6 +39,12 @@ impl Now {
     pub(crate) fn is_before(self, moment: Self) -> bool {
         self.monotonic < moment.monotonic && self.wall < moment.wall
     }
+
+    /// The moment at which this much time has passed on both clocks.
+    #[cfg(test)]
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self { monotonic: self.monotonic + time, wall: self.wall + time }
+    }
 }
 
 /// Real monotonic time, for deadlines of waits and requests.

@@ -4,6 +4,10 @@
 
 #[cfg(all(test, paytoken_model))]
 mod model;
+#[cfg(test)]
+mod script;
+#[cfg(all(test, not(paytoken_model)))]
+mod tests;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};

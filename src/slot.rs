@@ -7,6 +7,8 @@
 
 #[cfg(all(test, not(paytoken_model)))]
 mod reference;
+#[cfg(all(test, not(paytoken_model)))]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

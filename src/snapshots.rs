@@ -90,18 +90,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::ClockSource;
-    use crate::token::{AuthorizationHeader, Grant};
 
     #[test]
     fn a_copy_counts_for_its_version_and_until_its_moment_and_has_memory_of_its_own() {
         let now = Now::from_system();
-        let grant = Grant {
-            access_token: "t".repeat(50).into(),
-            lifetime: Duration::from_secs(600),
-            scope: None,
-        };
-        let token = Token::new(grant, now, &AuthorizationHeader::default(), ClockSource::System);
+        let token = Token::granted(&"t".repeat(50), Duration::from_secs(600), now);
         let quiet_until = token.moment_of_age(Duration::from_secs(480)).unwrap();
         let snapshots = Snapshots::default();
         let put = |taken_at, version| {

@@ -165,6 +165,16 @@ impl Token {
     }
 }
 
+#[cfg(test)]
+impl Token {
+    /// As a provider would have granted it, asked for at `since`.
+    pub(crate) fn granted(secret: &str, lifetime: Duration, since: Now) -> Self {
+        let access_token = Zeroizing::new(secret.to_owned());
+        let grant = Grant { access_token, lifetime, scope: None };
+        Self::new(grant, since, &AuthorizationHeader::default(), ClockSource::System)
+    }
+}
+
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")

@@ -18,11 +18,9 @@ use std::sync::Arc;
 use shuttle::scheduler::{DfsScheduler, PctScheduler, RandomScheduler};
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::{Config, Runner, thread};
-use zeroize::Zeroizing;
 
+use super::script::{LIFETIME, Script};
 use super::*;
-use crate::clock::ClockSource;
-use crate::token::{AuthorizationHeader, Grant};
 
 /// Where the search is cut off.
 const MOST: usize = 10_000;
@@ -37,7 +35,7 @@ enum Fate {
     TooLate,
 }
 
-struct Script {
+struct Fates {
     fates: std::sync::Mutex<VecDeque<Fate>>,
     now: Now,
     /// Flights in the air, and flights so far.
@@ -46,7 +44,7 @@ struct Script {
     has_flown: AtomicBool,
 }
 
-impl Script {
+impl Fates {
     fn new(fates: &[Fate]) -> Self {
         Self {
             fates: std::sync::Mutex::new(fates.iter().copied().collect()),
@@ -58,52 +56,12 @@ impl Script {
     }
 }
 
-fn token_named(name: &str, since: Now) -> Token {
-    let grant = Grant {
-        access_token: Zeroizing::new(name.to_owned()),
-        lifetime: Duration::from_secs(600),
-        scope: None,
-    };
-    Token::new(grant, since, &AuthorizationHeader::default(), ClockSource::System)
-}
-
-impl World for Script {
+impl Script for Fates {
     fn now(&self) -> Now {
         self.now
     }
-    fn timeout(&self) -> Duration {
-        Duration::from_secs(3600)
-    }
-    fn longest_lifetime(&self) -> Duration {
-        Duration::from_secs(600)
-    }
-    fn refusal(&self, _: Now) -> Option<Error> {
-        None
-    }
-    fn remembered_for(&self, _: Now) -> Option<Duration> {
-        None
-    }
-    fn renews_in_background(&self) -> bool {
-        false
-    }
-    fn is_shared(&self) -> bool {
-        false
-    }
-    fn change(&self, _: &Token, _: Now) -> Change {
-        Change::None
-    }
-    fn stored(&self, _: Duration, _: Option<Token>) -> Option<Token> {
-        None
-    }
-    fn in_background(&self, _: Landing<Self>) {
-        unreachable!("it is off")
-    }
-    fn error(&self, error: Error) -> Error {
-        error
-    }
-    fn tell(&self, _: EventKind) {}
 
-    fn obtain(&self, _: &Wish, _: Deadline, _: Effort) -> Result<Obtained> {
+    fn fetch(&self) -> Result<Token> {
         assert_eq!(self.flying.fetch_add(1, Ordering::SeqCst), 0, "two flights at a time");
         self.has_flown.store(true, Ordering::SeqCst);
         let number = self.flights.fetch_add(1, Ordering::SeqCst) + 1;
@@ -111,7 +69,7 @@ impl World for Script {
         thread::yield_now();
         self.flying.fetch_sub(1, Ordering::SeqCst);
         match fate {
-            Fate::Token => Ok(Obtained::Fetched(token_named(&format!("new-{number}"), self.now))),
+            Fate::Token => Ok(Token::granted(&format!("new-{number}"), LIFETIME, self.now)),
             Fate::Error => Err(Error::new(ErrorKind::ServerUnavailable, "scripted")),
             Fate::TooLate => Err(Error::new(ErrorKind::Timeout, "scripted")),
             // Past the panic hook: its message, ten thousand times, is no news.
@@ -120,10 +78,10 @@ impl World for Script {
     }
 }
 
-type Source = Arc<Flights<Script>>;
+type Source = Arc<Flights<Fates>>;
 
 fn source(renewal: Renewal, fates: &[Fate]) -> Source {
-    Arc::new(Flights::new(renewal, Script::new(fates)))
+    Arc::new(Flights::new(renewal, Fates::new(fates)))
 }
 
 const COEXISTS: Renewal = Renewal::Coexists { renew_from_percent: 80 };
@@ -134,7 +92,7 @@ fn with_token(source: &Source, age: u64) -> Token {
     let mut since = source.world.now;
     since.monotonic -= Duration::from_secs(age);
     since.wall -= Duration::from_secs(age);
-    let token = token_named("old", since);
+    let token = Token::granted("old", LIFETIME, since);
     source.lock().place(token.clone());
     token
 }

@@ -2,11 +2,8 @@
 //! both clocks move independently, flights land or die, tokens are invalidated at any moment.
 
 use proptest::prelude::*;
-use zeroize::Zeroizing;
 
 use super::*;
-use crate::clock::ClockSource;
-use crate::token::{AuthorizationHeader, Grant};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -178,18 +175,8 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 if let Some((flight, monotonic, wall, _)) = reference.flight.take() {
                     names += 1;
                     let name = format!("token-{names}");
-                    let grant = Grant {
-                        access_token: Zeroizing::new(name.clone()),
-                        lifetime: Duration::from_millis(lifetime),
-                        scope: None,
-                    };
                     let at = Reference { monotonic, wall, ..Reference::default() };
-                    let token = Token::new(
-                        grant,
-                        now_of(&at),
-                        &AuthorizationHeader::default(),
-                        ClockSource::System,
-                    );
+                    let token = Token::granted(&name, Duration::from_millis(lifetime), now_of(&at));
                     slot.land(now, flight, Ok(token), Says::ToAll);
                     reference.current = Some(Known {
                         name,
@@ -249,34 +236,4 @@ proptest! {
     fn a_slot_of_replacing_tokens_does_what_the_reference_says(steps in prop::collection::vec(step(), 1..60)) {
         play(Renewal::ReplacesPrevious, &steps)?;
     }
-}
-
-#[test]
-fn a_token_that_was_rejected_while_it_came_again_is_dropped_and_accepted_if_it_comes_once_more() {
-    let start = Now::from_system();
-    let token = || {
-        let grant = Grant {
-            access_token: Zeroizing::new("always the same".into()),
-            lifetime: Duration::from_secs(600),
-            scope: None,
-        };
-        Token::new(grant, start, &AuthorizationHeader::default(), ClockSource::System)
-    };
-    let after = |seconds| {
-        let by = Duration::from_secs(seconds);
-        Now { monotonic: start.monotonic + by, wall: start.wall + by }
-    };
-    let mut slot = Slot::new(Renewal::Coexists { renew_from_percent: 80 }, Arc::default());
-    slot.place(token());
-    let Decision::Renew(flight, _) = slot.decide(after(500), &Ask::default(), || None) else {
-        panic!("it is time to renew");
-    };
-    assert!(slot.invalidate("always the same"));
-    slot.land(after(501), flight, Ok(token()), Says::ToAll);
-    assert!(slot.usable(after(501), &Ask::default()).is_none(), "the API has just rejected it");
-    let Decision::Lead(flight) = slot.decide(after(501), &Ask::default(), || None) else {
-        panic!("there is none");
-    };
-    slot.land(after(502), flight, Ok(token()), Says::ToAll);
-    assert!(slot.usable(after(502), &Ask::default()).is_some(), "the provider insists");
 }

@@ -318,31 +318,19 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ClockSource;
-    use crate::token::{AuthorizationHeader, Grant};
 
     #[test]
     fn a_stored_token_serves_whose_wishes_it_meets() {
         let renewal = Renewal::Coexists { renew_from_percent: 80 };
         let since = Now::from_system();
-        let token = |secret: &str| {
-            let grant = Grant {
-                access_token: secret.to_owned().into(),
-                lifetime: Duration::from_secs(600),
-                scope: None,
-            };
-            Token::new(grant, since, &AuthorizationHeader::default(), ClockSource::System)
-        };
+        let token = |secret: &str| Token::granted(secret, Duration::from_secs(600), since);
         let any = || Wish {
             min_validity: Duration::ZERO,
             forced_at: None,
             is_renewal: false,
             unwanted: [None, None],
         };
-        let at = |seconds| {
-            let age = Duration::from_secs(seconds);
-            Now { monotonic: since.monotonic + age, wall: since.wall + age }
-        };
+        let at = |seconds| since.after(Duration::from_secs(seconds));
         let serves = |wish: &Wish, seconds| wish.is_served_by(&token("t"), at(seconds), renewal);
         assert!(serves(&any(), 569) && !serves(&any(), 570), "the last 30 s count as ended");
         let wish = Wish { min_validity: Duration::from_secs(100), ..any() };

@@ -1,0 +1,52 @@
+//! A world for tests, which say of it only what they mean.
+
+use super::*;
+
+pub(super) const TIMEOUT: Duration = Duration::from_secs(3600);
+pub(super) const LIFETIME: Duration = Duration::from_secs(600);
+
+/// One process with nothing remembered, which renews in its callers' threads.
+pub(super) trait Script: Send + Sync + Sized + 'static {
+    fn now(&self) -> Now;
+    fn fetch(&self) -> Result<Token>;
+}
+
+impl<S: Script> World for S {
+    fn now(&self) -> Now {
+        Script::now(self)
+    }
+    fn timeout(&self) -> Duration {
+        TIMEOUT
+    }
+    fn longest_lifetime(&self) -> Duration {
+        LIFETIME
+    }
+    fn refusal(&self, _: Now) -> Option<Error> {
+        None
+    }
+    fn remembered_for(&self, _: Now) -> Option<Duration> {
+        None
+    }
+    fn renews_in_background(&self) -> bool {
+        false
+    }
+    fn is_shared(&self) -> bool {
+        false
+    }
+    fn change(&self, _: &Token, _: Now) -> Change {
+        Change::None
+    }
+    fn stored(&self, _: Duration, _: Option<Token>) -> Option<Token> {
+        None
+    }
+    fn obtain(&self, _: &Wish, _: Deadline, _: Effort) -> Result<Obtained> {
+        self.fetch().map(Obtained::Fetched)
+    }
+    fn in_background(&self, _: Landing<Self>) {
+        unreachable!("it is off")
+    }
+    fn error(&self, error: Error) -> Error {
+        error
+    }
+    fn tell(&self, _: EventKind) {}
+}

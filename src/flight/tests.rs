@@ -1,0 +1,80 @@
+//! Single flights with one thread: a world that does what the test says, on a clock of its own.
+
+use std::collections::VecDeque;
+
+use super::script::{LIFETIME, Script, TIMEOUT};
+use super::*;
+use crate::sync::lock;
+
+/// One answer: how many seconds it takes, and the error if it is no token.
+type Answer = (u64, Option<ErrorKind>);
+
+struct Answers {
+    left: Mutex<VecDeque<Answer>>,
+    now: Mutex<Now>,
+}
+
+impl Script for Answers {
+    fn now(&self) -> Now {
+        *lock(&self.now)
+    }
+
+    fn fetch(&self) -> Result<Token> {
+        let (took, error) = lock(&self.left).pop_front().expect("no request more");
+        let asked = Script::now(self);
+        *lock(&self.now) = asked.after(Duration::from_secs(took));
+        match error {
+            Some(kind) => Err(Error::new(kind, "scripted")),
+            None => Ok(Token::granted("scripted", LIFETIME, asked)),
+        }
+    }
+}
+
+fn flights(answers: &[Answer]) -> Arc<Flights<Answers>> {
+    let left = Mutex::new(answers.iter().copied().collect());
+    let now = Mutex::new(Now::from_system());
+    Arc::new(Flights::new(Renewal::Coexists { renew_from_percent: 80 }, Answers { left, now }))
+}
+
+fn left(flights: &Flights<Answers>) -> usize {
+    lock(&flights.world.left).len()
+}
+
+#[test]
+fn only_a_caller_in_a_hurry_keeps_it_to_itself_that_time_ran_out() {
+    for (deadline, kind, is_shared) in [
+        (None, ErrorKind::Timeout, true),
+        (Some(TIMEOUT), ErrorKind::Timeout, true),
+        (Some(TIMEOUT * 2), ErrorKind::Timeout, true),
+        (Some(TIMEOUT / 2), ErrorKind::Timeout, false),
+        (Some(TIMEOUT / 2), ErrorKind::Rejected, true),
+        (None, ErrorKind::Rejected, true),
+    ] {
+        let flights = flights(&[(0, Some(kind))]);
+        let mut options = TokenOptions::new();
+        options.deadline = deadline;
+        assert_eq!(flights.token(&options).unwrap_err().kind(), kind);
+        let shared = flights.lock().shared_failure(1);
+        assert_eq!(shared.is_some(), is_shared, "{deadline:?}, {kind:?}");
+    }
+}
+
+#[test]
+fn a_token_as_long_as_the_caller_asks_will_do_and_more_is_not_asked_for() {
+    let flights = flights(&[(0, None)]);
+    let with = |min_validity| flights.token(&TokenOptions::new().min_validity(min_validity));
+    assert_eq!(
+        with(LIFETIME + Duration::from_nanos(1)).unwrap_err().kind(),
+        ErrorKind::Configuration
+    );
+    assert_eq!(left(&flights), 1, "it asked for what cannot be");
+    with(LIFETIME).unwrap();
+    assert_eq!(left(&flights), 0);
+}
+
+#[test]
+fn a_token_that_took_long_to_come_is_handed_out_and_not_renewed_by_the_same_call() {
+    let flights = flights(&[(500, None)]);
+    flights.token(&TokenOptions::new()).expect("it is good for 100 s");
+    assert_eq!(left(&flights), 0);
+}

@@ -1,0 +1,128 @@
+//! Single histories of the slot, step by step; arbitrary ones are in `reference.rs`.
+
+use super::*;
+
+const COEXISTS: Renewal = Renewal::Coexists { renew_from_percent: 80 };
+
+/// A slot, and a clock that starts when the first token is asked for.
+struct Story {
+    slot: Slot,
+    start: Now,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self { slot: Slot::new(COEXISTS, Arc::default()), start: Now::from_system() }
+    }
+
+    fn after(&self, seconds: u64) -> Now {
+        self.start.after(Duration::from_secs(seconds))
+    }
+
+    /// One of ten minutes.
+    fn token(&self, secret: &str) -> Token {
+        Token::granted(secret, Duration::from_secs(600), self.start)
+    }
+
+    fn renews_at(&mut self, seconds: u64) -> Option<u64> {
+        match self.slot.decide(self.after(seconds), &Ask::default(), || None) {
+            Decision::Renew(flight, _) => Some(flight),
+            Decision::Use(_) => None,
+            _ => panic!("there is a good token"),
+        }
+    }
+
+    fn current(&self) -> Option<&str> {
+        self.slot.current().map(Token::secret)
+    }
+}
+
+#[test]
+fn a_token_that_was_rejected_while_it_came_again_is_dropped_and_accepted_if_it_comes_once_more() {
+    let mut story = Story::new();
+    let token = || story.token("always the same");
+    let (first, second, third) = (token(), token(), token());
+    story.slot.place(first);
+    let flight = story.renews_at(500).expect("it is time to renew");
+    assert!(story.slot.invalidate("always the same"));
+    story.slot.land(story.after(501), flight, Ok(second), Says::ToAll);
+    assert_eq!(story.current(), None, "the API has just rejected it");
+    let Decision::Lead(flight) = story.slot.decide(story.after(501), &Ask::default(), || None)
+    else {
+        panic!("there is none");
+    };
+    story.slot.land(story.after(502), flight, Ok(third), Says::ToAll);
+    assert_eq!(story.current(), Some("always the same"), "the provider insists");
+}
+
+#[test]
+fn a_token_from_elsewhere_is_newer_than_all_before_it() {
+    let mut story = Story::new();
+    let (a, b) = (story.token("a"), story.token("b"));
+    let before = story.slot.newest();
+    story.slot.place(a.clone());
+    let placed = story.slot.newest();
+    assert!(placed > before);
+    story.slot.adopt(&a, b);
+    assert!(story.slot.newest() > placed);
+    let ask = Ask { newer_than: Some(placed), ..Ask::default() };
+    let token = story.slot.usable(story.after(1), &ask).expect("it is newer");
+    assert_eq!(token.secret(), "b");
+}
+
+#[test]
+fn a_token_is_adopted_only_in_the_place_of_the_one_it_replaces() {
+    let mut story = Story::new();
+    let (a, b, c) = (story.token("a"), story.token("b"), story.token("c"));
+    story.slot.place(b.clone());
+    story.slot.adopt(&a, c);
+    assert_eq!(story.current(), Some("b"));
+    story.slot.forget(&a);
+    assert_eq!(story.current(), Some("b"));
+    story.slot.forget(&b);
+    assert_eq!(story.current(), None);
+}
+
+#[test]
+fn the_token_rejected_last_is_known() {
+    let mut story = Story::new();
+    assert!(story.slot.last_rejected().is_none());
+    let token = story.token("bad");
+    story.slot.place(token);
+    assert!(story.slot.invalidate("bad"));
+    assert!(story.slot.last_rejected().is_some_and(|token| token.has_secret("bad")));
+}
+
+/// 1 % of the lifetime after the first, 2 % after the second.
+#[test]
+fn a_flight_that_is_given_up_is_no_failure_and_holds_the_next_back() {
+    let mut story = Story::new();
+    let token = story.token("good");
+    story.slot.place(token);
+    let flight = story.renews_at(500).expect("it is time to renew");
+    story.slot.give_up(story.after(500), flight + 1);
+    assert!(story.slot.is_in_flight(flight), "that was another's");
+    story.slot.give_up(story.after(500), flight);
+    assert!(!story.slot.is_in_flight(flight));
+    assert_eq!(story.slot.counters.failures, 0);
+    assert_eq!(story.renews_at(505), None);
+    let flight = story.renews_at(506).expect("6 s are over");
+    story.slot.give_up(story.after(506), flight);
+    assert_eq!(story.renews_at(517), None);
+    assert!(story.renews_at(518).is_some(), "12 s are over");
+}
+
+#[test]
+fn each_leader_that_dies_counts_as_a_failure() {
+    let mut story = Story::new();
+    for deaths in 1..=3 {
+        let now = story.after(deaths);
+        let Decision::Lead(flight) = story.slot.decide(now, &Ask::default(), || None) else {
+            panic!("there is no token");
+        };
+        story.slot.abandon(now, flight + 1);
+        assert!(story.slot.is_in_flight(flight), "that was another's");
+        story.slot.abandon(now, flight);
+        assert_eq!(story.slot.counters.failures, deaths);
+    }
+}
