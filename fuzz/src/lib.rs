@@ -20,6 +20,8 @@
 //! cargo +nightly fuzz run --fuzz-dir . entry artifacts/entry/crash-...  # once more
 //! ```
 //!
+//! What C hands in is tried from C: `capi/ctest/run fuzz`, and `fuzz-guided` under libFuzzer.
+//!
 //! Targets that speak over loopback take `-detect_leaks=0`, too: a check while a thread begins or
 //! ends sees leaks that are none (google/sanitizers#757). The check at the end of the run stays.
 
