@@ -20,12 +20,14 @@ impl Script for Answers {
     }
 
     fn fetch(&self) -> Result<Token> {
-        let (took, error) = lock(&self.left).pop_front().expect("no request more");
+        let mut left = lock(&self.left);
+        let (took, error) = left.pop_front().expect("no request more");
+        let name = format!("the last but {}", left.len());
         let asked = Script::now(self);
         *lock(&self.now) = asked.after(Duration::from_secs(took));
         match error {
             Some(kind) => Err(Error::new(kind, "scripted")),
-            None => Ok(Token::granted("scripted", LIFETIME, asked)),
+            None => Ok(Token::granted(&name, LIFETIME, asked)),
         }
     }
 }
@@ -77,4 +79,20 @@ fn a_token_that_took_long_to_come_is_handed_out_and_not_renewed_by_the_same_call
     let flights = flights(&[(500, None)]);
     flights.token(&TokenOptions::new()).expect("it is good for 100 s");
     assert_eq!(left(&flights), 0);
+}
+
+#[test]
+fn a_copy_of_a_rejected_token_does_not_count_even_before_it_is_wiped() {
+    let flights = flights(&[(0, None), (0, None)]);
+    let rejected = flights.token(&TokenOptions::new()).unwrap();
+    let version = flights.version();
+    let quiet_until = rejected.moment_of_age(LIFETIME / 2).unwrap();
+    let snapshot = Snapshot { token: rejected.clone(), version, quiet_until };
+    flights.snapshots.put(snapshot, || version);
+    let now = Script::now(&flights.world);
+    assert!(flights.snapshots.get(now, || version).is_some());
+    // As it is for a moment while another thread invalidates.
+    flights.lock().invalidate(rejected.secret());
+    let token = flights.token(&TokenOptions::new()).unwrap();
+    assert_ne!(token.secret(), rejected.secret());
 }

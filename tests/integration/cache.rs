@@ -1,5 +1,7 @@
 //! Many merchants in one program.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +34,23 @@ fn the_same_credentials_have_the_same_slot_also_when_sixty_four_threads_ask_firs
         assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
         assert_eq!(cache.len(), 1);
     }
+}
+
+#[test]
+fn known_credentials_are_not_set_up_again() {
+    let sandbox = Sandbox::start().unwrap();
+    let provider = Provider::NexterPay;
+    let (url, ca) = (sandbox.url(service(provider)), sandbox.ca_pem().to_owned());
+    let set_up = Arc::new(AtomicUsize::new(0));
+    let counter = set_up.clone();
+    let cache = TokenCache::with(move |builder| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        builder.base_url(&url).root_certificates_pem(ca.as_bytes())
+    });
+    for _ in 0..3 {
+        cache.token(&credentials(&sandbox, provider), ENV).unwrap();
+    }
+    assert_eq!(set_up.load(Ordering::SeqCst), 1);
 }
 
 #[test]
