@@ -96,3 +96,13 @@ fn a_copy_of_a_rejected_token_does_not_count_even_before_it_is_wiped() {
     let token = flights.token(&TokenOptions::new()).unwrap();
     assert_ne!(token.secret(), rejected.secret());
 }
+
+#[test]
+fn who_has_no_time_does_not_renew() {
+    let flights = flights(&[(500, None), (0, None)]);
+    let token = flights.token(&TokenOptions::new()).unwrap();
+    let hurried = flights.token(&TokenOptions::new().deadline(Duration::ZERO)).unwrap();
+    assert_eq!(hurried.secret(), token.secret());
+    assert_eq!(left(&flights), 1, "it asked for another");
+    assert_ne!(flights.token(&TokenOptions::new()).unwrap().secret(), token.secret());
+}
