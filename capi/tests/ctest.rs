@@ -2,9 +2,10 @@
 //! from C against the sandbox. `ctest/run` does the rest.
 
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::print_stderr)] // it is a test
+#![allow(clippy::unwrap_used)] // it is a test
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -19,7 +20,8 @@ fn a_c_program_is_served_by_every_function_as_the_header_says() {
         .is_ok_and(|status| status.success());
     if !has_compiler {
         assert!(std::env::var_os("CI").is_none(), "CI has to have cc");
-        eprintln!("skipped: cc is missing");
+        // Past the test harness, which keeps what a passing test prints.
+        std::io::stderr().write_all(b"not run: cc is not installed here\n").unwrap();
         return;
     }
     let folder = std::env::temp_dir().join(format!("paytoken-ctest-{}", std::process::id()));

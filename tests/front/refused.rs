@@ -8,7 +8,7 @@ use paytoken::{ClientCertificate, Clock, ErrorKind, Now};
 use crate::authority::{Authority, Identity, expired, self_signed_server, with_serial};
 use crate::backend::Backend;
 use crate::nginx::Front;
-use crate::tools::{are_here, builder, with_certificate};
+use crate::tools::{are_here, builder, not_run, with_certificate};
 
 /// A machine whose clock is wrong: it is the middle of 2020.
 struct In2020;
@@ -115,8 +115,7 @@ fn a_server_that_speaks_only_tls_1_1_is_refused() {
     };
     let nginx = front.start(&[]);
     if !speaks_tls_1_1(&nginx.address.to_string()) {
-        println!("not run: this openssl cannot speak TLS 1.1");
-        return;
+        return not_run("this openssl cannot speak TLS 1.1");
     }
     let source =
         builder(&Front::url(&nginx), &authority.pem(), &client).retries(0).build().unwrap();

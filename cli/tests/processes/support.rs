@@ -1,6 +1,7 @@
 //! A sandbox with its files on disk, and the command set up to reach it.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -93,7 +94,9 @@ pub(crate) fn has_tool(tool: &str) -> bool {
     let found = Command::new(tool).arg("--version").output().is_ok();
     assert!(found || std::env::var_os("CI").is_none(), "{tool} has to be installed in CI");
     if !found {
-        eprintln!("NOT CHECKED: {tool} is not installed here");
+        // Past the test harness, which keeps what a passing test prints.
+        let message = format!("not checked: {tool} is not installed here\n");
+        std::io::stderr().write_all(message.as_bytes()).unwrap();
     }
     found
 }
