@@ -1,11 +1,13 @@
 //! One account: its source, what was done with it, and what must not have happened.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use paytoken::{ClientCertificate, Credentials, Environment, Provider, Secret, TokenSource};
+use paytoken::{
+    ClientCertificate, Credentials, Environment, EventKind, Provider, Secret, TokenSource,
+};
 use paytoken_sandbox::{Sandbox, Service};
 
 pub(crate) struct Account {
@@ -30,6 +32,8 @@ pub(crate) struct Tally {
     pub(crate) foreign: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) known_rejected: AtomicU64,
+    /// The most requests of one fetch.
+    pub(crate) most_attempts: Arc<AtomicU64>,
     /// Tokens that the provider did not accept, for no reason that the source could not know.
     pub(crate) dead: AtomicU64,
 }
@@ -68,17 +72,24 @@ impl Account {
                 Credentials::SendPayments { client_id: id.clone(), client_secret: secret }
             }
         };
+        let tally = Tally::default();
+        let most_attempts = tally.most_attempts.clone();
         let source = TokenSource::builder(credentials, Environment::Sandbox)
             .base_url(&sandbox.url(service(provider)))
             .root_certificates_pem(sandbox.ca_pem().as_bytes())
             .timeout(Duration::from_secs(3))
+            .on_event(move |event| {
+                if let EventKind::Request { attempt, .. } = event.kind {
+                    most_attempts.fetch_max(u64::from(attempt), Ordering::Relaxed);
+                }
+            })
             .build()
             .expect("settings that are good");
         Self {
             provider,
             id,
             source,
-            tally: Tally::default(),
+            tally,
             revoked: Recent::default(),
             rejected: Recent::default(),
         }

@@ -1,6 +1,6 @@
 //! The table at the end, and whether all is well.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use paytoken::Provider;
@@ -22,6 +22,7 @@ pub(crate) fn print(
     gauge: &Gauge,
     took: Duration,
 ) -> bool {
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut is_good = true;
     println!("Soak of {:.1} minutes, {} threads\n", took.as_secs_f64() / 60.0, crate::THREADS);
     println!(
@@ -30,7 +31,6 @@ pub(crate) fn print(
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for account in accounts {
         let tally = &account.tally;
-        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let status = account.source.status();
         let sent = sandbox.token_requests_by(service(account.provider), &account.id) as u64;
         let allowed_requests = (status.tokens + status.failures) * ATTEMPTS;
@@ -72,12 +72,18 @@ pub(crate) fn print(
         let accounts = accounts.iter().filter(|account| account.provider == provider).count();
         row(&format!("{provider}: token requests at one time"), most, accounts as u64);
     }
+    let all = || accounts.iter().map(|account| &account.tally);
+    let most = all().map(|tally| load(&tally.most_attempts)).max().unwrap_or_default();
+    row("requests of one fetch", most, ATTEMPTS);
+    // Or all that follows from success would hold for want of any.
+    let failing = all().filter(|tally| load(&tally.errors) * 2 > load(&tally.calls)).count();
+    row("accounts with more errors than tokens", failing as u64, 0);
     for account in wrong {
         let sent = quiet.token_requests(service(account.provider)) as u64;
-        let calls = account.tally.calls.load(Ordering::Relaxed);
+        let calls = load(&account.tally.calls);
         let what = format!("{}: requests for {calls} calls with a wrong secret", account.provider);
         row(&what, sent, allowed_refusals(took));
-        let tokens = account.tally.foreign.load(Ordering::Relaxed);
+        let tokens = load(&account.tally.foreign);
         row(&format!("{}: tokens for a wrong secret", account.provider), tokens, 0);
     }
     let mut level = |what: &str, level: Level| {

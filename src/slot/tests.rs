@@ -126,3 +126,19 @@ fn each_leader_that_dies_counts_as_a_failure() {
         assert_eq!(story.slot.counters.failures, deaths);
     }
 }
+
+#[test]
+fn a_token_falls_short_if_it_is_good_and_came_with_this_flight_but_does_not_live_as_long() {
+    let mut story = Story::new();
+    let token = story.token("good");
+    story.slot.place(token);
+    let flight = story.slot.newest();
+    let falls_short = |now, seconds, flight| {
+        let ask = Ask { min_validity: Duration::from_secs(seconds), ..Ask::default() };
+        story.slot.falls_short(story.after(now), &ask, flight)
+    };
+    assert!(falls_short(500, 101, flight));
+    assert!(!falls_short(500, 100, flight), "it lives so long");
+    assert!(!falls_short(500, 101, flight + 1), "the next may bring a better one");
+    assert!(!falls_short(599, 101, flight), "it has ended, which is another matter");
+}
