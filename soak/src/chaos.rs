@@ -38,12 +38,13 @@ pub(crate) fn run(sandbox: &Sandbox, is_over: &AtomicBool, mut chance: Chance) {
     while !is_over.load(Ordering::Relaxed) {
         thread::sleep(milliseconds(100 + chance.below(300)));
         let service = *chance.of(&Service::ALL);
-        // Rarely a refusal: it keeps an account out for a minute.
-        let fault = match chance.below(400) {
-            0 => Fault::Status(401),
-            _ => chance.of(&faults).clone(),
-        };
-        sandbox.fault_next(service, 1, fault);
+        match chance.below(400) {
+            // Rarely a refusal: it keeps an account out for a minute.
+            0 => sandbox.fault_next(service, 1, Fault::Status(401)),
+            // Now and then one that outlasts all retries.
+            1..50 => sandbox.fault_next(service, 5, chance.of(&faults).clone()),
+            _ => sandbox.fault_next(service, 1, chance.of(&faults).clone()),
+        }
     }
     Service::ALL.iter().for_each(|service| sandbox.clear_faults(*service));
 }

@@ -111,6 +111,8 @@ fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
         let credentials = credentials_with(&sandbox, provider, SECRET);
         prints.debug(&token);
         prints.debug(&credentials);
+        // What tells one source from another does show.
+        assert!(format!("{source:?}").contains(&sandbox.url(service(provider))));
         prints.debug(&source);
         prints.debug(&source.status());
         prints.debug(&source.worker());
