@@ -109,6 +109,7 @@ fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
         let token = source.token().unwrap();
         tokens.push(token.secret().to_owned());
         let credentials = credentials_with(&sandbox, provider, SECRET);
+        assert!(format!("{token:?}").contains("redacted("));
         prints.debug(&token);
         prints.debug(&credentials);
         // What tells one source from another does show.
