@@ -339,7 +339,7 @@ int main(void) {
     time_t end = time(NULL) + (seconds ? atol(seconds) : 3);
     uint64_t state = seed ? strtoull(seed, NULL, 10) : 1, inputs = 0;
     start();
-    for (; time(NULL) < end && failures == 0; inputs++) {
+    for (; (inputs < 1000 || time(NULL) < end) && failures == 0; inputs++) {
         uint8_t data[512];
         uint64_t first = state;
         for (size_t i = 0; i < sizeof data; i++) {
