@@ -1,17 +1,19 @@
-//! The network: the only file that names ureq.
+//! The network: only here and below is ureq named.
 //!
 //! One agent per TLS identity. https only (http on loopback alone), no redirects, bounded bodies,
 //! time-outs always, TLS 1.2 or newer. Identity and roots are checked when the transport is made,
 //! so that ureq never meets what it would panic on.
 
+mod base_url;
+mod failure;
+mod quiet;
+
 use std::collections::HashMap;
 use std::fmt;
-use std::io::{self, Read as _};
-use std::net::IpAddr;
+use std::io::Read as _;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
-use log::Level;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -19,6 +21,9 @@ use ureq::config::AutoHeaderValue;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 use zeroize::Zeroizing;
 
+pub(crate) use self::base_url::BaseUrl;
+use self::failure::classify;
+use self::quiet::Quiet;
 use crate::certificate::{ClientCertificate, pem_text};
 use crate::clock::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -96,7 +101,7 @@ impl Transport {
             None => self.agent.make(left)?,
         };
         let mut post = agent
-            .post(format!("{}{}", self.base_url.text, request.path))
+            .post(format!("{}{}", self.base_url.as_str(), request.path))
             .header("User-Agent", &self.user_agent)
             .header("Content-Type", "application/json")
             .header("Accept", "application/json");
@@ -148,7 +153,9 @@ impl Transport {
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("base_url", &self.base_url.text).finish_non_exhaustive()
+        f.debug_struct("Transport")
+            .field("base_url", &self.base_url.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -293,251 +300,5 @@ impl Roots {
         let roots: Vec<_> =
             self.0.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
         RootCerts::new_with_certs(&roots)
-    }
-}
-
-/// A checked base URL, without trailing slash.
-#[derive(Clone, Debug)]
-pub(crate) struct BaseUrl {
-    text: String,
-    is_https: bool,
-    is_loopback: bool,
-}
-
-impl BaseUrl {
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        let bad = |what: &str| Err(Error::configuration(format!("base_url: {what}")));
-        if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return bad("is empty or holds white space; write it as https://host");
-        }
-        let Some((scheme, rest)) = text.split_once("://") else {
-            return bad("has no scheme; write it as https://host");
-        };
-        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        if authority.contains('@') {
-            return bad(
-                "holds a user name or password; remove it, the credentials go into Credentials",
-            );
-        }
-        if path.contains(['?', '#']) {
-            return bad("has a query or a fragment; give only scheme, host, port and path");
-        }
-        let text = &text[..text.len() - (path.len() - path.trim_end_matches('/').len())];
-        let uri = text.parse::<ureq::http::Uri>().unwrap_or_default();
-        let host = uri.host().unwrap_or_default();
-        let after_host = authority.trim_start_matches(host);
-        if host.is_empty() || !(after_host.is_empty() || uri.port_u16().is_some()) {
-            return bad("is not a URL with a host; write it as https://host or https://host:port");
-        }
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let is_loopback = bare.eq_ignore_ascii_case("localhost")
-            || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        let is_https = match scheme.to_ascii_lowercase().as_str() {
-            "https" => true,
-            "http" if is_loopback => false,
-            "http" => {
-                return bad(
-                    "is plain http, which shows the credentials to the network; use https (http is for loopback alone)",
-                );
-            }
-            _ => return bad("has a scheme other than https; write it as https://host"),
-        };
-        // One spelling per address: stores tell accounts apart by it.
-        let path = &text[scheme.len() + 3 + authority.len()..];
-        let authority = authority.to_ascii_lowercase();
-        let default_port = if is_https { ":443" } else { ":80" };
-        let authority = authority.strip_suffix(default_port).unwrap_or(&authority);
-        let scheme = scheme.to_ascii_lowercase();
-        Ok(Self { text: format!("{scheme}://{authority}{path}"), is_https, is_loopback })
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-/// While one of these lives, no `trace` record is written by anybody in the process.
-///
-/// At that level ureq's protocol layer logs every byte it sends and receives, the secret and the
-/// token among them, and has no switch of its own.
-struct Quiet(());
-
-static QUIET: Mutex<usize> = Mutex::new(0);
-
-impl Quiet {
-    fn begin() -> Option<Self> {
-        let mut count = lock(&QUIET);
-        if *count == 0 && log::max_level() < Level::Trace {
-            return None;
-        }
-        *count += 1;
-        log::set_max_level(log::LevelFilter::Debug);
-        Some(Self(()))
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        let mut count = lock(&QUIET);
-        *count -= 1;
-        // Whatever the program itself has set in the meantime stays.
-        if *count == 0 && log::max_level() == log::LevelFilter::Debug {
-            log::set_max_level(log::LevelFilter::Trace);
-        }
-    }
-}
-
-/// What went wrong, what to do, and whether the provider may have seen the request.
-fn classify(error: ureq::Error) -> Error {
-    use ureq::Timeout;
-
-    let transport = |text: &str| Error::new(ErrorKind::Transport, text);
-    match error {
-        ureq::Error::Timeout(which) => {
-            let before = matches!(which, Timeout::Resolve | Timeout::Connect);
-            let text = match which {
-                Timeout::Resolve => {
-                    "the host name was not resolved in time; check base_url and the network"
-                }
-                Timeout::Connect => {
-                    "no connection in time; check base_url, the network and firewalls"
-                }
-                _ => "no complete answer in time; try again later, or allow more with timeout",
-            };
-            Error::new(ErrorKind::Timeout, text).with_may_have_arrived(!before)
-        }
-        ureq::Error::HostNotFound => {
-            transport("the host name was not found; check base_url and name resolution")
-        }
-        ureq::Error::ConnectProxyFailed(_) => {
-            transport("the proxy did not make the connection; check the proxy setting")
-        }
-        ureq::Error::Tls(_) => tls_error(None),
-        ureq::Error::Rustls(error) => tls_error(Some(&error)).with_source(error),
-        ureq::Error::LargeResponseHeader(..) => {
-            Error::invalid_response("the answer's headers are too large; check base_url")
-                .with_may_have_arrived(true)
-        }
-        ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
-            Error::invalid_response("the answer is not proper HTTP; check base_url")
-                .with_may_have_arrived(true)
-        }
-        ureq::Error::Io(error) => classify_io(error),
-        other => transport("the exchange failed").with_source(other).with_may_have_arrived(true),
-    }
-}
-
-fn classify_io(error: io::Error) -> Error {
-    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    if let Some(tls) = rustls {
-        return tls_error(Some(tls)).with_source(error);
-    }
-    let (text, arrived) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            ("the connection was refused; check base_url, or the provider is down", false)
-        }
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            ("the network or host is unreachable; check the network", false)
-        }
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof => {
-            ("the connection was cut before the whole answer came; try again later", true)
-        }
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            return Error::new(ErrorKind::Timeout, "no complete answer in time; try again later")
-                .with_source(error)
-                .with_may_have_arrived(true);
-        }
-        // The kind of a failed name look-up cannot be matched; only its text tells.
-        _ if error.to_string().contains("lookup address") => {
-            ("the host name was not found; check base_url and name resolution", false)
-        }
-        _ => ("the exchange failed; check the network", true),
-    };
-    Error::new(ErrorKind::Transport, text).with_source(error).with_may_have_arrived(arrived)
-}
-
-/// A TLS failure is about certificates where it says so, else it is the network's.
-fn tls_error(error: Option<&rustls::Error>) -> Error {
-    use rustls::AlertDescription as Alert;
-
-    match error {
-        Some(rustls::Error::InvalidCertificate(_)) => Error::certificate(
-            "the server's certificate is not trusted, or is for another host; check base_url, or set root_certificates_pem if the server has a private certificate authority",
-        ),
-        Some(rustls::Error::AlertReceived(alert)) => match alert {
-            Alert::CertificateRequired
-            | Alert::NoCertificate
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied => Error::certificate(format!(
-                "the server did not accept the client certificate ({alert:?}); give certificate and private key that were issued for this environment"
-            ))
-            // With TLS 1.3 the alert comes after the request was sent.
-            .with_may_have_arrived(true),
-            // It refused the connection, and so never looked at a request.
-            Alert::HandshakeFailure
-            | Alert::ProtocolVersion
-            | Alert::InsufficientSecurity
-            | Alert::UnrecognisedName
-            | Alert::NoApplicationProtocol
-            | Alert::MissingExtension
-            | Alert::UnsupportedExtension => Error::new(ErrorKind::Transport, format!("the server ended the TLS handshake ({alert:?}); check base_url")),
-            // These come at any time, also after the request.
-            _ => Error::new(ErrorKind::Transport, format!("the server ended the TLS connection ({alert:?}); try again later"))
-                .with_may_have_arrived(true),
-        },
-        None | Some(rustls::Error::PeerIncompatible(_)) => Error::new(ErrorKind::Transport, "no TLS connection could be made; the server must speak TLS 1.2 or newer"),
-        // A record that cannot be read may be the answer's.
-        Some(_) => Error::new(ErrorKind::Transport, "the TLS connection failed; the server must speak TLS 1.2 or newer, and base_url be its address")
-            .with_may_have_arrived(true),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_base_url_is_https_or_loopback_and_nothing_but_an_address() {
-        for (text, host) in [
-            ("https://api.example", "https://api.example"),
-            ("https://api.example:8443/gateway/", "https://api.example:8443/gateway"),
-            ("http://127.0.0.1:80", "http://127.0.0.1"),
-            ("https://api.example:443/Path/", "https://api.example/Path"),
-            ("https://api.example:80", "https://api.example:80"),
-            ("http://localhost:1", "http://localhost:1"),
-            ("http://[::1]:1", "http://[::1]:1"),
-            ("HTTPS://API.example", "https://api.example"),
-        ] {
-            assert_eq!(BaseUrl::parse(text).unwrap().as_str(), host);
-        }
-        for (text, part) in [
-            ("", "empty"),
-            ("api.example", "no scheme"),
-            ("https://", "with a host"),
-            ("https:// api.example", "white space"),
-            ("https://u:not-a-password@api.example", "user name or password"),
-            ("https://api.example/?a=1", "query"),
-            ("https://api.example?a=1", "query"),
-            ("https://api.example/#a", "fragment"),
-            ("http://api.example", "plain http"),
-            ("http://localhost.example", "plain http"),
-            ("http://127.0.0.1.example", "plain http"),
-            ("ftp://api.example", "scheme"),
-            ("https://api.example:", "port"),
-            ("https://api.example:99999", "port"),
-        ] {
-            let error = BaseUrl::parse(text).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Configuration);
-            assert!(error.to_string().contains(part), "{text}: {error}");
-            assert!(!error.to_string().contains("not-a-password"));
-        }
     }
 }
