@@ -5,6 +5,7 @@
 //! the rules of renewal are data: a fourth provider is one more file and the arms that the
 //! compiler asks for.
 
+mod explanation;
 pub mod nexter_pay;
 pub mod ntx_pay;
 mod refusal;
