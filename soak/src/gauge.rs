@@ -26,10 +26,10 @@ impl Gauge {
         self.descriptors.extend(std::fs::read_dir("/proc/self/fd").map(|all| all.count() as u64));
     }
 
-    /// A twentieth and 2 MiB more are the allocator's, not a leak.
+    /// A hundredth and 256 KiB more are the allocator's, not a leak.
     pub(crate) fn memory(&self) -> Level {
         let (early, late) = levels(&self.memory);
-        Level { early, late, allowed: early / 20 + 2048 }
+        Level { early, late, allowed: early / 100 + 256 }
     }
 
     /// As many connections as there are accounts may be open or not.
