@@ -116,3 +116,69 @@ fn tls_error(error: Option<&rustls::Error>) -> Error {
             .with_may_have_arrived(true),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, CertificateError, PeerIncompatible};
+    use ureq::Timeout;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_has_its_kind_and_says_whether_the_provider_may_have_seen_the_request() {
+        use ErrorKind::{Certificate, InvalidResponse, Timeout as TimedOut, Transport};
+
+        let io = |kind: io::ErrorKind| ureq::Error::Io(kind.into());
+        let tls = |error: rustls::Error| ureq::Error::Rustls(error);
+        let alert = |alert| tls(rustls::Error::AlertReceived(alert));
+        let hidden = rustls::Error::InvalidCertificate(CertificateError::Expired);
+        for (error, kind, may_have_arrived, part) in [
+            (ureq::Error::Timeout(Timeout::Resolve), TimedOut, false, "not resolved in time"),
+            (ureq::Error::Timeout(Timeout::Connect), TimedOut, false, "no connection in time"),
+            (ureq::Error::Timeout(Timeout::Global), TimedOut, true, "no complete answer"),
+            (ureq::Error::Timeout(Timeout::RecvResponse), TimedOut, true, "no complete answer"),
+            (ureq::Error::HostNotFound, Transport, false, "host name was not found"),
+            (ureq::Error::ConnectProxyFailed("x".into()), Transport, false, "proxy"),
+            (ureq::Error::Tls("x"), Transport, false, "TLS 1.2"),
+            (ureq::Error::LargeResponseHeader(2, 1), InvalidResponse, true, "headers"),
+            (ureq::Error::RequireHttpsOnly("x".into()), Transport, true, "exchange failed"),
+            (tls(hidden.clone()), Certificate, false, "server's certificate"),
+            (ureq::Error::Io(io::Error::other(hidden)), Certificate, false, "server's certificate"),
+            (alert(AlertDescription::CertificateRevoked), Certificate, true, "client certificate"),
+            (alert(AlertDescription::HandshakeFailure), Transport, false, "TLS handshake"),
+            (alert(AlertDescription::InternalError), Transport, true, "TLS connection"),
+            (
+                tls(rustls::Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered)),
+                Transport,
+                false,
+                "TLS 1.2",
+            ),
+            (tls(rustls::Error::DecryptError), Transport, true, "TLS connection failed"),
+            (io(io::ErrorKind::ConnectionRefused), Transport, false, "refused"),
+            (io(io::ErrorKind::HostUnreachable), Transport, false, "unreachable"),
+            (io(io::ErrorKind::NetworkUnreachable), Transport, false, "unreachable"),
+            (io(io::ErrorKind::ConnectionReset), Transport, true, "cut"),
+            (io(io::ErrorKind::ConnectionAborted), Transport, true, "cut"),
+            (io(io::ErrorKind::BrokenPipe), Transport, true, "cut"),
+            (io(io::ErrorKind::UnexpectedEof), Transport, true, "cut"),
+            (io(io::ErrorKind::TimedOut), TimedOut, true, "no complete answer"),
+            (io(io::ErrorKind::WouldBlock), TimedOut, true, "no complete answer"),
+            (io(io::ErrorKind::PermissionDenied), Transport, true, "exchange failed"),
+            (
+                ureq::Error::Io(io::Error::other("failed to lookup address information: x")),
+                Transport,
+                false,
+                "host name was not found",
+            ),
+        ] {
+            let what = error.to_string();
+            let error = classify(error);
+            assert_eq!(
+                (error.kind(), error.may_have_arrived()),
+                (kind, may_have_arrived),
+                "{what}"
+            );
+            assert!(error.to_string().contains(part), "{what}: {error}");
+        }
+    }
+}
