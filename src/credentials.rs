@@ -393,6 +393,30 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_holds_no_secret_is_named_and_says_why() {
+        let path = std::env::temp_dir().join(format!("paytoken-no-secret-{}", std::process::id()));
+        let read = |path: &Path| {
+            let path = path.to_str().unwrap();
+            let pairs = [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD_FILE", path)];
+            from(Provider::NexterPay, &pairs).unwrap_err().to_string()
+        };
+        for (content, problem) in [
+            (&[b'a'; LARGEST_SECRET_FILE as usize + 1][..], "larger than 65536 bytes"),
+            (b"caf\xe9", "not valid UTF-8"),
+            (b"two\nlines", "control character"),
+            (b"\n", "is empty"),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let text = read(&path);
+            std::fs::remove_file(&path).unwrap();
+            assert!(text.starts_with("NEXTERPAY_PASSWORD") && text.contains(problem), "{text}");
+            assert!(!text.contains("caf") && !text.contains("lines"), "{text}");
+        }
+        assert!(read(&path).starts_with("NEXTERPAY_PASSWORD_FILE: cannot read"));
+        assert!(read(&std::env::temp_dir()).contains("not a regular file"));
+    }
+
+    #[test]
     fn a_bad_variable_is_named_and_not_repeated() {
         for bad in ["", "  ", " padded", "two\nlines", "nul\0", "señor"] {
             let pairs = [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD", bad)];
