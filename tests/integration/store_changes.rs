@@ -1,11 +1,13 @@
 //! What one process does to a shared store, and what another makes of it.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use paytoken::store::{Account, Store, StoreGuard, StoreKey};
-use paytoken::{Environment, ErrorKind, FileStore, Provider, Result, TokenOptions};
+use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, Result, TokenOptions};
 use paytoken_sandbox::{Fault, Sandbox};
 use zeroize::Zeroizing;
 
@@ -115,9 +117,7 @@ fn the_stored_status_tells_a_refusal_from_a_rejected_token() {
     let folder = Folder::new();
     let store = folder.store();
     let status = || {
-        let url = sandbox.url(service(SEND));
-        let account =
-            Account::new(&credentials(&sandbox, SEND), Environment::Sandbox, Some(&url)).unwrap();
+        let account = account(&sandbox);
         assert_eq!(account.provider(), SEND);
         account.stored_status(&store).unwrap()
     };
@@ -130,6 +130,11 @@ fn the_stored_status_tells_a_refusal_from_a_rejected_token() {
     assert!(refused.blocked_for.unwrap() > secs(50));
     builder(&sandbox, SEND).store(folder.store()).build().unwrap().token().unwrap();
     assert!(!status().was_rejected && status().token.is_some());
+}
+
+fn account(sandbox: &Sandbox) -> Account {
+    let url = sandbox.url(service(SEND));
+    Account::new(&credentials(sandbox, SEND), Environment::Sandbox, Some(&url)).unwrap()
 }
 
 /// A store that cannot tell of a change but by its entries.
@@ -163,14 +168,29 @@ fn a_store_without_stamps_is_read_at_every_look() {
 }
 
 #[test]
+fn a_directory_that_has_become_a_file_is_an_error_and_not_an_empty_store() {
+    let (sandbox, folder) = (Sandbox::start().unwrap(), Folder::new());
+    let store = folder.store();
+    let account = account(&sandbox);
+    assert!(store.read(account.key()).unwrap().is_none());
+    fs::remove_dir(&folder.0).unwrap();
+    fs::write(&folder.0, "in the way").unwrap();
+    let read = store.read(account.key()).unwrap_err();
+    let locked = store.lock(account.key(), Duration::ZERO).err().unwrap();
+    fs::remove_file(&folder.0).unwrap();
+    for (error, what) in [(read, "cannot be read"), (locked, "cannot be locked")] {
+        assert_eq!(error.kind(), ErrorKind::Store);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
 fn an_entry_can_be_cleared_once_or_twice_and_what_cannot_be_is_an_error() {
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
     let store = folder.store();
     assert_eq!(store.directory(), folder.0);
-    let url = sandbox.url(service(SEND));
-    let account =
-        Account::new(&credentials(&sandbox, SEND), Environment::Sandbox, Some(&url)).unwrap();
+    let account = account(&sandbox);
     let key = account.key();
     assert_eq!(format!("{key:?}"), format!("StoreKey({})", key.as_str()));
     let mut guard = store.lock(key, PATIENCE).unwrap().unwrap();
@@ -185,4 +205,48 @@ fn an_entry_can_be_cleared_once_or_twice_and_what_cannot_be_is_an_error() {
     fs::remove_file(&entry).unwrap();
     fs::create_dir(&entry).unwrap();
     assert_eq!(guard.clear().unwrap_err().kind(), ErrorKind::Store);
+}
+
+/// Stops working on demand: its stamps fail, and its lock is always taken.
+#[derive(Clone)]
+struct Moody(FileStore, Arc<AtomicBool>);
+
+impl Store for Moody {
+    fn read(&self, key: &StoreKey) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        self.0.read(key)
+    }
+
+    fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
+        if self.1.load(Ordering::SeqCst) {
+            return Err(Error::store("store: not today"));
+        }
+        self.0.stamp(key)
+    }
+
+    fn lock(&self, key: &StoreKey, limit: Duration) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+        if self.1.load(Ordering::SeqCst) { Ok(None) } else { self.0.lock(key, limit) }
+    }
+}
+
+#[test]
+fn a_store_that_stops_working_costs_no_token_and_a_rejected_one_is_dropped_all_the_same() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let is_moody = Arc::new(AtomicBool::new(false));
+        let store = Moody(folder.store(), is_moody.clone());
+        let source = builder(&sandbox, provider).store(store).clock(clock.clone()).build().unwrap();
+        let token = source.token().unwrap();
+        is_moody.store(true, Ordering::SeqCst);
+        clock.advance(A_LOOK_LATER);
+        assert_eq!(secret(&source), token.secret(), "{provider}");
+        let error = source.invalidate(&token).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{provider}");
+        assert!(error.to_string().contains("it is dropped here"), "{provider}: {error}");
+        let now = TokenOptions::new().deadline(Duration::ZERO);
+        assert!(source.token_with(&now).is_err(), "{provider}: the store still has it");
+        is_moody.store(false, Ordering::SeqCst);
+        assert_ne!(secret(&source), token.secret(), "{provider}");
+        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+    }
 }
