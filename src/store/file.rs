@@ -57,7 +57,7 @@ impl FileStore {
     /// Opens the directory, and makes it where it is missing.
     ///
     /// # Errors
-    /// [`Store`](ErrorKind::Store) when it cannot be made, or is not private: what to do is said.
+    /// [`Store`](crate::ErrorKind::Store) when it cannot be made, or is not private: what to do is said.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
         let store = Self { directory: directory.as_ref().to_owned() };
         store.make_directory()?;
@@ -72,7 +72,7 @@ impl FileStore {
     /// use one of the others.
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`Configuration`](ErrorKind::Configuration) when none of the
+    /// As [`open`](Self::open); [`Configuration`](crate::ErrorKind::Configuration) when none of the
     /// variables is set.
     pub fn open_default() -> Result<Self> {
         Self::open(default_directory(&|name| std::env::var_os(name))?)
