@@ -373,6 +373,7 @@ fn renew_from(lifetime: Duration, percent: u32) -> Duration {
 }
 
 /// Whether the token is in its renewal window.
+#[inline]
 pub(crate) fn is_due(token: &Token, now: Now, renewal: Renewal) -> bool {
     match renewal {
         Renewal::Coexists { renew_from_percent } => {
@@ -383,6 +384,7 @@ pub(crate) fn is_due(token: &Token, now: Now, renewal: Renewal) -> bool {
 }
 
 /// Whether the token is in the last part of its life, which counts as ended.
+#[inline]
 pub(crate) fn has_ended(token: &Token, now: Now) -> bool {
     token.remaining_at(now) <= end_margin(token.lifetime())
 }

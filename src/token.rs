@@ -136,12 +136,14 @@ impl Token {
     }
 
     /// How old the token is by the clock that says more.
+    #[inline]
     pub(crate) fn age_at(&self, now: Now) -> Duration {
         let monotonic = now.monotonic.saturating_duration_since(self.0.since.monotonic);
         let wall = now.wall.duration_since(self.0.since.wall).unwrap_or_default();
         monotonic.max(wall)
     }
 
+    #[inline]
     pub(crate) fn remaining_at(&self, now: Now) -> Duration {
         self.0.lifetime.saturating_sub(self.age_at(now))
     }

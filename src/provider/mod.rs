@@ -35,6 +35,7 @@ pub(crate) enum Renewal {
 
 /// The last 5 % of a lifetime, at most 30 s, counts as ended: a token that dies on its way to the
 /// API is no use.
+#[inline]
 pub(crate) fn end_margin(lifetime: Duration) -> Duration {
     (lifetime / 20).min(Duration::from_secs(30))
 }
