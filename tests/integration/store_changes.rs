@@ -208,7 +208,6 @@ fn an_entry_can_be_cleared_once_or_twice_and_what_cannot_be_is_an_error() {
 }
 
 /// Stops working on demand: its stamps fail, and its lock is always taken.
-#[derive(Clone)]
 struct Moody(FileStore, Arc<AtomicBool>);
 
 impl Store for Moody {
