@@ -37,6 +37,7 @@ impl Prints {
 
     /// With everything behind it.
     fn error(&mut self, error: &Error) {
+        assert!(format!("{error:?}").contains("kind: "));
         self.debug(error);
         self.0.push(error.to_string());
         let mut cause = error.source();
