@@ -393,6 +393,15 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_file_is_read_whole() {
+        let path = std::env::temp_dir().join(format!("paytoken-largest-{}", std::process::id()));
+        std::fs::write(&path, [b'a'; LARGEST_SECRET_FILE as usize]).unwrap();
+        let read = text_of_file("NAME", &path);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read.unwrap().len(), LARGEST_SECRET_FILE as usize);
+    }
+
+    #[test]
     fn a_file_that_holds_no_secret_is_named_and_says_why() {
         let path = std::env::temp_dir().join(format!("paytoken-no-secret-{}", std::process::id()));
         let read = |path: &Path| {
