@@ -107,6 +107,7 @@ fn nobody_listening_is_a_transport_error() {
         let error = source.token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transport);
         assert!(error.to_string().contains("refused"), "{error}");
+        assert!(!error.to_string().contains("proxy"), "there is none: {error}");
         assert!(std::error::Error::source(&error).is_some());
     }
 }
