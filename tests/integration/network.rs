@@ -247,3 +247,22 @@ fn the_header_can_have_another_name_and_prefix() {
         assert_eq!(token.bearer(), format!("Bearer {}", token.secret()));
     }
 }
+
+#[test]
+fn an_answer_of_64_kib_is_read_and_a_byte_more_is_not() {
+    let sandbox = Sandbox::start().unwrap();
+    let provider = Provider::NexterPay;
+    let token = builder(&sandbox, provider).build().unwrap().token().unwrap();
+    let answer = |length: usize| {
+        let json = format!("\"{}\"", token.secret());
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
+        Fault::Raw(format!("{head}Content-Length: {length}\r\n\r\n{json:<length$}").into_bytes())
+    };
+    sandbox.fault_next(service(provider), 1, answer(64 * 1024));
+    let read = builder(&sandbox, provider).build().unwrap().token().unwrap();
+    assert_eq!(read.secret(), token.secret());
+    sandbox.fault_next(service(provider), 1, answer(64 * 1024 + 1));
+    let error = builder(&sandbox, provider).build().unwrap().token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidResponse);
+    assert!(error.to_string().contains("larger than 64 KiB"), "{error}");
+}
