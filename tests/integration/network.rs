@@ -255,8 +255,9 @@ fn an_answer_of_64_kib_is_read_and_a_byte_more_is_not() {
     let token = builder(&sandbox, provider).build().unwrap().token().unwrap();
     let answer = |length: usize| {
         let json = format!("\"{}\"", token.secret());
+        let space = " ".repeat(length - json.len());
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
-        Fault::Raw(format!("{head}Content-Length: {length}\r\n\r\n{json:<length$}").into_bytes())
+        Fault::Raw(format!("{head}Content-Length: {length}\r\n\r\n{json}{space}").into_bytes())
     };
     sandbox.fault_next(service(provider), 1, answer(64 * 1024));
     let read = builder(&sandbox, provider).build().unwrap().token().unwrap();
