@@ -302,3 +302,26 @@ impl Roots {
         RootCerts::new_with_certs(&roots)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_shares_an_agent_while_it_is_in_use_and_then_forgets_it() {
+        let pool = AgentPool::default();
+        let url = BaseUrl::parse("https://api.example").unwrap();
+        let agent = |seconds| {
+            let connect_timeout = Duration::from_secs(seconds);
+            let settings =
+                Settings { certificate: None, roots: None, proxy: None, connect_timeout };
+            pool.agent(&url, settings).unwrap()
+        };
+        let kept = agent(1);
+        for seconds in 2..10 {
+            drop(agent(seconds));
+        }
+        assert_eq!(lock(&pool.0).len(), 2, "the one in use, and the last one");
+        assert!(Arc::ptr_eq(&kept, &agent(1)));
+    }
+}
