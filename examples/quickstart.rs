@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use paytoken::{
     Attempt, ClientCertificate, Clock, Credentials, Environment, Error, ErrorKind, Now, Provider,
-    Secret, Token, TokenSource,
+    Renewal, Token, TokenSource,
 };
 use paytoken_sandbox::{Sandbox, Service};
 
@@ -25,7 +25,7 @@ const PROVIDER_TAKES: Duration = Duration::from_millis(300);
 fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
     let sandbox = Sandbox::start()?;
     let mut table = Table::new();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         run(&sandbox, provider, &mut table)?;
     }
     Ok(table.finish())
@@ -53,8 +53,8 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
     let calls = at_once(&empty)?;
     step.end(table, 1, distinct(&calls) == 1, "one fetched, all have the same token".into());
 
-    match provider {
-        Provider::SendPayments => {
+    match provider.facts().renewal {
+        Renewal::ReplacesPrevious => {
             // Its tokens replace each other, so the cache above now holds the only valid one.
             clock.advance(Duration::from_secs(286));
             step = Step::begin(sandbox, provider, "32 threads at 95 % of its life");
@@ -68,7 +68,7 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
                 "one renewed, all waited: the old token had ended".into(),
             );
         }
-        Provider::NtxPay | Provider::NexterPay => {
+        _ => {
             clock.advance(first.lifetime() * 92 / 100);
             step = Step::begin(sandbox, provider, "32 threads in the renewal window");
             let calls = at_once(&source)?;
@@ -115,19 +115,14 @@ fn source(
     clock: &HandMovedClock,
 ) -> Result<TokenSource, Error> {
     let id = sandbox.client_id(service(provider)).to_owned();
-    let secret = Secret::from(secret);
-    let credentials = match provider {
-        Provider::NtxPay => Credentials::NtxPay {
-            client_id: id,
-            client_secret: secret,
-            certificate: ClientCertificate::from_pem(sandbox.client_certificate_pem())?
+    let certificate = match provider.facts().takes_certificate {
+        true => Some(
+            ClientCertificate::from_pem(sandbox.client_certificate_pem())?
                 .with_private_key(sandbox.client_key_pem())?,
-        },
-        Provider::NexterPay => Credentials::NexterPay { user_name: id, password: secret },
-        Provider::SendPayments => {
-            Credentials::SendPayments { client_id: id, client_secret: secret }
-        }
+        ),
+        false => None,
     };
+    let credentials = Credentials::new(provider, id, secret, certificate)?;
     TokenSource::builder(credentials, Environment::Sandbox)
         .base_url(&sandbox.url(service(provider)))
         .root_certificates_pem(sandbox.ca_pem().as_bytes())
@@ -172,6 +167,7 @@ fn service(provider: Provider) -> Service {
         Provider::NtxPay => Service::NtxPay,
         Provider::NexterPay => Service::NexterPay,
         Provider::SendPayments => Service::SendPayments,
+        other => unreachable!("{other} is not in the sandbox"),
     }
 }
 

@@ -1,10 +1,11 @@
 //! The pure parts, for `benches/` alone (feature `__bench`).
 
 use crate::clock::Now;
-use crate::credentials::{Credentials, Environment};
+use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::exchange::Response;
-use crate::provider::{self, Timing};
+use crate::names::Environment;
+use crate::protocol::{self, Timing};
 use crate::store::StoreKey;
 
 /// Reads a provider's answer with status 200; the length of its token.
@@ -21,13 +22,13 @@ pub fn parse(credentials: &Credentials, body: &[u8]) -> Result<usize> {
     };
     let wall = Now::from_system().wall;
     let timing = Timing { sent: wall, answered: wall };
-    let grant = provider::parse(credentials, Environment::Sandbox, &response, timing)?;
+    let grant = protocol::read(credentials, Environment::Sandbox, &response, timing)?;
     Ok(grant.access_token.len())
 }
 
 /// Makes a provider's request; the length of its body.
 pub fn request(credentials: &Credentials) -> usize {
-    provider::request(credentials).body.len()
+    protocol::request(credentials).body.len()
 }
 
 /// A name for an entry of no account.

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, ClockSource};
-use crate::credentials::{Credentials, Environment};
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
-use crate::event::Event;
-use crate::fetch::Core;
-use crate::source::TokenSource;
-use crate::store::{Account, Shared, Store};
+use crate::event::{Event, EventHook};
+use crate::fetch::Fetcher;
+use crate::names::Environment;
+use crate::protocol;
+use crate::shared::Shared;
+use crate::store::{Account, Store};
 use crate::token::{AuthorizationHeader, Token};
 use crate::transport::{self, AgentPool, BaseUrl, Roots, Settings, Transport};
 
@@ -21,7 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRIES: u32 = 2;
 const MOST_RETRIES: u32 = 10;
 
-/// Settings of a [`TokenSource`]; made by [`TokenSource::builder`].
+/// Settings of a [`TokenSource`](crate::TokenSource); made by
+/// [`TokenSource::builder`](crate::TokenSource::builder).
 ///
 /// ```
 /// use std::time::Duration;
@@ -56,9 +59,6 @@ pub struct Builder {
     store: Option<Arc<dyn Store>>,
     pool: AgentPool,
 }
-
-/// What a program wants to be told.
-pub(crate) type EventHook = dyn Fn(&Event) + Send + Sync;
 
 impl Builder {
     pub(crate) fn new(credentials: Credentials, environment: Environment) -> Self {
@@ -167,18 +167,15 @@ impl Builder {
         self
     }
 
-    /// Checks everything and touches no network.
-    ///
-    /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) or
-    /// [`Certificate`](crate::ErrorKind::Certificate), naming the field and the way out.
-    pub fn build(self) -> Result<TokenSource> {
-        Ok(TokenSource::from_core(self.into_core()?))
-    }
-
     /// One fetch, no cache.
     pub(crate) fn fetch_once(self) -> Result<Token> {
-        self.into_core()?.fetch_once()
+        if self.store.is_some() {
+            return Err(Error::configuration(
+                "store: one fetch without a cache shares nothing; build a TokenSource with the store instead",
+            )
+            .with_provider(self.credentials.provider()));
+        }
+        self.into_parts()?.0.fetch_once()
     }
 
     /// Connections and TLS sessions are shared with everything else that uses this pool.
@@ -187,12 +184,12 @@ impl Builder {
         self
     }
 
-    fn into_core(self) -> Result<Core> {
+    pub(crate) fn into_parts(self) -> Result<(Fetcher, Option<Shared>)> {
         let provider = self.credentials.provider();
         self.checked().map_err(|error| error.with_provider(provider))
     }
 
-    fn checked(self) -> Result<Core> {
+    fn checked(self) -> Result<(Fetcher, Option<Shared>)> {
         self.credentials.check()?;
         check_limit("timeout", self.timeout)?;
         check_limit("connect_timeout", self.connect_timeout)?;
@@ -213,7 +210,9 @@ impl Builder {
         };
         let base_url = match &self.base_url {
             Some(url) => BaseUrl::parse(url)?,
-            None => BaseUrl::parse(self.credentials.provider().base_url(self.environment)?)?,
+            None => {
+                BaseUrl::parse(protocol::base_url(self.credentials.provider(), self.environment)?)?
+            }
         };
         let parts = self.credentials.parts();
         let certificate = parts.certificate.cloned();
@@ -228,7 +227,7 @@ impl Builder {
             proxy: self.proxy,
             connect_timeout: self.connect_timeout,
         };
-        Ok(Core {
+        let fetcher = Fetcher {
             transport: Transport::new(base_url, settings, self.user_agent, &self.pool)?,
             credentials: self.credentials,
             environment: self.environment,
@@ -239,8 +238,8 @@ impl Builder {
             on_event: self.on_event,
             clock: self.clock,
             breaker: Default::default(),
-            shared: self.store.map(|store| Shared::new(store, account)),
-        })
+        };
+        Ok((fetcher, self.store.map(|store| Shared::new(store, account))))
     }
 }
 

@@ -6,8 +6,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::builder::Builder;
-use crate::credentials::{Credentials, CredentialsKey, Environment};
+use crate::credentials::{Credentials, CredentialsKey};
 use crate::error::Result;
+use crate::names::Environment;
 use crate::source::TokenSource;
 use crate::sync::lock;
 use crate::token::Token;

@@ -20,6 +20,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::date;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// What a URL leaves as it is (RFC 3986 §2.3), and nginx in `$ssl_client_escaped_cert`; all else
 /// becomes `%XX`.
@@ -190,9 +191,9 @@ impl ClientCertificate {
         self.loaded().map(|loaded| &*loaded.chain[0])
     }
 
-    /// Reads the certificate alone: a key in the file is neither checked nor kept.
-    pub(crate) fn from_pem_file_without_key(path: &Path) -> Result<Self> {
-        let pem = Pem::read("certificate", &read_file("certificate", path)?)?;
+    /// Reads the certificate alone: a key beside it is neither checked nor kept.
+    pub(crate) fn from_pem_without_key(pem: &[u8]) -> Result<Self> {
+        let pem = Pem::read("certificate", pem)?;
         Self::from_parts(Pem { key: None, encrypted_key: false, ..pem })
     }
 
@@ -331,11 +332,8 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
 
-/// Files larger than this are not PEM certificates.
-const LARGEST_FILE: u64 = 1024 * 1024;
-
 fn read_file(field: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    crate::files::read_bounded(path, LARGEST_FILE).map_err(|error| {
+    files::read_bounded(path, files::LARGEST_PEM).map_err(|error| {
         Error::configuration(format!("{field}: cannot read {}: {error}", path.display()))
             .with_source(error)
     })

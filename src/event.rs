@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::credentials::{Environment, Provider};
 use crate::error::Error;
+use crate::names::{Environment, Provider};
 
 /// Something that happened in a [`TokenSource`](crate::TokenSource), told to the hook set with
 /// [`Builder::on_event`](crate::Builder::on_event). It never holds a secret or a token.
@@ -19,6 +19,9 @@ pub struct Event {
     /// What happened.
     pub kind: EventKind,
 }
+
+/// What a program wants to be told.
+pub(crate) type EventHook = dyn Fn(&Event) + Send + Sync;
 
 /// The kinds of [`Event`].
 #[derive(Clone, Debug)]

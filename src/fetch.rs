@@ -9,19 +9,18 @@ use std::time::Duration;
 use log::{debug, info, warn};
 
 use crate::breaker::Breaker;
-use crate::builder::EventHook;
 use crate::clock::{ClockSource, Deadline};
-use crate::credentials::{Credentials, Environment, Provider};
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Event, EventKind};
-use crate::provider::{self, Timing};
-use crate::store::Shared;
+use crate::event::{Event, EventHook, EventKind};
+use crate::names::{Environment, Provider};
+use crate::protocol::{self, Timing};
 use crate::sync::lock;
 use crate::token::{AuthorizationHeader, Token};
 use crate::transport::Transport;
 
 /// What all clones and workers of a source share.
-pub(crate) struct Core {
+pub(crate) struct Fetcher {
     pub(crate) credentials: Credentials,
     pub(crate) environment: Environment,
     pub(crate) transport: Transport,
@@ -32,10 +31,9 @@ pub(crate) struct Core {
     pub(crate) on_event: Option<Arc<EventHook>>,
     pub(crate) clock: ClockSource,
     pub(crate) breaker: Mutex<Breaker>,
-    pub(crate) shared: Option<Shared>,
 }
 
-impl Core {
+impl Fetcher {
     pub(crate) fn fetch_once(&self) -> Result<Token> {
         self.fetch(Deadline::after(self.timeout), self.retries, &AtomicU64::new(0))
     }
@@ -95,11 +93,11 @@ impl Core {
         }
         self.tell(EventKind::Request { attempt });
         requests.fetch_add(1, Ordering::Relaxed);
-        let request = provider::request(&self.credentials);
+        let request = protocol::request(&self.credentials);
         let response =
             self.transport.send(&request, deadline).map_err(|error| self.error(error))?;
         let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
-        let grant = provider::parse(&self.credentials, self.environment, &response, timing)
+        let grant = protocol::read(&self.credentials, self.environment, &response, timing)
             .map_err(|error| {
                 // An answer that is no refusal but cannot be used: a token may have been made.
                 let is_puzzling =

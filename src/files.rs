@@ -6,6 +6,9 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+/// A file larger than this holds no PEM certificates.
+pub(crate) const LARGEST_PEM: u64 = 1024 * 1024;
+
 /// The whole of a regular file of at most `limit` bytes.
 ///
 /// A FIFO or a device would block or never end, so only regular files are read.

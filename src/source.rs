@@ -7,17 +7,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::builder::Builder;
-use crate::credentials::{Credentials, Environment, Provider};
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
-use crate::fetch::Core;
+use crate::facts::Renewal;
+use crate::fetch::Fetcher;
 use crate::flight::Flights;
+use crate::names::{Environment, Provider};
 use crate::options::TokenOptions;
-use crate::outside::Outside;
-use crate::provider::Renewal;
+use crate::shared::Shared;
 use crate::status::{Status, TokenStatus};
 use crate::sync::lock;
 use crate::token::Token;
+use crate::upstream::Upstream;
 
 /// Gives a valid token, from the cache whenever it can.
 ///
@@ -36,7 +38,7 @@ use crate::token::Token;
 /// ```
 #[derive(Clone)]
 pub struct TokenSource {
-    flights: Arc<Flights<Outside>>,
+    flights: Arc<Flights<Upstream>>,
 }
 
 /// What an API call said, for [`TokenSource::call`].
@@ -51,6 +53,18 @@ pub enum Attempt<T> {
     /// The API answered 401, but the request must not be sent again: invalidate the token and
     /// hand the answer back.
     UnauthorizedFinal(T),
+}
+
+impl Builder {
+    /// Checks everything and touches no network.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) or
+    /// [`Certificate`](crate::ErrorKind::Certificate), naming the field and the way out.
+    pub fn build(self) -> Result<TokenSource> {
+        let (fetcher, shared) = self.into_parts()?;
+        Ok(TokenSource::with_slot_of_its_own(Arc::new(fetcher), shared.map(Arc::new)))
+    }
 }
 
 impl TokenSource {
@@ -124,9 +138,9 @@ impl TokenSource {
     /// As [`invalidate`](Self::invalidate).
     pub fn invalidate_secret(&self, rejected: &str) -> Result<()> {
         let was_current = self.flights.invalidate(rejected);
-        let told = self.outside().invalidate(rejected);
+        let told = self.upstream().invalidate(rejected);
         if was_current {
-            self.core().tell(EventKind::Invalidated);
+            self.fetcher().tell(EventKind::Invalidated);
         }
         told
     }
@@ -182,70 +196,66 @@ impl TokenSource {
     /// replaces the old. Refusals are remembered for all workers together; a slot of its own is not
     /// shared with other processes either.
     pub fn worker(&self) -> Self {
-        match self.provider().renewal() {
-            Renewal::Coexists { .. } => Self::with_slot_of_its_own(self.core().clone(), true),
+        match self.provider().facts().renewal {
+            Renewal::Coexists { .. } => Self::with_slot_of_its_own(self.fetcher().clone(), None),
             Renewal::ReplacesPrevious => self.clone(),
         }
     }
 
     /// Ages, counters and the last error's kind: never a secret.
     pub fn status(&self) -> Status {
-        let core = self.core();
-        let now = core.clock.now();
+        let fetcher = self.fetcher();
+        let now = fetcher.clock.now();
         let (token, counters) = {
             let slot = self.flights.lock();
             (slot.current().cloned(), slot.counters)
         };
         Status {
-            provider: self.core().provider(),
-            environment: self.core().environment,
-            base_url: self.core().transport.base_url().as_str().to_owned(),
+            provider: self.fetcher().provider(),
+            environment: self.fetcher().environment,
+            base_url: self.fetcher().transport.base_url().as_str().to_owned(),
             token: token.map(|token| TokenStatus {
                 age: token.age_at(now),
                 remaining: token.remaining_at(now),
                 expires_at: token.expires_at(),
             }),
-            requests: self.outside().requests.load(Ordering::Relaxed),
+            requests: self.upstream().requests.load(Ordering::Relaxed),
             tokens: counters.tokens,
             failures: counters.failures,
             invalidations: counters.invalidations,
             last_error: counters
                 .last_error
                 .map(|(kind, at)| (kind, now.monotonic.saturating_duration_since(at))),
-            blocked_for: lock(&self.core().breaker).remaining(now.monotonic),
+            blocked_for: lock(&self.fetcher().breaker).remaining(now.monotonic),
         }
     }
 
     /// Whose tokens these are.
     pub fn provider(&self) -> Provider {
-        self.core().provider()
+        self.fetcher().provider()
     }
 
-    pub(crate) fn from_core(core: Core) -> Self {
-        Self::with_slot_of_its_own(Arc::new(core), false)
+    fn with_slot_of_its_own(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {
+        let renewal = fetcher.provider().facts().renewal;
+        let upstream = Upstream::new(fetcher, shared);
+        Self { flights: Arc::new(Flights::new(renewal, upstream)) }
     }
 
-    fn with_slot_of_its_own(core: Arc<Core>, is_private: bool) -> Self {
-        let renewal = core.provider().renewal();
-        let outside = Outside::new(core, is_private);
-        Self { flights: Arc::new(Flights::new(renewal, outside)) }
+    fn upstream(&self) -> &Upstream {
+        self.flights.backend()
     }
 
-    fn outside(&self) -> &Outside {
-        self.flights.world()
-    }
-
-    fn core(&self) -> &Arc<Core> {
-        &self.outside().core
+    fn fetcher(&self) -> &Arc<Fetcher> {
+        &self.upstream().fetcher
     }
 }
 
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSource")
-            .field("credentials", &self.core().credentials)
-            .field("environment", &self.core().environment)
-            .field("base_url", &self.core().transport.base_url().as_str())
+            .field("credentials", &self.fetcher().credentials)
+            .field("environment", &self.fetcher().environment)
+            .field("base_url", &self.fetcher().transport.base_url().as_str())
             .finish_non_exhaustive()
     }
 }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::credentials::{Environment, Provider};
 use crate::error::ErrorKind;
+use crate::names::{Environment, Provider};
 
 /// A snapshot of a [`TokenSource`](crate::TokenSource): ages and counters, never a secret.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use paytoken::{
-    ClientCertificate, Credentials, Environment, FileStore, Provider, Secret, TokenSource,
+    ClientCertificate, Credentials, Environment, FileStore, Provider, Secret, Settings, TokenSource,
 };
 use zeroize::Zeroizing;
 
@@ -12,12 +12,6 @@ use crate::boundary::{self, code_and_error, guard};
 use crate::code;
 use crate::error::Failure;
 use crate::memory::{Bytes, Out, Text};
-
-pub(crate) const NTX_PAY: u32 = 1;
-pub(crate) const NEXTER_PAY: u32 = 2;
-pub(crate) const SEND_PAYMENTS: u32 = 3;
-pub(crate) const SANDBOX: u32 = 1;
-pub(crate) const PRODUCTION: u32 = 2;
 
 /// What C knows as `paytoken_config`. Secrets in it are wiped when replaced and on drop.
 pub(crate) struct Config {
@@ -67,40 +61,15 @@ impl Config {
 
     /// As the `paytoken` command reads it.
     fn from_environment(provider: Provider) -> Result<Self, Failure> {
-        let prefix = match provider {
-            Provider::NtxPay => "NTXPAY",
-            Provider::NexterPay => "NEXTERPAY",
-            Provider::SendPayments => "SENDPAYMENTS",
-        };
-        let environment = match variable(&format!("{prefix}_ENVIRONMENT"))? {
-            Some(text) => text.parse()?,
-            None => Environment::Sandbox,
-        };
-        let mut config = Self::new(provider, environment);
-        match Credentials::from_env(provider)? {
-            Credentials::NtxPay { client_id, client_secret, certificate } => {
-                config.id = Some(client_id);
-                config.secret = Some(client_secret);
-                config.certificate = Some(Certificate::Loaded(certificate));
-            }
-            Credentials::NexterPay { user_name: id, password: secret }
-            | Credentials::SendPayments { client_id: id, client_secret: secret } => {
-                config.id = Some(id);
-                config.secret = Some(secret);
-            }
-            _ => return Err(Failure::new(code::CONFIGURATION, "provider: not supported here")),
-        }
-        config.base_url = variable(&format!("{prefix}_BASE_URL"))?;
-        config.store_directory = variable("PAYTOKEN_STORE")?.map(PathBuf::from);
-        if let Some(path) = variable("PAYTOKEN_CA")? {
-            let pem = std::fs::read(&path).map_err(|error| {
-                Failure::new(
-                    code::CONFIGURATION,
-                    format!("PAYTOKEN_CA: cannot read {path}: {error}"),
-                )
-            })?;
-            config.root_certificates = Some(pem);
-        }
+        let settings = Settings::from_env(provider)?;
+        let mut config = Self::new(provider, settings.environment()?);
+        let (id, secret, certificate) = Credentials::from_env(provider)?.into_parts();
+        config.id = Some(id);
+        config.secret = Some(secret);
+        config.certificate = certificate.map(Certificate::Loaded);
+        config.root_certificates = settings.root_certificates_pem()?;
+        config.base_url = settings.base_url;
+        config.store_directory = settings.store;
         Ok(config)
     }
 
@@ -137,25 +106,17 @@ impl Config {
     fn credentials(&self) -> Result<Credentials, Failure> {
         let id = self.id.clone().ok_or_else(|| self.missing("client_id"))?;
         let secret = self.secret.clone().ok_or_else(|| self.missing("client_secret"))?;
-        if self.provider != Provider::NtxPay
-            && (self.certificate.is_some() || self.private_key.is_some())
-        {
-            return Err(Failure::new(
-                code::CONFIGURATION,
-                format!("{}: takes no client certificate; do not set one", self.provider),
-            ));
-        }
-        Ok(match self.provider {
-            Provider::NtxPay => Credentials::NtxPay {
-                client_id: id,
-                client_secret: secret,
-                certificate: self.certificate()?,
-            },
-            Provider::NexterPay => Credentials::NexterPay { user_name: id, password: secret },
-            Provider::SendPayments => {
-                Credentials::SendPayments { client_id: id, client_secret: secret }
+        let certificate = match self.provider.facts().takes_certificate {
+            true => Some(self.certificate()?),
+            false if self.certificate.is_some() || self.private_key.is_some() => {
+                return Err(Failure::new(
+                    code::CONFIGURATION,
+                    format!("{}: takes no client certificate; do not set one", self.provider),
+                ));
             }
-        })
+            false => None,
+        };
+        Ok(Credentials::new(self.provider, id, secret, certificate)?)
     }
 
     fn certificate(&self) -> Result<ClientCertificate, Failure> {
@@ -178,32 +139,13 @@ impl Config {
     }
 }
 
-/// Set and not empty.
-fn variable(name: &str) -> Result<Option<String>, Failure> {
-    match std::env::var_os(name).filter(|value| !value.is_empty()) {
-        None => Ok(None),
-        Some(value) => value
-            .into_string()
-            .map(Some)
-            .map_err(|_| Failure::new(code::CONFIGURATION, format!("{name}: not valid UTF-8"))),
-    }
+/// The header's numbers are the places in this list, from 1.
+pub(crate) fn number_of<T: PartialEq>(all: &[T], one: &T) -> u32 {
+    all.iter().position(|known| known == one).map_or(0, |place| place as u32 + 1)
 }
 
-fn provider(number: u32) -> Option<Provider> {
-    match number {
-        NTX_PAY => Some(Provider::NtxPay),
-        NEXTER_PAY => Some(Provider::NexterPay),
-        SEND_PAYMENTS => Some(Provider::SendPayments),
-        _ => None,
-    }
-}
-
-fn environment(number: u32) -> Option<Environment> {
-    match number {
-        SANDBOX => Some(Environment::Sandbox),
-        PRODUCTION => Some(Environment::Production),
-        _ => None,
-    }
+fn numbered<T: Copy>(all: &[T], number: u32) -> Option<T> {
+    all.get((number as usize).checked_sub(1)?).copied()
 }
 
 fn into_raw(config: Config) -> *mut Config {
@@ -213,7 +155,10 @@ fn into_raw(config: Config) -> *mut Config {
 #[unsafe(no_mangle)]
 extern "C" fn paytoken_config_new(provider_number: u32, environment_number: u32) -> *mut Config {
     guard("paytoken_config_new", std::ptr::null_mut(), || {
-        match (provider(provider_number), environment(environment_number)) {
+        match (
+            numbered(Provider::ALL, provider_number),
+            numbered(Environment::ALL, environment_number),
+        ) {
             (Some(provider), Some(environment)) => into_raw(Config::new(provider, environment)),
             _ => std::ptr::null_mut(),
         }
@@ -228,7 +173,7 @@ extern "C" fn paytoken_config_from_env(
 ) -> i32 {
     code_and_error("paytoken_config_from_env", error, || {
         out.check("out")?;
-        let provider = provider(provider_number)
+        let provider = numbered(Provider::ALL, provider_number)
             .ok_or_else(|| Failure::new(code::INVALID_ARGUMENT, "provider: not known"))?;
         out.write(into_raw(Config::from_environment(provider)?));
         Ok(code::OK)
@@ -384,4 +329,25 @@ extern "C" fn paytoken_config_set_store_directory(
 #[unsafe(no_mangle)]
 extern "C" fn paytoken_config_free(config: Option<Box<Config>>) {
     guard("paytoken_config_free", (), || drop(config));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_provider_and_environment_has_its_number_in_the_header() {
+        let header = include_str!("../include/paytoken.h");
+        let has = |name: &str, number: u32| {
+            let line =
+                format!("#define PAYTOKEN_{} {number} ", name.to_uppercase().replace('-', "_"));
+            assert!(header.contains(&line), "{line}");
+        };
+        for &provider in Provider::ALL {
+            has(provider.facts().name, number_of(Provider::ALL, &provider));
+        }
+        for environment in Environment::ALL {
+            has(&environment.to_string(), number_of(Environment::ALL, environment));
+        }
+    }
 }

@@ -45,15 +45,8 @@ impl Status {
         let token = status.token.as_ref();
         Self {
             size: size_of::<Self>(),
-            provider: match status.provider {
-                Provider::NtxPay => config::NTX_PAY,
-                Provider::NexterPay => config::NEXTER_PAY,
-                Provider::SendPayments => config::SEND_PAYMENTS,
-            },
-            environment: match status.environment {
-                Environment::Sandbox => config::SANDBOX,
-                Environment::Production => config::PRODUCTION,
-            },
+            provider: config::number_of(Provider::ALL, &status.provider),
+            environment: config::number_of(Environment::ALL, &status.environment),
             requests: status.requests,
             tokens: status.tokens,
             failures: status.failures,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lexopt::Arg::{Long, Short, Value};
 use lexopt::ValueExt as _;
-use paytoken::{Environment, Error, Provider};
+use paytoken::{Environment, Error, Provider, Settings};
 
 use crate::exit::Failure;
 
@@ -79,44 +79,27 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// From the command line, else from the environment, else the one that costs nothing.
-    pub(crate) fn environment(&self, provider: Provider) -> Result<Environment, Error> {
-        match (self.environment, variable(provider, "ENVIRONMENT")) {
-            (Some(environment), _) => Ok(environment),
-            (None, Some(text)) => text.parse(),
-            (None, None) => Ok(Environment::Sandbox),
-        }
+    /// From the command line, else from the environment.
+    pub(crate) fn settings(&self, provider: Provider) -> Result<Settings, Error> {
+        let mut settings = Settings::from_env(provider)?;
+        settings.environment = self.environment.or(settings.environment);
+        settings.base_url = self.base_url.clone().or(settings.base_url);
+        Ok(settings)
     }
-
-    pub(crate) fn base_url(&self, provider: Provider) -> Option<String> {
-        self.base_url.clone().or_else(|| variable(provider, "BASE_URL"))
-    }
-}
-
-fn variable(provider: Provider, name: &str) -> Option<String> {
-    let prefix = match provider {
-        Provider::NtxPay => "NTXPAY",
-        Provider::NexterPay => "NEXTERPAY",
-        Provider::SendPayments => "SENDPAYMENTS",
-    };
-    // What is not text is no URL and no environment: it is refused with what it is for.
-    let value = std::env::var_os(format!("{prefix}_{name}"))?;
-    Some(value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(Command, Options), Failure> {
-    let path = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let mut options = Options {
         environment: None,
         base_url: None,
         min_validity: Duration::ZERO,
         force: false,
         timeout: Duration::from_secs(15),
-        store: path("PAYTOKEN_STORE"),
+        store: None,
         no_store: false,
-        ca: path("PAYTOKEN_CA"),
+        ca: None,
         json: false,
         verbose: false,
     };

@@ -11,12 +11,11 @@ mod logger;
 mod status;
 
 use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use paytoken::store::Account;
-use paytoken::{
-    Credentials, Error, ErrorKind, FileStore, Provider, Token, TokenOptions, TokenSource,
-};
+use paytoken::{Error, ErrorKind, FileStore, Provider, Settings, Token, TokenOptions, TokenSource};
 
 use crate::arguments::{Command, Options};
 use crate::exit::Failure;
@@ -54,30 +53,28 @@ fn run() -> Result<(), Failure> {
 
 /// From the store when it is good there: then no secret and no key is read, and no TLS is set up.
 fn token(provider: Provider, options: &Options) -> Result<Token, Failure> {
+    let settings = options.settings(provider)?;
     let store = store(options)?;
     if let Some(store) = &store
         && !options.force
+        && let Some(token) = settings.account()?.stored_token(store, options.min_validity)?
     {
-        let account = account(provider, options)?;
-        if let Some(token) = account.stored_token(store, options.min_validity)? {
-            return Ok(token);
-        }
+        return Ok(token);
     }
     let asked = TokenOptions::new().min_validity(options.min_validity).force(options.force);
-    Ok(source(provider, options, store)?.token_with(&asked)?)
+    Ok(source(settings, options, store)?.token_with(&asked)?)
 }
 
 fn source(
-    provider: Provider,
+    mut settings: Settings,
     options: &Options,
     store: Option<FileStore>,
 ) -> Result<TokenSource, Failure> {
-    let credentials = Credentials::from_env(provider)?;
-    let environment = options.environment(provider)?;
-    let mut builder = TokenSource::builder(credentials, environment).timeout(options.timeout);
-    if let Some(url) = options.base_url(provider) {
-        builder = builder.base_url(&url);
+    settings.store = None; // opened already
+    if options.ca.is_some() {
+        settings.ca = None;
     }
+    let mut builder = settings.builder()?.timeout(options.timeout);
     if let Some(path) = &options.ca {
         let pem = std::fs::read(path).map_err(|error| {
             Failure::Configuration(format!("--ca: cannot read {}: {error}", path.display()))
@@ -91,12 +88,14 @@ fn source(
 }
 
 fn account(provider: Provider, options: &Options) -> Result<Account, Error> {
-    let environment = options.environment(provider)?;
-    Account::from_env(provider, environment, options.base_url(provider).as_deref())
+    options.settings(provider)?.account()
 }
 
 fn store(options: &Options) -> Result<Option<FileStore>, Error> {
-    match &options.store {
+    let named = options.store.clone().or_else(|| {
+        std::env::var_os("PAYTOKEN_STORE").filter(|value| !value.is_empty()).map(PathBuf::from)
+    });
+    match named {
         _ if options.no_store => Ok(None),
         Some(directory) => FileStore::open(directory).map(Some),
         None => FileStore::open_default().map(Some),

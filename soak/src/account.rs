@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use paytoken::{
-    ClientCertificate, Credentials, Environment, EventKind, Provider, Secret, TokenSource,
-};
+use paytoken::{ClientCertificate, Credentials, Environment, EventKind, Provider, TokenSource};
 use paytoken_sandbox::{Sandbox, Service};
 
 pub(crate) struct Account {
@@ -56,22 +54,14 @@ impl Account {
     }
 
     fn with(sandbox: &Sandbox, provider: Provider, id: String, secret: &str) -> Self {
-        let secret = Secret::from(secret);
-        let credentials = match provider {
-            Provider::NtxPay => {
-                let issued = sandbox.issue_client_certificate(&id);
-                let certificate = ClientCertificate::from_pem(issued.certificate_pem)
-                    .and_then(|certificate| certificate.with_private_key(issued.key_pem))
-                    .expect("the sandbox's certificates are good");
-                Credentials::NtxPay { client_id: id.clone(), client_secret: secret, certificate }
-            }
-            Provider::NexterPay => {
-                Credentials::NexterPay { user_name: id.clone(), password: secret }
-            }
-            Provider::SendPayments => {
-                Credentials::SendPayments { client_id: id.clone(), client_secret: secret }
-            }
-        };
+        let certificate = provider.facts().takes_certificate.then(|| {
+            let issued = sandbox.issue_client_certificate(&id);
+            ClientCertificate::from_pem(issued.certificate_pem)
+                .and_then(|certificate| certificate.with_private_key(issued.key_pem))
+                .expect("the sandbox's certificates are good")
+        });
+        let credentials = Credentials::new(provider, &*id, secret, certificate)
+            .expect("a certificate where one is taken");
         let tally = Tally::default();
         let most_attempts = tally.most_attempts.clone();
         let source = TokenSource::builder(credentials, Environment::Sandbox)
@@ -120,5 +110,6 @@ pub(crate) fn service(provider: Provider) -> Service {
         Provider::NtxPay => Service::NtxPay,
         Provider::NexterPay => Service::NexterPay,
         Provider::SendPayments => Service::SendPayments,
+        other => unreachable!("{other} is not in the sandbox"),
     }
 }

@@ -46,16 +46,17 @@ fn main() -> ExitCode {
     // Wrong secrets go to a sandbox of their own, so that no random fault changes the answer.
     let quiet = Sandbox::start().expect("loopback is there");
     let accounts: Vec<Account> = Provider::ALL
-        .into_iter()
+        .iter()
+        .copied()
         .flat_map(|provider| (0..ACCOUNTS_PER_PROVIDER).map(move |number| (provider, number)))
         .map(|(provider, number)| Account::new(&sandbox, provider, number))
         .collect();
     let wrong: Vec<Account> =
-        Provider::ALL.into_iter().map(|provider| Account::wrong(&quiet, provider)).collect();
+        Provider::ALL.iter().copied().map(|provider| Account::wrong(&quiet, provider)).collect();
 
     eprintln!("filling the sandbox's memory, so that what grows later is not its own");
     fill(&sandbox);
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         sandbox.set_lifetime(service(provider), LIFETIME);
     }
     sandbox.reset_counts();
@@ -114,7 +115,7 @@ fn minutes() -> Result<f64, String> {
 /// Issues as many tokens as the sandbox remembers.
 fn fill(sandbox: &Sandbox) {
     thread::scope(|scope| {
-        for provider in Provider::ALL {
+        for &provider in Provider::ALL {
             scope.spawn(move || {
                 // They end at once, so that the sandbox can forget them, and the source refuses them.
                 sandbox.set_lifetime(service(provider), Duration::from_millis(1));

@@ -66,7 +66,7 @@ pub(crate) fn print(
         println!("| {what} | {found} | {allowed} | {verdict} |");
         is_good &= found <= allowed;
     };
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let counts = sandbox.counts(service(provider));
         let most = counts.max_concurrent_token_requests as u64;
         let accounts = accounts.iter().filter(|account| account.provider == provider).count();

@@ -5,7 +5,7 @@
 //! RUSTFLAGS="--cfg paytoken_model" RUST_BACKTRACE=0 cargo test -p paytoken --lib model -- --nocapture
 //! ```
 //!
-//! The world is a script; every call of it is a point at which threads may change places. A search
+//! The backend is a script; every call of it is a point at which threads may change places. A search
 //! that is cut off says so. Waits never time out here: a waiter that nobody wakes is a deadlock,
 //! which shuttle reports.
 
@@ -89,7 +89,7 @@ const RENEWALS: [Renewal; 2] = [COEXISTS, Renewal::ReplacesPrevious];
 
 /// Puts a token of this age into the slot, as an earlier flight would have.
 fn with_token(source: &Source, age: u64) -> Token {
-    let mut since = source.world.now;
+    let mut since = source.backend.now;
     since.monotonic -= Duration::from_secs(age);
     since.wall -= Duration::from_secs(age);
     let token = Token::granted("old", LIFETIME, since);
@@ -137,7 +137,7 @@ fn on_an_empty_slot_there_is_one_flight_and_one_token() {
             for thread in threads {
                 assert_eq!(thread.join().unwrap().unwrap(), mine);
             }
-            assert_eq!(source.world.flights.load(Ordering::SeqCst), 1);
+            assert_eq!(source.backend.flights.load(Ordering::SeqCst), 1);
         });
     }
 }
@@ -150,11 +150,11 @@ fn a_failed_flight_is_shared_by_those_who_waited_and_stops_nobody_else() {
             let other = spawn(&source, secret);
             // Both have the one failure; or one was late, and led a flight that went well.
             let results = [secret(&source), other.join().unwrap()];
-            let flights = source.world.flights.load(Ordering::SeqCst);
+            let flights = source.backend.flights.load(Ordering::SeqCst);
             let has_token = results.iter().any(|result| result.is_ok());
             assert_eq!(flights, if has_token { 2 } else { 1 });
             assert!(secret(&source).is_ok());
-            assert_eq!(source.world.flights.load(Ordering::SeqCst), 2);
+            assert_eq!(source.backend.flights.load(Ordering::SeqCst), 2);
         });
     }
 }
@@ -185,7 +185,9 @@ fn a_hurried_leader_s_timeout_is_its_own() {
         // Whoever led the flight that was too late has the error; where that was the patient one,
         // its time was really over, and it speaks for all who waited.
         assert!(
-            patient.is_ok() || hurried.is_err() || source.world.flights.load(Ordering::SeqCst) == 2
+            patient.is_ok()
+                || hurried.is_err()
+                || source.backend.flights.load(Ordering::SeqCst) == 2
         );
         assert!(secret(&source).is_ok());
     });
@@ -217,7 +219,7 @@ fn no_copy_of_a_rejected_token_is_handed_out_or_left() {
     explore("copies", || {
         let source = source(COEXISTS, &[]);
         let old = with_token(&source, 10);
-        let (now, version) = (source.world.now, source.version());
+        let (now, version) = (source.backend.now, source.version());
         let moment = now.monotonic + Duration::from_secs(100);
         let quiet_until = Now { monotonic: moment, wall: now.wall + Duration::from_secs(100) };
         // Copies are in use: two threads have met at the slot before. One is yet to be made.
@@ -242,7 +244,7 @@ fn a_token_that_is_being_replaced_is_not_handed_out() {
                     .token(&TokenOptions::new().force(true))
                     .map(|token| token.secret().to_owned())
             });
-            let was_flying = source.world.has_flown.load(Ordering::SeqCst);
+            let was_flying = source.backend.has_flown.load(Ordering::SeqCst);
             let mine = secret(&source);
             let refreshed = refreshing.join().unwrap();
             if was_flying && refreshed.is_ok() {
@@ -261,7 +263,7 @@ fn in_the_window_one_renews_and_the_other_has_a_token_at_once() {
             let other = spawn(&source, secret);
             let mine = secret(&source);
             assert!(mine.is_ok() && other.join().unwrap().is_ok());
-            assert_eq!(source.world.flights.load(Ordering::SeqCst), 1);
+            assert_eq!(source.backend.flights.load(Ordering::SeqCst), 1);
         });
     }
 }

@@ -1,4 +1,4 @@
-//! A world for tests, which say of it only what they mean.
+//! A backend for tests, which say of it only what they mean.
 
 use super::*;
 
@@ -11,7 +11,7 @@ pub(super) trait Script: Send + Sync + Sized + 'static {
     fn fetch(&self) -> Result<Token>;
 }
 
-impl<S: Script> World for S {
+impl<S: Script> Backend for S {
     fn now(&self) -> Now {
         Script::now(self)
     }

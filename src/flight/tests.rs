@@ -1,4 +1,4 @@
-//! Single flights with one thread: a world that does what the test says, on a clock of its own.
+//! Single flights with one thread: a backend that does what the test says, on a clock of its own.
 
 use std::collections::VecDeque;
 
@@ -39,7 +39,7 @@ fn flights(answers: &[Answer]) -> Arc<Flights<Answers>> {
 }
 
 fn left(flights: &Flights<Answers>) -> usize {
-    lock(&flights.world.left).len()
+    lock(&flights.backend.left).len()
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_copy_of_a_rejected_token_does_not_count_even_before_it_is_wiped() {
     let quiet_until = rejected.moment_of_age(LIFETIME / 2).unwrap();
     let snapshot = Snapshot { token: rejected.clone(), version, quiet_until };
     flights.snapshots.put(snapshot, || version);
-    let now = Script::now(&flights.world);
+    let now = Script::now(&flights.backend);
     assert!(flights.snapshots.get(now, || version).is_some());
     // As it is for a moment while another thread invalidates.
     flights.lock().invalidate(rejected.secret());

@@ -5,9 +5,11 @@ use std::time::Duration;
 use super::entry::{Entry, sha256_hex};
 use super::{Store, StoreKey};
 use crate::clock::{ClockSource, Now};
-use crate::credentials::{Credentials, Environment, Provider};
+use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::slot;
+use crate::names::{Environment, Provider};
+use crate::protocol;
+use crate::renewal;
 use crate::status::{StoredStatus, TokenStatus};
 use crate::token::{AuthorizationHeader, Token};
 use crate::transport::BaseUrl;
@@ -37,26 +39,13 @@ impl Account {
         let account = || {
             let base_url = match base_url {
                 Some(url) => BaseUrl::parse(url)?,
-                None => BaseUrl::parse(provider.base_url(environment)?)?,
+                None => BaseUrl::parse(protocol::base_url(provider, environment)?)?,
             };
             let parts = credentials.parts();
             let certificate = parts.certificate.and_then(|certificate| certificate.leaf());
             Ok(Self::of(provider, &base_url, parts.id, certificate))
         };
         account().map_err(|error: Error| error.with_provider(provider))
-    }
-
-    /// The account that the environment describes; of the variables that
-    /// [`Credentials::from_env`] reads, only the identifier and the certificate are needed.
-    ///
-    /// # Errors
-    /// As [`Credentials::from_env`] and [`new`](Self::new).
-    pub fn from_env(
-        provider: Provider,
-        environment: Environment,
-        base_url: Option<&str>,
-    ) -> Result<Self> {
-        Self::new(&Credentials::from_env_without_secret(provider)?, environment, base_url)
     }
 
     /// Whose account it is.
@@ -82,9 +71,8 @@ impl Account {
         let Some(token) = self.token(&self.entry(store)?, now) else {
             return Ok(None);
         };
-        let is_good = !slot::has_ended(&token, now)
-            && !slot::is_due(&token, now, self.provider.renewal())
-            && token.remaining_at(now) >= min_validity;
+        let is_good = renewal::is_good(&token, now, min_validity)
+            && !self.provider.facts().renewal.is_due(&token, now);
         Ok(is_good.then_some(token))
     }
 
@@ -151,7 +139,7 @@ impl Account {
 }
 
 /// Rejects a token in the store, if it is the one that is there.
-pub(super) fn invalidate(
+pub(crate) fn invalidate(
     store: &(impl Store + ?Sized),
     key: &StoreKey,
     rejected: &str,

@@ -20,7 +20,8 @@ use crate::breaker::LONGEST;
 use crate::clock::{ClockSource, Now};
 use crate::error::{Error, ErrorKind};
 use crate::json::Wiped;
-use crate::provider::{check_token, end_margin};
+use crate::protocol::check_token;
+use crate::renewal::end_margin;
 use crate::secret::Secret;
 use crate::token::{AuthorizationHeader, Grant, Token};
 
@@ -36,37 +37,37 @@ const LONGEST_MESSAGE: usize = 800;
 
 /// An entry that has nothing in it is the same as none.
 #[derive(Default)]
-pub(super) struct Entry {
-    pub(super) token: Option<StoredToken>,
+pub(crate) struct Entry {
+    pub(crate) token: Option<StoredToken>,
     /// SHA-256 of the token that the API rejected last.
-    pub(super) rejected: Option<String>,
-    pub(super) refusal: Option<StoredRefusal>,
+    pub(crate) rejected: Option<String>,
+    pub(crate) refusal: Option<StoredRefusal>,
 }
 
-pub(super) struct StoredToken {
+pub(crate) struct StoredToken {
     secret: Zeroizing<String>,
-    pub(super) obtained_at: SystemTime,
+    pub(crate) obtained_at: SystemTime,
     lifetime: Duration,
     scope: Option<String>,
 }
 
 /// A refusal by the provider, and for which secret.
-pub(super) struct StoredRefusal {
+pub(crate) struct StoredRefusal {
     kind: ErrorKind,
     status: Option<u16>,
     message: String,
     until: SystemTime,
-    pub(super) strikes: u32,
-    pub(super) salt: [u8; 16],
+    pub(crate) strikes: u32,
+    pub(crate) salt: [u8; 16],
     derived: [u8; 32],
 }
 
 impl Entry {
-    pub(super) fn decode(bytes: Option<&Zeroizing<Vec<u8>>>, key: &StoreKey) -> Self {
+    pub(crate) fn decode(bytes: Option<&Zeroizing<Vec<u8>>>, key: &StoreKey) -> Self {
         bytes.and_then(|bytes| Self::try_decode(bytes, key)).unwrap_or_default()
     }
 
-    pub(super) fn try_decode(bytes: &[u8], key: &StoreKey) -> Option<Self> {
+    pub(crate) fn try_decode(bytes: &[u8], key: &StoreKey) -> Option<Self> {
         let rest = bytes.strip_prefix(MAGIC.as_bytes())?;
         let (checksum, content) = rest.split_at_checked(64)?;
         let content = content.strip_prefix(b"\n")?;
@@ -84,7 +85,7 @@ impl Entry {
         Some(Self { token, rejected, refusal })
     }
 
-    pub(super) fn encode(&self, key: &StoreKey) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn encode(&self, key: &StoreKey) -> Zeroizing<Vec<u8>> {
         let json = Wiped(json!({
             "account": key.as_str(),
             "token": self.token.as_ref().map(StoredToken::encode),
@@ -104,17 +105,17 @@ impl Entry {
     }
 
     /// How long the entry can be of use to anybody: a token's life, or a refusal's count.
-    pub(super) fn keep_for(&self) -> Duration {
+    pub(crate) fn keep_for(&self) -> Duration {
         const AN_HOUR: Duration = Duration::from_secs(3600);
         self.token.as_ref().map_or(AN_HOUR, |token| token.lifetime.max(AN_HOUR))
     }
 
-    pub(super) fn has_rejected(&self, secret: &str) -> bool {
+    pub(crate) fn has_rejected(&self, secret: &str) -> bool {
         self.rejected.as_deref().is_some_and(|rejected| rejected == sha256_hex(secret.as_bytes()))
     }
 
     /// Drops the token with this text, and takes note of it; false where another one is there.
-    pub(super) fn reject(&mut self, secret: &str) -> bool {
+    pub(crate) fn reject(&mut self, secret: &str) -> bool {
         let is_it = self.token.take_if(|token| *token.secret == *secret).is_some();
         if is_it {
             self.rejected = Some(sha256_hex(secret.as_bytes()));
@@ -124,7 +125,7 @@ impl Entry {
 }
 
 impl StoredToken {
-    pub(super) fn of(token: &Token) -> Self {
+    pub(crate) fn of(token: &Token) -> Self {
         Self {
             secret: Zeroizing::new(token.secret().to_owned()),
             obtained_at: token.obtained_at(),
@@ -135,7 +136,7 @@ impl StoredToken {
 
     /// The token, with its age by the wall clock. `None` where it seems to come from the future:
     /// a clock was set back, and its real age is unknown.
-    pub(super) fn to_token(
+    pub(crate) fn to_token(
         &self,
         now: Now,
         header: &AuthorizationHeader,
@@ -193,7 +194,7 @@ impl StoredToken {
 
 impl StoredRefusal {
     /// Slow on purpose: it derives a key from the secret.
-    pub(super) fn of(
+    pub(crate) fn of(
         error: &Error,
         until: SystemTime,
         strikes: u32,
@@ -221,18 +222,18 @@ impl StoredRefusal {
     }
 
     /// How long it still stands; not longer than any refusal does, whatever the clock says.
-    pub(super) fn left(&self, wall: SystemTime) -> Duration {
+    pub(crate) fn left(&self, wall: SystemTime) -> Duration {
         self.until.duration_since(wall).unwrap_or_default().min(LONGEST)
     }
 
     /// Whether it was this secret that was refused. Slow on purpose.
-    pub(super) fn is_for(&self, secret: &Secret) -> bool {
+    pub(crate) fn is_for(&self, secret: &Secret) -> bool {
         let secret = secret.expose().as_bytes();
         pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &self.salt, secret, &self.derived)
             .is_ok()
     }
 
-    pub(super) fn error(&self) -> Error {
+    pub(crate) fn error(&self) -> Error {
         let error = Error::new(self.kind, self.message.as_str());
         match self.status {
             Some(status) => error.with_status(status),
@@ -240,7 +241,7 @@ impl StoredRefusal {
         }
     }
 
-    pub(super) fn kind(&self) -> ErrorKind {
+    pub(crate) fn kind(&self) -> ErrorKind {
         self.kind
     }
 
@@ -291,7 +292,7 @@ fn kind_named(name: &str) -> Option<ErrorKind> {
     .find(|kind| format!("{kind:?}") == name)
 }
 
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     digest::digest(&digest::SHA256, bytes)
         .as_ref()
         .iter()

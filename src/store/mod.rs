@@ -3,10 +3,9 @@
 //! A store keeps one small entry of bytes per account, hands out an exclusive lock per account,
 //! and knows nothing of tokens: entries are written and read by `entry.rs`.
 
-mod account;
-mod entry;
+pub(crate) mod account;
+pub(crate) mod entry;
 mod file;
-mod shared;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,7 +15,6 @@ use zeroize::Zeroizing;
 
 pub use account::Account;
 pub use file::FileStore;
-pub(crate) use shared::{Change, Obtained, Shared, Watch, Wish};
 
 use crate::error::Result;
 

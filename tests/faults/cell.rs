@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use paytoken::{ClientCertificate, Credentials, Environment, Provider, Secret, TokenSource};
+use paytoken::{ClientCertificate, Credentials, Environment, Provider, TokenSource};
 
 use crate::expect::{Bound, Expect, Row, index};
 use crate::moment::ManualClock;
@@ -37,7 +37,7 @@ impl Cell {
     pub fn all(row: &Row) -> impl Iterator<Item = Self> + use<> {
         // Where the name is never found there is no server to get a first token from.
         let states = if row.fault.has_server() { &State::ALL[..] } else { &State::ALL[..1] };
-        Provider::ALL.into_iter().flat_map(move |provider| {
+        Provider::ALL.iter().copied().flat_map(move |provider| {
             states.iter().map(move |state| Self { provider, state: *state })
         })
     }
@@ -120,11 +120,7 @@ impl Cell {
 
     /// How old the held token is when the fault begins.
     fn age(&self) -> Duration {
-        let lifetime = Duration::from_secs(match self.provider {
-            Provider::NtxPay => 600,
-            Provider::NexterPay => 36_000,
-            Provider::SendPayments => 300,
-        });
+        let lifetime = self.provider.facts().sandbox.lifetime;
         match (self.state, self.provider) {
             (State::Empty, _) | (State::Valid, Provider::SendPayments) => Duration::ZERO,
             (State::Valid, _) => lifetime * 94 / 100,
@@ -133,20 +129,9 @@ impl Cell {
     }
 
     fn credentials(&self) -> Credentials {
-        let secret = Secret::from("not-a-real-secret");
-        match self.provider {
-            Provider::NtxPay => Credentials::NtxPay {
-                client_id: "merchant".into(),
-                client_secret: secret,
-                certificate: ClientCertificate::injected_by_proxy(),
-            },
-            Provider::NexterPay => {
-                Credentials::NexterPay { user_name: "merchant".into(), password: secret }
-            }
-            Provider::SendPayments => {
-                Credentials::SendPayments { client_id: "merchant".into(), client_secret: secret }
-            }
-        }
+        let certificate =
+            (self.provider == Provider::NtxPay).then(ClientCertificate::injected_by_proxy);
+        Credentials::new(self.provider, "merchant", "not-a-real-secret", certificate).unwrap()
     }
 }
 

@@ -80,7 +80,9 @@ fn column(row: &Row, state: State) -> String {
     if !Cell::all(row).any(|cell| cell.state == state) {
         return "—".to_owned();
     }
-    let texts = Provider::ALL.map(|provider| (provider, Cell { provider, state }.expected(row)));
+    let texts =
+        Provider::ALL.iter().map(|&provider| (provider, Cell { provider, state }.expected(row)));
+    let texts: Vec<_> = texts.collect();
     if texts.iter().all(|(_, text)| *text == texts[0].1) {
         return texts[0].1.clone();
     }

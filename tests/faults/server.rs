@@ -87,6 +87,7 @@ pub fn good(provider: Provider, token: &str) -> Vec<u8> {
         ),
         Provider::NexterPay => format!("\"{token}\""),
         Provider::SendPayments => format!(r#"{{"accessToken":"{token}"}}"#),
+        other => unreachable!("{other} has no row here"),
     };
     answer(201, "", body.as_bytes())
 }

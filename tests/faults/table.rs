@@ -163,6 +163,7 @@ fn member(provider: Provider, members: &str) -> Vec<u8> {
         }
         NexterPay => return fetched(provider),
         SendPayments => format!(r#"{{{members},"accessToken":"new.token.fetched"}}"#),
+        other => unreachable!("{other} has no row here"),
     };
     answer(201, "", body.as_bytes())
 }

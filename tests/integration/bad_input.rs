@@ -25,7 +25,7 @@ fn check(rows: Vec<Row>) {
 }
 
 fn no_request(sandbox: &Sandbox) {
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         assert_eq!(sandbox.counts(service(provider)).connections, 0, "{provider} was reached");
     }
 }
@@ -45,7 +45,7 @@ fn bad_credentials_name_the_field() {
         ("nul\0", "control character"),
         ("señor", "not ASCII"),
     ] {
-        for provider in Provider::ALL {
+        for &provider in Provider::ALL {
             let with_secret = credentials_with(&sandbox, provider, bad);
             rows.push((
                 "secret",

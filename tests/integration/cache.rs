@@ -26,7 +26,7 @@ fn merchant(sandbox: &Sandbox, number: usize) -> Credentials {
 #[test]
 fn the_same_credentials_have_the_same_slot_also_when_sixty_four_threads_ask_first_at_once() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let cache = cache(&sandbox, provider);
         let credentials = credentials(&sandbox, provider);
         let tokens = together(64, |_| cache.token(&credentials, ENV).unwrap().secret().to_owned());

@@ -34,7 +34,7 @@ fn each_fault_has_its_kind_and_only_passing_ones_are_tried_again() {
         (Fault::TooManyRequests { retry_after: None }, ErrorKind::RateLimited, once),
         (Fault::Unavailable { retry_after: Some("5".into()) }, ErrorKind::ServerUnavailable, once),
     ];
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         for (fault, kind, requests) in &faults {
             sandbox.reset_counts();
             sandbox.fault_always(service(provider), Some(fault.clone()));
@@ -54,7 +54,7 @@ fn each_fault_has_its_kind_and_only_passing_ones_are_tried_again() {
 #[test]
 fn a_passing_failure_is_overcome_within_one_call() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         sandbox.fault_next(service(provider), 1, Fault::Reset);
         sandbox.fault_next(service(provider), 1, Fault::Status(503));
         builder(&sandbox, provider).build().unwrap().token().unwrap();
@@ -65,7 +65,7 @@ fn a_passing_failure_is_overcome_within_one_call() {
 #[test]
 fn a_skewed_date_does_no_harm() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         for skew in [86_400, -86_400] {
             sandbox.fault_next(service(provider), 1, Fault::SkewedDate(skew));
             let token = builder(&sandbox, provider).build().unwrap().token().unwrap();
@@ -81,7 +81,7 @@ fn a_skewed_date_does_no_harm() {
 #[test]
 fn a_slow_provider_ends_in_a_timeout_whatever_it_drips() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         for fault in [Fault::Delay(Duration::from_secs(60)), Fault::Drip(Duration::from_millis(50))]
         {
             sandbox.fault_next(service(provider), 1, fault.clone());
@@ -101,7 +101,7 @@ fn a_slow_provider_ends_in_a_timeout_whatever_it_drips() {
 fn nobody_listening_is_a_transport_error() {
     let sandbox = Sandbox::start().unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let source =
             builder(&sandbox, provider).base_url(&format!("https://{free}")).build().unwrap();
         let error = source.token().unwrap_err();
@@ -131,7 +131,7 @@ fn a_host_that_has_no_address_is_a_transport_error_that_says_so() {
 fn a_server_we_do_not_trust_gets_nothing() {
     let sandbox = Sandbox::start().unwrap();
     let other = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let foreign = builder(&sandbox, provider).root_certificates_pem(other.ca_pem().as_bytes());
         let built_in = TokenSource::builder(credentials(&sandbox, provider), Environment::Sandbox)
             .base_url(&sandbox.url(service(provider)));
@@ -224,7 +224,7 @@ fn one_fetch_without_a_cache_works_for_each_provider() {
         )
         .unwrap();
     }
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
     }
 }

@@ -115,20 +115,12 @@ impl<'a> Case<'a> {
         let environment: Environment = setting("environment", "sandbox").parse().unwrap();
         let id = setting("client_id", "test-client").to_owned();
         let secret = Secret::from(setting("client_secret", "test-secret-9"));
-        let credentials = match provider {
-            Provider::NtxPay => Credentials::NtxPay {
-                client_id: id,
-                client_secret: secret,
-                certificate: match setting("certificate", "loaded") {
-                    "injected" => ClientCertificate::injected_by_proxy(),
-                    _ => certificate.clone(),
-                },
-            },
-            Provider::NexterPay => Credentials::NexterPay { user_name: id, password: secret },
-            Provider::SendPayments => {
-                Credentials::SendPayments { client_id: id, client_secret: secret }
-            }
-        };
+        let its_certificate =
+            provider.facts().takes_certificate.then(|| match setting("certificate", "loaded") {
+                "injected" => ClientCertificate::injected_by_proxy(),
+                _ => certificate.clone(),
+            });
+        let credentials = Credentials::new(provider, id, secret, its_certificate).unwrap();
         let result = TokenSource::builder(credentials, environment)
             .base_url(&server.url)
             .clock(ManualClock::at(UNIX_EPOCH + MOMENT))

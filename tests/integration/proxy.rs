@@ -72,7 +72,7 @@ fn serve(mut client: TcpStream, status: &str, seen: &Mutex<Vec<u8>>) -> std::io:
 #[test]
 fn a_token_comes_through_a_proxy_that_sees_only_where_to_connect() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let proxy = Proxy::answering("200 Connection established");
         let source = builder(&sandbox, provider).proxy(&proxy.url()).build().unwrap();
         let token: Token = source.token().unwrap();

@@ -76,7 +76,7 @@ fn the_earlier_of_two_clocks_ends_a_token() {
         ("only the monotonic clock went on", ManualClock::advance_monotonic_only, true),
         ("the wall clock was set back", ManualClock::step_wall_back, false),
     ];
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         for (what, step, ends) in moves {
             let (source, clock) = source(&sandbox, provider);
             let first = secret(&source);
@@ -117,7 +117,7 @@ fn a_failed_renewal_leaves_the_valid_token_in_use_and_waits_before_the_next() {
 #[test]
 fn refresh_gets_a_new_token_and_leaves_the_old_where_it_fails() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (source, _) = source(&sandbox, provider);
         let first = secret(&source);
         let second = source.refresh().unwrap().secret().to_owned();
@@ -135,7 +135,7 @@ fn refresh_gets_a_new_token_and_leaves_the_old_where_it_fails() {
 #[test]
 fn a_lost_answer_ends_the_old_token_only_where_a_new_one_replaces_it() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let clock = ManualClock::new();
         let source = builder(&sandbox, provider).clock(clock).retries(0).build().unwrap();
         let first = secret(&source);
@@ -149,7 +149,7 @@ fn a_lost_answer_ends_the_old_token_only_where_a_new_one_replaces_it() {
 #[test]
 fn a_token_is_valid_for_as_long_as_was_asked_or_there_is_an_error() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (source, clock) = source(&sandbox, provider);
         let life = lifetime(provider);
         let first = source.token_valid_for(life / 2).unwrap();
@@ -198,7 +198,7 @@ fn a_token_that_has_ended_when_it_comes_is_one_error_not_a_loop() {
 #[test]
 fn wrong_credentials_are_remembered_longer_each_time_until_refresh_or_success() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let clock = ManualClock::new();
         let source =
             reach(&sandbox, provider, credentials_with(&sandbox, provider, "wrong-secret"))
@@ -238,7 +238,7 @@ fn a_suspended_account_and_a_rate_limit_are_remembered_too() {
         (too_many, ErrorKind::RateLimited, 7),
         (busy, ErrorKind::ServerUnavailable, 9),
     ] {
-        for provider in Provider::ALL {
+        for &provider in Provider::ALL {
             sandbox.reset_counts();
             let (source, clock) = source(&sandbox, provider);
             sandbox.fault_next(service(provider), 1, fault.clone());
@@ -269,7 +269,7 @@ fn a_refused_renewal_leaves_the_valid_token_in_use() {
 #[test]
 fn invalidate_drops_that_token_and_no_other() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (source, _) = source(&sandbox, provider);
         let first = source.token().unwrap();
         source.invalidate(&first).unwrap();
@@ -331,7 +331,7 @@ fn an_invalidation_during_a_replacement_keeps_the_old_token_from_coming_back() {
 #[test]
 fn a_revoked_token_costs_one_replay_and_the_caller_sees_success() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (source, _) = source(&sandbox, provider);
         let api = ApiClient::new(&sandbox, provider);
         source.token().unwrap();
@@ -391,7 +391,7 @@ fn a_final_401_drops_the_token() {
 #[test]
 fn a_worker_has_its_own_token_where_tokens_coexist_and_the_shared_one_elsewhere() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (source, _) = source(&sandbox, provider);
         let worker = source.worker();
         let coexists = provider != SEND;

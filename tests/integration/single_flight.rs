@@ -15,7 +15,7 @@ use crate::support::{ApiClient, PATIENCE, builder, lifetime, service, source, to
 #[test]
 fn sixty_four_threads_on_an_empty_cache_and_at_expiry_make_one_request_each_time() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (source, clock) = source(&sandbox, provider);
         sandbox.set_delay(service(provider), Duration::from_millis(100));
         let mut last = String::new();
@@ -132,7 +132,7 @@ fn across_two_hundred_renewals_no_superseded_token_reaches_a_caller_and_no_two_f
 #[test]
 fn on_an_empty_cache_sixty_four_threads_share_one_failure() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (source, _) = source(&sandbox, provider);
         sandbox.set_delay(service(provider), Duration::from_millis(300));
         sandbox.fault_always(service(provider), Some(Fault::Status(500)));
@@ -167,7 +167,7 @@ fn an_event_hook_that_panics_at_any_moment_neither_blocks_nor_poisons_the_others
         matches!(kind, EventKind::Fetched { .. })
     }
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         for when in [is_request, is_fetched] {
             let has_panicked = AtomicBool::new(false);
             let source = builder(&sandbox, provider)
@@ -202,7 +202,7 @@ fn an_api_closure_that_panics_leaves_the_source_as_it_was() {
 #[test]
 fn a_leader_in_a_hurry_does_not_fail_those_who_have_time() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (source, _) = source(&sandbox, provider);
         let hold = sandbox.hold(service(provider));
         thread::scope(|scope| {
@@ -241,7 +241,7 @@ fn a_waiting_caller_gives_up_at_its_own_deadline() {
 #[test]
 fn threads_that_meet_have_copies_and_no_copy_outlives_its_token() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (source, clock) = source(&sandbox, provider);
         let first = source.token().unwrap();
         let alone =

@@ -88,7 +88,7 @@ pub fn secs(seconds: u64) -> Duration {
 #[test]
 fn forty_processes_make_one_fetch_on_an_empty_store_and_one_at_expiry() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
         sandbox.set_delay(service(provider), Duration::from_millis(50));
@@ -105,7 +105,7 @@ fn forty_processes_make_one_fetch_on_an_empty_store_and_one_at_expiry() {
 #[test]
 fn a_stored_token_has_the_age_it_has_and_everything_it_came_with() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
         let first = process(&sandbox, provider, &folder, &clock).token().unwrap();
@@ -136,7 +136,7 @@ fn a_stored_token_in_its_window_is_renewed_by_the_next_process_and_serves_where_
 #[test]
 fn an_invalidation_reaches_every_process_at_its_next_look_and_no_newer_token() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
         let [one, two, three] = [0; 3].map(|_| process(&sandbox, provider, &folder, &clock));
@@ -205,7 +205,7 @@ fn a_process_with_a_good_token_looks_at_the_store_once_a_second_and_never_locks(
 #[test]
 fn a_refusal_is_remembered_for_every_process_until_the_secret_changes() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
         let with = |secret: &str| {
@@ -237,7 +237,7 @@ fn a_refusal_is_remembered_for_every_process_until_the_secret_changes() {
 #[test]
 fn a_process_that_is_held_back_takes_the_token_that_another_has_fetched_since() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
         let [one, two] = [0; 2].map(|_| process(&sandbox, provider, &folder, &clock));
@@ -277,7 +277,7 @@ fn a_token_that_another_process_is_replacing_is_not_handed_out() {
 #[test]
 fn a_cron_job_every_minute_for_an_hour_with_a_wrong_password_asks_at_most_six_times() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
         for _ in 0..60 {
@@ -301,7 +301,7 @@ fn a_cron_job_every_minute_for_an_hour_with_a_wrong_password_asks_at_most_six_ti
 fn a_clock_that_jumps_a_day_between_two_processes_never_makes_a_token_live_longer() {
     let day = secs(86_400);
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         // Forward: every stored token has ended.
         let (folder, clock) = (Folder::new(), ManualClock::new());
         let first = secret(&process(&sandbox, provider, &folder, &clock));
@@ -369,7 +369,7 @@ fn another_process_s_renewal_is_not_waited_for_while_the_token_is_good() {
 #[test]
 fn the_wait_for_a_lock_is_bounded_and_send_never_fetches_without_it() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
         let store = folder.store();
@@ -574,7 +574,7 @@ fn files_are_private_and_hold_no_secret() {
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
     let clock = ManualClock::new();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let token = secret(&process(&sandbox, provider, &folder, &clock));
         assert!(!token.is_empty());
     }
@@ -582,7 +582,7 @@ fn files_are_private_and_hold_no_secret() {
         let metadata = fs::metadata(&path).unwrap();
         assert_eq!(metadata.mode() & 0o777, 0o600, "{}", path.display());
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-        for provider in Provider::ALL {
+        for &provider in Provider::ALL {
             assert!(!text.contains(sandbox.client_secret(service(provider))));
             assert!(!path.to_string_lossy().contains(sandbox.client_id(service(provider))));
         }
@@ -592,7 +592,7 @@ fn files_are_private_and_hold_no_secret() {
 #[test]
 fn forced_by_many_at_once_there_is_one_fetch_too() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
         let sources: Vec<_> =

@@ -104,7 +104,7 @@ fn a_refusal_of_another_secret_holds_nobody_back_and_one_of_this_secret_does() {
 fn a_passing_failure_leaves_no_trace_in_the_store() {
     let sandbox = Sandbox::start().unwrap();
     let (folder, clock) = (Folder::new(), ManualClock::new());
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         sandbox.fault_always(service(provider), Some(Fault::Status(500)));
         process(&sandbox, provider, &folder, &clock).token().unwrap_err();
     }
@@ -230,7 +230,7 @@ impl Store for Moody {
 #[test]
 fn a_store_that_stops_working_costs_no_token_and_a_rejected_one_is_dropped_all_the_same() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let (folder, clock) = (Folder::new(), ManualClock::new());
         let is_moody = Arc::new(AtomicBool::new(false));
         let store = Moody(folder.store(), is_moody.clone());

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use paytoken::{
-    Builder, ClientCertificate, Clock, Credentials, Environment, Now, Provider, Secret, TokenSource,
+    Builder, ClientCertificate, Clock, Credentials, Environment, Now, Provider, TokenSource,
 };
 use paytoken_sandbox::{Sandbox, Service};
 
@@ -62,6 +62,7 @@ pub fn service(provider: Provider) -> Service {
         Provider::NtxPay => Service::NtxPay,
         Provider::NexterPay => Service::NexterPay,
         Provider::SendPayments => Service::SendPayments,
+        other => unreachable!("{other} is not in the sandbox"),
     }
 }
 
@@ -79,19 +80,8 @@ pub fn credentials_with(sandbox: &Sandbox, provider: Provider, secret: &str) -> 
             .with_private_key(sandbox.client_key_pem())
             .unwrap()
     };
-    match provider {
-        Provider::NtxPay => Credentials::NtxPay {
-            client_id: id,
-            client_secret: Secret::from(secret),
-            certificate: certificate(),
-        },
-        Provider::NexterPay => {
-            Credentials::NexterPay { user_name: id, password: Secret::from(secret) }
-        }
-        Provider::SendPayments => {
-            Credentials::SendPayments { client_id: id, client_secret: Secret::from(secret) }
-        }
-    }
+    let certificate = provider.facts().takes_certificate.then(certificate);
+    Credentials::new(provider, id, secret, certificate).unwrap()
 }
 
 /// A builder that reaches the sandbox.
@@ -113,11 +103,7 @@ pub fn source(sandbox: &Sandbox, provider: Provider) -> (TokenSource, ManualCloc
 
 /// The documented lifetime in the sandbox environment.
 pub fn lifetime(provider: Provider) -> Duration {
-    Duration::from_secs(match provider {
-        Provider::NtxPay => 600,
-        Provider::NexterPay => 36_000,
-        Provider::SendPayments => 300,
-    })
+    provider.facts().sandbox.lifetime
 }
 
 /// Runs the same thing on many threads that start together, and collects what they return.
@@ -230,11 +216,7 @@ impl ApiClient {
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .build();
-        let path = match provider {
-            Provider::NtxPay => "/api/balance",
-            Provider::NexterPay => "/Catalog/GetCountries",
-            Provider::SendPayments => "/accounts",
-        };
+        let path = service(provider).example_call().1;
         Self {
             agent: config.new_agent(),
             url: format!("{}{path}", sandbox.url(service(provider))),

@@ -99,7 +99,7 @@ fn source(sandbox: &Sandbox, provider: Provider, events: &Arc<Mutex<Vec<Event>>>
 fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
     record_everything();
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let id = sandbox.client_id(service(provider)).to_owned();
         sandbox.change_secret(service(provider), &id, SECRET);
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -205,7 +205,7 @@ fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
 fn bad_input_is_not_repeated_in_its_error() {
     let sandbox = Sandbox::start().unwrap();
     let mut prints = Prints::default();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         for bad in [format!("{SECRET} "), format!("{SECRET}\n"), format!("{SECRET}ñ")] {
             prints.error(
                 &reach(&sandbox, provider, credentials_with(&sandbox, provider, &bad))

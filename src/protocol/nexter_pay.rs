@@ -8,52 +8,40 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::Body;
-use crate::builder::Builder;
-use crate::credentials::{Credentials, Environment};
 use crate::error::{Error, Result};
 use crate::exchange::Request;
+use crate::facts::{Facts, Field, Renewal, Site};
 use crate::json;
 use crate::secret::Secret;
-use crate::token::{Grant, Token};
+use crate::token::Grant;
 
-/// Gets one token, without a cache: the call blocks for one fetch (and its retries).
-///
-/// `configure` may set base URL, roots and time-outs; the production address has to be set. The
-/// token lives 600 minutes in the sandbox and 90 in production, or as long as its own `exp` and
-/// `iat` say where that is shorter.
-///
-/// ```no_run
-/// use paytoken::{Environment, Secret, provider::nexter_pay};
-///
-/// # fn main() -> paytoken::Result<()> {
-/// let password = Secret::from(std::env::var("NEXTERPAY_PASSWORD").expect("it is set"));
-/// let token = nexter_pay::fetch_token("merchant-7", &password, Environment::Sandbox, |b| b)?;
-/// # Ok(()) }
-/// ```
-///
-/// # Errors
-/// As [`TokenSource::token`](crate::TokenSource::token).
-pub fn fetch_token(
-    user_name: &str,
-    password: &Secret,
-    environment: Environment,
-    configure: impl FnOnce(Builder) -> Builder,
-) -> Result<Token> {
-    let credentials =
-        Credentials::NexterPay { user_name: user_name.to_owned(), password: password.clone() };
-    configure(Builder::new(credentials, environment)).fetch_once()
-}
+/// What NexterPay's document says.
+pub(super) const FACTS: Facts = Facts {
+    name: "nexter-pay",
+    title: "NexterPay",
+    endpoint: "/security/createToken",
+    prefix: "NEXTERPAY",
+    id: Field { name: "user_name", variable: "USERNAME" },
+    secret: Field { name: "password", variable: "PASSWORD" },
+    takes_certificate: false,
+    sandbox: Site::new(Some("https://api-sandbox.nexterpay.io"), 600),
+    production: Site::new(None, 90),
+    longest_lifetime: None,
+    renewal: Renewal::Coexists { renew_from_percent: 90 },
+    address_hint: "NexterPay's document does not state its production address; set it to the one NexterPay gave you",
+    refusal_hint: "check user_name and password, and that they belong to this environment",
+};
 
 pub(super) fn request(user_name: &str, password: &Secret) -> Request {
     Request {
-        path: "/security/createToken",
+        path: FACTS.endpoint,
         headers: Vec::new(),
         body: json::object(&[("userName", user_name), ("password", password.expose())]),
     }
 }
 
 /// The JWT as a JSON string, or bare.
-pub(super) fn parse(body: &mut Body, documented: Duration) -> Result<Grant> {
+pub(super) fn read(body: &mut Body, documented: Duration) -> Result<Grant> {
     let access_token = match body.json.as_mut().map(Value::take) {
         Some(Value::String(text)) => Zeroizing::new(text),
         Some(mut other) => {

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use super::explanation::explanation;
 use crate::breaker::LONGEST as LONGEST_WAIT;
-use crate::credentials::{Credentials, Provider};
+use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Response;
+use crate::names::Provider;
 
 /// The error for an answer that is not 2xx.
 pub(super) fn read(
@@ -18,7 +19,7 @@ pub(super) fn read(
     wall: SystemTime,
 ) -> Error {
     let status = response.status;
-    let hint = provider.refusal_hint();
+    let hint = provider.facts().refusal_hint;
     let (kind, advice) = match status {
         400 | 401 if speaks_of_tls_certificate(response) => (
             ErrorKind::Certificate,
@@ -91,7 +92,7 @@ pub(super) fn in_success(
             "the token endpoint answered {} with an error inside{}; {}",
             response.status,
             explanation(credentials, response),
-            provider.refusal_hint()
+            provider.facts().refusal_hint
         ),
     )
     .with_status(response.status)

@@ -1,101 +1,45 @@
-//! The providers: what to send, how to read the answer, and how their tokens may be renewed.
+//! The providers: what is known of them, what to send, and how to read the answer.
 //!
-//! One file per provider holds `request` and `parse`, both pure, and the public `fetch_token`.
-//! The only `match`es over [`Credentials`] and [`Provider`] that concern behaviour are here, and
-//! the rules of renewal are data: a fourth provider is one more file and the arms that the
-//! compiler asks for.
+//! One file per provider holds its [`Facts`] and two pure functions, `request` and `read`.
 
 mod explanation;
-pub mod nexter_pay;
-pub mod ntx_pay;
+mod nexter_pay;
+mod ntx_pay;
 mod refusal;
-pub mod send_payments;
+mod send_payments;
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::credentials::{Credentials, Environment, Provider};
+use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Error, Result};
 use crate::exchange::{Request, Response};
+use crate::facts::Facts;
 use crate::json;
+use crate::names::{Environment, Provider};
 use crate::token::Grant;
 
-/// What a provider's new token means for the one before, and so how to renew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Renewal {
-    /// Older tokens stay valid: renew from this percentage of the lifetime on, one caller
-    /// fetching while all others go on with the token they have.
-    Coexists { renew_from_percent: u32 },
-    /// A new token ends the one before: no early renewal, everyone waits for the one fetch.
-    ReplacesPrevious,
-}
-
-/// The last 5 % of a lifetime, at most 30 s, counts as ended: a token that dies on its way to the
-/// API is no use.
-#[inline]
-pub(crate) fn end_margin(lifetime: Duration) -> Duration {
-    (lifetime / 20).min(Duration::from_secs(30))
-}
-
 impl Provider {
-    pub(crate) fn renewal(self) -> Renewal {
+    /// What is known of this provider: lifetimes, addresses, names of settings.
+    pub fn facts(self) -> &'static Facts {
         match self {
-            Self::NtxPay => Renewal::Coexists { renew_from_percent: 80 },
-            Self::NexterPay => Renewal::Coexists { renew_from_percent: 90 },
-            Self::SendPayments => Renewal::ReplacesPrevious,
+            Self::NtxPay => &ntx_pay::FACTS,
+            Self::NexterPay => &nexter_pay::FACTS,
+            Self::SendPayments => &send_payments::FACTS,
         }
     }
+}
 
-    /// The lifetime the provider's document gives.
-    pub(crate) fn documented_lifetime(self, environment: Environment) -> Duration {
-        Duration::from_secs(match (self, environment) {
-            (Self::NtxPay, _) => 600,
-            (Self::NexterPay, Environment::Sandbox) => 600 * 60,
-            (Self::NexterPay, Environment::Production) => 90 * 60,
-            (Self::SendPayments, _) => 300,
-        })
-    }
-
-    /// The longest a token can live, where the answer has a say in it.
-    pub(crate) fn longest_lifetime(self, environment: Environment) -> Duration {
-        match self {
-            Self::NtxPay => ntx_pay::LONGEST_LIFETIME,
-            Self::NexterPay | Self::SendPayments => self.documented_lifetime(environment),
-        }
-    }
-
-    /// The base URL the provider's document gives, where it gives one.
-    pub(crate) fn base_url(self, environment: Environment) -> Result<&'static str> {
-        match (self, environment) {
-            (Self::NtxPay, Environment::Sandbox) => Ok("https://sandbox.mx.ntxpay.com"),
-            (Self::NtxPay, Environment::Production) => Ok("https://api.ntxpay.com"),
-            (Self::NexterPay, Environment::Sandbox) => Ok("https://api-sandbox.nexterpay.io"),
-            (Self::NexterPay, Environment::Production) => Err(Error::configuration(
-                "base_url: NexterPay's document does not state its production address; set it to the one NexterPay gave you",
-            )),
-            (Self::SendPayments, _) => Err(Error::configuration(
-                "base_url: Send Payments hands out an address per environment; set it to the one Send gave you",
-            )),
-        }
-    }
-
-    /// What to look at when this provider refuses.
-    fn refusal_hint(self) -> &'static str {
-        match self {
-            Self::NtxPay => {
-                "check client_id and client_secret (no trailing spaces), that they and the certificate belong to this environment, and that the certificate is neither expired nor revoked"
-            }
-            Self::NexterPay => {
-                "check user_name and password, and that they belong to this environment"
-            }
-            Self::SendPayments => {
-                "check client_id and client_secret, and that they belong to this environment"
-            }
-        }
-    }
+/// The address that the provider's document states.
+pub(crate) fn base_url(provider: Provider, environment: Environment) -> Result<&'static str> {
+    let facts = provider.facts();
+    facts
+        .in_environment(environment)
+        .base_url
+        .ok_or_else(|| Error::configuration(format!("base_url: {}", facts.address_hint)))
 }
 
 /// The request that gets a token for these credentials.
@@ -119,7 +63,7 @@ pub(crate) struct Timing {
 }
 
 /// Reads the answer: a grant, or an error that says what to do.
-pub(crate) fn parse(
+pub(crate) fn read(
     credentials: &Credentials,
     environment: Environment,
     response: &Response,
@@ -133,13 +77,13 @@ pub(crate) fn parse(
     if body.says_error() {
         return Err(refusal::in_success(provider, credentials, response, body.error()));
     }
-    let documented = provider.documented_lifetime(environment);
+    let documented = provider.facts().in_environment(environment).lifetime;
     let grant = match provider {
-        Provider::NtxPay => ntx_pay::parse(&mut body, documented),
-        Provider::NexterPay => nexter_pay::parse(&mut body, documented),
+        Provider::NtxPay => ntx_pay::read(&mut body, documented),
+        Provider::NexterPay => nexter_pay::read(&mut body, documented),
         Provider::SendPayments => {
             let clock = ServerClock::new(response, timing);
-            send_payments::parse(&mut body, documented, clock)
+            send_payments::read(&mut body, documented, clock)
         }
     }
     .map_err(|error| error.with_status(response.status))?;
@@ -275,12 +219,5 @@ mod tests {
     fn the_longest_token_has_sixteen_kibibytes() {
         assert!(check_token(&"a".repeat(16_384)).is_ok());
         assert!(check_token(&"a".repeat(16_385)).is_err());
-    }
-
-    #[test]
-    fn the_margin_is_five_percent_and_thirty_seconds_at_most() {
-        assert_eq!(end_margin(Duration::from_secs(300)), Duration::from_secs(15));
-        assert_eq!(end_margin(Duration::from_secs(600)), Duration::from_secs(30));
-        assert_eq!(end_margin(Duration::from_secs(36_000)), Duration::from_secs(30));
     }
 }

@@ -5,49 +5,33 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Body;
-use crate::builder::Builder;
 use crate::certificate::ClientCertificate;
-use crate::credentials::{Credentials, Environment};
 use crate::error::{Error, Result};
 use crate::exchange::Request;
+use crate::facts::{CLIENT_ID, CLIENT_SECRET, Facts, Renewal, Site};
 use crate::json;
 use crate::secret::Secret;
-use crate::token::{Grant, Token};
+use crate::token::Grant;
 
 /// `expires_in` beyond this is taken as this.
-pub(super) const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Gets one token, without a cache: the call blocks for one fetch (and its retries).
-///
-/// `configure` may set base URL, roots and time-outs; hand in `|builder| builder` for none.
-/// The token lives 10 minutes; a newer one does not end it.
-///
-/// ```no_run
-/// use paytoken::{ClientCertificate, Environment, Secret, provider::ntx_pay};
-///
-/// # fn main() -> paytoken::Result<()> {
-/// let certificate = ClientCertificate::from_pem_files("client.cert.pem", Some("client.key.pem".as_ref()))?;
-/// let secret = Secret::from(std::env::var("NTXPAY_CLIENT_SECRET").expect("it is set"));
-/// let token = ntx_pay::fetch_token("client-id", &secret, &certificate, Environment::Sandbox, |b| b)?;
-/// # Ok(()) }
-/// ```
-///
-/// # Errors
-/// As [`TokenSource::token`](crate::TokenSource::token).
-pub fn fetch_token(
-    client_id: &str,
-    client_secret: &Secret,
-    certificate: &ClientCertificate,
-    environment: Environment,
-    configure: impl FnOnce(Builder) -> Builder,
-) -> Result<Token> {
-    let credentials = Credentials::NtxPay {
-        client_id: client_id.to_owned(),
-        client_secret: client_secret.clone(),
-        certificate: certificate.clone(),
-    };
-    configure(Builder::new(credentials, environment)).fetch_once()
-}
+/// What NTX Pay's document says.
+pub(super) const FACTS: Facts = Facts {
+    name: "ntx-pay",
+    title: "NTX Pay México",
+    endpoint: "/api/auth/token",
+    prefix: "NTXPAY",
+    id: CLIENT_ID,
+    secret: CLIENT_SECRET,
+    takes_certificate: true,
+    sandbox: Site::new(Some("https://sandbox.mx.ntxpay.com"), 10),
+    production: Site::new(Some("https://api.ntxpay.com"), 10),
+    longest_lifetime: Some(LONGEST_LIFETIME),
+    renewal: Renewal::Coexists { renew_from_percent: 80 },
+    address_hint: "",
+    refusal_hint: "check client_id and client_secret (no trailing spaces), that they and the certificate belong to this environment, and that the certificate is neither expired nor revoked",
+};
 
 pub(super) fn request(
     client_id: &str,
@@ -56,14 +40,14 @@ pub(super) fn request(
 ) -> Request {
     let header = certificate.header_value().map(|value| ("X-SSL-Client-Cert", value.to_owned()));
     Request {
-        path: "/api/auth/token",
+        path: FACTS.endpoint,
         headers: header.into_iter().collect(),
         body: json::object(&[("clientId", client_id), ("clientSecret", client_secret.expose())]),
     }
 }
 
 /// `{"access_token", "token_type": "Bearer", "expires_in": 600, "scope"}`
-pub(super) fn parse(body: &mut Body, documented: Duration) -> Result<Grant> {
+pub(super) fn read(body: &mut Body, documented: Duration) -> Result<Grant> {
     let access_token = body.take_string("access_token")?;
     let object = body.object()?;
     match object.get("token_type") {

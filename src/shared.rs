@@ -5,18 +5,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use log::warn;
 
-use super::account;
-use super::entry::{Entry, StoredRefusal, StoredToken};
-use super::{Account, Store, StoreGuard};
 use crate::clock::{Deadline, Now};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fetch::Core;
-use crate::provider::Renewal;
-use crate::slot;
+use crate::facts::Renewal;
+use crate::fetch::Fetcher;
+use crate::flight::{Change, Obtained, Wish};
+use crate::renewal;
+use crate::store::account;
+use crate::store::entry::{Entry, StoredRefusal, StoredToken};
+use crate::store::{Account, Store, StoreGuard};
 use crate::sync::lock;
 use crate::token::Token;
 
@@ -35,38 +36,6 @@ pub(crate) struct Shared {
     compared: Mutex<Option<([u8; 16], bool)>>,
 }
 
-/// What a leader needs from the store.
-pub(crate) struct Wish {
-    pub(crate) min_validity: Duration,
-    /// Only a token obtained from then on will do; remembered refusals do not count.
-    pub(crate) forced_at: Option<SystemTime>,
-    /// The caller has a good token: one that is due for renewal will not do, nobody waits for a
-    /// lock, and one attempt is enough.
-    pub(crate) is_renewal: bool,
-    /// These will not do whatever the store says: the token that was rejected last and, where a
-    /// new one is asked for, the one that the caller has.
-    pub(crate) unwanted: [Option<Token>; 2],
-}
-
-pub(crate) enum Obtained {
-    Fetched(Token),
-    /// Another process had fetched it.
-    Found(Token),
-    /// Another process is renewing; the caller goes on with the token it has.
-    Busy,
-}
-
-/// What the store says about a token in memory.
-pub(crate) enum Change {
-    None,
-    /// Another process has a newer one.
-    Newer(Token),
-    /// It was rejected by the API.
-    Rejected,
-    /// It is being replaced, or was and its successor is gone.
-    Replaced,
-}
-
 impl Shared {
     pub(crate) fn new(store: Arc<dyn Store>, account: Account) -> Self {
         Self { store, account, compared: Mutex::default() }
@@ -75,14 +44,14 @@ impl Shared {
     /// The stored token if it serves the wish, else a new one, fetched under the lock.
     pub(crate) fn obtain(
         &self,
-        core: &Core,
+        fetcher: &Fetcher,
         wish: &Wish,
         deadline: Deadline,
         retries: u32,
         requests: &AtomicU64,
     ) -> Result<Obtained> {
         let mut guard = loop {
-            if let Some(token) = self.found(core, wish, &self.entry()?)? {
+            if let Some(token) = self.found(fetcher, wish, &self.entry()?)? {
                 return Ok(Obtained::Found(token));
             }
             let left = deadline.remaining();
@@ -103,12 +72,12 @@ impl Shared {
             }
         };
         let mut entry = self.decode(guard.read()?);
-        if let Some(token) = self.found(core, wish, &entry)? {
+        if let Some(token) = self.found(fetcher, wish, &entry)? {
             return Ok(Obtained::Found(token));
         }
-        let parked = self.park(core, &mut *guard, &mut entry)?;
-        let result = core.fetch(deadline, retries, requests);
-        self.keep(core, &mut *guard, entry, parked, &result);
+        let parked = self.park(fetcher, &mut *guard, &mut entry)?;
+        let result = fetcher.fetch(deadline, retries, requests);
+        self.keep(fetcher, &mut *guard, entry, parked, &result);
         result.map(Obtained::Fetched)
     }
 
@@ -116,16 +85,16 @@ impl Shared {
     /// of its own, which another process may have overcome.
     pub(crate) fn good_token(
         &self,
-        core: &Core,
+        fetcher: &Fetcher,
         min_validity: Duration,
         unwanted: Option<Token>,
     ) -> Option<Token> {
         let wish =
             Wish { min_validity, forced_at: None, is_renewal: false, unwanted: [unwanted, None] };
         let entry = self.entry().ok()?;
-        let now = core.clock.now();
-        let token = self.token(core, entry.token.as_ref()?, now)?;
-        wish.is_served_by(&token, now, core.provider().renewal()).then_some(token)
+        let now = fetcher.clock.now();
+        let token = self.token(fetcher, entry.token.as_ref()?, now)?;
+        wish.is_served_by(&token, now, fetcher.provider().facts().renewal).then_some(token)
     }
 
     /// Drops a token that the API has rejected, for every process.
@@ -135,7 +104,13 @@ impl Shared {
 
     /// What became of `token` in other processes. Costs one `stamp` at most once a second, and a
     /// read where the entry has changed. A store that fails has nothing to say.
-    pub(crate) fn change(&self, core: &Core, watch: &Watch, token: &Token, now: Now) -> Change {
+    pub(crate) fn change(
+        &self,
+        fetcher: &Fetcher,
+        watch: &Watch,
+        token: &Token,
+        now: Now,
+    ) -> Change {
         if !watch.is_due(now, token) {
             return Change::None;
         }
@@ -151,8 +126,8 @@ impl Shared {
         else {
             return Change::None;
         };
-        let stored = entry.token.as_ref().and_then(|stored| self.token(core, stored, now));
-        let replaces = core.provider().renewal() == Renewal::ReplacesPrevious;
+        let stored = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
+        let replaces = fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
         match stored {
             Some(stored) if stored.has_secret(token.secret()) => Change::None,
             Some(stored) if replaces || stored.obtained_at() > token.obtained_at() => {
@@ -165,40 +140,40 @@ impl Shared {
     }
 
     /// The stored token that serves, or the refusal that stands.
-    fn found(&self, core: &Core, wish: &Wish, entry: &Entry) -> Result<Option<Token>> {
-        let now = core.clock.now();
-        let token = entry.token.as_ref().and_then(|stored| self.token(core, stored, now));
+    fn found(&self, fetcher: &Fetcher, wish: &Wish, entry: &Entry) -> Result<Option<Token>> {
+        let now = fetcher.clock.now();
+        let token = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
         if let Some(token) =
-            token.filter(|token| wish.is_served_by(token, now, core.provider().renewal()))
+            token.filter(|token| wish.is_served_by(token, now, fetcher.provider().facts().renewal))
         {
             return Ok(Some(token));
         }
         let Some(refusal) = entry.refusal.as_ref().filter(|_| wish.forced_at.is_none()) else {
             return Ok(None);
         };
-        if !self.is_for_our_secret(core, refusal) {
+        if !self.is_for_our_secret(fetcher, refusal) {
             return Ok(None);
         }
-        let mut breaker = lock(&core.breaker);
+        let mut breaker = lock(&fetcher.breaker);
         breaker.continue_from(refusal.strikes);
         let left = refusal.left(now.wall);
         if left.is_zero() {
             return Ok(None);
         }
-        breaker.adopt(now.monotonic, core.error(refusal.error()), left, refusal.strikes);
+        breaker.adopt(now.monotonic, fetcher.error(refusal.error()), left, refusal.strikes);
         match breaker.refusal(now.monotonic) {
             Some(error) => Err(error),
             None => Ok(None),
         }
     }
 
-    fn is_for_our_secret(&self, core: &Core, refusal: &StoredRefusal) -> bool {
+    fn is_for_our_secret(&self, fetcher: &Fetcher, refusal: &StoredRefusal) -> bool {
         if let Some((salt, is_ours)) = *lock(&self.compared)
             && salt == refusal.salt
         {
             return is_ours;
         }
-        let is_ours = refusal.is_for(core.credentials.parts().secret);
+        let is_ours = refusal.is_for(fetcher.credentials.parts().secret);
         *lock(&self.compared) = Some((refusal.salt, is_ours));
         is_ours
     }
@@ -207,17 +182,17 @@ impl Shared {
     /// sent: a process that is killed then leaves no dead token behind.
     fn park(
         &self,
-        core: &Core,
+        fetcher: &Fetcher,
         guard: &mut (dyn StoreGuard + '_),
         entry: &mut Entry,
     ) -> Result<Option<StoredToken>> {
-        let now = core.clock.now();
-        let is_in_use = core.provider().renewal() == Renewal::ReplacesPrevious
+        let now = fetcher.clock.now();
+        let is_in_use = fetcher.provider().facts().renewal == Renewal::ReplacesPrevious
             && entry
                 .token
                 .as_ref()
-                .and_then(|stored| self.token(core, stored, now))
-                .is_some_and(|token| !slot::has_ended(&token, now));
+                .and_then(|stored| self.token(fetcher, stored, now))
+                .is_some_and(|token| !renewal::has_ended(&token, now));
         if !is_in_use {
             return Ok(None);
         }
@@ -229,7 +204,7 @@ impl Shared {
     /// Writes what the fetch brought. A token that could not be stored is still a token.
     fn keep(
         &self,
-        core: &Core,
+        fetcher: &Fetcher,
         guard: &mut (dyn StoreGuard + '_),
         mut entry: Entry,
         parked: Option<StoredToken>,
@@ -245,25 +220,25 @@ impl Shared {
                 if !error.may_have_arrived() && was_parked {
                     entry.token = parked;
                 }
-                let refusal = self.refusal(core, error);
+                let refusal = self.refusal(fetcher, error);
                 let is_refused = refusal.is_some();
                 entry.refusal = refusal.or(entry.refusal);
                 was_parked || is_refused
             }
         };
         if has_changed && let Err(error) = self.write(guard, &entry) {
-            warn!("{}: {error}; other processes will not know of it", core.provider());
+            warn!("{}: {error}; other processes will not know of it", fetcher.provider());
         }
     }
 
-    fn refusal(&self, core: &Core, error: &Error) -> Option<StoredRefusal> {
-        let now = core.clock.now();
+    fn refusal(&self, fetcher: &Fetcher, error: &Error) -> Option<StoredRefusal> {
+        let now = fetcher.clock.now();
         let (left, strikes) = {
-            let breaker = lock(&core.breaker);
+            let breaker = lock(&fetcher.breaker);
             (breaker.remaining(now.monotonic)?, breaker.strikes())
         };
         let until = now.wall.checked_add(left)?;
-        StoredRefusal::of(error, until, strikes, core.credentials.parts().secret)
+        StoredRefusal::of(error, until, strikes, fetcher.credentials.parts().secret)
     }
 
     fn write(&self, guard: &mut (dyn StoreGuard + '_), entry: &Entry) -> Result<()> {
@@ -278,18 +253,8 @@ impl Shared {
         Entry::decode(bytes.as_ref(), self.account.key())
     }
 
-    fn token(&self, core: &Core, stored: &StoredToken, now: Now) -> Option<Token> {
-        stored.to_token(now, &core.header, core.clock.clone())
-    }
-}
-
-impl Wish {
-    fn is_served_by(&self, token: &Token, now: Now, renewal: Renewal) -> bool {
-        !slot::has_ended(token, now)
-            && token.remaining_at(now) >= self.min_validity
-            && self.forced_at.is_none_or(|moment| token.obtained_at() >= moment)
-            && !(self.is_renewal && slot::is_due(token, now, renewal))
-            && !self.unwanted.iter().flatten().any(|unwanted| token.has_secret(unwanted.secret()))
+    fn token(&self, fetcher: &Fetcher, stored: &StoredToken, now: Now) -> Option<Token> {
+        stored.to_token(now, &fetcher.header, fetcher.clock.clone())
     }
 }
 
@@ -312,38 +277,5 @@ impl Watch {
                 .looked_at
                 .compare_exchange(last, age, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stored_token_serves_whose_wishes_it_meets() {
-        let renewal = Renewal::Coexists { renew_from_percent: 80 };
-        let since = Now::from_system();
-        let token = |secret: &str| Token::granted(secret, Duration::from_secs(600), since);
-        let any = || Wish {
-            min_validity: Duration::ZERO,
-            forced_at: None,
-            is_renewal: false,
-            unwanted: [None, None],
-        };
-        let at = |seconds| since.after(Duration::from_secs(seconds));
-        let serves = |wish: &Wish, seconds| wish.is_served_by(&token("t"), at(seconds), renewal);
-        assert!(serves(&any(), 569) && !serves(&any(), 570), "the last 30 s count as ended");
-        let wish = Wish { min_validity: Duration::from_secs(100), ..any() };
-        assert!(serves(&wish, 500) && !serves(&wish, 501));
-        let wish = Wish { is_renewal: true, ..any() };
-        assert!(serves(&wish, 479) && !serves(&wish, 480), "due at 80 %");
-        let wish = Wish { forced_at: Some(since.wall), ..any() };
-        assert!(serves(&wish, 1));
-        let wish = Wish { forced_at: Some(at(1).wall), ..any() };
-        assert!(!serves(&wish, 1), "older than the wish");
-        for (unwanted, is_served) in [("t", false), ("another", true)] {
-            let wish = Wish { unwanted: [None, Some(token(unwanted))], ..any() };
-            assert_eq!(serves(&wish, 1), is_served);
-        }
     }
 }

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind};
-use crate::provider::{Renewal, end_margin};
+use crate::facts::Renewal;
+use crate::renewal;
 use crate::sync::AtomicU64;
 use crate::token::Token;
 
@@ -174,9 +175,7 @@ impl Slot {
         if ask.newer_than.is_some_and(|flight| held.flight <= flight) {
             return None;
         }
-        let is_good =
-            !has_ended(&held.token, now) && held.token.remaining_at(now) >= ask.min_validity;
-        is_good.then(|| held.token.clone())
+        renewal::is_good(&held.token, now, ask.min_validity).then(|| held.token.clone())
     }
 
     /// A common case: the current token will do, and nothing is to be done for it.
@@ -196,7 +195,7 @@ impl Slot {
     fn is_time_to_renew(&self, now: Now, token: &Token) -> bool {
         self.flight.is_none()
             && self.renew_not_before.is_none_or(|moment| now.monotonic >= moment)
-            && is_due(token, now, self.renewal)
+            && self.renewal.is_due(token, now)
     }
 
     fn begin(&mut self) -> u64 {
@@ -269,7 +268,7 @@ impl Slot {
     }
 
     fn hold(&mut self, token: Token, flight: u64) {
-        let quiet_until = token.moment_of_age(quiet_for(token.lifetime(), self.renewal));
+        let quiet_until = self.renewal.quiet_until(&token);
         self.current.replace(Some(Held { token, flight, quiet_until }));
     }
 
@@ -355,36 +354,4 @@ impl Slot {
     pub(crate) fn current(&self) -> Option<&Token> {
         self.current.as_ref().map(|held| &held.token)
     }
-}
-
-/// The age up to which nothing is to be done for a token.
-fn quiet_for(lifetime: Duration, renewal: Renewal) -> Duration {
-    let end = lifetime.saturating_sub(end_margin(lifetime));
-    match renewal {
-        Renewal::Coexists { renew_from_percent } => {
-            end.min(renew_from(lifetime, renew_from_percent))
-        }
-        Renewal::ReplacesPrevious => end,
-    }
-}
-
-fn renew_from(lifetime: Duration, percent: u32) -> Duration {
-    lifetime * percent / 100
-}
-
-/// Whether the token is in its renewal window.
-#[inline]
-pub(crate) fn is_due(token: &Token, now: Now, renewal: Renewal) -> bool {
-    match renewal {
-        Renewal::Coexists { renew_from_percent } => {
-            token.age_at(now) >= renew_from(token.lifetime(), renew_from_percent)
-        }
-        Renewal::ReplacesPrevious => false,
-    }
-}
-
-/// Whether the token is in the last part of its life, which counts as ended.
-#[inline]
-pub(crate) fn has_ended(token: &Token, now: Now) -> bool {
-    token.remaining_at(now) <= end_margin(token.lifetime())
 }

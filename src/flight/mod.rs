@@ -1,5 +1,5 @@
 //! Single flight: the slot behind its Mutex, the threads that wait for its flight, and the leader's
-//! duty to land. The protocol alone: what it reaches is behind [`World`], so that a model check can
+//! duty to land. The protocol alone: what it reaches is behind [`Backend`], so that a model check can
 //! play it with every order of threads.
 
 #[cfg(all(test, paytoken_model))]
@@ -8,25 +8,27 @@ mod model;
 mod script;
 #[cfg(all(test, not(paytoken_model)))]
 mod tests;
+mod wish;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+pub(crate) use self::wish::{Change, Obtained, Wish};
 use crate::clock::{Deadline, Now, monotonic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
+use crate::facts::Renewal;
 use crate::options::TokenOptions;
-use crate::provider::Renewal;
-use crate::slot::{Ask, Decision, Says, Slot, has_ended};
+use crate::renewal;
+use crate::slot::{Ask, Decision, Says, Slot};
 use crate::snapshots::{Snapshot, Snapshots};
-use crate::store::{Change, Obtained, Wish};
 use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, try_lock};
 use crate::token::Token;
 
-/// What a slot's flights need of the world. None of it is called with the slot's lock held but
+/// What a slot's flights need of the backend. None of it is called with the slot's lock held but
 /// [`refusal`](Self::refusal), which is short.
-pub(crate) trait World: Send + Sync + Sized + 'static {
+pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn now(&self) -> Now;
     /// The time for one call that names none.
     fn timeout(&self) -> Duration;
@@ -61,30 +63,30 @@ pub(crate) enum Effort {
     Full,
 }
 
-/// A slot, its waiting threads, and its world.
+/// A slot, its waiting threads, and its backend.
 pub(crate) struct Flights<W> {
     slot: Mutex<Slot>,
     /// The slot's: another number is another token.
     version: Arc<AtomicU64>,
     snapshots: Snapshots,
     landed: Condvar,
-    world: W,
+    backend: W,
 }
 
-impl<W: World> Flights<W> {
-    pub(crate) fn new(renewal: Renewal, world: W) -> Self {
+impl<W: Backend> Flights<W> {
+    pub(crate) fn new(renewal: Renewal, backend: W) -> Self {
         let version = Arc::<AtomicU64>::default();
         Self {
             slot: Mutex::new(Slot::new(renewal, version.clone())),
             version,
             snapshots: Snapshots::default(),
             landed: Condvar::new(),
-            world,
+            backend,
         }
     }
 
-    pub(crate) fn world(&self) -> &W {
-        &self.world
+    pub(crate) fn backend(&self) -> &W {
+        &self.backend
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Slot> {
@@ -106,15 +108,16 @@ impl<W: World> Flights<W> {
 
     /// A token on the caller's terms: from the slot, by waiting for a flight, or by leading one.
     pub(crate) fn token(self: &Arc<Self>, options: &TokenOptions) -> Result<Token> {
-        let world = &self.world;
-        let mut now = world.now();
+        let backend = &self.backend;
+        let mut now = backend.now();
         let mut ask = Ask {
             min_validity: options.min_validity,
             newer_than: None,
             force: options.force,
-            never_renews: options.deadline == Some(Duration::ZERO) && !world.renews_in_background(),
+            never_renews: options.deadline == Some(Duration::ZERO)
+                && !backend.renews_in_background(),
         };
-        let may_snapshot = ask.min_validity.is_zero() && !ask.force && !world.is_shared();
+        let may_snapshot = ask.min_validity.is_zero() && !ask.force && !backend.is_shared();
         if may_snapshot && let Some(token) = self.snapshots.get(now, || self.version()) {
             return Ok(token);
         }
@@ -136,11 +139,11 @@ impl<W: World> Flights<W> {
             ask.newer_than = Some(slot.newest());
         }
         if let Some(token) = slot.ready(now, &ask) {
-            if !world.is_shared() {
+            if !backend.is_shared() {
                 return Ok(token);
             }
             drop(slot);
-            let change = world.change(&token, now);
+            let change = backend.change(&token, now);
             slot = self.lock();
             match change {
                 Change::None => return Ok(token),
@@ -150,15 +153,16 @@ impl<W: World> Flights<W> {
             }
         }
         self.check_min_validity(&slot, ask.min_validity)?;
-        let limit = options.deadline.unwrap_or(world.timeout());
-        let terms = Terms { deadline: Deadline::after(limit), is_hurried: limit < world.timeout() };
+        let limit = options.deadline.unwrap_or(backend.timeout());
+        let terms =
+            Terms { deadline: Deadline::after(limit), is_hurried: limit < backend.timeout() };
         loop {
-            let (flight, own_error) = match slot.decide(now, &ask, || world.refusal(now)) {
+            let (flight, own_error) = match slot.decide(now, &ask, || backend.refusal(now)) {
                 Decision::Use(token) => return Ok(token),
                 Decision::Fail(error) => {
                     let unwanted = slot.last_rejected();
                     drop(slot);
-                    let Some(token) = world.stored(ask.min_validity, unwanted) else {
+                    let Some(token) = backend.stored(ask.min_validity, unwanted) else {
                         return Err(error);
                     };
                     self.lock().place(token.clone());
@@ -167,14 +171,14 @@ impl<W: World> Flights<W> {
                 Decision::Renew(flight, token) => {
                     drop(slot);
                     let landing = Landing::new(self, flight);
-                    if world.renews_in_background() {
-                        world.in_background(landing);
+                    if backend.renews_in_background() {
+                        backend.in_background(landing);
                         return Ok(token);
                     }
                     // If it fails, the token stays, unless it was invalidated meanwhile.
                     let _ = landing.fly(&ask, terms, Effort::OneAttempt);
                     ask.never_renews = true;
-                    now = world.now();
+                    now = backend.now();
                     slot = self.lock();
                     continue;
                 }
@@ -185,7 +189,7 @@ impl<W: World> Flights<W> {
                 Decision::Wait(flight) => {
                     slot = self.wait_for(slot, flight, terms.deadline);
                     if slot.is_in_flight(flight) {
-                        return Err(world.error(Error::new(
+                        return Err(backend.error(Error::new(
                             ErrorKind::Timeout,
                             "another thread is fetching a token and has not finished in time; try again, or allow more time",
                         )));
@@ -195,11 +199,11 @@ impl<W: World> Flights<W> {
                     (flight, None)
                 }
             };
-            now = world.now();
+            now = backend.now();
             slot = self.lock();
             match slot.usable(now, &ask) {
                 // A stored token may be due for renewal: decide again.
-                Some(_) if own_error.is_none() && world.is_shared() => continue,
+                Some(_) if own_error.is_none() && backend.is_shared() => continue,
                 Some(token) => return Ok(token),
                 None => {}
             }
@@ -207,7 +211,7 @@ impl<W: World> Flights<W> {
                 return Err(error);
             }
             if slot.falls_short(now, &ask, flight) {
-                return Err(world.error(Error::configuration(format!(
+                return Err(backend.error(Error::configuration(format!(
                     "min_validity: the newest token does not live {:?} from now on; ask for less",
                     ask.min_validity
                 ))));
@@ -232,10 +236,10 @@ impl<W: World> Flights<W> {
     fn check_min_validity(&self, slot: &Slot, min_validity: Duration) -> Result<()> {
         let longest = match slot.current() {
             Some(token) => token.lifetime(),
-            None => self.world.longest_lifetime(),
+            None => self.backend.longest_lifetime(),
         };
         if min_validity > longest {
-            return Err(self.world.error(Error::configuration(format!(
+            return Err(self.backend.error(Error::configuration(format!(
                 "min_validity: {min_validity:?} is more than the {longest:?} a token lives; ask for less"
             ))));
         }
@@ -253,20 +257,20 @@ struct Terms {
 
 /// The leader's duty to report. Dropped without a report (a panic, a thread that never started),
 /// it frees the flight so that another caller may lead.
-pub(crate) struct Landing<W: World> {
+pub(crate) struct Landing<W: Backend> {
     flights: Arc<Flights<W>>,
     flight: u64,
     has_landed: bool,
 }
 
-impl<W: World> Landing<W> {
+impl<W: Backend> Landing<W> {
     fn new(flights: &Arc<Flights<W>>, flight: u64) -> Self {
         Self { flights: flights.clone(), flight, has_landed: false }
     }
 
     /// A renewal for which nobody waits.
     pub(crate) fn fly_in_background(self) {
-        let deadline = Deadline::after(self.flights.world.timeout());
+        let deadline = Deadline::after(self.flights.backend.timeout());
         let terms = Terms { deadline, is_hurried: false };
         let _ = self.fly(&Ask::default(), terms, Effort::Background);
     }
@@ -275,10 +279,10 @@ impl<W: World> Landing<W> {
     /// waited.
     fn fly(self, ask: &Ask, terms: Terms, effort: Effort) -> Result<()> {
         let flights = self.flights.clone();
-        let world = &flights.world;
+        let backend = &flights.backend;
         let began = monotonic();
-        let obtained = world.obtain(&self.wish(ask, effort), terms.deadline, effort);
-        let now = world.now();
+        let obtained = backend.obtain(&self.wish(ask, effort), terms.deadline, effort);
+        let now = backend.now();
         let (result, news) = match obtained {
             Ok(Obtained::Busy) => {
                 self.land(|slot, flight| slot.give_up(now, flight));
@@ -289,17 +293,17 @@ impl<W: World> Landing<W> {
                 (Ok(token), EventKind::Found { remaining })
             }
             // Or every caller would fetch another one, and another.
-            Ok(Obtained::Fetched(token)) if has_ended(&token, now) => {
+            Ok(Obtained::Fetched(token)) if renewal::has_ended(&token, now) => {
                 let error = Error::invalid_response(
                     "the provider's token had already ended when it came; check this machine's clock, or ask the provider",
                 );
-                failed(world, error.with_may_have_arrived(true), now)
+                failed(backend, error.with_may_have_arrived(true), now)
             }
             Ok(Obtained::Fetched(token)) => {
                 let news = EventKind::Fetched { took: began.elapsed(), lifetime: token.lifetime() };
                 (Ok(token), news)
             }
-            Err(error) => failed(world, error, now),
+            Err(error) => failed(backend, error, now),
         };
         let ran_out_of_time = matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout);
         let says = match effort {
@@ -313,7 +317,7 @@ impl<W: World> Landing<W> {
             slot.usable(now, &Ask::default()).is_some()
         });
         // After landing, so that a hook that panics leaves nobody waiting.
-        world.tell(match news {
+        backend.tell(match news {
             EventKind::Failed { error, remembered_for, .. } => {
                 EventKind::Failed { error, remembered_for, still_has_token: has_token }
             }
@@ -323,7 +327,7 @@ impl<W: World> Landing<W> {
     }
 
     fn wish(&self, ask: &Ask, effort: Effort) -> Wish {
-        let now = self.flights.world.now();
+        let now = self.flights.backend.now();
         let slot = self.flights.lock();
         Wish {
             min_validity: ask.min_validity,
@@ -343,19 +347,19 @@ impl<W: World> Landing<W> {
     }
 }
 
-impl<W: World> Drop for Landing<W> {
+impl<W: Backend> Drop for Landing<W> {
     fn drop(&mut self) {
         if !self.has_landed {
-            let now = self.flights.world.now();
+            let now = self.flights.backend.now();
             self.flights.lock().abandon(now, self.flight);
             self.flights.landed.notify_all();
         }
     }
 }
 
-fn failed(world: &impl World, error: Error, now: Now) -> (Result<Token>, EventKind) {
-    let error = world.error(error);
-    let remembered_for = world.remembered_for(now);
+fn failed(backend: &impl Backend, error: Error, now: Now) -> (Result<Token>, EventKind) {
+    let error = backend.error(error);
+    let remembered_for = backend.remembered_for(now);
     let news = EventKind::Failed { error: error.clone(), still_has_token: false, remembered_for };
     (Err(error), news)
 }

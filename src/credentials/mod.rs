@@ -1,0 +1,219 @@
+//! Who asks for a token: [`Credentials`].
+
+pub(crate) mod variables;
+
+use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
+
+use self::variables::{Reading, Variables};
+use crate::certificate::ClientCertificate;
+use crate::error::{Error, Result};
+use crate::names::{Environment, Provider};
+use crate::secret::Secret;
+
+/// What a provider gave you at onboarding. They differ per [`Environment`].
+///
+/// ```
+/// use paytoken::{ClientCertificate, Credentials, Provider, Secret};
+///
+/// let credentials = Credentials::NexterPay {
+///     user_name: "merchant-7".into(),
+///     password: Secret::from("not-a-real-password"),
+/// };
+/// assert_eq!(credentials.provider(), Provider::NexterPay);
+/// assert!(!format!("{credentials:?}").contains("not-a-real-password"));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// NTX Pay México: client credentials and an X.509 client certificate.
+    NtxPay {
+        /// The OAuth 2.0 client identifier.
+        client_id: String,
+        /// The OAuth 2.0 client secret.
+        client_secret: Secret,
+        /// The certificate issued at onboarding.
+        certificate: ClientCertificate,
+    },
+    /// NexterPay: user name and password.
+    NexterPay {
+        /// The user name.
+        user_name: String,
+        /// The password.
+        password: Secret,
+    },
+    /// Send Payments: client credentials.
+    SendPayments {
+        /// The client identifier.
+        client_id: String,
+        /// The client secret.
+        client_secret: Secret,
+    },
+}
+
+impl Credentials {
+    /// Credentials of any provider: its identifier (client id, user name), its secret (client
+    /// secret, password) and, for NTX Pay, the client certificate.
+    ///
+    /// ```
+    /// use paytoken::{Credentials, Provider};
+    ///
+    /// let credentials = Credentials::new(Provider::NexterPay, "merchant-7", "not-a-real-password", None)?;
+    /// assert_eq!(credentials.id(), "merchant-7");
+    /// # Ok::<_, paytoken::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the certificate is missing, or given
+    /// to a provider that takes none.
+    pub fn new(
+        provider: Provider,
+        id: impl Into<String>,
+        secret: impl Into<Secret>,
+        certificate: Option<ClientCertificate>,
+    ) -> Result<Self> {
+        let (id, secret) = (id.into(), secret.into());
+        match (provider, certificate) {
+            (Provider::NtxPay, Some(certificate)) => {
+                Ok(Self::NtxPay { client_id: id, client_secret: secret, certificate })
+            }
+            (Provider::NexterPay, None) => Ok(Self::NexterPay { user_name: id, password: secret }),
+            (Provider::SendPayments, None) => {
+                Ok(Self::SendPayments { client_id: id, client_secret: secret })
+            }
+            (_, None) => Err("certificate: not set; give the client certificate that was issued"),
+            (_, Some(_)) => Err("certificate: this provider takes none; do not set one"),
+        }
+        .map_err(|problem| Error::configuration(problem).with_provider(provider))
+    }
+
+    /// Reads a provider's credentials from the environment:
+    ///
+    /// | provider | variables |
+    /// |---|---|
+    /// | NTX Pay | `NTXPAY_CLIENT_ID`, `NTXPAY_CLIENT_SECRET`, and files named by `NTXPAY_CLIENT_CERT`, `NTXPAY_CLIENT_KEY` (optional when the certificate's file holds the key) |
+    /// | NexterPay | `NEXTERPAY_USERNAME`, `NEXTERPAY_PASSWORD` |
+    /// | Send Payments | `SENDPAYMENTS_CLIENT_ID`, `SENDPAYMENTS_CLIENT_SECRET` |
+    ///
+    /// Each identifier and secret may instead be in a file named by the variable with `_FILE`
+    /// appended; one line end at the file's end is dropped. A variable that is empty counts as not
+    /// set.
+    ///
+    /// Address and environment are not read here: see [`Settings::from_env`](crate::Settings::from_env).
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) or
+    /// [`Certificate`](crate::ErrorKind::Certificate), naming the variable.
+    pub fn from_env(provider: Provider) -> Result<Self> {
+        Variables::of_process().credentials(provider, Reading::Whole)
+    }
+
+    /// As [`from_env`](Self::from_env), but neither secret nor private key is read: enough to tell
+    /// whose account it is, and for nothing else.
+    pub(crate) fn from_env_without_secret(provider: Provider) -> Result<Self> {
+        Variables::of_process().credentials(provider, Reading::WithoutSecret)
+    }
+
+    /// Whose credentials these are.
+    pub fn provider(&self) -> Provider {
+        match self {
+            Self::NtxPay { .. } => Provider::NtxPay,
+            Self::NexterPay { .. } => Provider::NexterPay,
+            Self::SendPayments { .. } => Provider::SendPayments,
+        }
+    }
+
+    /// The account's identifier: client id or user name.
+    pub fn id(&self) -> &str {
+        self.parts().id
+    }
+
+    /// Identifier, secret and certificate, whatever the provider calls them.
+    pub fn into_parts(self) -> (String, Secret, Option<ClientCertificate>) {
+        match self {
+            Self::NtxPay { client_id, client_secret, certificate } => {
+                (client_id, client_secret, Some(certificate))
+            }
+            Self::NexterPay { user_name: id, password: secret }
+            | Self::SendPayments { client_id: id, client_secret: secret } => (id, secret, None),
+        }
+    }
+
+    /// Refuses what can only be a mistake, naming the field.
+    pub(crate) fn check(&self) -> Result<()> {
+        let parts = self.parts();
+        let facts = self.provider().facts();
+        check_text(facts.id.name, parts.id)?;
+        check_text(facts.secret.name, parts.secret.expose())
+    }
+
+    /// The same three things whatever the provider calls them.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        match self {
+            Self::NtxPay { client_id, client_secret, certificate } => {
+                Parts { id: client_id, secret: client_secret, certificate: Some(certificate) }
+            }
+            Self::NexterPay { user_name, password } => {
+                Parts { id: user_name, secret: password, certificate: None }
+            }
+            Self::SendPayments { client_id, client_secret } => {
+                Parts { id: client_id, secret: client_secret, certificate: None }
+            }
+        }
+    }
+}
+
+pub(crate) struct Parts<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) secret: &'a Secret,
+    pub(crate) certificate: Option<&'a ClientCertificate>,
+}
+
+/// Credentials as a map's key: equal when every part is, the secret included. Borrowed for a
+/// look-up, so that it copies no secret.
+#[derive(Clone)]
+pub(crate) struct CredentialsKey<'a>(pub(crate) Cow<'a, Credentials>, pub(crate) Environment);
+
+impl CredentialsKey<'_> {
+    fn parts(&self) -> (Provider, Environment, &str, &str, impl Eq) {
+        let parts = self.0.parts();
+        (
+            self.0.provider(),
+            self.1,
+            parts.id,
+            parts.secret.expose(),
+            parts.certificate.map(ClientCertificate::distinction),
+        )
+    }
+}
+
+impl PartialEq for CredentialsKey<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for CredentialsKey<'_> {}
+
+impl Hash for CredentialsKey<'_> {
+    /// Without the long parts: who has many secrets or certificates for one id has few.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.0.provider(), self.1, self.0.parts().id).hash(state);
+    }
+}
+
+/// Printable ASCII, no white space around it. What is wrong is said; the text is not repeated.
+fn check_text(field: &str, text: &str) -> Result<()> {
+    let problem = if text.trim().is_empty() {
+        "is empty; set it"
+    } else if text.contains(|c: char| c.is_control()) {
+        "holds a control character (a line end, or NUL); remove it"
+    } else if text.trim() != text {
+        "has white space around it; remove it"
+    } else if !text.is_ascii() {
+        "holds a character that is not ASCII; copy it again from the provider's portal"
+    } else {
+        return Ok(());
+    };
+    Err(Error::configuration(format!("{field}: {problem}")))
+}

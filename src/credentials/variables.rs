@@ -1,0 +1,233 @@
+//! Reading settings from environment variables and from the files that they name: the same for the
+//! library, the command and the C library.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::{Credentials, check_text};
+use crate::certificate::ClientCertificate;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::names::{Environment, Provider};
+use crate::secret::Secret;
+
+/// How much of the credentials is read.
+#[derive(Clone, Copy)]
+pub(crate) enum Reading {
+    Whole,
+    /// Neither secret nor private key.
+    WithoutSecret,
+}
+
+/// Where variables come from: the environment, or a test. One that is empty is not set.
+pub(crate) struct Variables<'a>(&'a dyn Fn(&str) -> Option<OsString>);
+
+impl Variables<'static> {
+    pub(crate) fn of_process() -> Self {
+        Self(&|name| std::env::var_os(name))
+    }
+}
+
+impl Variables<'_> {
+    pub(crate) fn credentials(&self, provider: Provider, reading: Reading) -> Result<Credentials> {
+        self.read_credentials(provider, reading).map_err(|error| error.with_provider(provider))
+    }
+
+    /// `<PREFIX>_ENVIRONMENT`.
+    pub(crate) fn environment(&self, provider: Provider) -> Result<Option<Environment>> {
+        let name = provider.facts().variable("ENVIRONMENT");
+        let Some(text) = self.text(&name)? else {
+            return Ok(None);
+        };
+        // The variable's name in the place of the field's.
+        let known = text.parse::<Environment>().map_err(|error| {
+            let problem = error.message().trim_start_matches("environment");
+            Error::configuration(format!("{name}{problem}")).with_provider(provider)
+        })?;
+        Ok(Some(known))
+    }
+
+    /// `<PREFIX>_BASE_URL`.
+    pub(crate) fn base_url(&self, provider: Provider) -> Result<Option<String>> {
+        self.text(&provider.facts().variable("BASE_URL"))
+    }
+
+    /// A path, in whatever bytes.
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.value(name).map(PathBuf::from)
+    }
+
+    fn read_credentials(&self, provider: Provider, reading: Reading) -> Result<Credentials> {
+        let facts = provider.facts();
+        let certificate = match facts.takes_certificate {
+            true => Some(self.certificate(provider, reading)?),
+            false => None,
+        };
+        let id = self.credential(&facts.variable(facts.id.variable))?.to_string();
+        let secret = match reading {
+            Reading::Whole => {
+                Secret::from(self.credential(&facts.variable(facts.secret.variable))?.as_str())
+            }
+            Reading::WithoutSecret => Secret::from(""),
+        };
+        Credentials::new(provider, id, secret, certificate)
+    }
+
+    fn certificate(&self, provider: Provider, reading: Reading) -> Result<ClientCertificate> {
+        let [name, key_name] =
+            ["CLIENT_CERT", "CLIENT_KEY"].map(|name| provider.facts().variable(name));
+        let path = self.path(&name).ok_or_else(|| {
+            Error::configuration(format!(
+                "{name}: not set; set it to the path of the client certificate's PEM file"
+            ))
+        })?;
+        let pem = read_pem(&name, &path)?;
+        match (reading, self.path(&key_name)) {
+            (Reading::WithoutSecret, _) => ClientCertificate::from_pem_without_key(&pem),
+            (Reading::Whole, Some(key)) => {
+                ClientCertificate::from_pem(&*pem)?.with_private_key(&*read_pem(&key_name, &key)?)
+            }
+            (Reading::Whole, None) => ClientCertificate::from_pem(&*pem),
+        }
+    }
+
+    /// The variable, or the content of the file that `NAME_FILE` names.
+    fn credential(&self, name: &str) -> Result<Zeroizing<String>> {
+        let file_name = format!("{name}_FILE");
+        let text = match (self.text(name)?, self.path(&file_name)) {
+            (Some(_), Some(_)) => {
+                return Err(Error::configuration(format!(
+                    "{name}: set together with {file_name}; keep one of them"
+                )));
+            }
+            (None, None) => {
+                return Err(Error::configuration(format!(
+                    "{name}: not set; set it, or {file_name} to a file that holds it"
+                )));
+            }
+            (Some(text), None) => Zeroizing::new(text),
+            (None, Some(path)) => text_of_file(&file_name, &path)?,
+        };
+        check_text(name, &text)?;
+        Ok(text)
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>> {
+        let not_text = |_| Error::configuration(format!("{name}: not valid UTF-8"));
+        self.value(name).map(|value| value.into_string().map_err(not_text)).transpose()
+    }
+
+    fn value(&self, name: &str) -> Option<OsString> {
+        (self.0)(name).filter(|value| !value.is_empty())
+    }
+}
+
+/// A secret in a file is short.
+const LARGEST_SECRET_FILE: u64 = 64 * 1024;
+
+fn text_of_file(name: &str, path: &Path) -> Result<Zeroizing<String>> {
+    let content = read(name, "a file that holds it", path, LARGEST_SECRET_FILE)?;
+    let content = std::str::from_utf8(&content)
+        .map_err(|_| Error::configuration(format!("{name}: the file is not valid UTF-8")))?;
+    let content = content.strip_suffix('\n').unwrap_or(content);
+    let content = content.strip_suffix('\r').unwrap_or(content);
+    Ok(Zeroizing::new(content.to_owned()))
+}
+
+fn read_pem(name: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    read(name, "the PEM file's path", path, files::LARGEST_PEM)
+}
+
+/// The path is not repeated: it may be the secret itself, put in the wrong place.
+fn read(name: &str, what: &str, path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
+    files::read_bounded(path, limit).map_err(|error| {
+        Error::configuration(format!("{name}: cannot read that file ({error}); set it to {what}"))
+            .with_source(error)
+    })
+}
+
+/// The certificate authorities that `PAYTOKEN_CA` names, as PEM.
+pub(crate) fn read_authorities(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    read_pem("PAYTOKEN_CA", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(provider: Provider, pairs: &[(&str, &str)]) -> Result<Credentials> {
+        let value = |name: &str| {
+            pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        };
+        Variables(&value).read_credentials(provider, Reading::Whole)
+    }
+
+    #[test]
+    fn a_variable_that_is_missing_is_named() {
+        let error = from(Provider::NexterPay, &[("NEXTERPAY_USERNAME", "u")]).unwrap_err();
+        assert!(error.to_string().starts_with("NEXTERPAY_PASSWORD: not set"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_given_twice_is_refused() {
+        let pairs = [("SENDPAYMENTS_CLIENT_ID", "a"), ("SENDPAYMENTS_CLIENT_ID_FILE", "/nowhere")];
+        let error = from(Provider::SendPayments, &pairs).unwrap_err();
+        assert!(error.to_string().contains("keep one of them"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_may_be_in_a_file_with_one_line_end() {
+        let path = std::env::temp_dir().join(format!("paytoken-secret-{}", std::process::id()));
+        std::fs::write(&path, "sandbox-password\r\n").unwrap();
+        let pairs =
+            [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD_FILE", path.to_str().unwrap())];
+        let read = from(Provider::NexterPay, &pairs);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read.unwrap().parts().secret.expose(), "sandbox-password");
+    }
+
+    #[test]
+    fn the_largest_file_is_read_whole() {
+        let path = std::env::temp_dir().join(format!("paytoken-largest-{}", std::process::id()));
+        std::fs::write(&path, [b'a'; LARGEST_SECRET_FILE as usize]).unwrap();
+        let read = text_of_file("NAME", &path);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(read.unwrap().len(), LARGEST_SECRET_FILE as usize);
+    }
+
+    #[test]
+    fn a_file_that_holds_no_secret_is_named_and_says_why() {
+        let path = std::env::temp_dir().join(format!("paytoken-no-secret-{}", std::process::id()));
+        let read = |path: &Path| {
+            let path = path.to_str().unwrap();
+            let pairs = [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD_FILE", path)];
+            from(Provider::NexterPay, &pairs).unwrap_err().to_string()
+        };
+        for (content, problem) in [
+            (&[b'a'; LARGEST_SECRET_FILE as usize + 1][..], "larger than 65536 bytes"),
+            (b"caf\xe9", "not valid UTF-8"),
+            (b"two\nlines", "control character"),
+            (b"\n", "is empty"),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let text = read(&path);
+            std::fs::remove_file(&path).unwrap();
+            assert!(text.starts_with("NEXTERPAY_PASSWORD") && text.contains(problem), "{text}");
+            assert!(!text.contains("caf") && !text.contains("lines"), "{text}");
+        }
+        assert!(read(&path).starts_with("NEXTERPAY_PASSWORD_FILE: cannot read"));
+        assert!(read(&std::env::temp_dir()).contains("not a regular file"));
+    }
+
+    #[test]
+    fn a_bad_variable_is_named_and_not_repeated() {
+        for bad in ["  ", " padded", "two\nlines", "nul\0", "señor"] {
+            let pairs = [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD", bad)];
+            let text = from(Provider::NexterPay, &pairs).unwrap_err().to_string();
+            assert!(text.starts_with("NEXTERPAY_PASSWORD: "), "{text}");
+            assert!(bad.trim().is_empty() || !text.contains(bad.trim()), "{text}");
+        }
+    }
+}

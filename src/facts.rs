@@ -1,0 +1,113 @@
+//! What a provider's document says and this project decided, as data: [`Facts`].
+//!
+//! Each protocol file holds one constant of this type. The library, the command, the C library,
+//! the sandbox and the table in the README read it.
+
+use std::time::Duration;
+
+use crate::names::Environment;
+
+/// What is known of a provider: see [`Provider::facts`](crate::Provider::facts).
+///
+/// ```
+/// use paytoken::{Environment, Provider};
+///
+/// let facts = Provider::NtxPay.facts();
+/// assert_eq!(facts.endpoint, "/api/auth/token");
+/// assert_eq!(facts.variable("CLIENT_CERT"), "NTXPAY_CLIENT_CERT");
+/// assert_eq!(facts.in_environment(Environment::Sandbox).lifetime.as_secs(), 600);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Facts {
+    /// The name in settings and messages: `ntx-pay`.
+    pub name: &'static str,
+    /// The name for people: `NTX Pay México`.
+    pub title: &'static str,
+    /// The path of the token endpoint, appended to the base URL.
+    pub endpoint: &'static str,
+    /// What environment variables of this provider start with: `NTXPAY`.
+    pub prefix: &'static str,
+    /// What the provider calls the account's identifier.
+    pub id: Field,
+    /// What the provider calls the account's secret.
+    pub secret: Field,
+    /// Whether an X.509 client certificate belongs to the credentials.
+    pub takes_certificate: bool,
+    /// The provider's test system.
+    pub sandbox: Site,
+    /// Its real system.
+    pub production: Site,
+    /// The longest lifetime that an answer can give a token, where it has a say in it.
+    pub longest_lifetime: Option<Duration>,
+    /// What a new token means for the one before.
+    pub renewal: Renewal,
+    /// Where the address comes from when the document states none.
+    pub(crate) address_hint: &'static str,
+    /// What to check when the provider refuses the credentials.
+    pub(crate) refusal_hint: &'static str,
+}
+
+/// A part of the credentials: its name in [`Credentials`](crate::Credentials) and in the environment.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Field {
+    /// The name of the field: `client_id`.
+    pub name: &'static str,
+    /// The environment variable, without the provider's prefix: `CLIENT_ID`.
+    pub variable: &'static str,
+}
+
+/// One of a provider's systems.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Site {
+    /// The address that the document states, if it states one.
+    pub base_url: Option<&'static str>,
+    /// How long a token lives there.
+    pub lifetime: Duration,
+}
+
+/// What a new token means for the one before, and so when to renew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Renewal {
+    /// Older tokens stay valid. From this percentage of the lifetime on, one caller renews while
+    /// the others keep using the token they have.
+    #[non_exhaustive]
+    Coexists {
+        /// Percent of the lifetime.
+        renew_from_percent: u32,
+    },
+    /// A new token invalidates the one before: no early renewal, and every caller waits for it.
+    ReplacesPrevious,
+}
+
+impl Facts {
+    /// The system of this environment.
+    pub fn in_environment(&self, environment: Environment) -> &Site {
+        match environment {
+            Environment::Sandbox => &self.sandbox,
+            Environment::Production => &self.production,
+        }
+    }
+
+    /// The environment variable of this name: `NTXPAY_BASE_URL` for `BASE_URL`.
+    pub fn variable(&self, name: &str) -> String {
+        format!("{}_{name}", self.prefix)
+    }
+
+    /// The longest that a token can live.
+    pub(crate) fn longest_lifetime(&self, environment: Environment) -> Duration {
+        self.longest_lifetime.unwrap_or(self.in_environment(environment).lifetime)
+    }
+}
+
+impl Site {
+    pub(crate) const fn new(base_url: Option<&'static str>, minutes: u64) -> Self {
+        Self { base_url, lifetime: Duration::from_secs(minutes * 60) }
+    }
+}
+
+pub(crate) const CLIENT_ID: Field = Field { name: "client_id", variable: "CLIENT_ID" };
+pub(crate) const CLIENT_SECRET: Field = Field { name: "client_secret", variable: "CLIENT_SECRET" };

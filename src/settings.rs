@@ -1,0 +1,154 @@
+//! Everything that the environment says of a provider, read the same way by Rust programs, the
+//! command and the C library: [`Settings`].
+
+use std::path::PathBuf;
+
+use crate::builder::Builder;
+use crate::credentials::Credentials;
+use crate::credentials::variables::{self, Variables};
+use crate::error::{Error, Result};
+use crate::names::{Environment, Provider};
+use crate::source::TokenSource;
+use crate::store::{Account, FileStore};
+
+/// Settings from environment variables; change what you want to decide yourself, then
+/// [`builder`](Self::builder).
+///
+/// | variable | |
+/// |---|---|
+/// | `<PREFIX>_ENVIRONMENT` | `sandbox` (default) or `production` |
+/// | `<PREFIX>_BASE_URL` | the provider's address, where its document states none |
+/// | `PAYTOKEN_CA` | path of a PEM file: certificate authorities instead of the built-in ones |
+/// | `PAYTOKEN_STORE` | the directory of the [`FileStore`] to share tokens in; none unless set |
+/// | those of [`Credentials::from_env`] | read when they are needed |
+///
+/// `<PREFIX>` is `NTXPAY`, `NEXTERPAY` or `SENDPAYMENTS`. An empty variable counts as not set.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use paytoken::{Provider, Settings};
+///
+/// # fn main() -> paytoken::Result<()> {
+/// let source = Settings::from_env(Provider::NtxPay)?
+///     .builder()?
+///     .timeout(Duration::from_secs(5))
+///     .build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Whose tokens.
+    pub provider: Provider,
+    /// In which environment, where that is said.
+    pub environment: Option<Environment>,
+    /// The provider's address, where it is said.
+    pub base_url: Option<String>,
+    /// A PEM file of certificate authorities to trust instead of the built-in ones.
+    pub ca: Option<PathBuf>,
+    /// The directory of a [`FileStore`].
+    pub store: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the variables above, the credentials not yet.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), naming the variable.
+    pub fn from_env(provider: Provider) -> Result<Self> {
+        let variables = Variables::of_process();
+        Ok(Self {
+            provider,
+            environment: variables.environment(provider)?,
+            base_url: variables
+                .base_url(provider)
+                .map_err(|error| error.with_provider(provider))?,
+            ca: variables.path("PAYTOKEN_CA"),
+            store: variables.path("PAYTOKEN_STORE"),
+        })
+    }
+
+    /// The environment: what was said, else the sandbox.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when an address is given that is not the
+    /// document's, no environment is said, and tokens do not live equally long in both: a guess
+    /// could use a token for hours after it expired.
+    pub fn environment(&self) -> Result<Environment> {
+        if let Some(environment) = self.environment {
+            return Ok(environment);
+        }
+        let facts = self.provider.facts();
+        let is_documented = |url: &str| {
+            let url = url.trim_end_matches('/');
+            facts.sandbox.base_url.is_some_and(|known| url.eq_ignore_ascii_case(known))
+        };
+        if facts.sandbox.lifetime != facts.production.lifetime
+            && self.base_url.as_deref().is_some_and(|url| !is_documented(url))
+        {
+            return Err(Error::configuration(format!(
+                "{}: not set beside an address; set it to sandbox or production, since tokens live {} minutes in one and {} in the other",
+                facts.variable("ENVIRONMENT"),
+                facts.sandbox.lifetime.as_secs() / 60,
+                facts.production.lifetime.as_secs() / 60,
+            ))
+            .with_provider(self.provider));
+        }
+        Ok(Environment::Sandbox)
+    }
+
+    /// A builder with these settings and the credentials of the environment.
+    ///
+    /// # Errors
+    /// As [`Credentials::from_env`], [`environment`](Self::environment) and [`FileStore::open`].
+    pub fn builder(&self) -> Result<Builder> {
+        let environment = self.environment()?;
+        let mut builder = Builder::new(Credentials::from_env(self.provider)?, environment);
+        if let Some(url) = &self.base_url {
+            builder = builder.base_url(url);
+        }
+        if let Some(pem) = self.root_certificates_pem()? {
+            builder = builder.root_certificates_pem(&pem);
+        }
+        if let Some(directory) = &self.store {
+            builder = builder.store(FileStore::open(directory)?);
+        }
+        Ok(builder)
+    }
+
+    /// The content of the file named by [`ca`](Self::ca).
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when it cannot be read.
+    pub fn root_certificates_pem(&self) -> Result<Option<Vec<u8>>> {
+        let pem = self.ca.as_deref().map(variables::read_authorities).transpose()?;
+        Ok(pem.map(|pem| pem.to_vec()))
+    }
+
+    /// The account that these settings describe. Neither secret nor private key is read.
+    ///
+    /// # Errors
+    /// As [`Credentials::from_env`] and [`environment`](Self::environment).
+    pub fn account(&self) -> Result<Account> {
+        let credentials = Credentials::from_env_without_secret(self.provider)?;
+        Account::new(&credentials, self.environment()?, self.base_url.as_deref())
+    }
+}
+
+impl TokenSource {
+    /// A source with everything from the environment: [`Settings::from_env`] lists the variables.
+    ///
+    /// ```no_run
+    /// use paytoken::{Provider, TokenSource};
+    ///
+    /// # fn main() -> paytoken::Result<()> {
+    /// let source = TokenSource::from_env(Provider::NtxPay)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Settings::builder`] and [`Builder::build`].
+    pub fn from_env(provider: Provider) -> Result<Self> {
+        Settings::from_env(provider)?.builder()?.build()
+    }
+}
