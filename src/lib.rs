@@ -66,6 +66,7 @@ mod sync;
 mod token;
 mod transport;
 mod upstream;
+mod words;
 
 pub use builder::Builder;
 pub use cache::TokenCache;

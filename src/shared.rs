@@ -13,7 +13,7 @@ use crate::clock::{Deadline, Now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::facts::Renewal;
 use crate::fetch::Fetcher;
-use crate::flight::{Change, Obtained, Wish};
+use crate::flight::{Change, Effort, Obtained, Order};
 use crate::renewal;
 use crate::store::account;
 use crate::store::entry::{Entry, StoredRefusal, StoredToken};
@@ -41,27 +41,26 @@ impl Shared {
         Self { store, account, compared: Mutex::default() }
     }
 
-    /// The stored token if it serves the wish, else a new one, fetched under the lock.
+    /// The stored token if it serves the order, else a new one, fetched under the lock.
     pub(crate) fn obtain(
         &self,
         fetcher: &Fetcher,
-        wish: &Wish,
-        deadline: Deadline,
+        order: &Order,
         retries: u32,
         requests: &AtomicU64,
     ) -> Result<Obtained> {
         let mut guard = loop {
-            if let Some(token) = self.found(fetcher, wish, &self.entry()?)? {
+            if let Some(token) = self.found(fetcher, order, &self.entry()?)? {
                 return Ok(Obtained::Found(token));
             }
-            let left = deadline.remaining();
-            let limit = if wish.is_renewal { Duration::ZERO } else { left.min(LOCK_SLICE) };
+            let left = order.deadline.remaining();
+            let limit = if order.is_renewal() { Duration::ZERO } else { left.min(LOCK_SLICE) };
             if !left.is_zero()
                 && let Some(guard) = self.store.lock(self.account.key(), limit)?
             {
                 break guard;
             }
-            if wish.is_renewal {
+            if order.is_renewal() {
                 return Ok(Obtained::Busy);
             }
             if left.is_zero() {
@@ -72,11 +71,11 @@ impl Shared {
             }
         };
         let mut entry = self.decode(guard.read()?);
-        if let Some(token) = self.found(fetcher, wish, &entry)? {
+        if let Some(token) = self.found(fetcher, order, &entry)? {
             return Ok(Obtained::Found(token));
         }
         let parked = self.park(fetcher, &mut *guard, &mut entry)?;
-        let result = fetcher.fetch(deadline, retries, requests);
+        let result = fetcher.fetch(order.deadline, retries, requests);
         self.keep(fetcher, &mut *guard, entry, parked, &result);
         result.map(Obtained::Fetched)
     }
@@ -89,12 +88,17 @@ impl Shared {
         min_validity: Duration,
         unwanted: Option<Token>,
     ) -> Option<Token> {
-        let wish =
-            Wish { min_validity, forced_at: None, is_renewal: false, unwanted: [unwanted, None] };
+        let order = Order {
+            min_validity,
+            forced_at: None,
+            effort: Effort::Full,
+            deadline: Deadline::after(Duration::ZERO),
+            unwanted: [unwanted, None],
+        };
         let entry = self.entry().ok()?;
         let now = fetcher.clock.now();
         let token = self.token(fetcher, entry.token.as_ref()?, now)?;
-        wish.is_served_by(&token, now, fetcher.provider().facts().renewal).then_some(token)
+        order.is_served_by(&token, now, fetcher.provider().facts().renewal).then_some(token)
     }
 
     /// Drops a token that the API has rejected, for every process.
@@ -133,22 +137,22 @@ impl Shared {
             Some(stored) if replaces || stored.obtained_at() > token.obtained_at() => {
                 Change::Newer(stored)
             }
-            _ if entry.has_rejected(token.secret()) => Change::Rejected,
+            _ if entry.has_rejected(token.secret()) => Change::Revoked,
             None if replaces => Change::Replaced,
             _ => Change::None,
         }
     }
 
     /// The stored token that serves, or the refusal that stands.
-    fn found(&self, fetcher: &Fetcher, wish: &Wish, entry: &Entry) -> Result<Option<Token>> {
+    fn found(&self, fetcher: &Fetcher, order: &Order, entry: &Entry) -> Result<Option<Token>> {
         let now = fetcher.clock.now();
         let token = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
         if let Some(token) =
-            token.filter(|token| wish.is_served_by(token, now, fetcher.provider().facts().renewal))
+            token.filter(|token| order.is_served_by(token, now, fetcher.provider().facts().renewal))
         {
             return Ok(Some(token));
         }
-        let Some(refusal) = entry.refusal.as_ref().filter(|_| wish.forced_at.is_none()) else {
+        let Some(refusal) = entry.refusal.as_ref().filter(|_| order.forced_at.is_none()) else {
             return Ok(None);
         };
         if !self.is_for_our_secret(fetcher, refusal) {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use log::warn;
 
-use crate::clock::{Deadline, Now};
+use crate::clock::Now;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::fetch::Fetcher;
-use crate::flight::{Backend, Change, Effort, Landing, Obtained, Wish};
+use crate::flight::{Backend, Change, Effort, Landing, Obtained, Order};
 use crate::shared::{Shared, Watch};
 use crate::sync::lock;
 use crate::token::Token;
@@ -81,14 +81,16 @@ impl Backend for Upstream {
         self.shared.as_ref()?.good_token(&self.fetcher, min_validity, unwanted)
     }
 
-    fn obtain(&self, wish: &Wish, deadline: Deadline, effort: Effort) -> Result<Obtained> {
-        let retries = match effort {
+    fn obtain(&self, order: &Order) -> Result<Obtained> {
+        let retries = match order.effort {
             Effort::OneAttempt => 0,
             Effort::Full | Effort::Background => self.fetcher.retries,
         };
         match &self.shared {
-            Some(shared) => shared.obtain(&self.fetcher, wish, deadline, retries, &self.requests),
-            None => self.fetcher.fetch(deadline, retries, &self.requests).map(Obtained::Fetched),
+            Some(shared) => shared.obtain(&self.fetcher, order, retries, &self.requests),
+            None => {
+                self.fetcher.fetch(order.deadline, retries, &self.requests).map(Obtained::Fetched)
+            }
         }
     }
 

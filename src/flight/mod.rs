@@ -4,24 +4,24 @@
 
 #[cfg(all(test, paytoken_model))]
 mod model;
+mod order;
 #[cfg(test)]
 mod script;
 #[cfg(all(test, not(paytoken_model)))]
 mod tests;
-mod wish;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-pub(crate) use self::wish::{Change, Obtained, Wish};
+pub(crate) use self::order::{Change, Effort, Obtained, Order};
 use crate::clock::{Deadline, Now, monotonic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::facts::Renewal;
 use crate::options::TokenOptions;
 use crate::renewal;
-use crate::slot::{Ask, Decision, Says, Slot};
+use crate::slot::{Decision, Says, Slot, Wish};
 use crate::snapshots::{Snapshot, Snapshots};
 use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, try_lock};
 use crate::token::Token;
@@ -45,22 +45,11 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     /// A good token of another process, for a caller whom a refusal holds back.
     fn stored(&self, min_validity: Duration, unwanted: Option<Token>) -> Option<Token>;
     /// The one call that takes long. It may panic.
-    fn obtain(&self, wish: &Wish, deadline: Deadline, effort: Effort) -> Result<Obtained>;
+    fn obtain(&self, order: &Order) -> Result<Obtained>;
     fn in_background(&self, landing: Landing<Self>);
     fn error(&self, error: Error) -> Error;
     /// May panic.
     fn tell(&self, kind: EventKind);
-}
-
-/// How hard a leader tries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// A renewal by a caller that has a good token and should not wait for retries.
-    OneAttempt,
-    /// A renewal for which nobody waits.
-    Background,
-    /// There is no token: all the retries that were set.
-    Full,
 }
 
 /// A slot, its waiting threads, and its backend.
@@ -98,8 +87,8 @@ impl<W: Backend> Flights<W> {
     }
 
     /// Drops this token if it is the current one.
-    pub(crate) fn invalidate(&self, rejected: &str) -> bool {
-        let was_current = self.lock().invalidate(rejected);
+    pub(crate) fn invalidate(&self, revoked: &str) -> bool {
+        let was_current = self.lock().invalidate(revoked);
         if was_current {
             self.snapshots.clear();
         }
@@ -110,14 +99,8 @@ impl<W: Backend> Flights<W> {
     pub(crate) fn token(self: &Arc<Self>, options: &TokenOptions) -> Result<Token> {
         let backend = &self.backend;
         let mut now = backend.now();
-        let mut ask = Ask {
-            min_validity: options.min_validity,
-            newer_than: None,
-            force: options.force,
-            never_renews: options.deadline == Some(Duration::ZERO)
-                && !backend.renews_in_background(),
-        };
-        let may_snapshot = ask.min_validity.is_zero() && !ask.force && !backend.is_shared();
+        let may_rest = !options.force && !backend.is_shared();
+        let may_snapshot = may_rest && options.min_validity.is_zero();
         if may_snapshot && let Some(token) = self.snapshots.get(now, || self.version()) {
             return Ok(token);
         }
@@ -125,9 +108,9 @@ impl<W: Backend> Flights<W> {
             Some(slot) => (slot, self.snapshots.are_in_use()),
             None => (self.lock(), true),
         };
-        // The common case, without a look at the clock for a deadline.
-        if may_snapshot && let Some((token, quiet_until)) = slot.quiet(now) {
-            if is_contended {
+        // Without a look at the clock for a deadline.
+        if may_rest && let Some((token, quiet_until)) = slot.at_rest(now, options.min_validity) {
+            if is_contended && may_snapshot {
                 let version = self.version();
                 drop(slot);
                 let snapshot = Snapshot { token: token.clone(), version, quiet_until };
@@ -135,34 +118,38 @@ impl<W: Backend> Flights<W> {
             }
             return Ok(token);
         }
-        if options.force {
-            ask.newer_than = Some(slot.newest());
-        }
-        if let Some(token) = slot.ready(now, &ask) {
-            if !backend.is_shared() {
-                return Ok(token);
-            }
-            drop(slot);
-            let change = backend.change(&token, now);
-            slot = self.lock();
-            match change {
-                Change::None => return Ok(token),
-                Change::Newer(newer) => slot.adopt(&token, newer),
-                Change::Rejected => _ = slot.invalidate(token.secret()),
-                Change::Replaced => slot.forget(&token),
-            }
-        }
-        self.check_min_validity(&slot, ask.min_validity)?;
+        self.check_min_validity(&slot, options.min_validity)?;
         let limit = options.deadline.unwrap_or(backend.timeout());
         let terms =
             Terms { deadline: Deadline::after(limit), is_hurried: limit < backend.timeout() };
+        let mut wish = Wish {
+            min_validity: options.min_validity,
+            newer_than: options.force.then(|| slot.newest()),
+            force: options.force,
+            // Whoever has no time goes on with a token that is good, and leads no renewal.
+            may_renew: limit > Duration::ZERO || backend.renews_in_background(),
+        };
+        let mut has_compared = !backend.is_shared();
         loop {
-            let (flight, own_error) = match slot.decide(now, &ask, || backend.refusal(now)) {
-                Decision::Use(token) => return Ok(token),
-                Decision::Fail(error) => {
-                    let unwanted = slot.last_rejected();
+            let (flight, own_error) = match slot.decide(now, &wish, || backend.refusal(now)) {
+                Decision::Use(token) if has_compared => return Ok(token),
+                Decision::Use(token) => {
+                    has_compared = true;
                     drop(slot);
-                    let Some(token) = backend.stored(ask.min_validity, unwanted) else {
+                    let change = backend.change(&token, now);
+                    slot = self.lock();
+                    match change {
+                        Change::None => return Ok(token),
+                        Change::Newer(newer) => slot.adopt(&token, newer),
+                        Change::Revoked => _ = slot.invalidate(token.secret()),
+                        Change::Replaced => slot.forget(&token),
+                    }
+                    continue;
+                }
+                Decision::Fail(error) => {
+                    let unwanted = slot.last_revoked();
+                    drop(slot);
+                    let Some(token) = backend.stored(wish.min_validity, unwanted) else {
                         return Err(error);
                     };
                     self.lock().place(token.clone());
@@ -176,15 +163,15 @@ impl<W: Backend> Flights<W> {
                         return Ok(token);
                     }
                     // If it fails, the token stays, unless it was invalidated meanwhile.
-                    let _ = landing.fly(&ask, terms, Effort::OneAttempt);
-                    ask.never_renews = true;
+                    let _ = landing.fly(&wish, terms, Effort::OneAttempt);
+                    wish.may_renew = false;
                     now = backend.now();
                     slot = self.lock();
                     continue;
                 }
                 Decision::Lead(flight) => {
                     drop(slot);
-                    (flight, Landing::new(self, flight).fly(&ask, terms, Effort::Full).err())
+                    (flight, Landing::new(self, flight).fly(&wish, terms, Effort::Full).err())
                 }
                 Decision::Wait(flight) => {
                     slot = self.wait_for(slot, flight, terms.deadline);
@@ -201,7 +188,7 @@ impl<W: Backend> Flights<W> {
             };
             now = backend.now();
             slot = self.lock();
-            match slot.usable(now, &ask) {
+            match slot.usable(now, &wish) {
                 // A stored token may be due for renewal: decide again.
                 Some(_) if own_error.is_none() && backend.is_shared() => continue,
                 Some(token) => return Ok(token),
@@ -210,10 +197,10 @@ impl<W: Backend> Flights<W> {
             if let Some(error) = own_error.or_else(|| slot.shared_failure(flight)) {
                 return Err(error);
             }
-            if slot.falls_short(now, &ask, flight) {
+            if slot.falls_short(now, &wish, flight) {
                 return Err(backend.error(Error::configuration(format!(
                     "min_validity: the newest token does not live {:?} from now on; ask for less",
-                    ask.min_validity
+                    wish.min_validity
                 ))));
             }
         }
@@ -272,16 +259,16 @@ impl<W: Backend> Landing<W> {
     pub(crate) fn fly_in_background(self) {
         let deadline = Deadline::after(self.flights.backend.timeout());
         let terms = Terms { deadline, is_hurried: false };
-        let _ = self.fly(&Ask::default(), terms, Effort::Background);
+        let _ = self.fly(&Wish::default(), terms, Effort::Background);
     }
 
     /// Fetches for everybody. The error is the leader's own answer; the slot has it for those who
     /// waited.
-    fn fly(self, ask: &Ask, terms: Terms, effort: Effort) -> Result<()> {
+    fn fly(self, wish: &Wish, terms: Terms, effort: Effort) -> Result<()> {
         let flights = self.flights.clone();
         let backend = &flights.backend;
         let began = monotonic();
-        let obtained = backend.obtain(&self.wish(ask, effort), terms.deadline, effort);
+        let obtained = backend.obtain(&self.order(wish, terms, effort));
         let now = backend.now();
         let (result, news) = match obtained {
             Ok(Obtained::Busy) => {
@@ -314,7 +301,7 @@ impl<W: Backend> Landing<W> {
         let answer = result.as_ref().map(|_| ()).map_err(Error::clone);
         let has_token = self.land(|slot, flight| {
             slot.land(now, flight, result, says);
-            slot.usable(now, &Ask::default()).is_some()
+            slot.usable(now, &Wish::default()).is_some()
         });
         // After landing, so that a hook that panics leaves nobody waiting.
         backend.tell(match news {
@@ -326,14 +313,15 @@ impl<W: Backend> Landing<W> {
         answer
     }
 
-    fn wish(&self, ask: &Ask, effort: Effort) -> Wish {
+    fn order(&self, wish: &Wish, terms: Terms, effort: Effort) -> Order {
         let now = self.flights.backend.now();
         let slot = self.flights.lock();
-        Wish {
-            min_validity: ask.min_validity,
-            forced_at: ask.force.then_some(now.wall),
-            is_renewal: effort != Effort::Full,
-            unwanted: [slot.last_rejected(), slot.newest_token().filter(|_| ask.force).cloned()],
+        Order {
+            min_validity: wish.min_validity,
+            forced_at: wish.force.then_some(now.wall),
+            effort,
+            deadline: terms.deadline,
+            unwanted: [slot.last_revoked(), slot.newest_token().filter(|_| wish.force).cloned()],
         }
     }
 
@@ -352,6 +340,8 @@ impl<W: Backend> Drop for Landing<W> {
         if !self.has_landed {
             let now = self.flights.backend.now();
             self.flights.lock().abandon(now, self.flight);
+            // Copies of a token that was about to be replaced.
+            self.flights.snapshots.clear();
             self.flights.landed.notify_all();
         }
     }

@@ -39,7 +39,7 @@ impl<S: Script> Backend for S {
     fn stored(&self, _: Duration, _: Option<Token>) -> Option<Token> {
         None
     }
-    fn obtain(&self, _: &Wish, _: Deadline, _: Effort) -> Result<Obtained> {
+    fn obtain(&self, _: &Order) -> Result<Obtained> {
         self.fetch().map(Obtained::Fetched)
     }
     fn in_background(&self, _: Landing<Self>) {

@@ -1,5 +1,5 @@
 //! One token and who may fetch the next: a pure state machine. `now` is an argument, the network
-//! is elsewhere, and the Mutex around it is `source.rs`'s.
+//! is elsewhere, and the Mutex around it is in `flight`.
 //!
 //! Single flight: at most one fetch (a *flight*) at a time. Each call asks [`Slot::decide`] what to
 //! do; whoever is told to lead fetches without the lock and reports back with
@@ -29,7 +29,7 @@ pub(crate) struct Slot {
     flights: u64,
     /// Counts invalidations, so that one that arrives during a flight is not lost.
     generation: u64,
-    last_rejected: Option<Token>,
+    last_revoked: Option<Token>,
     last_failure: Option<Failure>,
     /// No renewal in the window before this moment; set by failed ones.
     renew_not_before: Option<Instant>,
@@ -96,24 +96,31 @@ struct Failure {
 pub(crate) enum Says {
     /// Retries and time were used up: it is everybody's answer.
     ToAll,
-    /// It was a single attempt with a good token in hand: no renewal for a while, but who has no
-    /// token tries for himself.
+    /// It was a single attempt with a good token in hand: no renewal for a while, but a caller
+    /// without a token may try at once.
     NoRenewal,
     /// The leader was in a hurry: it says nothing.
     Nothing,
 }
 
 /// What a caller wants.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Ask {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
     /// The token has to be good for at least this long.
     pub(crate) min_validity: Duration,
     /// Only a token from a later flight than this one will do.
     pub(crate) newer_than: Option<u64>,
     /// Remembered refusals do not hold this caller back.
     pub(crate) force: bool,
-    /// This caller has no time to lead a renewal while the current token is good.
-    pub(crate) never_renews: bool,
+    /// Whether this caller may lead a renewal while the current token is good.
+    pub(crate) may_renew: bool,
+}
+
+impl Default for Wish {
+    /// Any good token.
+    fn default() -> Self {
+        Self { min_validity: Duration::ZERO, newer_than: None, force: false, may_renew: true }
+    }
 }
 
 pub(crate) enum Decision {
@@ -138,7 +145,7 @@ impl Slot {
             flight: None,
             flights: 0,
             generation: 0,
-            last_rejected: None,
+            last_revoked: None,
             last_failure: None,
             renew_not_before: None,
             failed_renewals: 0,
@@ -146,16 +153,25 @@ impl Slot {
         }
     }
 
+    /// The common case, in two comparisons: nothing is to be done for the current token until the
+    /// moment that comes with it, and it is good for as long as the caller needs it.
+    pub(crate) fn at_rest(&self, now: Now, min_validity: Duration) -> Option<(Token, Now)> {
+        let held = self.current.as_ref()?;
+        let until = held.quiet_until.filter(|until| now.is_before(*until))?;
+        let serves = min_validity.is_zero() || held.token.remaining_at(now) >= min_validity;
+        serves.then(|| (held.token.clone(), until))
+    }
+
     /// What a caller is to do. `refusal` tells of a remembered one that still stands; it is asked
     /// only where it matters.
     pub(crate) fn decide(
         &mut self,
         now: Now,
-        ask: &Ask,
+        wish: &Wish,
         refusal: impl FnOnce() -> Option<Error>,
     ) -> Decision {
-        if let Some(token) = self.usable(now, ask) {
-            if !ask.never_renews && self.is_time_to_renew(now, &token) && refusal().is_none() {
+        if let Some(token) = self.usable(now, wish) {
+            if wish.may_renew && self.is_time_to_renew(now, &token) && refusal().is_none() {
                 return Decision::Renew(self.begin(), token);
             }
             return Decision::Use(token);
@@ -164,32 +180,18 @@ impl Slot {
             return Decision::Wait(flight.number);
         }
         match refusal() {
-            Some(error) if !ask.force => Decision::Fail(error),
+            Some(error) if !wish.force => Decision::Fail(error),
             _ => Decision::Lead(self.begin()),
         }
     }
 
     /// The current token if it will do.
-    pub(crate) fn usable(&self, now: Now, ask: &Ask) -> Option<Token> {
+    pub(crate) fn usable(&self, now: Now, wish: &Wish) -> Option<Token> {
         let held = self.current.as_ref()?;
-        if ask.newer_than.is_some_and(|flight| held.flight <= flight) {
+        if wish.newer_than.is_some_and(|flight| held.flight <= flight) {
             return None;
         }
-        renewal::is_good(&held.token, now, ask.min_validity).then(|| held.token.clone())
-    }
-
-    /// A common case: the current token will do, and nothing is to be done for it.
-    pub(crate) fn ready(&self, now: Now, ask: &Ask) -> Option<Token> {
-        let token = self.usable(now, ask)?;
-        (ask.never_renews || !self.is_time_to_renew(now, &token)).then_some(token)
-    }
-
-    /// The commonest case, in two comparisons, for a caller whom any good token serves: nothing is
-    /// to be done for the current one until the moment that comes with it.
-    pub(crate) fn quiet(&self, now: Now) -> Option<(Token, Now)> {
-        let held = self.current.as_ref()?;
-        let until = held.quiet_until.filter(|until| now.is_before(*until))?;
-        Some((held.token.clone(), until))
+        renewal::is_good(&held.token, now, wish.min_validity).then(|| held.token.clone())
     }
 
     fn is_time_to_renew(&self, now: Now, token: &Token) -> bool {
@@ -208,19 +210,19 @@ impl Slot {
         self.flights
     }
 
-    /// Takes note of a flight's result. A token that was rejected while it was under way is dropped.
+    /// Takes note of a flight's result. A token that was revoked while it was under way is dropped.
     pub(crate) fn land(&mut self, now: Now, number: u64, result: Result<Token, Error>, says: Says) {
         let Some(flight) = self.flight.take_if(|flight| flight.number == number) else {
             return;
         };
         match result {
             Ok(token) => {
-                let was_rejected = flight.generation != self.generation
+                let was_revoked = flight.generation != self.generation
                     && self
-                        .last_rejected
+                        .last_revoked
                         .as_ref()
-                        .is_some_and(|rejected| token.has_secret(rejected.secret()));
-                if was_rejected {
+                        .is_some_and(|revoked| token.has_secret(revoked.secret()));
+                if was_revoked {
                     return;
                 }
                 self.counters.tokens += 1;
@@ -277,9 +279,9 @@ impl Slot {
         self.current.take_if(|held| held.token.has_secret(token.secret()));
     }
 
-    /// The token that was rejected last.
-    pub(crate) fn last_rejected(&self) -> Option<Token> {
-        self.last_rejected.clone()
+    /// The token that was revoked last.
+    pub(crate) fn last_revoked(&self) -> Option<Token> {
+        self.last_revoked.clone()
     }
 
     /// The leader died. A parked token is not put back: its request may have been sent.
@@ -308,10 +310,10 @@ impl Slot {
 
     /// Whether this flight, or a later one, brought a good token that still does not live as long
     /// as the caller asks: another flight would not either.
-    pub(crate) fn falls_short(&self, now: Now, ask: &Ask, flight: u64) -> bool {
-        let any = Ask { min_validity: Duration::ZERO, ..*ask };
+    pub(crate) fn falls_short(&self, now: Now, wish: &Wish, flight: u64) -> bool {
+        let any = Wish { min_validity: Duration::ZERO, ..*wish };
         self.current.as_ref().is_some_and(|held| held.flight >= flight)
-            && self.usable(now, ask).is_none()
+            && self.usable(now, wish).is_none()
             && self.usable(now, &any).is_some()
     }
 
@@ -320,8 +322,8 @@ impl Slot {
     }
 
     /// Drops the token with this text if it is the current one; a newer one stays.
-    pub(crate) fn invalidate(&mut self, rejected: &str) -> bool {
-        let is_it = |held: &Held| held.token.has_secret(rejected);
+    pub(crate) fn invalidate(&mut self, revoked: &str) -> bool {
+        let is_it = |held: &Held| held.token.has_secret(revoked);
         let dropped = self
             .current
             .take_if(is_it)
@@ -331,7 +333,7 @@ impl Slot {
         };
         self.generation += 1;
         self.counters.invalidations += 1;
-        self.last_rejected = Some(held.token);
+        self.last_revoked = Some(held.token);
         true
     }
 

@@ -25,7 +25,7 @@ impl Story {
     }
 
     fn renews_at(&mut self, seconds: u64) -> Option<u64> {
-        match self.slot.decide(self.after(seconds), &Ask::default(), || None) {
+        match self.slot.decide(self.after(seconds), &Wish::default(), || None) {
             Decision::Renew(flight, _) => Some(flight),
             Decision::Use(_) => None,
             _ => panic!("there is a good token"),
@@ -38,7 +38,7 @@ impl Story {
 }
 
 #[test]
-fn a_token_that_was_rejected_while_it_came_again_is_dropped_and_accepted_if_it_comes_once_more() {
+fn a_token_that_was_revoked_while_it_came_again_is_dropped_and_accepted_if_it_comes_once_more() {
     let mut story = Story::new();
     let token = || story.token("always the same");
     let (first, second, third) = (token(), token(), token());
@@ -46,8 +46,8 @@ fn a_token_that_was_rejected_while_it_came_again_is_dropped_and_accepted_if_it_c
     let flight = story.renews_at(500).expect("it is time to renew");
     assert!(story.slot.invalidate("always the same"));
     story.slot.land(story.after(501), flight, Ok(second), Says::ToAll);
-    assert_eq!(story.current(), None, "the API has just rejected it");
-    let Decision::Lead(flight) = story.slot.decide(story.after(501), &Ask::default(), || None)
+    assert_eq!(story.current(), None, "the API has just revoked it");
+    let Decision::Lead(flight) = story.slot.decide(story.after(501), &Wish::default(), || None)
     else {
         panic!("there is none");
     };
@@ -65,7 +65,7 @@ fn a_token_from_elsewhere_is_newer_than_all_before_it() {
     assert!(placed > before);
     story.slot.adopt(&a, b);
     assert!(story.slot.newest() > placed);
-    let ask = Ask { newer_than: Some(placed), ..Ask::default() };
+    let ask = Wish { newer_than: Some(placed), ..Wish::default() };
     let token = story.slot.usable(story.after(1), &ask).expect("it is newer");
     assert_eq!(token.secret(), "b");
 }
@@ -84,13 +84,13 @@ fn a_token_is_adopted_only_in_the_place_of_the_one_it_replaces() {
 }
 
 #[test]
-fn the_token_rejected_last_is_known() {
+fn the_token_revoked_last_is_known() {
     let mut story = Story::new();
-    assert!(story.slot.last_rejected().is_none());
+    assert!(story.slot.last_revoked().is_none());
     let token = story.token("bad");
     story.slot.place(token);
     assert!(story.slot.invalidate("bad"));
-    assert!(story.slot.last_rejected().is_some_and(|token| token.has_secret("bad")));
+    assert!(story.slot.last_revoked().is_some_and(|token| token.has_secret("bad")));
 }
 
 /// 1 % of the lifetime after the first, 2 % after the second.
@@ -117,7 +117,7 @@ fn each_leader_that_dies_counts_as_a_failure() {
     let mut story = Story::new();
     for deaths in 1..=3 {
         let now = story.after(deaths);
-        let Decision::Lead(flight) = story.slot.decide(now, &Ask::default(), || None) else {
+        let Decision::Lead(flight) = story.slot.decide(now, &Wish::default(), || None) else {
             panic!("there is no token");
         };
         story.slot.abandon(now, flight + 1);
@@ -134,7 +134,7 @@ fn a_token_falls_short_if_it_is_good_and_came_with_this_flight_but_does_not_live
     story.slot.place(token);
     let flight = story.slot.newest();
     let falls_short = |now, seconds, flight| {
-        let ask = Ask { min_validity: Duration::from_secs(seconds), ..Ask::default() };
+        let ask = Wish { min_validity: Duration::from_secs(seconds), ..Wish::default() };
         story.slot.falls_short(story.after(now), &ask, flight)
     };
     assert!(falls_short(500, 101, flight));

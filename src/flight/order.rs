@@ -2,22 +2,33 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::clock::Now;
+use crate::clock::{Deadline, Now};
 use crate::facts::Renewal;
 use crate::renewal;
 use crate::token::Token;
 
-/// What a leader needs from the store.
-pub(crate) struct Wish {
+/// What a leader asks of the backend.
+pub(crate) struct Order {
+    /// The token has to be good for at least this long.
     pub(crate) min_validity: Duration,
     /// Only a token obtained from then on will do; remembered refusals do not count.
     pub(crate) forced_at: Option<SystemTime>,
-    /// The caller has a good token: one that is due for renewal will not do, nobody waits for a
-    /// lock, and one attempt is enough.
-    pub(crate) is_renewal: bool,
-    /// These will not do whatever the store says: the token that was rejected last and, where a
+    pub(crate) effort: Effort,
+    pub(crate) deadline: Deadline,
+    /// These will not do whatever the store says: the token that was revoked last and, where a
     /// new one is asked for, the one that the caller has.
     pub(crate) unwanted: [Option<Token>; 2],
+}
+
+/// How hard a leader tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// A renewal by a caller that has a good token and should not wait for retries.
+    OneAttempt,
+    /// A renewal for which nobody waits.
+    Background,
+    /// There is no token: all the retries that were set.
+    Full,
 }
 
 pub(crate) enum Obtained {
@@ -33,17 +44,22 @@ pub(crate) enum Change {
     None,
     /// Another process has a newer one.
     Newer(Token),
-    /// It was rejected by the API.
-    Rejected,
+    /// The API answered 401 to it.
+    Revoked,
     /// It is being replaced, or was and its successor is gone.
     Replaced,
 }
 
-impl Wish {
+impl Order {
+    /// The caller has a good token: nobody waits for a lock, and one attempt is enough.
+    pub(crate) fn is_renewal(&self) -> bool {
+        self.effort != Effort::Full
+    }
+
     pub(crate) fn is_served_by(&self, token: &Token, now: Now, renewal: Renewal) -> bool {
         renewal::is_good(token, now, self.min_validity)
             && self.forced_at.is_none_or(|moment| token.obtained_at() >= moment)
-            && !(self.is_renewal && renewal.is_due(token, now))
+            && !(self.is_renewal() && renewal.is_due(token, now))
             && !self.unwanted.iter().flatten().any(|unwanted| token.has_secret(unwanted.secret()))
     }
 }
@@ -53,29 +69,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_token_serves_whose_wishes_it_meets() {
+    fn a_stored_token_serves_the_orders_that_it_meets() {
         let renewal = Renewal::Coexists { renew_from_percent: 80 };
         let since = Now::from_system();
         let token = |secret: &str| Token::granted(secret, Duration::from_secs(600), since);
-        let any = || Wish {
+        let any = || Order {
             min_validity: Duration::ZERO,
             forced_at: None,
-            is_renewal: false,
+            effort: Effort::Full,
+            deadline: Deadline::after(Duration::ZERO),
             unwanted: [None, None],
         };
         let at = |seconds| since.after(Duration::from_secs(seconds));
-        let serves = |wish: &Wish, seconds| wish.is_served_by(&token("t"), at(seconds), renewal);
+        let serves = |wish: &Order, seconds| wish.is_served_by(&token("t"), at(seconds), renewal);
         assert!(serves(&any(), 569) && !serves(&any(), 570), "the last 30 s count as ended");
-        let wish = Wish { min_validity: Duration::from_secs(100), ..any() };
+        let wish = Order { min_validity: Duration::from_secs(100), ..any() };
         assert!(serves(&wish, 500) && !serves(&wish, 501));
-        let wish = Wish { is_renewal: true, ..any() };
+        let wish = Order { effort: Effort::OneAttempt, ..any() };
         assert!(serves(&wish, 479) && !serves(&wish, 480), "due at 80 %");
-        let wish = Wish { forced_at: Some(since.wall), ..any() };
+        let wish = Order { forced_at: Some(since.wall), ..any() };
         assert!(serves(&wish, 1));
-        let wish = Wish { forced_at: Some(at(1).wall), ..any() };
+        let wish = Order { forced_at: Some(at(1).wall), ..any() };
         assert!(!serves(&wish, 1), "older than the wish");
         for (unwanted, is_served) in [("t", false), ("another", true)] {
-            let wish = Wish { unwanted: [None, Some(token(unwanted))], ..any() };
+            let wish = Order { unwanted: [None, Some(token(unwanted))], ..any() };
             assert_eq!(serves(&wish, 1), is_served);
         }
     }

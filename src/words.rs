@@ -1,0 +1,42 @@
+//! Names as people write them: reading a [`Provider`] or an [`Environment`].
+
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::names::{Environment, Provider};
+
+impl FromStr for Provider {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.iter().copied().find(|provider| provider.name() == text).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|provider| provider.name()).collect();
+            Error::configuration(format!(
+                "provider: {} is not known; use {}",
+                quoted(text),
+                known.join(", ")
+            ))
+        })
+    }
+}
+
+impl FromStr for Environment {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.iter().copied().find(|environment| environment.name() == text).ok_or_else(|| {
+            Error::configuration(format!(
+                "environment: {} is not known; use sandbox or production",
+                quoted(text)
+            ))
+        })
+    }
+}
+
+/// A word that was not understood, as an error may repeat it: short, printable, and no secret. What
+/// is long or odd may be one that was put in the wrong place.
+fn quoted(word: &str) -> String {
+    let is_a_word = word.len() <= 20
+        && word.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_'));
+    if is_a_word { format!("'{word}'") } else { "the value given".into() }
+}
