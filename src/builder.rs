@@ -217,7 +217,8 @@ impl Builder {
         let parts = self.credentials.parts();
         let certificate = parts.certificate.cloned();
         let leaf = certificate.as_ref().and_then(|certificate| certificate.leaf());
-        let account = Account::of(self.credentials.provider(), &base_url, parts.id, leaf);
+        let account =
+            Account::of(self.credentials.provider(), self.environment, &base_url, parts.id, leaf);
         if let Some(certificate) = &certificate {
             certificate.check_validity(self.clock.now().wall)?;
         }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use log::warn;
+use zeroize::Zeroizing;
 
 use crate::clock::{Deadline, Now};
 use crate::error::{Error, ErrorKind, Result};
@@ -23,6 +24,9 @@ use crate::token::Token;
 
 /// How long to wait for the lock before the entry is looked at again.
 const LOCK_SLICE: Duration = Duration::from_millis(100);
+
+/// The lock may be held for this much longer than the fetch may take: the entry is written then.
+const HOLD_BEYOND: Duration = Duration::from_secs(5);
 
 /// A token that this process holds is compared with the store's this often at most.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -56,7 +60,8 @@ impl Shared {
             let left = order.deadline.remaining();
             let limit = if order.is_renewal() { Duration::ZERO } else { left.min(LOCK_SLICE) };
             if !left.is_zero()
-                && let Some(guard) = self.store.lock(self.account.key(), limit)?
+                && let Some(guard) =
+                    self.store.lock(self.account.key(), limit, left + HOLD_BEYOND)?
             {
                 break guard;
             }
@@ -70,7 +75,7 @@ impl Shared {
                 ));
             }
         };
-        let mut entry = self.decode(guard.read()?);
+        let mut entry = account::decode(guard.read()?, self.account.key());
         if let Some(token) = self.found(fetcher, order, &entry)? {
             return Ok(Obtained::Found(token));
         }
@@ -125,7 +130,7 @@ impl Shared {
             Ok(_) => {}
             Err(_) => return Change::None,
         }
-        let bytes = self.store.read(self.account.key()).ok().flatten();
+        let bytes = self.store.read(self.account.key()).ok().flatten().map(Zeroizing::new);
         let Some(entry) = bytes.and_then(|bytes| Entry::try_decode(&bytes, self.account.key()))
         else {
             return Change::None;
@@ -250,11 +255,7 @@ impl Shared {
     }
 
     fn entry(&self) -> Result<Entry> {
-        Ok(self.decode(self.store.read(self.account.key())?))
-    }
-
-    fn decode(&self, bytes: Option<zeroize::Zeroizing<Vec<u8>>>) -> Entry {
-        Entry::decode(bytes.as_ref(), self.account.key())
+        Ok(account::decode(self.store.read(self.account.key())?, self.account.key()))
     }
 
     fn token(&self, fetcher: &Fetcher, stored: &StoredToken, now: Now) -> Option<Token> {

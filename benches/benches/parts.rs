@@ -66,7 +66,8 @@ fn store() {
     let key = paytoken::bench::store_key();
     let entry = vec![b'a'; 1200];
     let put = || {
-        let mut guard = store.lock(&key, Duration::from_secs(1)).unwrap().unwrap();
+        let mut guard =
+            store.lock(&key, Duration::from_secs(1), Duration::from_secs(1)).unwrap().unwrap();
         let read = guard.read().unwrap();
         guard.write(&entry, Duration::from_secs(60)).unwrap();
         read

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::entry::{Entry, sha256_hex};
 use super::{Store, StoreKey};
 use crate::clock::{ClockSource, Now};
@@ -43,7 +45,7 @@ impl Account {
             };
             let parts = credentials.parts();
             let certificate = parts.certificate.and_then(|certificate| certificate.leaf());
-            Ok(Self::of(provider, &base_url, parts.id, certificate))
+            Ok(Self::of(provider, environment, &base_url, parts.id, certificate))
         };
         account().map_err(|error: Error| error.with_provider(provider))
     }
@@ -64,7 +66,7 @@ impl Account {
     /// [`Store`](ErrorKind::Store) when the store cannot be read.
     pub fn stored_token(
         &self,
-        store: &impl Store,
+        store: &(impl Store + ?Sized),
         min_validity: Duration,
     ) -> Result<Option<Token>> {
         let now = Now::from_system();
@@ -82,7 +84,12 @@ impl Account {
     /// # Errors
     /// [`Store`](ErrorKind::Store) when it cannot be written, [`Timeout`](ErrorKind::Timeout) when
     /// another process holds the lock for all of `limit`.
-    pub fn invalidate(&self, store: &impl Store, rejected: &str, limit: Duration) -> Result<bool> {
+    pub fn invalidate(
+        &self,
+        store: &(impl Store + ?Sized),
+        rejected: &str,
+        limit: Duration,
+    ) -> Result<bool> {
         invalidate(store, &self.key, rejected, limit)
             .map_err(|error| error.with_provider(self.provider))
     }
@@ -91,7 +98,7 @@ impl Account {
     ///
     /// # Errors
     /// [`Store`](ErrorKind::Store) when the store cannot be read.
-    pub fn stored_status(&self, store: &impl Store) -> Result<StoredStatus> {
+    pub fn stored_status(&self, store: &(impl Store + ?Sized)) -> Result<StoredStatus> {
         let now = Now::from_system();
         let entry = self.entry(store)?;
         let token = self.token(&entry, now).map(|token| TokenStatus {
@@ -115,22 +122,23 @@ impl Account {
 
     pub(crate) fn of(
         provider: Provider,
+        environment: Environment,
         base_url: &BaseUrl,
         id: &str,
         certificate: Option<&[u8]>,
     ) -> Self {
         let certificate = certificate.map(sha256_hex).unwrap_or_default();
         // Each part with its length, so that no two sets of parts are the same text.
-        let name = provider.to_string();
-        let parts = [name.as_str(), base_url.as_str(), id, &certificate];
+        let [name, environment] = [provider.to_string(), environment.to_string()];
+        let parts = [&*name, &*environment, base_url.as_str(), id, &*certificate];
         let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
         let key = StoreKey(format!("{name}-{}", &sha256_hex(text.as_bytes())[..40]));
         Self { provider, key }
     }
 
-    fn entry(&self, store: &impl Store) -> Result<Entry> {
+    fn entry(&self, store: &(impl Store + ?Sized)) -> Result<Entry> {
         let bytes = store.read(&self.key).map_err(|error| error.with_provider(self.provider))?;
-        Ok(Entry::decode(bytes.as_ref(), &self.key))
+        Ok(decode(bytes, &self.key))
     }
 
     fn token(&self, entry: &Entry, now: Now) -> Option<Token> {
@@ -138,25 +146,32 @@ impl Account {
     }
 }
 
-/// Rejects a token in the store, if it is the one that is there.
+/// How long the lock may be held to change an entry without using the network.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// The entry, wiped on drop from then on.
+pub(crate) fn decode(bytes: Option<Vec<u8>>, key: &StoreKey) -> Entry {
+    Entry::decode(bytes.map(Zeroizing::new).as_ref(), key)
+}
+
+/// Revokes a token in the store, if it is the one that is there.
 pub(crate) fn invalidate(
     store: &(impl Store + ?Sized),
     key: &StoreKey,
     rejected: &str,
     limit: Duration,
 ) -> Result<bool> {
-    let decode = |bytes: Option<zeroize::Zeroizing<Vec<u8>>>| Entry::decode(bytes.as_ref(), key);
     // A look without the lock settles the common case, in which a newer token is there.
-    if !decode(store.read(key)?).reject(rejected) {
+    if !decode(store.read(key)?, key).reject(rejected) {
         return Ok(false);
     }
-    let Some(mut guard) = store.lock(key, limit)? else {
+    let Some(mut guard) = store.lock(key, limit, HOLD)? else {
         return Err(Error::new(
             ErrorKind::Timeout,
             "store: another process holds the lock, so the rejected token could not be dropped there; it is dropped here",
         ));
     };
-    let mut entry = decode(guard.read()?);
+    let mut entry = decode(guard.read()?, key);
     let is_it = entry.reject(rejected);
     if is_it {
         guard.write(&entry.encode(key), entry.keep_for())?;

@@ -11,13 +11,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::{Store, StoreGuard, StoreKey};
 use crate::clock::Deadline;
 use crate::error::{Error, Result};
 
-/// No entry is larger; what is larger is not one.
+/// A larger file is not an entry.
 const LARGEST_ENTRY: u64 = 256 * 1024;
 
 /// Waits between attempts at a lock that another process holds.
@@ -57,7 +55,7 @@ impl FileStore {
     /// Opens the directory, and makes it where it is missing.
     ///
     /// # Errors
-    /// [`Store`](crate::ErrorKind::Store) when it cannot be made, or is not private: what to do is said.
+    /// [`Store`](crate::ErrorKind::Store) when it cannot be made, or is not private: and says what to do.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
         let store = Self { directory: directory.as_ref().to_owned() };
         store.make_directory()?;
@@ -157,11 +155,12 @@ impl FileStore {
         Ok(is_ours.then_some((file, metadata)))
     }
 
-    fn read_entry(&self, key: &StoreKey) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    fn read_entry(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
         let Some((file, metadata)) = self.open_entry(key)? else {
             return Ok(None);
         };
-        let mut bytes = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
+        // Sized at once: growing would leave an unwiped copy behind.
+        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
         file.take(LARGEST_ENTRY)
             .read_to_end(&mut bytes)
             .map_err(|error| self.error("cannot be read", error))?;
@@ -219,7 +218,7 @@ impl FileStore {
 }
 
 impl Store for FileStore {
-    fn read(&self, key: &StoreKey) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
         self.read_entry(key)
     }
 
@@ -236,7 +235,13 @@ impl Store for FileStore {
         Ok(Some(hasher.finish()))
     }
 
-    fn lock(&self, key: &StoreKey, limit: Duration) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+    /// The kernel's lock lasts as long as its holder, so `hold` does not matter.
+    fn lock(
+        &self,
+        key: &StoreKey,
+        limit: Duration,
+        _hold: Duration,
+    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
         let deadline = Deadline::after(limit);
         let mut wait = FIRST_WAIT;
         loop {
@@ -323,23 +328,13 @@ impl FileGuard<'_> {
 }
 
 impl StoreGuard for FileGuard<'_> {
-    fn read(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    fn read(&mut self) -> Result<Option<Vec<u8>>> {
         self.store.read_entry(&self.key)
     }
 
     fn write(&mut self, entry: &[u8], _: Duration) -> Result<()> {
         self.check_still_ours()?;
         self.replace(entry).map_err(|error| self.store.error("cannot be written", error))
-    }
-
-    fn clear(&mut self) -> Result<()> {
-        self.check_still_ours()?;
-        match fs::remove_file(self.store.path(&self.key, "entry")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(self.store.error("cannot be written", error))
-            }
-            _ => Ok(()),
-        }
     }
 }
 

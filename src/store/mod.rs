@@ -11,8 +11,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 pub use account::Account;
 pub use file::FileStore;
 
@@ -20,19 +18,73 @@ use crate::error::Result;
 
 /// A place where processes, or machines, share tokens. [`FileStore`] is one.
 ///
-/// To write another, report failures with [`Error::store`](crate::Error::store).
+/// An entry is opaque bytes. A store must return exactly the bytes that were written, or `None`;
+/// anything else is noticed and counts as `None`. The bytes hold a token: keep them where only
+/// this user can read them, never log them, and overwrite copies of your own when you are done
+/// with them (the library overwrites what it gets from `read`).
 ///
-/// The entry is opaque. A store must hand back exactly the bytes that were written, or `None`;
-/// anything else is noticed and counts as `None`.
+/// Report failures with [`Error::store`](crate::Error::store). All methods are called from any
+/// thread, and by several threads of one process at once.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::{Mutex, MutexGuard, TryLockError};
+/// use std::time::Duration;
+///
+/// use paytoken::Result;
+/// use paytoken::store::{Store, StoreGuard, StoreKey};
+///
+/// /// One process, one lock for all entries: enough for a test.
+/// #[derive(Default)]
+/// struct Memory {
+///     entries: Mutex<HashMap<StoreKey, Vec<u8>>>,
+///     lock: Mutex<()>,
+/// }
+///
+/// struct Held<'a>(&'a Memory, StoreKey, MutexGuard<'a, ()>);
+///
+/// impl Store for Memory {
+///     fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
+///         Ok(self.entries.lock().unwrap().get(key).cloned())
+///     }
+///
+///     fn lock(
+///         &self,
+///         key: &StoreKey,
+///         wait: Duration,
+///         _hold: Duration,
+///     ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+///         match self.lock.try_lock() {
+///             Ok(guard) => Ok(Some(Box::new(Held(self, key.clone(), guard)))),
+///             Err(TryLockError::WouldBlock) => {
+///                 std::thread::sleep(wait.min(Duration::from_millis(10)));
+///                 Ok(None)
+///             }
+///             Err(TryLockError::Poisoned(_)) => Err(paytoken::Error::store("store: broken")),
+///         }
+///     }
+/// }
+///
+/// impl StoreGuard for Held<'_> {
+///     fn read(&mut self) -> Result<Option<Vec<u8>>> {
+///         self.0.read(&self.1)
+///     }
+///
+///     fn write(&mut self, entry: &[u8], _keep_for: Duration) -> Result<()> {
+///         self.0.entries.lock().unwrap().insert(self.1.clone(), entry.to_vec());
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Store: Send + Sync {
-    /// The entry, without a lock. Never blocks for long.
+    /// The entry, without a lock. Must not block for long.
     ///
     /// # Errors
-    /// [`Store`](crate::ErrorKind::Store) when nobody can say whether there is one.
-    fn read(&self, key: &StoreKey) -> Result<Option<Zeroizing<Vec<u8>>>>;
+    /// [`Store`](crate::ErrorKind::Store) when it is not known whether there is one.
+    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>>;
 
-    /// Something that changes whenever the entry does, cheaper to get than the entry. `None` where
-    /// there is no such thing: the entry itself is read then.
+    /// A number that changes whenever the entry does, cheaper to get than the entry. It is asked at
+    /// most once a second and source. `None`, the default: the entry itself is read then.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -41,38 +93,39 @@ pub trait Store: Send + Sync {
         Ok(None)
     }
 
-    /// The exclusive lock on an entry, waited for no longer than `limit`; `None` when somebody
-    /// else has it. It must free itself when its holder dies.
+    /// The exclusive lock on an entry, also between threads of one process. Waits for it no longer
+    /// than `wait`; `None` when another holds it. It must free itself when its holder dies. The
+    /// network is used while it is held, for `hold` at most: a store with leases makes them at
+    /// least that long.
     ///
     /// # Errors
-    /// [`Store`](crate::ErrorKind::Store) when it cannot be had at all.
-    fn lock(&self, key: &StoreKey, limit: Duration) -> Result<Option<Box<dyn StoreGuard + '_>>>;
+    /// [`Store`](crate::ErrorKind::Store) when the lock cannot be had at all.
+    fn lock(
+        &self,
+        key: &StoreKey,
+        wait: Duration,
+        hold: Duration,
+    ) -> Result<Option<Box<dyn StoreGuard + '_>>>;
 }
 
-/// The lock on one entry; dropped, it is let go.
+/// The lock on one entry. Dropping it releases the lock.
 pub trait StoreGuard {
     /// The entry as it is now.
     ///
     /// # Errors
     /// As [`Store::read`].
-    fn read(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>>;
+    fn read(&mut self) -> Result<Option<Vec<u8>>>;
 
-    /// Replaces the entry, all of it or nothing, durably. It is of no use after `keep_for`.
+    /// Replaces the entry, all of it or nothing, durably. After `keep_for` the store may forget it.
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store) when it could not be written, and when this guard has
     /// lost its lock meanwhile: then nothing was written.
     fn write(&mut self, entry: &[u8], keep_for: Duration) -> Result<()>;
-
-    /// Removes the entry.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write).
-    fn clear(&mut self) -> Result<()>;
 }
 
-/// Names an entry: provider, base URL, client id or user name, and the certificate's fingerprint,
-/// hashed. It holds no secret and is fit for file names and Redis keys
+/// Names an entry: provider, environment, base URL, client id or user name, and the certificate's
+/// fingerprint, hashed. It holds no secret and is fit for file names and Redis keys
 /// (`a-z`, `0-9` and `-`, at most 80 characters).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StoreKey(String);
@@ -95,16 +148,42 @@ impl fmt::Debug for StoreKey {
     }
 }
 
-impl<S: Store + ?Sized> Store for Arc<S> {
-    fn read(&self, key: &StoreKey) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        (**self).read(key)
-    }
-
-    fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
-        (**self).stamp(key)
-    }
-
-    fn lock(&self, key: &StoreKey, limit: Duration) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-        (**self).lock(key, limit)
+impl fmt::Display for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
     }
 }
+
+impl AsRef<str> for StoreKey {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What points to a store is one.
+macro_rules! store_behind {
+    ($pointer:ty) => {
+        impl<S: Store + ?Sized> Store for $pointer {
+            fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
+                (**self).read(key)
+            }
+
+            fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
+                (**self).stamp(key)
+            }
+
+            fn lock(
+                &self,
+                key: &StoreKey,
+                wait: Duration,
+                hold: Duration,
+            ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+                (**self).lock(key, wait, hold)
+            }
+        }
+    };
+}
+
+store_behind!(Arc<S>);
+store_behind!(Box<S>);
+store_behind!(&S);

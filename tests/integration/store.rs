@@ -165,7 +165,7 @@ fn an_invalidation_reaches_every_process_at_its_next_look_and_no_newer_token() {
 fn a_process_with_a_good_token_looks_at_the_store_once_a_second_and_never_locks() {
     struct Counting(FileStore, Arc<[AtomicUsize; 3]>);
     impl Store for Counting {
-        fn read(&self, key: &StoreKey) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>> {
+        fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
             self.1[0].fetch_add(1, Ordering::SeqCst);
             self.0.read(key)
         }
@@ -176,10 +176,11 @@ fn a_process_with_a_good_token_looks_at_the_store_once_a_second_and_never_locks(
         fn lock(
             &self,
             key: &StoreKey,
-            limit: Duration,
+            wait: Duration,
+            hold: Duration,
         ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
             self.1[2].fetch_add(1, Ordering::SeqCst);
-            self.0.lock(key, limit)
+            self.0.lock(key, wait, hold)
         }
     }
     let sandbox = Sandbox::start().unwrap();
@@ -381,7 +382,7 @@ fn the_wait_for_a_lock_is_bounded_and_send_never_fetches_without_it() {
         .unwrap()
         .key()
         .clone();
-        let guard = store.lock(&key, PATIENCE).unwrap().unwrap();
+        let guard = store.lock(&key, PATIENCE, PATIENCE).unwrap().unwrap();
         let source = process(&sandbox, provider, &folder, &clock);
         let error = source
             .token_with(&TokenOptions::new().deadline(Duration::from_millis(150)))
@@ -410,14 +411,14 @@ fn a_guard_whose_lock_file_was_removed_finds_out_when_it_writes() {
     .unwrap()
     .key()
     .clone();
-    let mut guard = store.lock(&key, PATIENCE).unwrap().unwrap();
+    let mut guard = store.lock(&key, PATIENCE, PATIENCE).unwrap().unwrap();
     fs::remove_file(&folder.files("lock")[0]).unwrap();
-    let mut second = store.lock(&key, PATIENCE).unwrap().expect("a new lock file, a new lock");
+    let mut second =
+        store.lock(&key, PATIENCE, PATIENCE).unwrap().expect("a new lock file, a new lock");
     assert_eq!(guard.write(b"lost", secs(1)).unwrap_err().kind(), ErrorKind::Store);
-    assert_eq!(guard.clear().unwrap_err().kind(), ErrorKind::Store);
     assert!(store.read(&key).unwrap().is_some(), "the entry is untouched");
-    second.clear().unwrap();
-    assert!(store.read(&key).unwrap().is_none());
+    let entry = second.read().unwrap().unwrap();
+    second.write(&entry, secs(60)).unwrap();
     assert_eq!(secret(&source), first, "the token in memory is still served");
 }
 
@@ -612,20 +613,21 @@ fn a_process_killed_while_it_replaces_a_token_leaves_no_dead_one_behind() {
     struct Dying(FileStore);
     struct DyingGuard<'a>(Box<dyn StoreGuard + 'a>, usize);
     impl Store for Dying {
-        fn read(&self, key: &StoreKey) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>> {
+        fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
             self.0.read(key)
         }
         fn lock(
             &self,
             key: &StoreKey,
-            limit: Duration,
+            wait: Duration,
+            hold: Duration,
         ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-            let guard = self.0.lock(key, limit)?;
+            let guard = self.0.lock(key, wait, hold)?;
             Ok(guard.map(|guard| Box::new(DyingGuard(guard, 0)) as Box<dyn StoreGuard>))
         }
     }
     impl StoreGuard for DyingGuard<'_> {
-        fn read(&mut self) -> Result<Option<zeroize::Zeroizing<Vec<u8>>>> {
+        fn read(&mut self) -> Result<Option<Vec<u8>>> {
             self.0.read()
         }
         fn write(&mut self, entry: &[u8], keep_for: Duration) -> Result<()> {
@@ -634,9 +636,6 @@ fn a_process_killed_while_it_replaces_a_token_leaves_no_dead_one_behind() {
                 1 => self.0.write(entry, keep_for), // before the request
                 _ => panic!("killed after the request"),
             }
-        }
-        fn clear(&mut self) -> Result<()> {
-            self.0.clear()
         }
     }
     let sandbox = Sandbox::start().unwrap();

@@ -9,7 +9,6 @@ use std::time::Duration;
 use paytoken::store::{Account, Store, StoreGuard, StoreKey};
 use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, Result, TokenOptions};
 use paytoken_sandbox::{Fault, Sandbox};
-use zeroize::Zeroizing;
 
 use crate::store::{Folder, process, secret, secs};
 use crate::support::{
@@ -141,12 +140,17 @@ fn account(sandbox: &Sandbox) -> Account {
 struct WithoutStamps(FileStore);
 
 impl Store for WithoutStamps {
-    fn read(&self, key: &StoreKey) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
         self.0.read(key)
     }
 
-    fn lock(&self, key: &StoreKey, limit: Duration) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-        self.0.lock(key, limit)
+    fn lock(
+        &self,
+        key: &StoreKey,
+        wait: Duration,
+        hold: Duration,
+    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+        self.0.lock(key, wait, hold)
     }
 }
 
@@ -176,7 +180,7 @@ fn a_directory_that_has_become_a_file_is_an_error_and_not_an_empty_store() {
     fs::remove_dir(&folder.0).unwrap();
     fs::write(&folder.0, "in the way").unwrap();
     let read = store.read(account.key()).unwrap_err();
-    let locked = store.lock(account.key(), Duration::ZERO).err().unwrap();
+    let locked = store.lock(account.key(), Duration::ZERO, PATIENCE).err().unwrap();
     fs::remove_file(&folder.0).unwrap();
     for (error, what) in [(read, "cannot be read"), (locked, "cannot be locked")] {
         assert_eq!(error.kind(), ErrorKind::Store);
@@ -185,7 +189,7 @@ fn a_directory_that_has_become_a_file_is_an_error_and_not_an_empty_store() {
 }
 
 #[test]
-fn an_entry_can_be_cleared_once_or_twice_and_what_cannot_be_is_an_error() {
+fn an_entry_is_read_back_under_its_lock() {
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
     let store = folder.store();
@@ -193,25 +197,16 @@ fn an_entry_can_be_cleared_once_or_twice_and_what_cannot_be_is_an_error() {
     let account = account(&sandbox);
     let key = account.key();
     assert_eq!(format!("{key:?}"), format!("StoreKey({})", key.as_str()));
-    let mut guard = store.lock(key, PATIENCE).unwrap().unwrap();
-    guard.clear().unwrap();
+    let mut guard = store.lock(key, PATIENCE, PATIENCE).unwrap().unwrap();
     guard.write(b"anything", secs(60)).unwrap();
     assert_eq!(guard.read().unwrap().unwrap().as_slice(), b"anything");
-    guard.clear().unwrap();
-    assert!(guard.read().unwrap().is_none());
-    guard.clear().unwrap();
-    guard.write(b"anything", secs(60)).unwrap();
-    let entry = folder.entry();
-    fs::remove_file(&entry).unwrap();
-    fs::create_dir(&entry).unwrap();
-    assert_eq!(guard.clear().unwrap_err().kind(), ErrorKind::Store);
 }
 
 /// Stops working on demand: its stamps fail, and its lock is always taken.
 struct Moody(FileStore, Arc<AtomicBool>);
 
 impl Store for Moody {
-    fn read(&self, key: &StoreKey) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
         self.0.read(key)
     }
 
@@ -222,8 +217,13 @@ impl Store for Moody {
         self.0.stamp(key)
     }
 
-    fn lock(&self, key: &StoreKey, limit: Duration) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-        if self.1.load(Ordering::SeqCst) { Ok(None) } else { self.0.lock(key, limit) }
+    fn lock(
+        &self,
+        key: &StoreKey,
+        wait: Duration,
+        hold: Duration,
+    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+        if self.1.load(Ordering::SeqCst) { Ok(None) } else { self.0.lock(key, wait, hold) }
     }
 }
 

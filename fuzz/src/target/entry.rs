@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paytoken::store::{Account, Store, StoreGuard, StoreKey};
 use paytoken::{Credentials, Environment, Secret, TokenOptions, TokenSource};
-use zeroize::Zeroizing;
 
 use super::{Outcome, SECRET, Target, lines};
 
@@ -117,13 +116,14 @@ impl Target for Entries {
 }
 
 impl Store for Memory {
-    fn read(&self, _: &StoreKey) -> paytoken::Result<Option<Zeroizing<Vec<u8>>>> {
-        Ok(Some(Zeroizing::new(self.0.lock().unwrap().clone())))
+    fn read(&self, _: &StoreKey) -> paytoken::Result<Option<Vec<u8>>> {
+        Ok(Some(self.0.lock().unwrap().clone()))
     }
 
     fn lock(
         &self,
         _: &StoreKey,
+        _: Duration,
         _: Duration,
     ) -> paytoken::Result<Option<Box<dyn StoreGuard + '_>>> {
         Ok(None) // somebody else has it, always
