@@ -3,14 +3,16 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, ClockSource};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventHook};
+use crate::facts::Renewal;
 use crate::fetch::Fetcher;
-use crate::names::Environment;
+use crate::names::{Environment, Provider};
 use crate::protocol;
 use crate::shared::Shared;
 use crate::store::{Account, Store};
@@ -41,11 +43,14 @@ const MOST_RETRIES: u32 = 10;
 ///     .build()?; // checks everything, sends nothing
 /// # Ok(()) }
 /// ```
+#[derive(Clone)]
 #[must_use = "nothing happens before build()"]
 pub struct Builder {
     credentials: Credentials,
     environment: Environment,
     base_url: Option<String>,
+    /// In a cache: whether the program knows whose address it sets.
+    knows_provider: Option<Arc<AtomicBool>>,
     root_certificates: Option<Vec<u8>>,
     timeout: Duration,
     connect_timeout: Duration,
@@ -66,6 +71,7 @@ impl Builder {
             credentials,
             environment,
             base_url: None,
+            knows_provider: None,
             root_certificates: None,
             timeout: TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
@@ -81,11 +87,35 @@ impl Builder {
         }
     }
 
+    /// Whose tokens.
+    pub fn provider(&self) -> Provider {
+        if let Some(knows_provider) = &self.knows_provider {
+            knows_provider.store(true, Ordering::Relaxed);
+        }
+        self.credentials.provider()
+    }
+
+    /// In which environment.
+    pub fn environment(&self) -> Environment {
+        self.environment
+    }
+
+    /// The account's identifier: client id or user name.
+    pub fn id(&self) -> &str {
+        self.credentials.id()
+    }
+
     /// The provider's address, `https://host`. Needed where the provider's document states none
     /// (NexterPay in production, Send Payments). Plain http is for loopback alone.
     pub fn base_url(mut self, url: &str) -> Self {
         self.base_url = Some(url.to_owned());
         self
+    }
+
+    /// As [`base_url`](Self::base_url), but only where the credentials are this provider's: for
+    /// [`TokenCache::with`](crate::TokenCache::with), whose sources belong to several providers.
+    pub fn base_url_for(self, provider: Provider, url: &str) -> Self {
+        if self.provider() == provider { self.base_url(url) } else { self }
     }
 
     /// Certificate authorities (PEM) to trust *instead of* Mozilla's, which are built in.
@@ -137,7 +167,8 @@ impl Builder {
     }
 
     /// Renews on a short-lived thread of its own, at most one at a time, so that no caller waits
-    /// in the renewal window. Only for tokens that coexist (NTX Pay, NexterPay). Default off.
+    /// in the renewal window. For tokens that coexist (NTX Pay, NexterPay); [`build`](Self::build)
+    /// refuses it for others. Default off.
     pub fn renew_in_background(mut self, on: bool) -> Self {
         self.renew_in_background = on;
         self
@@ -189,6 +220,37 @@ impl Builder {
         self.checked().map_err(|error| error.with_provider(provider))
     }
 
+    /// For a cache, whose sources belong to several providers.
+    pub(crate) fn in_cache(mut self) -> Self {
+        self.knows_provider = Some(Arc::default());
+        self
+    }
+
+    /// One provider's credentials must not reach an address that was meant for another.
+    fn check_whose_address(&self, url: &BaseUrl) -> Result<()> {
+        if let Some(knows_provider) = &self.knows_provider
+            && !knows_provider.load(Ordering::Relaxed)
+        {
+            return Err(Error::configuration(
+                "base_url: set for every provider of the cache alike, so credentials could reach another provider's address; use base_url_for(provider, url)",
+            ));
+        }
+        let own = self.credentials.provider();
+        let is_theirs = |other: &Provider| {
+            let facts = other.facts();
+            let known = [facts.sandbox.base_url, facts.production.base_url];
+            known.into_iter().flatten().any(|known| known == url.as_str())
+        };
+        match Provider::ALL.iter().find(|other| **other != own && is_theirs(other)) {
+            Some(other) => Err(Error::configuration(format!(
+                "base_url: this is {}'s address; set it to the one that {} gave you",
+                other.facts().title,
+                own.facts().title
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn checked(self) -> Result<(Fetcher, Option<Shared>)> {
         self.credentials.check()?;
         check_limit("timeout", self.timeout)?;
@@ -197,6 +259,12 @@ impl Builder {
             return Err(Error::configuration(format!(
                 "retries: more than {MOST_RETRIES} would only hammer the provider; use fewer"
             )));
+        }
+        let renewal = self.credentials.provider().facts().renewal;
+        if self.renew_in_background && renewal == Renewal::ReplacesPrevious {
+            return Err(Error::configuration(
+                "renew_in_background: each new token would invalidate the one in use; leave it off for this provider",
+            ));
         }
         if let Some(name) = &self.user_agent {
             check_header_text("user_agent", name)?;
@@ -209,7 +277,11 @@ impl Builder {
             None => AuthorizationHeader::default(),
         };
         let base_url = match &self.base_url {
-            Some(url) => BaseUrl::parse(url)?,
+            Some(url) => {
+                let url = BaseUrl::parse(url)?;
+                self.check_whose_address(&url)?;
+                url
+            }
             None => {
                 BaseUrl::parse(protocol::base_url(self.credentials.provider(), self.environment)?)?
             }

@@ -10,7 +10,7 @@ use crate::credentials::{Credentials, CredentialsKey};
 use crate::error::Result;
 use crate::names::Environment;
 use crate::source::TokenSource;
-use crate::sync::lock;
+use crate::sync;
 use crate::token::Token;
 use crate::transport::AgentPool;
 
@@ -22,10 +22,12 @@ use crate::transport::AgentPool;
 /// [`remove`](Self::remove)d; a changed secret is another entry.
 ///
 /// ```no_run
-/// use paytoken::{Credentials, Environment, Secret, TokenCache};
+/// use paytoken::{Credentials, Environment, Provider, Secret, TokenCache};
 ///
 /// # fn main() -> paytoken::Result<()> {
-/// let cache = TokenCache::with(|builder| builder.base_url("https://send.example"));
+/// let cache = TokenCache::with(|builder| {
+///     builder.base_url_for(Provider::SendPayments, "https://send.example")
+/// });
 /// let merchant = Credentials::SendPayments {
 ///     client_id: "merchant-7".into(),
 ///     client_secret: Secret::from("not-a-real-secret"),
@@ -48,8 +50,14 @@ impl TokenCache {
         Self::with(|builder| builder)
     }
 
-    /// A cache whose sources are set up by `configure`: base URL, roots, time-outs. It may run
-    /// more than once for one entry when many threads ask first at once; one result is kept.
+    /// A cache whose sources are set up by `configure`: addresses, roots, time-outs. The builder
+    /// says whose source it is: [`Builder::provider`], [`Builder::environment`], [`Builder::id`].
+    /// `configure` may run more than once for one entry when many threads ask first at once; one
+    /// result is kept.
+    ///
+    /// An address is one provider's: set it with [`Builder::base_url_for`], or look at
+    /// [`Builder::provider`] first. One that is set for all alike is refused, since it would lead
+    /// one provider's credentials to another.
     pub fn with(configure: impl Fn(Builder) -> Builder + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             sources: Mutex::default(),
@@ -79,31 +87,49 @@ impl TokenCache {
             return Ok(source);
         }
         // Built without the lock: it parses keys and runs the program's own `configure`.
-        let builder = (self.0.configure)(TokenSource::builder(credentials.clone(), environment));
+        let builder =
+            (self.0.configure)(TokenSource::builder(credentials.clone(), environment).in_cache());
         let source = builder.pool(self.0.pool.clone()).build()?;
         let key = CredentialsKey(Cow::Owned(credentials.clone()), environment);
-        Ok(self.sources().entry(key).or_insert(source).clone())
+        Ok(self.lock().entry(key).or_insert(source).clone())
     }
 
     fn known(&self, credentials: &Credentials, environment: Environment) -> Option<TokenSource> {
-        let sources = self.sources();
+        let sources = self.lock();
         // With keys that live no longer than the one to look for.
         let sources: &HashMap<CredentialsKey<'_>, TokenSource> = &sources;
         sources.get(&CredentialsKey(Cow::Borrowed(credentials), environment)).cloned()
     }
 
-    /// Forgets these credentials. Sources already handed out go on working. False if there was
-    /// no entry.
+    /// Forgets this account, whatever its secret was: after a secret was changed, the old one is
+    /// not needed. Sources already handed out go on working. False if there was no entry.
     pub fn remove(&self, credentials: &Credentials, environment: Environment) -> bool {
-        let key = CredentialsKey(Cow::Owned(credentials.clone()), environment);
-        // Dropped after the lock is let go.
-        let removed = self.sources().remove(&key);
-        removed.is_some()
+        let account = (credentials.provider(), credentials.id(), environment);
+        let mut has_removed = false;
+        self.retain(|source| {
+            let is_it = (source.provider(), source.id(), source.environment()) == account;
+            has_removed |= is_it;
+            !is_it
+        });
+        has_removed
+    }
+
+    /// Forgets the sources for which `keep` says false. It runs without a lock.
+    pub fn retain(&self, mut keep: impl FnMut(&TokenSource) -> bool) {
+        // Dropped after the lock is released.
+        let mut unwanted = self.sources();
+        unwanted.retain(|source| !keep(source));
+        self.lock().retain(|_, source| !unwanted.iter().any(|other| other.is_same(source)));
+    }
+
+    /// All sources, for instance to read their status.
+    pub fn sources(&self) -> Vec<TokenSource> {
+        self.lock().values().cloned().collect()
     }
 
     /// How many credentials have an entry.
     pub fn len(&self) -> usize {
-        self.sources().len()
+        self.lock().len()
     }
 
     /// Whether there is no entry.
@@ -111,8 +137,8 @@ impl TokenCache {
         self.len() == 0
     }
 
-    fn sources(&self) -> MutexGuard<'_, HashMap<CredentialsKey<'static>, TokenSource>> {
-        lock(&self.0.sources)
+    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialsKey<'static>, TokenSource>> {
+        sync::lock(&self.0.sources)
     }
 }
 

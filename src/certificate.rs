@@ -131,18 +131,23 @@ impl ClientCertificate {
         Ok(Self(Arc::new(Inner::Loaded(loaded))))
     }
 
-    /// Reads the certificate from a file and the key from another, or from the same one when
-    /// `key` is `None` and the file holds it.
+    /// Reads the certificate from a file and its key from another.
     ///
     /// # Errors
     /// As [`from_pem`](Self::from_pem) and [`with_private_key`](Self::with_private_key);
     /// [`Configuration`](crate::ErrorKind::Configuration) when a file cannot be read.
-    pub fn from_pem_files(certificate: impl AsRef<Path>, key: Option<&Path>) -> Result<Self> {
-        let loaded = Self::from_pem(&*read_file("certificate", certificate.as_ref())?)?;
-        match key {
-            Some(key) => loaded.with_private_key(&*read_file("private_key", key)?),
-            None => Ok(loaded),
-        }
+    pub fn from_pem_files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
+        Self::from_pem_file(certificate)?
+            .with_private_key(&*read_file("private_key", key.as_ref())?)
+    }
+
+    /// Reads the certificate from a file, and the key too where the file holds it.
+    ///
+    /// # Errors
+    /// As [`from_pem`](Self::from_pem); [`Configuration`](crate::ErrorKind::Configuration) when the
+    /// file cannot be read.
+    pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_pem(&*read_file("certificate", path.as_ref())?)
     }
 
     /// For the deployment in which an nginx or a load balancer in front adds the header and does

@@ -26,6 +26,12 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Now;
 }
 
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Now {
+        (**self).now()
+    }
+}
+
 impl Now {
     /// Reads the system's clocks.
     #[allow(clippy::disallowed_methods)] // the one place

@@ -68,3 +68,18 @@ pub enum EventKind {
     /// The current token was rejected by the API and dropped.
     Invalidated,
 }
+
+impl EventKind {
+    /// A fixed name for each kind, for counters and log fields: `request`, `retry`, `fetched`,
+    /// `found`, `failed`, `invalidated`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Request { .. } => "request",
+            Self::Retry { .. } => "retry",
+            Self::Fetched { .. } => "fetched",
+            Self::Found { .. } => "found",
+            Self::Failed { .. } => "failed",
+            Self::Invalidated => "invalidated",
+        }
+    }
+}

@@ -65,6 +65,7 @@ pub mod store;
 mod sync;
 mod token;
 mod transport;
+mod unwind;
 mod upstream;
 mod words;
 

@@ -21,7 +21,7 @@ pub mod ntx_pay {
     /// use paytoken::{ClientCertificate, Environment, Secret, provider::ntx_pay};
     ///
     /// # fn main() -> paytoken::Result<()> {
-    /// let certificate = ClientCertificate::from_pem_files("client.cert.pem", Some("client.key.pem".as_ref()))?;
+    /// let certificate = ClientCertificate::from_pem_files("client.cert.pem", "client.key.pem")?;
     /// let secret = Secret::from(std::env::var("NTXPAY_CLIENT_SECRET").expect("it is set"));
     /// let token = ntx_pay::fetch_token("client-id", &secret, &certificate, Environment::Sandbox, |b| b)?;
     /// # Ok(()) }

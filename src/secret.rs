@@ -1,5 +1,6 @@
 //! A string that does not show itself and is wiped when it goes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use zeroize::Zeroizing;
@@ -17,6 +18,16 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
+    /// Takes the text over; a borrowed one is copied.
+    ///
+    /// ```
+    /// let secret = paytoken::Secret::new("not-a-real-secret");
+    /// assert_eq!(secret.expose(), "not-a-real-secret");
+    /// ```
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
     /// The text itself. Keep it out of logs and error messages.
     pub fn expose(&self) -> &str {
         &self.0
@@ -33,6 +44,12 @@ impl From<String> for Secret {
     /// Takes the string over, so that no second copy is left behind.
     fn from(text: String) -> Self {
         Self(Zeroizing::new(text))
+    }
+}
+
+impl From<Cow<'_, str>> for Secret {
+    fn from(text: Cow<'_, str>) -> Self {
+        Self::new(text)
     }
 }
 

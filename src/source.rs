@@ -1,12 +1,14 @@
-//! [`TokenSource`]: composes provider, transport, slot and breaker. What leaves here is a valid
-//! token or one clear error.
+//! [`TokenSource`]: hands out a valid token, or one clear error.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use log::warn;
+
 use crate::builder::Builder;
+use crate::clock::monotonic;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
@@ -96,6 +98,22 @@ impl TokenSource {
         self.token_with(&TokenOptions::default())
     }
 
+    /// The token in memory, if it is good now. Sends nothing, waits for nobody and counts nothing:
+    /// for programs that must not block (see [`token`](Self::token) for those that may).
+    ///
+    /// ```no_run
+    /// # use paytoken::{Error, Token, TokenSource};
+    /// # fn get(source: &TokenSource) -> Result<Token, Error> {
+    /// match source.cached() {
+    ///     Some(token) => Ok(token),
+    ///     None => source.token(), // on a thread that may block
+    /// }
+    /// # }
+    /// ```
+    pub fn cached(&self) -> Option<Token> {
+        self.flights.cached()
+    }
+
     /// A token that is good for at least this long.
     ///
     /// # Errors
@@ -128,17 +146,17 @@ impl TokenSource {
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store) when a shared store could not be told; never without one.
-    pub fn invalidate(&self, rejected: &Token) -> Result<()> {
-        self.invalidate_secret(rejected.secret())
+    pub fn invalidate(&self, revoked: &Token) -> Result<()> {
+        self.invalidate_secret(revoked.secret())
     }
 
     /// As [`invalidate`](Self::invalidate), for callers that hold only the token's text.
     ///
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
-    pub fn invalidate_secret(&self, rejected: &str) -> Result<()> {
-        let was_current = self.flights.invalidate(rejected);
-        let told = self.upstream().invalidate(rejected);
+    pub fn invalidate_secret(&self, revoked: &str) -> Result<()> {
+        let was_current = self.flights.invalidate(revoked);
+        let told = self.upstream().invalidate(revoked);
         if was_current {
             self.fetcher().tell(EventKind::Invalidated);
         }
@@ -171,23 +189,42 @@ impl TokenSource {
     /// What the closure returns, and what [`token`](Self::token) returns.
     pub fn call<T, E: From<Error>>(
         &self,
+        request: impl FnMut(&Token) -> Result<Attempt<T>, E>,
+    ) -> Result<T, E> {
+        self.call_with(&TokenOptions::default(), request)
+    }
+
+    /// As [`call`](Self::call), on the caller's terms. The deadline is for getting tokens, both
+    /// times together; how long the API call itself may take is up to your HTTP client.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub fn call_with<T, E: From<Error>>(
+        &self,
+        options: &TokenOptions,
         mut request: impl FnMut(&Token) -> Result<Attempt<T>, E>,
     ) -> Result<T, E> {
-        let token = self.token()?;
-        match request(&token)? {
-            Attempt::Done(answer) => Ok(answer),
-            Attempt::UnauthorizedFinal(answer) => {
-                self.invalidate(&token)?;
-                Ok(answer)
-            }
-            Attempt::Unauthorized(_) => {
-                self.invalidate(&token)?;
-                match request(&self.token()?)? {
-                    Attempt::Done(answer)
-                    | Attempt::Unauthorized(answer)
-                    | Attempt::UnauthorizedFinal(answer) => Ok(answer),
-                }
-            }
+        let began = monotonic();
+        let token = self.token_with(options)?;
+        let took = began.elapsed();
+        let (answer, may_replay) = match request(&token)? {
+            Attempt::Done(answer) => return Ok(answer),
+            Attempt::UnauthorizedFinal(answer) => (answer, false),
+            Attempt::Unauthorized(answer) => (answer, true),
+        };
+        // It is dropped here in any case. The API's answer counts for more than a store's failure.
+        if let Err(error) = self.invalidate(&token) {
+            warn!(target: "paytoken", "{error}");
+        }
+        if !may_replay {
+            return Ok(answer);
+        }
+        let mut left = options.clone().force(false);
+        left.deadline = options.deadline.map(|limit| limit.saturating_sub(took));
+        match request(&self.token_with(&left)?)? {
+            Attempt::Done(answer)
+            | Attempt::Unauthorized(answer)
+            | Attempt::UnauthorizedFinal(answer) => Ok(answer),
         }
     }
 
@@ -233,6 +270,21 @@ impl TokenSource {
     /// Whose tokens these are.
     pub fn provider(&self) -> Provider {
         self.fetcher().provider()
+    }
+
+    /// In which environment.
+    pub fn environment(&self) -> Environment {
+        self.fetcher().environment
+    }
+
+    /// The account's identifier: client id or user name.
+    pub fn id(&self) -> &str {
+        self.fetcher().credentials.id()
+    }
+
+    /// Whether the two share one slot.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.flights, &other.flights)
     }
 
     fn with_slot_of_its_own(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {

@@ -1,8 +1,9 @@
-//! Names as people write them: reading a [`Provider`] or an [`Environment`].
+//! Names as people write and read them: of a [`Provider`], an [`Environment`], a kind of failure.
 
+use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::names::{Environment, Provider};
 
 impl FromStr for Provider {
@@ -39,4 +40,22 @@ fn quoted(word: &str) -> String {
     let is_a_word = word.len() <= 20
         && word.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_'));
     if is_a_word { format!("'{word}'") } else { "the value given".into() }
+}
+
+impl fmt::Display for ErrorKind {
+    /// In words: `rate limited`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Configuration => "configuration",
+            Self::Certificate => "certificate",
+            Self::Transport => "transport",
+            Self::Timeout => "timeout",
+            Self::Rejected => "rejected",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited => "rate limited",
+            Self::ServerUnavailable => "server unavailable",
+            Self::InvalidResponse => "invalid response",
+            Self::Store => "store",
+        })
+    }
 }

@@ -23,7 +23,7 @@ const FLOORS: [(&str, &[&str]); 9] = [
     ("single flight", &["snapshots", "slot", "flight"]),
     ("sharing", &["store"]),
     ("fetching", &["fetch", "shared", "upstream"]),
-    ("faces", &["builder", "source", "cache", "settings", "provider", "bench", "lib"]),
+    ("faces", &["builder", "source", "cache", "settings", "provider", "unwind", "bench", "lib"]),
 ];
 
 /// The room that a file belongs to.

@@ -136,14 +136,10 @@ impl<W: Backend> Flights<W> {
                 Decision::Use(token) => {
                     has_compared = true;
                     drop(slot);
-                    let change = backend.change(&token, now);
-                    slot = self.lock();
-                    match change {
-                        Change::None => return Ok(token),
-                        Change::Newer(newer) => slot.adopt(&token, newer),
-                        Change::Revoked => _ = slot.invalidate(token.secret()),
-                        Change::Replaced => slot.forget(&token),
+                    if !self.has_changed(&token, now) {
+                        return Ok(token);
                     }
+                    slot = self.lock();
                     continue;
                 }
                 Decision::Fail(error) => {
@@ -204,6 +200,27 @@ impl<W: Backend> Flights<W> {
                 ))));
             }
         }
+    }
+
+    /// A good token that is in memory: asks nobody and waits for nobody.
+    pub(crate) fn cached(&self) -> Option<Token> {
+        let now = self.backend.now();
+        let good = || self.lock().usable(now, &Wish::default());
+        let token = good()?;
+        if self.backend.is_shared() && self.has_changed(&token, now) { good() } else { Some(token) }
+    }
+
+    /// Takes over what other processes did to a token of ours; false where they did nothing.
+    fn has_changed(&self, token: &Token, now: Now) -> bool {
+        let change = self.backend.change(token, now);
+        let mut slot = self.lock();
+        match change {
+            Change::None => return false,
+            Change::Newer(newer) => slot.adopt(token, newer),
+            Change::Revoked => _ = slot.invalidate(token.secret()),
+            Change::Replaced => slot.forget(token),
+        }
+        true
     }
 
     /// Waits until the flight has landed or the deadline has passed.

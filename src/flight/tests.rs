@@ -106,3 +106,30 @@ fn who_has_no_time_does_not_renew() {
     assert_eq!(left(&flights), 1, "it asked for another");
     assert_ne!(flights.token(&TokenOptions::new()).unwrap().secret(), token.secret());
 }
+
+/// Its request never comes back: the leader dies in it.
+struct Deadly(Now);
+
+impl Script for Deadly {
+    fn now(&self) -> Now {
+        self.0
+    }
+
+    fn fetch(&self) -> Result<Token> {
+        std::panic::resume_unwind(Box::new("scripted"))
+    }
+}
+
+#[test]
+fn no_copy_of_a_token_is_left_when_its_replacement_dies() {
+    let now = Now::from_system();
+    let flights = Arc::new(Flights::new(Renewal::ReplacesPrevious, Deadly(now)));
+    let token = Token::granted("old", LIFETIME, now);
+    flights.lock().place(token.clone());
+    let version = flights.version();
+    let quiet_until = token.moment_of_age(LIFETIME / 2).unwrap();
+    flights.snapshots.put(Snapshot { token, version, quiet_until }, || version);
+    let refresh = || flights.token(&TokenOptions::new().force(true));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(refresh)).is_err());
+    assert!(flights.snapshots.get(now, || version).is_none(), "a copy was left");
+}

@@ -148,7 +148,7 @@ fn bad_settings_name_the_field() {
             "Send without an address",
             plain(Provider::SendPayments, environment),
             ErrorKind::Configuration,
-            "base_url: Send Payments hands out",
+            "base_url: Send Payments gives each client an address",
         ));
     }
     check(rows);
@@ -265,7 +265,7 @@ fn bad_certificates_and_keys_name_the_field() {
     ]);
     let injected = ClientCertificate::injected_by_proxy().with_private_key(good_key).unwrap_err();
     assert_eq!(injected.kind(), ErrorKind::Configuration);
-    let missing = ClientCertificate::from_pem_files("no/such/file.pem", None).unwrap_err();
+    let missing = ClientCertificate::from_pem_file("no/such/file.pem").unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Configuration);
     assert!(missing.to_string().contains("certificate: cannot read no/such/file.pem"), "{missing}");
     no_request(&sandbox);

@@ -86,10 +86,10 @@ fn certificate_and_key_are_read_from_one_file_or_two() {
     std::fs::write(&key, sandbox.client_key_pem()).unwrap();
     std::fs::write(&both, [sandbox.client_key_pem(), sandbox.client_certificate_pem()].concat())
         .unwrap();
-    let two = ClientCertificate::from_pem_files(&certificate, Some(&key));
-    let one = ClientCertificate::from_pem_files(&both, None);
-    let header_only = ClientCertificate::from_pem_files(&certificate, None);
-    let a_folder = ClientCertificate::from_pem_files(&folder, None);
+    let two = ClientCertificate::from_pem_files(&certificate, &key);
+    let one = ClientCertificate::from_pem_file(&both);
+    let header_only = ClientCertificate::from_pem_file(&certificate);
+    let a_folder = ClientCertificate::from_pem_file(&folder);
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(two.unwrap().has_private_key());
     assert!(one.unwrap().has_private_key());

@@ -14,3 +14,4 @@ mod single_flight;
 mod store;
 mod store_changes;
 mod support;
+mod surface;

@@ -1,0 +1,21 @@
+//! A program may catch a panic around anything of ours: no lock and no value is left in a state that
+//! matters, whatever a hook, a clock or a store of the program's own does.
+
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
+use crate::builder::Builder;
+use crate::cache::TokenCache;
+use crate::error::Error;
+use crate::source::TokenSource;
+use crate::token::Token;
+
+impl UnwindSafe for Builder {}
+impl RefUnwindSafe for Builder {}
+impl UnwindSafe for Error {}
+impl RefUnwindSafe for Error {}
+impl UnwindSafe for Token {}
+impl RefUnwindSafe for Token {}
+impl UnwindSafe for TokenCache {}
+impl RefUnwindSafe for TokenCache {}
+impl UnwindSafe for TokenSource {}
+impl RefUnwindSafe for TokenSource {}
