@@ -1,5 +1,5 @@
 /* Panics: a deliberate one in each function comes back as a value, and the object works afterwards. Needs a library
- * with the feature test-panic, which no shipped library has. */
+ * with the cfg paytoken_test_panic, which no shipped library has. */
 #include "ctest.h"
 
 static int functions;

@@ -52,12 +52,12 @@ pub(crate) fn code_and_error(
     code
 }
 
-#[cfg(feature = "test-panic")]
+#[cfg(paytoken_test_panic)]
 fn panic_if_asked(name: &str) {
     if std::env::var("PAYTOKEN_TEST_PANIC").is_ok_and(|asked| asked == name) {
         panic!("{name} was asked to panic");
     }
 }
 
-#[cfg(not(feature = "test-panic"))]
+#[cfg(not(paytoken_test_panic))]
 fn panic_if_asked(_: &str) {}
