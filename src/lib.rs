@@ -1,25 +1,33 @@
-//! Bearer tokens of payment providers' APIs: obtained, cached, renewed. Blocking, small, careful.
+//! Gets, caches and renews the bearer tokens of payment providers' APIs. Blocking, small, careful.
 //!
-//! ```text
-//! Credentials ─▶ provider::request ─▶ transport ─▶ provider::parse ─▶ Token ─▶ slot ─▶ TokenSource ─┬▶ your program
-//!                  (pure)           (ureq, only here)  (pure)                   │           ▲       ├▶ capi/ (C)
-//!                                                                           flight.rs:      │       └▶ cli/ (cron, shell)
-//!                                                                         Mutex + Condvar,  │
-//!                                                                           snapshots       │
-//!                                                                               │      TokenCache: one
-//!                                                                               ▼      source per merchant
-//!                                                                     Store (FileStore), shared
-//!                                                                       between processes
+//! ```no_run
+//! use paytoken::{Attempt, Error, Provider, TokenSource};
+//!
+//! # fn get(url: &str, authorization: &str) -> Result<(u16, String), Error> { Ok((200, String::new())) }
+//! # fn main() -> Result<(), Error> {
+//! // Once, at the start; clone it into every thread. Credentials come from NTXPAY_CLIENT_ID, …
+//! let source = TokenSource::from_env(Provider::NtxPay)?;
+//!
+//! // For each request: a valid token, from the cache whenever possible.
+//! let balance = source.call(|token| {
+//!     let (status, body) = get("https://sandbox.mx.ntxpay.com/api/balance", token.bearer())?;
+//!     Ok::<_, Error>(match status {
+//!         401 => Attempt::Unauthorized(body), // a new token and one replay, never two
+//!         _ => Attempt::Done(body),
+//!     })
+//! })?;
+//! # Ok(()) }
 //! ```
 //!
-//! | provider | endpoint | lives | renewed |
+//! | provider | endpoint | a token lives | renewed |
 //! |---|---|---|---|
-//! | NTX Pay México | `POST /api/auth/token`, X.509 certificate + client credentials | 10 min | from 80 %, others go on meanwhile |
-//! | NexterPay | `POST /security/createToken`, user name and password | 600 min sandbox, 90 min production | from 90 %, others go on meanwhile |
-//! | Send Payments | `POST /auth`, client credentials | 5 min | at 95 %, all wait: a new token ends the old |
+//! | NTX Pay México | `POST /api/auth/token`, X.509 certificate and client credentials | 10 min | after 80 %; the others keep using the old token meanwhile |
+//! | NexterPay | `POST /security/createToken`, user name and password | 600 min in the sandbox, 90 min in production | after 90 %, the same way |
+//! | Send Payments | `POST /auth`, client credentials | 5 min | after 95 %; all wait: a new token invalidates the old |
 //!
-//! Start with [`TokenSource`]; serve many merchants with [`TokenCache`]; for one token without a
-//! cache there is a `fetch_token` per provider in [`provider`].
+//! Start with [`TokenSource`]; serve many merchants with [`TokenCache`]; share tokens between
+//! processes with a [`FileStore`]; for one token without a cache there is a `fetch_token` per
+//! provider in [`provider`]. In your own tests, [`TokenSource::from_fn`] needs no network.
 //!
 //! # Logging
 //!
@@ -27,6 +35,22 @@
 //! the wire, `trace` records are held back in the whole process: ureq's protocol layer would log
 //! the secret and the token at that level. Log your own API calls no lower than `debug` for the
 //! same reason.
+
+// The house, from the ground up; `tests/house.rs` checks that no room imports from above.
+//
+//   faces          lib ─ provider ─ settings ─ cache ─ source ─ builder            ▶ capi/ (C), cli/ (cron, shell)
+//                             │
+//   fetching       upstream ──┼── fetch: attempts, retries, telling
+//                     │       └── shared: one fetch for every process
+//   sharing           │           store: trait, entry, account, FileStore          ▶ files
+//   single flight  flight (Mutex + Condvar) ─ slot (who fetches next) ─ snapshots
+//   wire           transport: the only place that names ureq                       ▶ the network
+//   protocols      protocol: a file per provider = facts + request + read; outcome: what a failure means
+//   token          renewal: good, due, ended ─ token
+//   credentials    credentials (variables) ─ certificate
+//   ground         facts ─ event ─ status ─ options ─ error ─ names ─ clock ─ secret ─ sync ─ files ─ date
+//
+// A token's way: Credentials ─▶ protocol::request ─▶ transport ─▶ protocol::read ─▶ Token ─▶ slot ─▶ TokenSource.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

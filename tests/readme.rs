@@ -28,7 +28,8 @@ fn the_table_of_providers_says_what_the_facts_say() {
     each("provider", |provider, cell| cell == provider.facts().title);
     each("endpoint", |provider, cell| cell == format!("`POST {}`", provider.facts().endpoint));
     each("address", |provider, cell| {
-        let is_known = |environment| provider.facts().in_environment(environment).base_url.is_some();
+        let is_known =
+            |environment| provider.facts().in_environment(environment).base_url.is_some();
         let expected = match Environment::ALL.iter().filter(|known| is_known(**known)).count() {
             2 => "built in",
             1 => "sandbox built in; set production (`base_url`)",
