@@ -138,9 +138,9 @@ impl Builder {
         self
     }
 
-    /// How often a fetch that failed in passing (connection, cut answer, 5xx) is tried again, with
-    /// growing, random waits and within [`timeout`](Self::timeout). Default 2, at most 10. What
-    /// the provider refuses is never tried again.
+    /// How often a fetch that failed temporarily (connection, cut answer, 5xx) is retried, with
+    /// growing, random waits and within [`timeout`](Self::timeout). Default 2, at most 10. A
+    /// refusal by the provider is never retried.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
@@ -185,8 +185,7 @@ impl Builder {
     /// [`Store`] of your own. They make one fetch together, a token that one of them invalidates is
     /// dropped by all within a second, and a refusal is remembered for all.
     ///
-    /// A source with a store does nothing without it: when the store fails, the token in memory is
-    /// used to its end, and then there is an error.
+    /// When the store fails, the token in memory is used until it expires; after that, calls fail.
     pub fn store(mut self, store: impl Store + 'static) -> Self {
         self.store = Some(Arc::new(store));
         self

@@ -33,7 +33,7 @@ pub enum EventKind {
         /// Which attempt of this fetch.
         attempt: u32,
     },
-    /// An attempt failed in passing; another follows.
+    /// A temporary failure; the request will be retried.
     #[non_exhaustive]
     Retry {
         /// Why.
@@ -41,7 +41,7 @@ pub enum EventKind {
         /// The wait before the next attempt.
         wait: Duration,
     },
-    /// A new token is there.
+    /// A new token was fetched.
     #[non_exhaustive]
     Fetched {
         /// How long the fetch took, retries included.
@@ -55,7 +55,7 @@ pub enum EventKind {
         /// How long it is still good.
         remaining: Duration,
     },
-    /// A fetch failed for good.
+    /// A fetch failed, after its retries.
     #[non_exhaustive]
     Failed {
         /// Why.
@@ -65,7 +65,7 @@ pub enum EventKind {
         /// How long the provider is not asked again, where the refusal is remembered.
         remembered_for: Option<Duration>,
     },
-    /// The current token was rejected by the API and dropped.
+    /// The API answered 401 to the current token, so it was dropped.
     Invalidated,
 }
 

@@ -106,13 +106,13 @@ impl Shared {
         order.is_served_by(&token, now, fetcher.provider().facts().renewal).then_some(token)
     }
 
-    /// Drops a token that the API has rejected, for every process.
-    pub(crate) fn invalidate(&self, rejected: &str, limit: Duration) -> Result<()> {
-        account::invalidate(&*self.store, self.account.key(), rejected, limit).map(|_| ())
+    /// Drops a token that the API answered 401 to, for every process.
+    pub(crate) fn invalidate(&self, revoked: &str, limit: Duration) -> Result<()> {
+        account::invalidate(&*self.store, self.account.key(), revoked, limit).map(|_| ())
     }
 
-    /// What became of `token` in other processes. Costs one `stamp` at most once a second, and a
-    /// read where the entry has changed. A store that fails has nothing to say.
+    /// What other processes did to `token`. Costs one `stamp` at most once a second, and a read
+    /// when the entry has changed. If the store fails, nothing counts as changed.
     pub(crate) fn change(
         &self,
         fetcher: &Fetcher,
@@ -266,7 +266,7 @@ impl Shared {
 /// When a slot's token was last compared with the store, and what the store's stamp was then.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// The token's age in milliseconds at the last look, which is a clock that is at hand.
+    /// The token's age in milliseconds at the last look: the caller knows it, so no clock is read.
     looked_at: AtomicU64,
     stamp: AtomicU64,
 }

@@ -141,11 +141,11 @@ impl TokenSource {
         self.flights.token(options)
     }
 
-    /// Drops this token, which the API answered 401 to, if it is still the current one. A newer
-    /// one stays; an older one changes nothing.
+    /// Drops this token, which the API answered 401 to. If a newer token has already replaced it,
+    /// nothing happens.
     ///
     /// # Errors
-    /// [`Store`](crate::ErrorKind::Store) when a shared store could not be told; never without one.
+    /// [`Store`](crate::ErrorKind::Store) if the shared store could not be updated (only when a store is set).
     pub fn invalidate(&self, revoked: &Token) -> Result<()> {
         self.invalidate_secret(revoked.secret())
     }

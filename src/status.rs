@@ -1,4 +1,4 @@
-//! What a source is up to, without a secret.
+//! The state of a source, without a secret.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +23,7 @@ pub struct Status {
     pub tokens: u64,
     /// Fetches that failed, after their retries.
     pub failures: u64,
-    /// Tokens dropped because the API rejected them.
+    /// Tokens dropped because the API answered 401 to them.
     pub invalidations: u64,
     /// The last failure, and how long ago it was.
     pub last_error: Option<(ErrorKind, Duration)>,
@@ -39,8 +39,8 @@ pub struct StoredStatus {
     pub provider: Provider,
     /// The stored token, ended or not.
     pub token: Option<TokenStatus>,
-    /// The last token was rejected by the API, and no new one has been fetched.
-    pub was_rejected: bool,
+    /// The API answered 401 to the last token, and no new one has been fetched.
+    pub was_revoked: bool,
     /// The kind of the refusal that is remembered.
     pub last_error: Option<ErrorKind>,
     /// How long it still keeps requests back.

@@ -8,7 +8,7 @@ pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard, atomic::AtomicU64};
 #[cfg(not(all(test, paytoken_model)))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, atomic::AtomicU64};
 
-/// The lock, unless another thread has it just now.
+/// The lock, or `None` while another thread holds it.
 pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     match mutex.try_lock() {
         Ok(guard) => Some(guard),
@@ -17,7 +17,7 @@ pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     }
 }
 
-/// No program code runs under a lock of ours, so a poisoned one is in order.
+/// No program code runs under a lock of ours, so what a poisoned one guards is still consistent.
 #[allow(unused_qualifications)] // the model's Mutex is another one
 pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

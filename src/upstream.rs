@@ -31,10 +31,10 @@ impl Upstream {
     }
 
     /// Tells the other processes that the API rejected this token.
-    pub(crate) fn invalidate(&self, rejected: &str) -> Result<()> {
+    pub(crate) fn invalidate(&self, revoked: &str) -> Result<()> {
         match &self.shared {
             Some(shared) => shared
-                .invalidate(rejected, self.fetcher.timeout)
+                .invalidate(revoked, self.fetcher.timeout)
                 .map_err(|error| self.fetcher.error(error)),
             None => Ok(()),
         }

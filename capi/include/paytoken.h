@@ -70,8 +70,8 @@ extern "C" {
 
 #define PAYTOKEN_NTX_PAY 1       /* NTX Pay: client id, client secret, client certificate */
 #define PAYTOKEN_NEXTER_PAY 2    /* NexterPay: user name, password */
-#define PAYTOKEN_SEND_PAYMENTS 3 /* Send Payments: client id, client secret. A new token ends the one before: make one
-                                    source per client id, and share it. */
+#define PAYTOKEN_SEND_PAYMENTS 3 /* Send Payments: client id, client secret. A new token invalidates the previous one: make
+                                    one source per client id, and share it. */
 
 #define PAYTOKEN_SANDBOX 1    /* the provider's test system */
 #define PAYTOKEN_PRODUCTION 2 /* real money */
@@ -82,7 +82,7 @@ extern "C" {
 #define PAYTOKEN_CONFIGURATION 1      /* a setting is missing or wrong; nothing was sent */
 #define PAYTOKEN_CERTIFICATE 2        /* a certificate or key is unusable, expired, or not accepted by the other side */
 #define PAYTOKEN_TRANSPORT 3          /* the network: name resolution, connection, TLS, a cut answer */
-#define PAYTOKEN_TIMEOUT 4            /* the time allowed ran out */
+#define PAYTOKEN_TIMEOUT 4            /* the time-out was reached */
 #define PAYTOKEN_REJECTED 5           /* the provider refused the credentials (400, 401); remembered, not asked at once */
 #define PAYTOKEN_FORBIDDEN 6          /* the provider knows the account and refuses it (403) */
 #define PAYTOKEN_RATE_LIMITED 7       /* the provider asks for fewer requests (429) */
@@ -118,7 +118,8 @@ PAYTOKEN_API paytoken_config *paytoken_config_new(uint32_t provider, uint32_t en
  *   NTXPAY_CLIENT_ID, NTXPAY_CLIENT_SECRET, NTXPAY_CLIENT_CERT and NTXPAY_CLIENT_KEY (paths of PEM files);
  *   NEXTERPAY_USERNAME, NEXTERPAY_PASSWORD; SENDPAYMENTS_CLIENT_ID, SENDPAYMENTS_CLIENT_SECRET;
  *   each identifier and secret also in a file named by the variable with _FILE appended;
- *   <PREFIX>_BASE_URL, <PREFIX>_ENVIRONMENT (sandbox, which is the default, or production);
+ *   <PREFIX>_BASE_URL, <PREFIX>_ENVIRONMENT (sandbox, which is the default, or production; NexterPay needs it where a
+ *   base URL is set);
  *   PAYTOKEN_CA (path of a PEM file) and PAYTOKEN_STORE (path of a directory).
  * Do not change the environment in another thread meanwhile. The variables themselves stay where they are, secrets
  * included: a secret in a file leaves no copy in the environment.
@@ -153,7 +154,7 @@ PAYTOKEN_API int32_t paytoken_config_set_timeout_ms(paytoken_config *config, uin
 /* The time for one connection to be made, within the above. Default 5,000 ms; not 0. */
 PAYTOKEN_API int32_t paytoken_config_set_connect_timeout_ms(paytoken_config *config, uint64_t limit_ms);
 
-/* How often a fetch that failed in passing (connection, cut answer, 5xx) is tried again. Default 2, at most 10. */
+/* How often a fetch that failed temporarily (connection, cut answer, 5xx) is retried. Default 2, at most 10. */
 PAYTOKEN_API int32_t paytoken_config_set_retries(paytoken_config *config, uint32_t retries);
 
 /* The User-Agent sent to the token endpoint. Default paytoken/VERSION. */
@@ -178,7 +179,7 @@ PAYTOKEN_API void paytoken_config_free(paytoken_config *config);
  * the start, and share it. */
 
 /* Makes a source in *out; free it with paytoken_source_free. Checks all settings and sends nothing.
- * PAYTOKEN_CONFIGURATION, PAYTOKEN_CERTIFICATE and PAYTOKEN_STORE name the field and the way out. */
+ * PAYTOKEN_CONFIGURATION, PAYTOKEN_CERTIFICATE and PAYTOKEN_STORE name the field and say how to fix it. */
 PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken_source **out, paytoken_error **err);
 
 /* Copies a token that is good now, and for min_validity_ms more (0: now), into buf, with a final NUL. From the cache
@@ -217,9 +218,9 @@ typedef struct paytoken_token_options {
 PAYTOKEN_API int32_t paytoken_source_token_with(const paytoken_source *source, const paytoken_token_options *options,
                                                 char *buf, size_t cap, size_t *len, paytoken_error **err);
 
-/* Tells the source that the API answered 401 to this token (without "Bearer "). It is dropped if it is still the current
- * one; a newer one stays. Then ask for a token and send the request once more, never twice.
- * PAYTOKEN_STORE where a shared store could not be told. */
+/* Tells the source that the API answered 401 to this token (without "Bearer "). It is dropped. If a newer token has
+ * already replaced it, nothing happens. Then ask for a token and send the request once more, never twice.
+ * PAYTOKEN_STORE if the shared store could not be updated. */
 PAYTOKEN_API int32_t paytoken_source_invalidate(const paytoken_source *source, const char *rejected_token);
 
 /* Wipes its token and secrets and frees it. No other thread may be using it. */
@@ -250,7 +251,7 @@ PAYTOKEN_API int32_t paytoken_source_status(const paytoken_source *source, payto
 /* ---- paytoken_error: why a call failed ---------------------------------------------------------------------------
  * Never changes once made. Free it with paytoken_error_free. */
 
-/* One sentence that ends with the way out; UTF-8; never a secret. Lives as long as the error. "" for NULL. */
+/* One sentence that ends with how to fix it; UTF-8; never a secret. Lives as long as the error. "" for NULL. */
 PAYTOKEN_API const char *paytoken_error_message(const paytoken_error *error);
 
 /* The code that came with it. PAYTOKEN_NULL_ARGUMENT for NULL. */

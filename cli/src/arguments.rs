@@ -33,10 +33,10 @@ Options
   --timeout TIME        for the whole command (default 15s)
   --store DIR           the shared store; default $XDG_RUNTIME_DIR/paytoken,
                         else $XDG_CACHE_HOME/paytoken, else ~/.cache/paytoken
-  --no-store            go without one
+  --no-store            do not use a store
   --ca FILE             certificate authorities (PEM) instead of the built-in ones
   --json                status as JSON
-  -v, --verbose         tell on stderr what is done
+  -v, --verbose         log each step to stderr
   -h, --help            this
   -V, --version
 

@@ -45,7 +45,7 @@ fn line(status: &StoredStatus) -> String {
         Some(token) => {
             format!("token good for {}, {} old", spoken(token.remaining), spoken(token.age))
         }
-        None if status.was_rejected => "no token: the API rejected the last one".into(),
+        None if status.was_revoked => "no token: the API rejected the last one".into(),
         None => "no token".into(),
     };
     if let (Some(kind), Some(left)) = (status.last_error, status.blocked_for) {
@@ -64,7 +64,7 @@ fn value(status: &StoredStatus) -> Value {
             "remaining_seconds": seconds(token.remaining),
             "expires_at": token.expires_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         })),
-        "rejected_by_api": status.was_rejected,
+        "rejected_by_api": status.was_revoked,
         "last_error": status.last_error.map(|kind| format!("{kind:?}")),
         "blocked_for_seconds": status.blocked_for.map(seconds),
     })

@@ -87,10 +87,10 @@ impl Account {
     pub fn invalidate(
         &self,
         store: &(impl Store + ?Sized),
-        rejected: &str,
+        revoked: &str,
         limit: Duration,
     ) -> Result<bool> {
-        invalidate(store, &self.key, rejected, limit)
+        invalidate(store, &self.key, revoked, limit)
             .map_err(|error| error.with_provider(self.provider))
     }
 
@@ -114,7 +114,7 @@ impl Account {
         Ok(StoredStatus {
             provider: self.provider,
             token,
-            was_rejected: entry.rejected.is_some() && entry.token.is_none(),
+            was_revoked: entry.rejected.is_some() && entry.token.is_none(),
             last_error: blocked.map(|(kind, _)| kind),
             blocked_for: blocked.map(|(_, left)| left),
         })
@@ -158,11 +158,11 @@ pub(crate) fn decode(bytes: Option<Vec<u8>>, key: &StoreKey) -> Entry {
 pub(crate) fn invalidate(
     store: &(impl Store + ?Sized),
     key: &StoreKey,
-    rejected: &str,
+    revoked: &str,
     limit: Duration,
 ) -> Result<bool> {
     // A look without the lock settles the common case, in which a newer token is there.
-    if !decode(store.read(key)?, key).reject(rejected) {
+    if !decode(store.read(key)?, key).reject(revoked) {
         return Ok(false);
     }
     let Some(mut guard) = store.lock(key, limit, HOLD)? else {
@@ -172,7 +172,7 @@ pub(crate) fn invalidate(
         ));
     };
     let mut entry = decode(guard.read()?, key);
-    let is_it = entry.reject(rejected);
+    let is_it = entry.reject(revoked);
     if is_it {
         guard.write(&entry.encode(key), entry.keep_for())?;
     }

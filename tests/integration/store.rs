@@ -676,7 +676,7 @@ fn a_short_lived_program_gets_the_token_without_a_secret() {
     assert!(!account.invalidate(&store, "another token", PATIENCE).unwrap());
     assert!(account.invalidate(&store, token.secret(), PATIENCE).unwrap());
     assert!(account.stored_token(&store, Duration::ZERO).unwrap().is_none());
-    assert!(account.stored_status(&store).unwrap().was_rejected);
+    assert!(account.stored_status(&store).unwrap().was_revoked);
 }
 
 #[test]

@@ -120,15 +120,15 @@ fn the_stored_status_tells_a_refusal_from_a_rejected_token() {
         assert_eq!(account.provider(), SEND);
         account.stored_status(&store).unwrap()
     };
-    assert!(!status().was_rejected && status().blocked_for.is_none());
+    assert!(!status().was_revoked && status().blocked_for.is_none());
     let wrong = reach(&sandbox, SEND, credentials_with(&sandbox, SEND, "wrong"));
     wrong.store(folder.store()).build().unwrap().token().unwrap_err();
     let refused = status();
-    assert!(!refused.was_rejected && refused.token.is_none());
+    assert!(!refused.was_revoked && refused.token.is_none());
     assert_eq!(refused.last_error, Some(ErrorKind::Rejected));
     assert!(refused.blocked_for.unwrap() > secs(50));
     builder(&sandbox, SEND).store(folder.store()).build().unwrap().token().unwrap();
-    assert!(!status().was_rejected && status().token.is_some());
+    assert!(!status().was_revoked && status().token.is_some());
 }
 
 fn account(sandbox: &Sandbox) -> Account {
