@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// The first refusal is remembered this long, each further one four times as long as the one
 /// before: a cron job every minute with a wrong password asks at most six times in an hour.
@@ -50,7 +50,7 @@ impl Breaker {
 
     /// Takes note of a failed request; `Some` is how long it is remembered.
     pub(crate) fn record_failure(&mut self, now: Instant, error: &Error) -> Option<Duration> {
-        if !is_remembered(error) {
+        if !error.is_remembered() {
             return None;
         }
         let own = FIRST.saturating_mul(4u32.pow(self.strikes.min(4))).min(LONGEST);
@@ -81,22 +81,14 @@ impl Breaker {
     }
 }
 
-/// Answers that asking again would not change, and those that ask for time.
-fn is_remembered(error: &Error) -> bool {
-    let is_client_error =
-        error.status().is_some_and(|status| matches!(status, 400..=499) && status != 408);
-    let is_tls_refusal = error.kind() == ErrorKind::Certificate && error.may_have_arrived();
-    let is_refusal = error.kind() == ErrorKind::Rejected;
-    is_client_error || is_refusal || is_tls_refusal || error.retry_after().is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::monotonic;
+    use crate::outcome::Cause;
 
     fn rejected() -> Error {
-        Error::new(ErrorKind::Rejected, "no").with_status(401)
+        Cause::CredentialsRefused.error("no").with_status(401)
     }
 
     #[test]
@@ -119,8 +111,8 @@ mod tests {
         let mut breaker = Breaker::default();
         let now = monotonic();
         for (named, kept) in [(0, 1), (7, 7), (100_000, 900)] {
-            let error = Error::new(ErrorKind::ServerUnavailable, "busy")
-                .with_status(503)
+            let error = Cause::ServerBusy
+                .error("busy")
                 .with_retry_after(Some(Duration::from_secs(named)));
             assert_eq!(breaker.record_failure(now, &error).unwrap().as_secs(), kept);
         }
@@ -131,9 +123,9 @@ mod tests {
         let mut breaker = Breaker::default();
         let now = monotonic();
         for error in [
-            Error::new(ErrorKind::Transport, "cut"),
-            Error::new(ErrorKind::ServerUnavailable, "500").with_status(500),
-            Error::new(ErrorKind::ServerUnavailable, "408").with_status(408),
+            Cause::Cut.error("cut"),
+            Cause::ServerFailing.error("500"),
+            Cause::RequestTooSlow.error("408"),
             Error::certificate("expired here"),
         ] {
             assert!(breaker.record_failure(now, &error).is_none());
@@ -158,20 +150,5 @@ mod tests {
         assert_eq!(breaker.strikes(), 2, "it has counted further itself");
         breaker.continue_from(7);
         assert_eq!(breaker.strikes(), 7);
-    }
-
-    #[test]
-    fn each_kind_of_refusal_is_remembered() {
-        let now = monotonic();
-        for error in [
-            rejected(),
-            Error::new(ErrorKind::Rejected, "in a 200").with_status(200),
-            Error::new(ErrorKind::Forbidden, "suspended").with_status(403),
-            Error::certificate("an alert").with_may_have_arrived(true),
-            Error::new(ErrorKind::ServerUnavailable, "busy").with_retry_after(Some(Duration::ZERO)),
-        ] {
-            let mut breaker = Breaker::default();
-            assert!(breaker.record_failure(now, &error).is_some(), "{error}");
-        }
     }
 }

@@ -27,8 +27,16 @@ struct Inner {
     message: String,
     status: Option<u16>,
     retry_after: Option<Duration>,
-    may_have_arrived: bool,
+    verdict: Option<Verdict>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What the table of `outcome` says of a failure, but for its kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) is_tried_again: bool,
+    pub(crate) is_remembered: bool,
+    pub(crate) may_have_arrived: bool,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -128,7 +136,7 @@ impl Error {
             message: message.into(),
             status: None,
             retry_after: None,
-            may_have_arrived: false,
+            verdict: None,
             source: None,
         }))
     }
@@ -167,8 +175,17 @@ impl Error {
 
     /// Marks that the request may have reached the provider: it may have acted on it.
     pub(crate) fn with_may_have_arrived(mut self, arrived: bool) -> Self {
-        self.inner().may_have_arrived = arrived;
+        self.inner().verdict.get_or_insert_default().may_have_arrived = arrived;
         self
+    }
+
+    pub(crate) fn with_verdict(mut self, verdict: Verdict) -> Self {
+        self.inner().verdict = Some(verdict);
+        self
+    }
+
+    pub(crate) fn has_verdict(&self) -> bool {
+        self.0.verdict.is_some()
     }
 
     /// The sentence without the provider's name.
@@ -177,7 +194,17 @@ impl Error {
     }
 
     pub(crate) fn may_have_arrived(&self) -> bool {
-        self.0.may_have_arrived
+        self.0.verdict.is_some_and(|verdict| verdict.may_have_arrived)
+    }
+
+    /// Whether the same fetch makes another attempt.
+    pub(crate) fn is_tried_again(&self) -> bool {
+        self.0.verdict.is_some_and(|verdict| verdict.is_tried_again)
+    }
+
+    /// Whether the next calls are answered with this error, without a request.
+    pub(crate) fn is_remembered(&self) -> bool {
+        self.0.verdict.is_some_and(|verdict| verdict.is_remembered)
     }
 
     fn inner(&mut self) -> &mut Inner {

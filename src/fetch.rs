@@ -11,9 +11,10 @@ use log::{debug, info, warn};
 use crate::breaker::Breaker;
 use crate::clock::{ClockSource, Deadline};
 use crate::credentials::Credentials;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::{Event, EventHook, EventKind};
 use crate::names::{Environment, Provider};
+use crate::outcome::Cause;
 use crate::protocol::{self, Timing};
 use crate::sync::lock;
 use crate::token::{AuthorizationHeader, Token};
@@ -74,9 +75,7 @@ impl Fetcher {
             may_have_arrived |= error.may_have_arrived();
             let wait = backoff(attempt);
             let is_over = attempt > retries
-                || !error.is_retryable()
-                || error.retry_after().is_some()
-                || error.kind() == ErrorKind::RateLimited
+                || !error.is_tried_again()
                 || wait >= deadline.remaining();
             if is_over {
                 return Err(error.with_may_have_arrived(may_have_arrived));
@@ -95,16 +94,10 @@ impl Fetcher {
         requests.fetch_add(1, Ordering::Relaxed);
         let request = protocol::request(&self.credentials);
         let response =
-            self.transport.send(&request, deadline).map_err(|error| self.error(error))?;
+            self.transport.send(request, deadline).map_err(|error| self.error(error))?;
         let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
         let grant = protocol::read(&self.credentials, self.environment, &response, timing)
-            .map_err(|error| {
-                // An answer that is no refusal but cannot be used: a token may have been made.
-                let is_puzzling =
-                    (200..=299).contains(&response.status) && error.kind() != ErrorKind::Rejected;
-                let arrived = error.may_have_arrived() || is_puzzling;
-                self.error(error.with_may_have_arrived(arrived))
-            })?;
+            .map_err(|error| self.error(Cause::UnusableSuccess.of(error)))?;
         Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
     }
 

@@ -75,6 +75,7 @@ mod flight;
 mod json;
 mod names;
 mod options;
+mod outcome;
 mod protocol;
 pub mod provider;
 mod renewal;

@@ -7,9 +7,10 @@ use super::explanation::explanation;
 use crate::breaker::LONGEST as LONGEST_WAIT;
 use crate::credentials::Credentials;
 use crate::date;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::exchange::Response;
 use crate::names::Provider;
+use crate::outcome::Cause;
 
 /// The error for an answer that is not 2xx.
 pub(super) fn read(
@@ -19,52 +20,51 @@ pub(super) fn read(
     wall: SystemTime,
 ) -> Error {
     let status = response.status;
-    let hint = provider.facts().refusal_hint;
-    let (kind, advice) = match status {
+    // A date is the provider's, so it is read against the provider's own clock where it says.
+    let date = response.date.as_deref().and_then(|text| date::parse_http_date(text, wall));
+    let wait = response
+        .retry_after
+        .as_deref()
+        .filter(|_| matches!(status, 429 | 500..=599))
+        .and_then(|text| retry_after(text, date.unwrap_or(wall)));
+    let (cause, advice) = match status {
         400 | 401 if speaks_of_tls_certificate(response) => (
-            ErrorKind::Certificate,
+            Cause::CertificateRefusedByFront,
             "the server in front did not accept the client certificate; give certificate and private key that NTX Pay issued for this environment",
         ),
         403 => (
-            ErrorKind::Forbidden,
+            Cause::AccountRefused,
             "the account is suspended or restricted, or this address is not allowed; contact the provider",
         ),
-        404 | 405 | 410 | 501 => {
-            (ErrorKind::Configuration, "there is no token endpoint at this address; check base_url")
-        }
-        407 => (ErrorKind::Configuration, "the proxy wants credentials; check the proxy setting"),
-        408 => (ErrorKind::ServerUnavailable, "the provider gave up waiting; try again"),
-        429 => {
-            (ErrorKind::RateLimited, "too many requests; wait, and share one token between callers")
-        }
+        404 | 405 | 410 => (Cause::NoEndpoint, NO_ENDPOINT),
+        501 if wait.is_none() => (Cause::NotImplemented, NO_ENDPOINT),
+        407 => (Cause::ProxyStatus, "the proxy wants credentials; check the proxy setting"),
+        408 => (Cause::RequestTooSlow, "the provider gave up waiting; try again"),
+        429 => (
+            Cause::TooManyRequests,
+            "too many requests; wait, and share one token between callers",
+        ),
         300..=399 => (
-            ErrorKind::InvalidResponse,
+            Cause::Redirect,
             "a redirect is never followed, since it could carry the credentials to another host; check base_url",
         ),
-        400..=499 => (ErrorKind::Rejected, hint),
-        500..=599 => (ErrorKind::ServerUnavailable, "the provider is failing; try again later"),
-        _ => (ErrorKind::InvalidResponse, "no such status is documented; check base_url"),
+        400..=499 => (Cause::CredentialsRefused, provider.facts().refusal_hint),
+        500..=599 if wait.is_some() => (Cause::ServerBusy, FAILING),
+        500..=599 => (Cause::ServerFailing, FAILING),
+        _ => (Cause::UndocumentedStatus, "no such status is documented; check base_url"),
     };
-    // A date is the provider's, so it is read against the provider's own clock where it says.
-    let date = response.date.as_deref().and_then(|text| date::parse_http_date(text, wall));
-    let wall = date.unwrap_or(wall);
-    let wait = match status {
-        429 | 500..=599 => response.retry_after.as_deref().and_then(|text| retry_after(text, wall)),
-        _ => None,
-    };
-    // A 5xx may come after the provider has made a token.
-    Error::new(
-        kind,
-        format!(
+    cause
+        .error(format!(
             "the token endpoint answered {status}{}; {advice}",
             explanation(credentials, response)
-        ),
-    )
-    .with_status(status)
-    .with_retry_after(wait)
-    .with_may_have_arrived(!(400..=499).contains(&status))
-    .with_provider(provider)
+        ))
+        .with_status(status)
+        .with_retry_after(wait)
+        .with_provider(provider)
 }
+
+const NO_ENDPOINT: &str = "there is no token endpoint at this address; check base_url";
+const FAILING: &str = "the provider is failing; try again later";
 
 /// The codes of RFC 6749 §5.2, each of which should have come with a 400 or 401.
 const REFUSALS: [&str; 6] = [
@@ -85,18 +85,16 @@ pub(super) fn in_success(
     error: Option<&str>,
 ) -> Error {
     let is_refusal = error.is_some_and(|error| REFUSALS.contains(&error));
-    let kind = if is_refusal { ErrorKind::Rejected } else { ErrorKind::InvalidResponse };
-    Error::new(
-        kind,
-        format!(
+    let cause = if is_refusal { Cause::RefusalInSuccess } else { Cause::ErrorInSuccess };
+    cause
+        .error(format!(
             "the token endpoint answered {} with an error inside{}; {}",
             response.status,
             explanation(credentials, response),
             provider.facts().refusal_hint
-        ),
-    )
-    .with_status(response.status)
-    .with_provider(provider)
+        ))
+        .with_status(response.status)
+        .with_provider(provider)
 }
 
 /// nginx answers a missing or untrusted client certificate with 400 and a page of HTML.

@@ -1,184 +1,262 @@
-//! What a failure of ureq or rustls means to the caller.
+//! What a failure of ureq or of the operating system was, by how far the request had got.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind};
+use super::tls_failure;
+use super::wire::{Phase, Wire};
+use crate::error::Error;
+use crate::outcome::Cause;
 
-/// What went wrong, what to do, and whether the provider may have seen the request.
-pub(super) fn classify(error: ureq::Error) -> Error {
-    use ureq::Timeout;
-
-    let transport = |text: &str| Error::new(ErrorKind::Transport, text);
-    match error {
-        ureq::Error::Timeout(which) => {
-            let before = matches!(which, Timeout::Resolve | Timeout::Connect);
-            let text = match which {
-                Timeout::Resolve => {
-                    "the host name was not resolved in time; check base_url and the network"
-                }
-                Timeout::Connect => {
-                    "no connection in time; check base_url, the network and firewalls"
-                }
-                _ => "no complete answer in time; try again later, or allow more with timeout",
-            };
-            Error::new(ErrorKind::Timeout, text).with_may_have_arrived(!before)
-        }
-        ureq::Error::HostNotFound => {
-            transport("the host name was not found; check base_url and name resolution")
-        }
-        ureq::Error::ConnectProxyFailed(_) => {
-            transport("the proxy did not make the connection; check the proxy setting")
-        }
-        ureq::Error::Tls(_) => tls_error(None),
-        ureq::Error::Rustls(error) => tls_error(Some(&error)).with_source(error),
-        ureq::Error::LargeResponseHeader(..) => {
-            Error::invalid_response("the answer's headers are too large; check base_url")
-                .with_may_have_arrived(true)
-        }
-        ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
-            Error::invalid_response("the answer is not proper HTTP; check base_url")
-                .with_may_have_arrived(true)
-        }
-        ureq::Error::Io(error) => classify_io(error),
-        other => transport("the exchange failed").with_source(other).with_may_have_arrived(true),
-    }
+/// A cause, and a sentence that ends with how to fix it.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    text: String,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-fn classify_io(error: io::Error) -> Error {
-    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    if let Some(tls) = rustls {
-        return tls_error(Some(tls)).with_source(error);
+impl Failure {
+    pub(super) fn new(cause: Cause, text: impl Into<String>) -> Self {
+        Self { cause, text: text.into(), source: None }
     }
-    let (text, arrived) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            ("the connection was refused; check base_url, or the provider is down", false)
-        }
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            ("the network or host is unreachable; check the network", false)
-        }
-        io::ErrorKind::ConnectionReset
-        | io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::BrokenPipe
-        | io::ErrorKind::UnexpectedEof => {
-            ("the connection was cut before the whole answer came; try again later", true)
-        }
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            return Error::new(ErrorKind::Timeout, "no complete answer in time; try again later")
-                .with_source(error)
-                .with_may_have_arrived(true);
-        }
-        // The kind of a failed name look-up cannot be matched; only its text tells.
-        _ if error.to_string().contains("lookup address") => {
-            ("the host name was not found; check base_url and name resolution", false)
-        }
-        _ => ("the exchange failed; check the network", true),
-    };
-    Error::new(ErrorKind::Transport, text).with_source(error).with_may_have_arrived(arrived)
-}
 
-/// A TLS failure is about certificates where it says so, else it is the network's.
-fn tls_error(error: Option<&rustls::Error>) -> Error {
-    use rustls::AlertDescription as Alert;
-
-    match error {
-        Some(rustls::Error::InvalidCertificate(_)) => Error::certificate(
-            "the server's certificate is not trusted, or is for another host; check base_url, or set root_certificates_pem if the server has a private certificate authority",
-        ),
-        Some(rustls::Error::AlertReceived(alert)) => match alert {
-            Alert::CertificateRequired
-            | Alert::NoCertificate
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied => Error::certificate(format!(
-                "the server did not accept the client certificate ({alert:?}); give certificate and private key that were issued for this environment"
-            ))
-            // With TLS 1.3 the alert comes after the request was sent.
-            .with_may_have_arrived(true),
-            // It refused the connection, and so never looked at a request.
-            Alert::HandshakeFailure
-            | Alert::ProtocolVersion
-            | Alert::InsufficientSecurity
-            | Alert::UnrecognisedName
-            | Alert::NoApplicationProtocol
-            | Alert::MissingExtension
-            | Alert::UnsupportedExtension => Error::new(ErrorKind::Transport, format!("the server ended the TLS handshake ({alert:?}); check base_url")),
-            // These come at any time, also after the request.
-            _ => Error::new(ErrorKind::Transport, format!("the server ended the TLS connection ({alert:?}); try again later"))
-                .with_may_have_arrived(true),
-        },
-        None | Some(rustls::Error::PeerIncompatible(_)) => Error::new(ErrorKind::Transport, "no TLS connection could be made; the server must speak TLS 1.2 or newer"),
-        // A record that cannot be read may be the answer's.
-        Some(_) => Error::new(ErrorKind::Transport, "the TLS connection failed; the server must speak TLS 1.2 or newer, and base_url be its address")
-            .with_may_have_arrived(true),
+    pub(super) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use rustls::{AlertDescription, CertificateError, PeerIncompatible};
-    use ureq::Timeout;
-
-    use super::*;
-
-    #[test]
-    fn a_failure_has_its_kind_and_says_whether_the_provider_may_have_seen_the_request() {
-        use ErrorKind::{Certificate, InvalidResponse, Timeout as TimedOut, Transport};
-
-        let io = |kind: io::ErrorKind| ureq::Error::Io(kind.into());
-        let tls = |error: rustls::Error| ureq::Error::Rustls(error);
-        let alert = |alert| tls(rustls::Error::AlertReceived(alert));
-        let hidden = rustls::Error::InvalidCertificate(CertificateError::Expired);
-        for (error, kind, may_have_arrived, part) in [
-            (ureq::Error::Timeout(Timeout::Resolve), TimedOut, false, "not resolved in time"),
-            (ureq::Error::Timeout(Timeout::Connect), TimedOut, false, "no connection in time"),
-            (ureq::Error::Timeout(Timeout::Global), TimedOut, true, "no complete answer"),
-            (ureq::Error::Timeout(Timeout::RecvResponse), TimedOut, true, "no complete answer"),
-            (ureq::Error::HostNotFound, Transport, false, "host name was not found"),
-            (ureq::Error::ConnectProxyFailed("x".into()), Transport, false, "proxy"),
-            (ureq::Error::Tls("x"), Transport, false, "TLS 1.2"),
-            (ureq::Error::LargeResponseHeader(2, 1), InvalidResponse, true, "headers"),
-            (ureq::Error::RequireHttpsOnly("x".into()), Transport, true, "exchange failed"),
-            (tls(hidden.clone()), Certificate, false, "server's certificate"),
-            (ureq::Error::Io(io::Error::other(hidden)), Certificate, false, "server's certificate"),
-            (alert(AlertDescription::CertificateRevoked), Certificate, true, "client certificate"),
-            (alert(AlertDescription::HandshakeFailure), Transport, false, "TLS handshake"),
-            (alert(AlertDescription::InternalError), Transport, true, "TLS connection"),
-            (
-                tls(rustls::Error::PeerIncompatible(PeerIncompatible::Tls12NotOffered)),
-                Transport,
-                false,
-                "TLS 1.2",
+    /// What it was, and how far the request got.
+    pub(super) fn of(error: ureq::Error, wire: &Wire) -> Self {
+        let phase = wire.phase();
+        // Before the tunnel stands, it is the proxy that fails.
+        let is_proxy = wire.has_proxy() && phase < Phase::Handshake;
+        match error {
+            ureq::Error::Other(error) => match error.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(_) => Self::new(Cause::ExchangeFailed, EXCHANGE),
+            },
+            ureq::Error::Timeout(_) => Self::too_slow(phase, is_proxy),
+            ureq::Error::HostNotFound => Self::not_found(),
+            ureq::Error::ConnectProxyFailed(said) => Self::of_proxy(&said),
+            ureq::Error::Tls(_) => Self::new(Cause::NoTls, tls_failure::NO_TLS),
+            ureq::Error::Rustls(error) => tls_failure::of(&error, phase).with_source(error),
+            ureq::Error::LargeResponseHeader(..) => {
+                Self::new(Cause::HeadTooLarge, "the answer's headers are too large; check base_url")
+            }
+            ureq::Error::Protocol(_) | ureq::Error::Http(_) if is_proxy => Self::new(
+                Cause::ProxyRefused,
+                "the proxy's answer is not proper HTTP; check the proxy setting",
             ),
-            (tls(rustls::Error::DecryptError), Transport, true, "TLS connection failed"),
-            (io(io::ErrorKind::ConnectionRefused), Transport, false, "refused"),
-            (io(io::ErrorKind::HostUnreachable), Transport, false, "unreachable"),
-            (io(io::ErrorKind::NetworkUnreachable), Transport, false, "unreachable"),
-            (io(io::ErrorKind::ConnectionReset), Transport, true, "cut"),
-            (io(io::ErrorKind::ConnectionAborted), Transport, true, "cut"),
-            (io(io::ErrorKind::BrokenPipe), Transport, true, "cut"),
-            (io(io::ErrorKind::UnexpectedEof), Transport, true, "cut"),
-            (io(io::ErrorKind::TimedOut), TimedOut, true, "no complete answer"),
-            (io(io::ErrorKind::WouldBlock), TimedOut, true, "no complete answer"),
-            (io(io::ErrorKind::PermissionDenied), Transport, true, "exchange failed"),
-            (
-                ureq::Error::Io(io::Error::other("failed to lookup address information: x")),
-                Transport,
-                false,
-                "host name was not found",
-            ),
-        ] {
-            let what = error.to_string();
-            let error = classify(error);
-            assert_eq!(
-                (error.kind(), error.may_have_arrived()),
-                (kind, may_have_arrived),
-                "{what}"
-            );
-            assert!(error.to_string().contains(part), "{what}: {error}");
+            ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
+                Self::new(Cause::NotHttp, "the answer is not proper HTTP; check base_url")
+            }
+            ureq::Error::Io(error) => Self::of_io(error, phase, is_proxy),
+            other => Self::new(Cause::ExchangeFailed, EXCHANGE).with_source(other),
         }
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(
+            Cause::NameNotFound,
+            "the host name was not found; check base_url and name resolution",
+        )
+    }
+
+    pub(super) fn of_look_up(error: &Arc<io::Error>) -> Self {
+        let failure = if lacks_descriptors(error) || no_file_opens() {
+            Self::no_descriptor()
+        } else {
+            Self::not_found()
+        };
+        Self { source: Some(error.clone()), ..failure }
+    }
+
+    /// For the proxy's own name.
+    pub(super) fn of_proxy_name(self) -> Self {
+        let text = match self.cause {
+            Cause::NameNotFound => {
+                "the proxy's host name was not found; check the proxy setting and name resolution"
+            }
+            Cause::NameTooSlow => {
+                "the proxy's host name was not resolved in time; check the proxy setting and the network"
+            }
+            _ => return self,
+        };
+        Self { text: text.into(), ..self }
+    }
+
+    pub(super) fn into_ureq(self) -> ureq::Error {
+        ureq::Error::Other(Box::new(self))
+    }
+
+    pub(super) fn into_error(self, was_sent: bool) -> Error {
+        let error = self.cause.error_sent(self.text, was_sent);
+        match self.source {
+            Some(source) => error.with_source(Shown(source)),
+            None => error,
+        }
+    }
+
+    fn no_descriptor() -> Self {
+        Self::new(
+            Cause::NoDescriptor,
+            "no file descriptor was free for the connection; close some, or raise the limit (ulimit -n)",
+        )
+    }
+
+    fn too_slow(phase: Phase, is_proxy: bool) -> Self {
+        match phase {
+            Phase::Resolving => Self::new(
+                Cause::NameTooSlow,
+                "the host name was not resolved in time; check base_url and the network",
+            ),
+            _ if is_proxy => Self::new(
+                Cause::ProxyTooSlow,
+                "the proxy made no connection in time; check the proxy setting and that the proxy can be reached",
+            ),
+            Phase::Connecting | Phase::Proxy => Self::new(
+                Cause::ConnectionTooSlow,
+                "no connection in time; check base_url, the network and firewalls",
+            ),
+            Phase::Handshake => Self::new(
+                Cause::ConnectionTooSlow,
+                "no connection in time: the TLS handshake did not end; check base_url, or try again later",
+            ),
+            Phase::Sent => Self::new(
+                Cause::AnswerTooSlow,
+                "no complete answer in time; try again later, or allow more with timeout",
+            ),
+        }
+    }
+
+    /// The proxy answered, or hung up.
+    fn of_proxy(said: &str) -> Self {
+        let status = said.strip_prefix("proxy server responded ").and_then(|said| said.get(..3));
+        match status {
+            Some("407") => Self::new(
+                Cause::ProxyWantsCredentials,
+                "the proxy wants credentials (407); put them into the proxy setting (http://user:password@host:port)",
+            ),
+            Some(status) => Self::new(
+                Cause::ProxyRefused,
+                format!(
+                    "the proxy did not make the connection ({status}); check the proxy setting, and that the proxy allows this host"
+                ),
+            ),
+            None => Self::new(
+                Cause::ProxyRefused,
+                "the proxy did not make the connection; check the proxy setting",
+            ),
+        }
+    }
+
+    fn of_io(error: io::Error, phase: Phase, is_proxy: bool) -> Self {
+        use io::ErrorKind::*;
+
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls {
+            return tls_failure::of(tls, phase).with_source(error);
+        }
+        // A time-out or failure of ours that passed a link which knows std's errors alone.
+        let error = match error.downcast::<ureq::Error>() {
+            Ok(ureq::Error::Timeout(_)) => return Self::too_slow(phase, is_proxy),
+            Ok(other) => return Self::new(Cause::ExchangeFailed, EXCHANGE).with_source(other),
+            Err(error) => error,
+        };
+        if lacks_descriptors(&error) {
+            return Self::no_descriptor().with_source(error);
+        }
+        let (cause, text) = match (phase, error.kind()) {
+            (_, TimedOut | WouldBlock) => {
+                return Self::too_slow(phase, is_proxy).with_source(error);
+            }
+            (Phase::Resolving | Phase::Connecting, _) if is_proxy => (
+                Cause::ProxyUnreachable,
+                "the proxy cannot be reached; check the proxy setting, and that the proxy runs",
+            ),
+            (Phase::Proxy, _) => (
+                Cause::ProxyRefused,
+                "the proxy cut the connection; check the proxy setting",
+            ),
+            (Phase::Resolving | Phase::Connecting, ConnectionRefused) => (
+                Cause::ConnectionRefused,
+                "the connection was refused; check base_url, or the provider is down",
+            ),
+            (
+                Phase::Resolving | Phase::Connecting,
+                HostUnreachable | NetworkUnreachable | NetworkDown,
+            ) => (
+                Cause::Unreachable,
+                "the network or host is unreachable; check the network",
+            ),
+            (Phase::Resolving | Phase::Connecting, _) => (
+                Cause::ConnectionFailed,
+                "this machine made no connection; check the network, firewall rules and limits",
+            ),
+            (Phase::Handshake, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof) => (
+                Cause::Cut,
+                "the connection was cut in the TLS handshake; check base_url, or try again later",
+            ),
+            (_, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof) => (
+                Cause::Cut,
+                "the connection was cut before the whole answer came; try again later",
+            ),
+            _ => (Cause::ExchangeFailed, EXCHANGE),
+        };
+        Self::new(cause, text).with_source(error)
+    }
+}
+
+const EXCHANGE: &str = "the exchange failed; check the network";
+
+/// `EMFILE`, `ENFILE`: for this process, for the machine.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    return matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
+}
+
+/// The system's look-up calls everything "not found", so ask whether a file can be opened at all.
+fn no_file_opens() -> bool {
+    #[cfg(unix)]
+    return std::fs::File::open("/dev/null").is_err_and(|error| lacks_descriptors(&error));
+    #[cfg(not(unix))]
+    false
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for Failure {}
+
+/// A cause that is shared.
+#[derive(Clone)]
+struct Shown(Arc<dyn StdError + Send + Sync>);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for Shown {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
     }
 }

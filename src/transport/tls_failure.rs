@@ -1,0 +1,275 @@
+//! What a failure of TLS was: which side did not like what, with the dates and names that tell.
+
+use rustls::pki_types::UnixTime;
+use rustls::{AlertDescription, CertificateError};
+
+use super::failure::Failure;
+use super::wire::Phase;
+use crate::outcome::Cause;
+
+pub(super) const NO_TLS: &str = "no TLS connection could be made; the server must speak TLS 1.2 or newer, and base_url be its address";
+
+pub(super) fn of(error: &rustls::Error, phase: Phase) -> Failure {
+    use AlertDescription as Alert;
+
+    let whose = if phase == Phase::Proxy { "proxy" } else { "server" };
+    match error {
+        rustls::Error::InvalidCertificate(error) => of_certificate(error, whose),
+        rustls::Error::AlertReceived(alert) => match alert {
+            Alert::CertificateRequired
+            | Alert::NoCertificate
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied => Failure::new(
+                Cause::ClientCertificateRefused,
+                format!(
+                    "the {whose} did not accept the client certificate ({alert:?}); give certificate and private key that were issued for this environment"
+                ),
+            ),
+            Alert::UnrecognisedName => Failure::new(
+                Cause::HandshakeRefused,
+                format!("the {whose} does not know the host name ({alert:?}); check base_url"),
+            ),
+            // It refused the connection, and so never looked at a request.
+            Alert::HandshakeFailure
+            | Alert::ProtocolVersion
+            | Alert::InsufficientSecurity
+            | Alert::NoApplicationProtocol
+            | Alert::MissingExtension
+            | Alert::UnsupportedExtension => Failure::new(
+                Cause::HandshakeRefused,
+                format!("the {whose} ended the TLS handshake ({alert:?}); check base_url"),
+            ),
+            // These come at any time, also after the request.
+            _ => Failure::new(
+                Cause::TlsBroken,
+                format!("the {whose} ended the TLS connection ({alert:?}); try again later"),
+            ),
+        },
+        rustls::Error::PeerIncompatible(_) => Failure::new(Cause::NoTls, NO_TLS),
+        _ if phase < Phase::Sent => Failure::new(Cause::NoTls, NO_TLS),
+        // A record that cannot be read may be the answer's.
+        _ => Failure::new(Cause::TlsBroken, "the TLS connection broke; try again later"),
+    }
+}
+
+/// The certificate of the other side was not accepted here.
+fn of_certificate(error: &CertificateError, whose: &str) -> Failure {
+    use CertificateError::*;
+
+    let clock = "set this machine's clock if that is wrong";
+    match error {
+        Expired => Failure::new(
+            Cause::ServerCertificateExpired,
+            format!(
+                "the {whose}'s certificate has expired; ask its operator to renew it, or {clock}"
+            ),
+        ),
+        ExpiredContext { time, not_after } => Failure::new(
+            Cause::ServerCertificateExpired,
+            format!(
+                "the {whose}'s certificate expired on {}, and this machine's clock says {}; ask its operator to renew it, or {clock}",
+                utc(*not_after),
+                utc(*time)
+            ),
+        ),
+        NotValidYet => Failure::new(
+            Cause::ServerCertificateNotYetValid,
+            format!(
+                "the {whose}'s certificate is not valid yet; {clock}, else tell its operator"
+            ),
+        ),
+        NotValidYetContext { time, not_before } => Failure::new(
+            Cause::ServerCertificateNotYetValid,
+            format!(
+                "the {whose}'s certificate is not valid before {}, and this machine's clock says {}; {clock}, else tell its operator",
+                utc(*not_before),
+                utc(*time)
+            ),
+        ),
+        NotValidForName => {
+            Failure::new(Cause::ServerCertificateForAnotherHost, wrong_name(whose, "", &[]))
+        }
+        NotValidForNameContext { expected, presented } => Failure::new(
+            Cause::ServerCertificateForAnotherHost,
+            wrong_name(whose, &format!(", not for {}", expected.to_str()), presented),
+        ),
+        UnknownIssuer => Failure::new(
+            Cause::ServerCertificateUnknownIssuer,
+            format!(
+                "the {whose}'s certificate is from an authority that is not trusted here; set root_certificates_pem to that authority's certificate if it is the right one, else somebody may be in between"
+            ),
+        ),
+        Revoked => Failure::new(
+            Cause::ServerCertificateRevoked,
+            format!("the {whose}'s certificate was revoked; do not use it, and ask its operator"),
+        ),
+        other => Failure::new(
+            Cause::ServerCertificateUnusable,
+            format!(
+                "the {whose}'s certificate cannot be used ({}); ask its operator to replace it",
+                reason(other)
+            ),
+        ),
+    }
+}
+
+/// In words, for those that need no advice of their own.
+fn reason(error: &CertificateError) -> &'static str {
+    use CertificateError::*;
+
+    match error {
+        BadEncoding => "it is damaged",
+        UnhandledCriticalExtension => "it has a critical extension that is not understood",
+        BadSignature => "its signature is wrong",
+        InvalidPurpose | InvalidPurposeContext { .. } => "it is not meant for servers",
+        UnsupportedSignatureAlgorithmContext { .. }
+        | UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "it is signed in a way that is not supported"
+        }
+        Other(error) => {
+            let text = format!("{error:?}");
+            if text.contains("CaUsedAsEndEntity") {
+                "it is an authority's own certificate"
+            } else if text.contains("UnsupportedCertVersion") {
+                "it is an X.509 version 1 certificate"
+            } else {
+                "it breaks a rule for certificates"
+            }
+        }
+        _ => "it breaks a rule for certificates",
+    }
+}
+
+/// More names are not shown.
+const MOST_NAMES: usize = 5;
+
+fn wrong_name(whose: &str, not: &str, presented: &[String]) -> String {
+    let mut names: Vec<String> =
+        presented.iter().take(MOST_NAMES).map(|name| bare(name)).collect();
+    if presented.len() > MOST_NAMES {
+        names.push(format!("{} more", presented.len() - MOST_NAMES));
+    }
+    let names = if names.is_empty() { "another host".to_owned() } else { names.join(", ") };
+    format!("the {whose}'s certificate is for {names}{not}; check the host name in base_url")
+}
+
+/// `DnsName("api.example")` as `api.example`; the other side wrote it, so only what names are made
+/// of is shown.
+fn bare(name: &str) -> String {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
+    let is_of_names = |c: &char| c.is_ascii_alphanumeric() || "-._*:".contains(*c);
+    inner.chars().filter(is_of_names).take(64).collect()
+}
+
+/// `2026-01-31 12:00:00 UTC`.
+fn utc(time: UnixTime) -> String {
+    let seconds = time.as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days since the first of March of the year 0, so that a leap day is a year's last.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustls::pki_types::ServerName;
+
+    use super::*;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_date_is_written_as_people_read_it() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_800, "2000-03-01 00:00:00 UTC"),
+            (1_767_225_599, "2025-12-31 23:59:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(utc(at(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn each_fault_of_a_server_certificate_has_its_cause_and_its_words() {
+        use CertificateError::*;
+
+        let expected = ServerName::try_from("api.example").unwrap();
+        let presented = vec!["DnsName(\"other\u{1b}[31m.example\")".to_owned(); 7];
+        for (error, cause, parts) in [
+            (Expired, Cause::ServerCertificateExpired, vec!["has expired"]),
+            (
+                ExpiredContext { time: at(86_400), not_after: at(0) },
+                Cause::ServerCertificateExpired,
+                vec!["expired on 1970-01-01", "clock says 1970-01-02"],
+            ),
+            (NotValidYet, Cause::ServerCertificateNotYetValid, vec!["not valid yet"]),
+            (
+                NotValidYetContext { time: at(0), not_before: at(86_400) },
+                Cause::ServerCertificateNotYetValid,
+                vec!["before 1970-01-02", "clock says 1970-01-01"],
+            ),
+            (NotValidForName, Cause::ServerCertificateForAnotherHost, vec!["another host"]),
+            (
+                NotValidForNameContext { expected, presented },
+                Cause::ServerCertificateForAnotherHost,
+                vec!["for other31m.example,", "2 more, not for api.example"],
+            ),
+            (
+                UnknownIssuer,
+                Cause::ServerCertificateUnknownIssuer,
+                vec!["root_certificates_pem"],
+            ),
+            (Revoked, Cause::ServerCertificateRevoked, vec!["revoked"]),
+            (BadEncoding, Cause::ServerCertificateUnusable, vec!["damaged"]),
+        ] {
+            let failure = of(&rustls::Error::InvalidCertificate(error), Phase::Handshake);
+            assert_eq!(failure.cause, cause);
+            let text = failure.to_string();
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+            assert!(!text.contains('\u{1b}'), "{text:?}");
+            let is_name = cause == Cause::ServerCertificateForAnotherHost;
+            assert_eq!(text.contains("base_url"), is_name, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_alert_says_which_side_did_not_like_what() {
+        let alert = |alert, phase| of(&rustls::Error::AlertReceived(alert), phase);
+        for (description, cause) in [
+            (AlertDescription::CertificateRevoked, Cause::ClientCertificateRefused),
+            (AlertDescription::HandshakeFailure, Cause::HandshakeRefused),
+            (AlertDescription::UnrecognisedName, Cause::HandshakeRefused),
+            (AlertDescription::InternalError, Cause::TlsBroken),
+        ] {
+            assert_eq!(alert(description, Phase::Sent).cause, cause);
+        }
+        let text = alert(AlertDescription::UnknownCA, Phase::Proxy).to_string();
+        assert!(text.contains("the proxy did not"), "{text}");
+        assert_eq!(of(&rustls::Error::DecryptError, Phase::Sent).cause, Cause::TlsBroken);
+        assert_eq!(of(&rustls::Error::DecryptError, Phase::Handshake).cause, Cause::NoTls);
+    }
+}

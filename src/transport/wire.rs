@@ -1,0 +1,147 @@
+//! One request's way over the network: how far it got, by when it has to be over, and the two
+//! texts that hold secrets.
+//!
+//! ureq's protocol layer logs every byte it writes and reads at `trace`, and has no switch for it.
+//! So it never sees a secret: it is given a body of fill characters, which are replaced by the real
+//! one below it; and of the answer's body it gets as many fill characters, while the real bytes are
+//! kept here.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use crate::clock::monotonic;
+use crate::sync::lock;
+
+/// What ureq sees instead of a byte of a body.
+pub(super) const FILL: u8 = b'x';
+
+pub(super) struct Wire {
+    phase: AtomicU8,
+    limits: Mutex<Limits>,
+    has_proxy: bool,
+    is_plain_http: bool,
+    request: Zeroizing<Vec<u8>>,
+    answer: Mutex<Zeroizing<Vec<u8>>>,
+    largest: usize,
+}
+
+struct Limits {
+    connect: Duration,
+    /// When the connection has to be made.
+    connected: Instant,
+    end: Instant,
+}
+
+/// How far a request got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Phase {
+    Resolving,
+    Connecting,
+    /// Connecting to the proxy, or asking it for the connection.
+    Proxy,
+    Handshake,
+    /// The first byte of the request was handed to the kernel, or is about to be.
+    Sent,
+}
+
+impl Wire {
+    pub(super) fn new(
+        request: Zeroizing<Vec<u8>>,
+        left: Duration,
+        connect: Duration,
+        has_proxy: bool,
+        is_plain_http: bool,
+        largest: usize,
+    ) -> Self {
+        let now = monotonic();
+        let (connect, end) = (connect.min(left), now + left);
+        Self {
+            phase: AtomicU8::new(Phase::Resolving as u8),
+            limits: Mutex::new(Limits { connect, connected: now + connect, end }),
+            has_proxy,
+            is_plain_http,
+            request,
+            // Sized at once, so that no growing leaves an unwiped copy behind.
+            answer: Mutex::new(Zeroizing::new(Vec::with_capacity(largest))),
+            largest,
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Resolving,
+            1 => Phase::Connecting,
+            2 => Phase::Proxy,
+            3 => Phase::Handshake,
+            _ => Phase::Sent,
+        }
+    }
+
+    pub(super) fn reach(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+        if phase == Phase::Connecting {
+            // The look-up had its own time.
+            let mut limits = lock(&self.limits);
+            limits.connected = (monotonic() + limits.connect).min(limits.end);
+        }
+    }
+
+    pub(super) fn was_sent(&self) -> bool {
+        self.phase() == Phase::Sent
+    }
+
+    pub(super) fn has_proxy(&self) -> bool {
+        self.has_proxy
+    }
+
+    pub(super) fn is_plain_http(&self) -> bool {
+        self.is_plain_http
+    }
+
+    pub(super) fn request(&self) -> &[u8] {
+        &self.request
+    }
+
+    /// What is left for the phase it is in; whoever answers, and however slowly.
+    pub(super) fn remaining(&self) -> Duration {
+        let limits = lock(&self.limits);
+        let end = if self.was_sent() { limits.end } else { limits.connected };
+        end.saturating_duration_since(monotonic())
+    }
+
+    /// What is left for all of it.
+    pub(super) fn remaining_in_all(&self) -> Duration {
+        lock(&self.limits).end.saturating_duration_since(monotonic())
+    }
+
+    /// What follows may take this long at most.
+    pub(super) fn hurry(&self, limit: Duration) {
+        let mut limits = lock(&self.limits);
+        limits.end = limits.end.min(monotonic() + limit);
+    }
+
+    /// Keeps a byte of the answer's body, as long as it can be of use.
+    pub(super) fn keep(&self, bytes: &[u8]) {
+        let mut answer = lock(&self.answer);
+        let room = self.largest - answer.len();
+        answer.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// The first bytes of the answer's body.
+    pub(super) fn take_answer(&self, length: usize) -> Zeroizing<Vec<u8>> {
+        let mut answer = std::mem::take(&mut *lock(&self.answer));
+        answer.truncate(length);
+        answer
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
