@@ -111,9 +111,8 @@ mod tests {
         let mut breaker = Breaker::default();
         let now = monotonic();
         for (named, kept) in [(0, 1), (7, 7), (100_000, 900)] {
-            let error = Cause::ServerBusy
-                .error("busy")
-                .with_retry_after(Some(Duration::from_secs(named)));
+            let error =
+                Cause::ServerBusy.error("busy").with_retry_after(Some(Duration::from_secs(named)));
             assert_eq!(breaker.record_failure(now, &error).unwrap().as_secs(), kept);
         }
     }

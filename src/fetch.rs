@@ -74,9 +74,8 @@ impl Fetcher {
             };
             may_have_arrived |= error.may_have_arrived();
             let wait = backoff(attempt);
-            let is_over = attempt > retries
-                || !error.is_tried_again()
-                || wait >= deadline.remaining();
+            let is_over =
+                attempt > retries || !error.is_tried_again() || wait >= deadline.remaining();
             if is_over {
                 return Err(error.with_may_have_arrived(may_have_arrived));
             }
@@ -93,8 +92,7 @@ impl Fetcher {
         self.tell(EventKind::Request { attempt });
         requests.fetch_add(1, Ordering::Relaxed);
         let request = protocol::request(&self.credentials);
-        let response =
-            self.transport.send(request, deadline).map_err(|error| self.error(error))?;
+        let response = self.transport.send(request, deadline).map_err(|error| self.error(error))?;
         let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
         let grant = protocol::read(&self.credentials, self.environment, &response, timing)
             .map_err(|error| self.error(Cause::UnusableSuccess.of(error)))?;

@@ -92,24 +92,12 @@ impl Cause {
         use Effect::{IfSent, None, Unknown};
         use ErrorKind::*;
 
-        let passing = |kind, effect| Outcome {
-            kind,
-            is_tried_again: true,
-            is_remembered: false,
-            effect,
-        };
-        let lasting = |kind, effect| Outcome {
-            kind,
-            is_tried_again: false,
-            is_remembered: false,
-            effect,
-        };
-        let remembered = |kind, effect| Outcome {
-            kind,
-            is_tried_again: false,
-            is_remembered: true,
-            effect,
-        };
+        let passing =
+            |kind, effect| Outcome { kind, is_tried_again: true, is_remembered: false, effect };
+        let lasting =
+            |kind, effect| Outcome { kind, is_tried_again: false, is_remembered: false, effect };
+        let remembered =
+            |kind, effect| Outcome { kind, is_tried_again: false, is_remembered: true, effect };
         match self {
             Self::NoTimeLeft => lasting(Timeout, None),
             Self::NameNotFound | Self::NoThread | Self::NoDescriptor => passing(Transport, None),

@@ -31,18 +31,19 @@ pub(super) fn explanation(credentials: &Credentials, response: &Response) -> Str
         return String::new();
     };
     let json = json::Wiped(json);
-    let said = said_by(&json.0);
-    let mut shown = String::new();
-    for text in said {
-        let text = clean(&text, credentials);
-        if text.is_empty() || shown.contains(&text) {
+    // Sized at once, so that no growing leaves an unwiped copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(response.body.len() + 16));
+    for said in said_by(&json.0) {
+        let said = one_line(&said);
+        if said.is_empty() || text.contains(said.as_str()) {
             continue;
         }
-        if !shown.is_empty() {
-            shown.push_str(": ");
+        if !text.is_empty() {
+            text.push_str(": ");
         }
-        shown.push_str(&text);
+        text.push_str(&said);
     }
+    let mut shown = clean(&text, credentials);
     if shown.is_empty() {
         return shown;
     }
@@ -58,11 +59,11 @@ pub(super) fn explanation(credentials: &Credentials, response: &Response) -> Str
 fn said_by(json: &Value) -> Vec<Zeroizing<String>> {
     let mut said = Vec::new();
     let mut say = |value: Option<&Value>| match value {
-        Some(Value::String(text)) => said.push(Zeroizing::new(text.clone())),
+        Some(Value::String(text)) => said.push(start_of(text)),
         Some(Value::Array(values)) => {
             for value in values.iter().take(4) {
                 let text = value.as_str().or_else(|| value.get("message")?.as_str());
-                said.extend(text.map(|text| Zeroizing::new(text.to_owned())));
+                said.extend(text.map(start_of));
             }
         }
         _ => {}
@@ -73,15 +74,18 @@ fn said_by(json: &Value) -> Vec<Zeroizing<String>> {
     said
 }
 
-/// One line of printable text without the credentials, and without anything that looks like one.
-fn clean(text: &str, credentials: &Credentials) -> String {
+/// No more of one text is looked at: it is not shown to its end anyway.
+const LONGEST_TEXT: usize = 2 * LONGEST_EXPLANATION;
+
+fn start_of(text: &str) -> Zeroizing<String> {
+    let end = text.char_indices().nth(LONGEST_TEXT).map_or(text.len(), |(end, _)| end);
+    Zeroizing::new(text[..end].to_owned())
+}
+
+/// One line without the credentials, and without anything that looks like one.
+fn clean(line: &str, credentials: &Credentials) -> String {
     let parts = credentials.parts();
-    let mut text = one_line(text);
-    for form in forms(parts.secret.expose()) {
-        if text.contains(&**form) {
-            text = Zeroizing::new(text.replace(&**form, "[redacted]"));
-        }
-    }
+    let text = redact(line, &forms(parts.id, parts.secret.expose()));
     let mut shown = String::new();
     for word in text.split_whitespace() {
         if !shown.is_empty() {
@@ -96,22 +100,102 @@ fn clean(text: &str, credentials: &Credentials) -> String {
     shown
 }
 
-/// With one space wherever there is white space or a control character.
+/// With one space wherever there is white space or a control character, without what is not seen,
+/// and with one mark at most on a letter.
 fn one_line(text: &str) -> Zeroizing<String> {
     let mut line = Zeroizing::new(String::with_capacity(text.len()));
-    let is_gap = |c: char| c.is_whitespace() || c.is_control();
-    for word in text.split(is_gap).filter(|word| !word.is_empty()) {
-        if !line.is_empty() {
+    let (mut is_gap, mut is_marked) = (false, true);
+    for c in text.chars() {
+        if is_invisible(c) || is_mark(c) && is_marked {
+            continue;
+        }
+        if c.is_whitespace() || c.is_control() {
+            is_gap = true;
+            continue;
+        }
+        if is_gap && !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        is_gap = false;
+        is_marked = is_mark(c);
+        line.push(c);
     }
     line
 }
 
-/// A secret as it might be echoed: as it is, escaped for JSON, HTML or a URL, or in base64. Each
-/// once, and on one line, as the text is.
-fn forms(secret: &str) -> Vec<Zeroizing<String>> {
+/// Format characters, fillers, selectors, tags, and what is private or no character (Unicode's
+/// Default_Ignorable_Code_Point, Cf, Co, Cn as far as they are in use).
+fn is_invisible(c: char) -> bool {
+    matches!(u32::from(c),
+        0xad | 0x34f | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2
+        | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
+        | 0x202a..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164 | 0xe000..=0xf8ff
+        | 0xfdd0..=0xfdef | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xffff
+        | 0x110bd | 0x110cd | 0x13430..=0x1343f | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a
+        | 0xe0000..)
+}
+
+/// Marks that are drawn onto the letter before.
+fn is_mark(c: char) -> bool {
+    matches!(u32::from(c),
+        0x300..=0x36f | 0x483..=0x489 | 0x591..=0x5bd | 0x610..=0x61a | 0x64b..=0x65f
+        | 0xe31 | 0xe34..=0xe3a | 0xe47..=0xe4e | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff
+        | 0x20d0..=0x20ff | 0x302a..=0x302f | 0x3099..=0x309a | 0xfe20..=0xfe2f)
+}
+
+/// No piece of a secret this long is shown; a shorter secret is not shown as a whole.
+const LONGEST_PIECE: usize = 6;
+
+/// With `[redacted]` over every piece of these forms, also where it is spread over blanks, fields
+/// or signs.
+fn redact(line: &str, forms: &[Zeroizing<String>]) -> Zeroizing<String> {
+    let mut is_hidden = vec![false; line.len()];
+    for is_kept in [is_visible, char::is_alphanumeric] {
+        let text = squeezed(line, is_kept);
+        let places: Vec<usize> =
+            line.char_indices().filter(|(_, c)| is_kept(*c)).map(|(place, _)| place).collect();
+        for form in forms {
+            let whole = form.chars().count();
+            let form = squeezed(form, is_kept);
+            let size = form.len().min(LONGEST_PIECE);
+            // The few letters among many signs could stand in any word.
+            if size == 0 || size < LONGEST_PIECE && form.len() < whole {
+                continue;
+            }
+            for (at, here) in text.windows(size).enumerate() {
+                if form.windows(size).any(|piece| piece == here) {
+                    is_hidden[places[at]..=places[at + size - 1]].fill(true);
+                }
+            }
+        }
+    }
+    let mut shown = Zeroizing::new(String::with_capacity(line.len() + 16));
+    let mut was_hidden = false;
+    for (place, c) in line.char_indices() {
+        match (is_hidden[place], was_hidden) {
+            (false, _) => shown.push(c),
+            (true, false) => shown.push_str("[redacted]"),
+            (true, true) => {}
+        }
+        was_hidden = is_hidden[place];
+    }
+    shown
+}
+
+fn is_visible(c: char) -> bool {
+    !c.is_whitespace()
+}
+
+/// The characters that are kept, in lower case.
+fn squeezed(text: &str, is_kept: fn(char) -> bool) -> Zeroizing<Vec<char>> {
+    let mut squeezed = Zeroizing::new(Vec::with_capacity(text.len()));
+    squeezed.extend(text.chars().filter(|c| is_kept(*c)).map(|c| c.to_ascii_lowercase()));
+    squeezed
+}
+
+/// A secret as it might be echoed: as it is, escaped for JSON, HTML or a URL, in base64 wherever it
+/// begins in what was encoded, or in hexadecimal digits. Each once, and on one line, as the text is.
+fn forms(id: &str, secret: &str) -> Vec<Zeroizing<String>> {
     let quoted = Zeroizing::new(serde_json::to_string(secret).unwrap_or_default());
     let quoted = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
     let mut html = Zeroizing::new(secret.replace('&', "&amp;"));
@@ -123,38 +207,22 @@ fn forms(secret: &str) -> Vec<Zeroizing<String>> {
         one_line(quoted),
         one_line(&Zeroizing::new(quoted.replace('/', "\\/"))),
         one_line(&html),
-        Zeroizing::new(STANDARD_NO_PAD.encode(secret)),
+        Zeroizing::new(secret.bytes().map(|byte| format!("{byte:02x}")).collect()),
     ];
+    // A byte more before it moves all that follows; what that byte is mixed into is left out.
+    for (before, mixed) in [(&b""[..], 0), (b"0", 2), (b"00", 3)] {
+        let bytes = Zeroizing::new([before, secret.as_bytes()].concat());
+        let base64 = Zeroizing::new(STANDARD_NO_PAD.encode(&*bytes));
+        forms.push(Zeroizing::new(base64.get(mixed..).unwrap_or_default().to_owned()));
+    }
+    let basic = Zeroizing::new([id, ":", secret].concat());
+    forms.push(Zeroizing::new(STANDARD_NO_PAD.encode(&*basic)));
     for set in [NON_ALPHANUMERIC, UNRESERVED] {
         let escaped = Zeroizing::new(utf8_percent_encode(secret, set).to_string());
-        let lower = Zeroizing::new(lower_escapes(&escaped));
-        for escaped in [escaped, lower] {
-            forms.push(Zeroizing::new(escaped.replace("%20", "+")));
-            forms.push(escaped);
-        }
+        forms.push(Zeroizing::new(escaped.replace("%20", "+")));
+        forms.push(escaped);
     }
-    // The longest first: it may hold a shorter one. An empty one would be everywhere.
-    forms.retain(|form| !form.is_empty());
-    forms.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.as_str().cmp(other)));
-    forms.dedup_by(|one, other| **one == **other);
     forms
-}
-
-/// `%2F` as `%2f`.
-fn lower_escapes(text: &str) -> String {
-    let mut digits = 0;
-    let lower = |c: char| match c {
-        '%' => {
-            digits = 2;
-            c
-        }
-        _ if digits > 0 => {
-            digits -= 1;
-            c.to_ascii_lowercase()
-        }
-        _ => c,
-    };
-    text.chars().map(lower).collect()
 }
 
 fn looks_secret(word: &str) -> bool {
@@ -182,7 +250,7 @@ mod tests {
         let secret = "hunt+er \"2";
         let credentials = credentials(secret);
         let echoed = ["hunt%2Ber%20%222", "hunt%2ber+%222", "hunt+er &quot;2", "hunt+er  \t\"2"];
-        let known: Vec<_> = forms(secret);
+        let known: Vec<_> = forms("u", secret);
         for form in known.iter().map(|form| &***form).chain(echoed) {
             let shown = clean(&format!("wrong <{form}> given"), &credentials);
             assert_eq!(shown, "wrong <[redacted]> given");
@@ -194,15 +262,68 @@ mod tests {
         assert_eq!(shown, "token […] is bad, […]");
     }
 
+    #[test]
+    fn no_piece_of_six_characters_of_a_secret_is_shown_however_it_is_spread() {
+        let secret = "Zq7!wK-pR4 vM2=tYx9";
+        let credentials = credentials(secret);
+        let between = |with: &str| {
+            let spread: Vec<_> = secret.chars().map(String::from).collect();
+            spread.join(with)
+        };
+        for echo in [
+            between("\u{200b}"),
+            between(" "),
+            between("\u{e0041}\u{202e}"),
+            between("\u{301}\u{302}"),
+            between("."),
+            between("\n"),
+            format!("{}\",\"detail\":\"{}", &secret[..9], &secret[9..]),
+            secret[3..14].to_owned(),
+            secret[8..14].to_owned(),
+            secret.to_ascii_uppercase(),
+            STANDARD_NO_PAD.encode(format!("u:{secret}")),
+            STANDARD_NO_PAD.encode(secret),
+            STANDARD_NO_PAD.encode(format!("x{secret}")),
+            base64::engine::general_purpose::URL_SAFE.encode(format!("xy{secret}")),
+            secret.bytes().map(|byte| format!("{byte:02X}")).collect(),
+            secret.bytes().map(|byte| format!("{byte:02x}:")).collect(),
+        ] {
+            let quoted = echo.replace('\n', "\\n");
+            let body = format!("{{\"error\":\"bad {quoted}\"}}");
+            let response = response("application/json", &body);
+            let shown = explanation(&credentials, &response);
+            assert!(shown.starts_with(" (bad [redacted]"), "{quoted}: {shown}");
+            let letters: String = shown.chars().filter(|c| c.is_alphanumeric()).collect();
+            assert!(letters.len() <= "badredactedredacted".len() + 5, "{quoted}: {shown}");
+        }
+        let short = self::credentials("a!b");
+        assert_eq!(clean("a b, ab, xa!by", &short), "a b, ab, x[redacted]y");
+    }
+
+    #[test]
+    fn what_is_not_seen_is_not_shown_and_marks_do_not_pile_up() {
+        let json = |text: &str| explained("application/json", &format!("{{\"error\":\"{text}\"}}"));
+        let marks = "\u{301}".repeat(300);
+        assert_eq!(
+            json(&format!("si\u{202e}n\u{200d} cre{marks}dito\u{e007f}\u{feff}")),
+            " (sin cre\u{301}dito)"
+        );
+        assert_eq!(json("\u{200b}\u{2060}"), "");
+        assert_eq!(json("contraseña inválida – 無効"), " (contraseña inválida – 無効)");
+    }
+
     fn explained(content_type: &str, body: &str) -> String {
-        let response = Response {
+        explanation(&credentials("not-a-real-secret"), &response(content_type, body))
+    }
+
+    fn response(content_type: &str, body: &str) -> Response {
+        Response {
             status: 400,
             content_type: Some(content_type.into()),
             retry_after: None,
             date: None,
             body: body.as_bytes().to_vec().into(),
-        };
-        explanation(&credentials("not-a-real-secret"), &response)
+        }
     }
 
     #[test]
@@ -233,10 +354,5 @@ mod tests {
         ] {
             assert_eq!(looks_secret(&word), is_hidden, "{word}");
         }
-    }
-
-    #[test]
-    fn only_the_digits_of_an_escape_are_made_lower() {
-        assert_eq!(lower_escapes("A%2FABC%3AF%"), "A%2fABC%3aF%");
     }
 }

@@ -19,8 +19,7 @@ use super::wire::{FILL, Phase, Wire};
 
 /// The chain for one request. `tls` is shared: it holds the sessions to resume.
 pub(super) fn connector(wire: &Arc<Wire>, tls: &Arc<RustlsConnector>) -> impl Connector {
-    ()
-        .chain(ConnectProxyConnector::default())
+    ().chain(ConnectProxyConnector::default())
         .chain(TcpConnector::default())
         .chain(Limit(wire.clone()))
         .chain(Tls(tls.clone()))

@@ -177,10 +177,9 @@ impl Failure {
                 Cause::ProxyUnreachable,
                 "the proxy cannot be reached; check the proxy setting, and that the proxy runs",
             ),
-            (Phase::Proxy, _) => (
-                Cause::ProxyRefused,
-                "the proxy cut the connection; check the proxy setting",
-            ),
+            (Phase::Proxy, _) => {
+                (Cause::ProxyRefused, "the proxy cut the connection; check the proxy setting")
+            }
             (Phase::Resolving | Phase::Connecting, ConnectionRefused) => (
                 Cause::ConnectionRefused,
                 "the connection was refused; check base_url, or the provider is down",
@@ -188,22 +187,21 @@ impl Failure {
             (
                 Phase::Resolving | Phase::Connecting,
                 HostUnreachable | NetworkUnreachable | NetworkDown,
-            ) => (
-                Cause::Unreachable,
-                "the network or host is unreachable; check the network",
-            ),
+            ) => (Cause::Unreachable, "the network or host is unreachable; check the network"),
             (Phase::Resolving | Phase::Connecting, _) => (
                 Cause::ConnectionFailed,
                 "this machine made no connection; check the network, firewall rules and limits",
             ),
-            (Phase::Handshake, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof) => (
+            (
+                Phase::Handshake,
+                ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof,
+            ) => (
                 Cause::Cut,
                 "the connection was cut in the TLS handshake; check base_url, or try again later",
             ),
-            (_, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof) => (
-                Cause::Cut,
-                "the connection was cut before the whole answer came; try again later",
-            ),
+            (_, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof) => {
+                (Cause::Cut, "the connection was cut before the whole answer came; try again later")
+            }
             _ => (Cause::ExchangeFailed, EXCHANGE),
         };
         Self::new(cause, text).with_source(error)

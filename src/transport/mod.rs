@@ -102,9 +102,7 @@ impl Transport {
     pub(crate) fn send(&self, request: Request, deadline: Deadline) -> Result<Response> {
         let left = deadline.remaining().min(LONGEST_WAIT);
         if left.is_zero() {
-            return Err(
-                Cause::NoTimeLeft.error("no time was left to send a request; allow more")
-            );
+            return Err(Cause::NoTimeLeft.error("no time was left to send a request; allow more"));
         }
         let wire = Arc::new(Wire::new(
             request.body,
@@ -172,10 +170,8 @@ impl Transport {
 }
 
 fn too_large() -> Error {
-    Cause::BodyTooLarge.error(format!(
-        "the answer is larger than {} KiB; check base_url",
-        LARGEST_BODY / 1024
-    ))
+    Cause::BodyTooLarge
+        .error(format!("the answer is larger than {} KiB; check base_url", LARGEST_BODY / 1024))
 }
 
 impl fmt::Debug for Transport {

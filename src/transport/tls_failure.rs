@@ -79,9 +79,7 @@ fn of_certificate(error: &CertificateError, whose: &str) -> Failure {
         ),
         NotValidYet => Failure::new(
             Cause::ServerCertificateNotYetValid,
-            format!(
-                "the {whose}'s certificate is not valid yet; {clock}, else tell its operator"
-            ),
+            format!("the {whose}'s certificate is not valid yet; {clock}, else tell its operator"),
         ),
         NotValidYetContext { time, not_before } => Failure::new(
             Cause::ServerCertificateNotYetValid,
@@ -149,8 +147,7 @@ fn reason(error: &CertificateError) -> &'static str {
 const MOST_NAMES: usize = 5;
 
 fn wrong_name(whose: &str, not: &str, presented: &[String]) -> String {
-    let mut names: Vec<String> =
-        presented.iter().take(MOST_NAMES).map(|name| bare(name)).collect();
+    let mut names: Vec<String> = presented.iter().take(MOST_NAMES).map(|name| bare(name)).collect();
     if presented.len() > MOST_NAMES {
         names.push(format!("{} more", presented.len() - MOST_NAMES));
     }
@@ -238,11 +235,7 @@ mod tests {
                 Cause::ServerCertificateForAnotherHost,
                 vec!["for other31m.example,", "2 more, not for api.example"],
             ),
-            (
-                UnknownIssuer,
-                Cause::ServerCertificateUnknownIssuer,
-                vec!["root_certificates_pem"],
-            ),
+            (UnknownIssuer, Cause::ServerCertificateUnknownIssuer, vec!["root_certificates_pem"]),
             (Revoked, Cause::ServerCertificateRevoked, vec!["revoked"]),
             (BadEncoding, Cause::ServerCertificateUnusable, vec!["damaged"]),
         ] {
