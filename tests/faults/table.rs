@@ -1,6 +1,8 @@
 //! Faults of the network, of TLS, of HTTP and of the body.
 
-use paytoken::ErrorKind::{InvalidResponse, Rejected, Timeout, Transport};
+use paytoken::ErrorKind::{
+    Forbidden, InvalidResponse, RateLimited, Rejected, ServerUnavailable, Timeout, Transport,
+};
 use paytoken::Provider::{self, NexterPay, NtxPay, SendPayments};
 
 use crate::expect::{Bound, Expect, Row};
@@ -10,6 +12,9 @@ const CUT: Expect = Expect::error(Transport).thrice();
 const NOT_SENT: Expect = CUT.keeps();
 const SLOW: Expect = Expect::error(Timeout);
 const BAD: Expect = Expect::error(InvalidResponse);
+const REFUSED: Expect = Expect::error(Rejected).keeps().silent(60);
+const FORBIDDEN: Expect = Expect::error(Forbidden).keeps().silent(60);
+const LIMITED: Expect = Expect::error(RateLimited).keeps().silent(120);
 
 pub fn rows() -> Vec<Row> {
     let close = |bytes| Fault::Answer(bytes, After::Close);
@@ -27,13 +32,13 @@ pub fn rows() -> Vec<Row> {
             SLOW.keeps(),
         )
         .takes(Bound::TimeOut),
-        Row::new("reset in the TLS handshake", Fault::Tls(TlsFault::ResetInHandshake), CUT),
+        Row::new("reset in the TLS handshake", Fault::Tls(TlsFault::ResetInHandshake), NOT_SENT),
         Row::new("reset while the request is sent", Fault::ResetDuring, CUT),
         Row::new("reset after the request", Fault::ResetAfter, CUT),
         Row::new("TLS alert in the handshake", Fault::Tls(TlsFault::Alert), NOT_SENT),
         Row::new("TLS handshake stalls", Fault::Tls(TlsFault::Stall), SLOW.keeps())
             .takes(Bound::TimeOut),
-        Row::new("no TLS at an https address", Fault::Tls(TlsFault::NotTls), CUT),
+        Row::new("no TLS at an https address", Fault::Tls(TlsFault::NotTls), NOT_SENT),
         Row::new("broken TLS record instead of an answer", Fault::Tls(TlsFault::BrokenRecord), CUT),
         Row::new(
             "TLS connection cut after the request",
@@ -84,6 +89,47 @@ pub fn rows() -> Vec<Row> {
         .takes(Bound::TimeOut),
         bad("a body of 200 KiB", |_| answer(200, "", &[b' '; 200 * 1024])),
         Row::new("`Content-Length` too large", close(|p| with_length(p, "9999")), CUT),
+        Row::new("a 401 whose body is cut in the middle", close(|_| cut(401, "")), REFUSED),
+        Row::new("a 401 with a body of 70 KiB", close(|_| long(401, "")), REFUSED),
+        Row::new("a 401 whose body is not UTF-8", close(|_| answer(401, "", b"\xff\xfe")), REFUSED),
+        Row::new(
+            "a 401 whose body is chunks of garbage",
+            close(|_| {
+                b"HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nno\r\n".to_vec()
+            }),
+            REFUSED,
+        ),
+        Row::new(
+            "a 401 whose body stops in the middle and stays open",
+            Fault::Answer(|_| cut(401, ""), After::Stall),
+            REFUSED,
+        ),
+        Row::new(
+            "a 401 with a body without end",
+            Fault::Flood(b"HTTP/1.1 401 No\r\n\r\n", b"aaaaaaaaaaaaaaaa"),
+            REFUSED,
+        ),
+        Row::new("a 403 whose body is cut in the middle", close(|_| cut(403, "")), FORBIDDEN),
+        Row::new(
+            "a 429 with `Retry-After: 120` and a body of 70 KiB",
+            close(|_| long(429, "Retry-After: 120\r\n")),
+            LIMITED,
+        ),
+        Row::new(
+            "a 429 with `Retry-After: 120` and a body that is cut",
+            close(|_| cut(429, "Retry-After: 120\r\n")),
+            LIMITED,
+        ),
+        Row::new(
+            "a 503 with `Retry-After: 120` and a body that is cut",
+            close(|_| cut(503, "Retry-After: 120\r\n")),
+            Expect::error(ServerUnavailable).silent(120),
+        ),
+        Row::new(
+            "a 500 whose body is cut in the middle",
+            close(|_| cut(500, "")),
+            Expect::error(ServerUnavailable).thrice(),
+        ),
         bad("`Content-Length` too small", |p| with_length(p, "5")).but(NexterPay, BAD),
         bad("`Content-Length` that is no number", |p| with_length(p, "many")),
         bad("two different `Content-Length`s", |p| with_length(p, "5\r\nContent-Length: 6")),
@@ -145,6 +191,18 @@ fn half(provider: Provider) -> Vec<u8> {
     let mut bytes = fetched(provider);
     bytes.truncate(bytes.len() - 5);
     bytes
+}
+
+/// An answer that says a longer body than it has.
+fn cut(status: u16, headers: &str) -> Vec<u8> {
+    let mut bytes = answer(status, headers, br#"{"error":"cut in the middle"}"#);
+    bytes.truncate(bytes.len() - 5);
+    bytes
+}
+
+/// An answer with a body longer than any that is read.
+fn long(status: u16, headers: &str) -> Vec<u8> {
+    answer(status, headers, &[b' '; 70 * 1024])
 }
 
 fn with_length(provider: Provider, length: &str) -> Vec<u8> {

@@ -95,14 +95,15 @@ fn a_slow_provider_for_one_merchant_delays_no_other() {
 }
 
 #[test]
-fn connections_are_shared_where_identity_and_roots_are_equal() {
+fn sessions_are_resumed_where_identity_and_roots_are_equal_and_no_connection_is() {
     let sandbox = Sandbox::start().unwrap();
     let cache = cache(&sandbox, Provider::SendPayments);
     for number in 0..10 {
         cache.token(&merchant(&sandbox, number), ENV).unwrap();
     }
     let counts = sandbox.counts(service(Provider::SendPayments));
-    assert_eq!((counts.token_requests, counts.connections), (10, 1));
+    assert_eq!((counts.token_requests, counts.connections), (10, 10));
+    assert_eq!(counts.handshakes_resumed, 9);
     assert_eq!(sandbox.token_requests_by(service(Provider::SendPayments), "merchant-3"), 1);
 }
 

@@ -4,11 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use paytoken::{ErrorKind, Provider, Token};
+use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, Token, TokenSource};
 use paytoken_sandbox::Sandbox;
 
-use crate::support::{builder, service};
+use crate::support::{ExactServer, builder, service};
 
 /// A proxy for `CONNECT` (RFC 9110 §9.3.6), one connection after the other.
 struct Proxy {
@@ -86,13 +87,116 @@ fn a_token_comes_through_a_proxy_that_sees_only_where_to_connect() {
 fn a_proxy_that_does_not_connect_is_named() {
     let sandbox = Sandbox::start().unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let refusing = Proxy::answering("407 Proxy Authentication Required");
     let broken = Proxy::answering("502 Bad Gateway");
-    for url in [refusing.url(), broken.url(), format!("http://{closed}")] {
+    let strange = Proxy::answering("what");
+    for (url, part) in [
+        (broken.url(), "(502)"),
+        (strange.url(), "proxy"),
+        (format!("http://{closed}"), "cannot be reached"),
+        ("http://no-such-proxy.invalid:1".to_owned(), "proxy's host name was not found"),
+    ] {
         let source = builder(&sandbox, Provider::SendPayments).proxy(&url).retries(0);
         let error = source.build().unwrap().token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Transport, "{error}");
         assert!(error.to_string().contains("proxy"), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
     }
     assert_eq!(sandbox.token_requests(service(Provider::SendPayments)), 0);
+}
+
+#[test]
+fn a_proxy_that_wants_credentials_is_asked_once_and_says_so() {
+    let sandbox = Sandbox::start().unwrap();
+    let proxy = Proxy::answering("407 Proxy Authentication Required");
+    let source = builder(&sandbox, Provider::NexterPay).proxy(&proxy.url()).build().unwrap();
+    let error = source.token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    assert!(error.to_string().contains("407") && !error.is_retryable(), "{error}");
+    assert_eq!(source.status().requests, 1);
+}
+
+/// Sends this, a byte at a time, as slowly as a patient attacker.
+fn dripping(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            for byte in answer.iter().cycle() {
+                // The fault itself: one byte, a pause.
+                thread::sleep(Duration::from_millis(150));
+                if client.write_all(&[*byte]).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    url
+}
+
+#[test]
+fn a_proxy_that_drips_its_answer_does_not_outlast_the_time_out() {
+    let sandbox = Sandbox::start().unwrap();
+    for answer in [&b"HTTP/1.1 200 OK\r\nX: "[..], b"x"] {
+        let url = dripping(answer);
+        for (timeout, connect) in [(600, 600), (600, 60_000), (60_000, 300)] {
+            let source = builder(&sandbox, Provider::SendPayments)
+                .proxy(&url)
+                .retries(0)
+                .timeout(Duration::from_millis(timeout))
+                .connect_timeout(Duration::from_millis(connect))
+                .build()
+                .unwrap();
+            let began = Instant::now();
+            let error = source.token().unwrap_err();
+            // Not a measurement: it would never end without the deadline.
+            assert!(began.elapsed() < Duration::from_secs(15), "{error}");
+            if answer.len() > 1 {
+                assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+            }
+            assert!(error.to_string().contains("proxy"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_an_error_and_no_direct_connection() {
+    let sandbox = Sandbox::start().unwrap();
+    for proxy in [
+        "SOCKS5://127.0.0.1:1",
+        "socks5h://127.0.0.1:1",
+        "Socks4://127.0.0.1:1",
+        "socks4a://x",
+        "ftp://127.0.0.1:1",
+        "::::",
+        "http://",
+        "http://:8080",
+        "http://a b",
+        " http://127.0.0.1:1",
+        "http://127.0.0.1:99999",
+        "//127.0.0.1:1",
+        "quic://127.0.0.1:1",
+    ] {
+        let error = builder(&sandbox, Provider::NexterPay).proxy(proxy).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{proxy}");
+        assert!(error.to_string().contains("proxy: "), "{proxy}: {error}");
+    }
+}
+
+#[test]
+fn plain_http_on_loopback_goes_through_no_proxy() {
+    let proxy = Proxy::answering("200 OK");
+    let server = ExactServer::answering(
+        b"HTTP/1.1 201 Created\r\nContent-Length: 16\r\n\r\n\"aaaa.bbbb.cccc\"".to_vec(),
+    );
+    let credentials =
+        Credentials::NexterPay { user_name: "u".into(), password: Secret::from("not-real") };
+    let source = TokenSource::builder(credentials, Environment::Sandbox)
+        .base_url(&server.url)
+        .proxy(&proxy.url())
+        .build()
+        .unwrap();
+    assert_eq!(source.token().unwrap().secret(), "aaaa.bbbb.cccc");
+    assert_eq!(server.received().len(), 1);
+    assert!(!proxy.saw(b"HTTP"));
 }
