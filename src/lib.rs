@@ -31,10 +31,12 @@
 //!
 //! # Logging
 //!
-//! Events go to the `log` crate, target `paytoken`, without secrets. While a token request is on
-//! the wire, `trace` records are held back in the whole process: ureq's protocol layer would log
-//! the secret and the token at that level. Log your own API calls no lower than `debug` for the
-//! same reason.
+//! Events go to the `log` crate, target `paytoken`, without secrets. At `trace` the HTTP library
+//! below logs every byte that it reads and writes; the two bodies with the secret and the token
+//! never reach it (it handles fill characters of the same length), so no level of any thread shows
+//! them. It does log the heads: the public client certificate among the headers sent, and the
+//! headers of the answer, where no provider puts a token. Log your own API calls no lower than
+//! `debug`: your HTTP client may log the token at `trace`.
 
 // The house, from the ground up; `tests/house.rs` checks that no room imports from above.
 //

@@ -181,3 +181,178 @@ impl Cause {
 pub(crate) fn needs_body(status: u16) -> bool {
     (200..=299).contains(&status)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// Every cause, by its name in this file.
+    fn all() -> Vec<Cause> {
+        use Cause::*;
+        vec![
+            NoTimeLeft,
+            NameNotFound,
+            NameTooSlow,
+            NameNotLoopback,
+            NoThread,
+            NoDescriptor,
+            ConnectionRefused,
+            Unreachable,
+            ConnectionTooSlow,
+            ConnectionFailed,
+            ProxyUnreachable,
+            ProxyTooSlow,
+            ProxyRefused,
+            ProxyWantsCredentials,
+            ServerCertificateExpired,
+            ServerCertificateNotYetValid,
+            ServerCertificateForAnotherHost,
+            ServerCertificateUnknownIssuer,
+            ServerCertificateRevoked,
+            ServerCertificateUnusable,
+            ClientCertificateRefused,
+            HandshakeRefused,
+            NoTls,
+            TlsBroken,
+            Cut,
+            AnswerTooSlow,
+            ExchangeFailed,
+            NotHttp,
+            HeadTooLarge,
+            BodyTooLarge,
+            Redirect,
+            CredentialsRefused,
+            CertificateRefusedByFront,
+            AccountRefused,
+            NoEndpoint,
+            NotImplemented,
+            ProxyStatus,
+            RequestTooSlow,
+            TooManyRequests,
+            ServerFailing,
+            ServerBusy,
+            UndocumentedStatus,
+            RefusalInSuccess,
+            ErrorInSuccess,
+            UnusableSuccess,
+        ]
+    }
+
+    /// `R`: tried again, `M`: remembered, and the effect.
+    fn row(cause: Cause) -> (ErrorKind, &'static str, Effect) {
+        let outcome = cause.outcome();
+        let what = match (outcome.is_tried_again, outcome.is_remembered) {
+            (true, false) => "R",
+            (false, true) => "M",
+            (false, false) => "-",
+            (true, true) => "both",
+        };
+        (outcome.kind, what, outcome.effect)
+    }
+
+    #[test]
+    fn each_row_of_the_table_is_as_it_was_decided() {
+        use Effect::{IfSent, None, Unknown};
+        use ErrorKind::*;
+
+        let text = include_str!("outcome.rs");
+        let listed = text[text.find("enum Cause {").unwrap()..].split("\n}").next().unwrap();
+        let named = listed.lines().skip(1).filter(|line| line.trim_end().ends_with(',')).count();
+        assert_eq!(all().len(), named, "a cause is missing above");
+        for cause in all() {
+            let name = format!("{cause:?}");
+            let expected = match name.as_str() {
+                "NoTimeLeft" => (Timeout, "-", None),
+                "NameTooSlow" | "ConnectionTooSlow" | "ProxyTooSlow" => (Timeout, "R", None),
+                "NameNotLoopback" | "ProxyWantsCredentials" => (Configuration, "-", None),
+                "NameNotFound" | "NoThread" | "NoDescriptor" | "ConnectionRefused"
+                | "Unreachable" | "ConnectionFailed" | "ProxyUnreachable" | "ProxyRefused"
+                | "HandshakeRefused" | "NoTls" => (Transport, "R", None),
+                "ClientCertificateRefused" => (Certificate, "M", IfSent),
+                name if name.starts_with("ServerCertificate") => (Certificate, "-", None),
+                "TlsBroken" | "Cut" | "ExchangeFailed" => (Transport, "R", IfSent),
+                "AnswerTooSlow" => (Timeout, "R", IfSent),
+                "NotHttp" | "HeadTooLarge" | "BodyTooLarge" => (InvalidResponse, "-", IfSent),
+                "Redirect" | "UndocumentedStatus" | "ErrorInSuccess" | "UnusableSuccess" => {
+                    (InvalidResponse, "-", Unknown)
+                }
+                "CredentialsRefused" | "RefusalInSuccess" => (Rejected, "M", None),
+                "CertificateRefusedByFront" => (Certificate, "M", None),
+                "AccountRefused" => (Forbidden, "M", None),
+                "NoEndpoint" | "ProxyStatus" => (Configuration, "M", None),
+                "NotImplemented" => (Configuration, "-", Unknown),
+                "RequestTooSlow" => (ServerUnavailable, "R", None),
+                "TooManyRequests" => (RateLimited, "M", None),
+                "ServerFailing" => (ServerUnavailable, "R", Unknown),
+                "ServerBusy" => (ServerUnavailable, "M", Unknown),
+                other => panic!("{other} is not decided"),
+            };
+            assert_eq!(row(cause), expected, "{name}");
+            // What is tried again within a fetch is worth another call, too.
+            let error = cause.error("no");
+            assert!(error.is_retryable() || !error.is_tried_again(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_sent_may_have_arrived() {
+        for cause in all() {
+            let arrived = |was_sent| cause.error_sent("no", was_sent).may_have_arrived();
+            let expected = match cause.outcome().effect {
+                Effect::None => (false, false),
+                Effect::IfSent => (false, true),
+                Effect::Unknown => (true, true),
+            };
+            assert_eq!((arrived(false), arrived(true)), expected, "{cause:?}");
+        }
+        let decided = Cause::RefusalInSuccess.error("no");
+        assert!(!Cause::UnusableSuccess.of(decided).may_have_arrived(), "it stays as it is");
+        assert!(Cause::UnusableSuccess.of(Error::invalid_response("no")).may_have_arrived());
+    }
+
+    /// Files that look at a kind or a status for another reason than to decide what follows.
+    const OTHERS: [(&str, &str); 4] = [
+        ("outcome.rs", "the table"),
+        ("error.rs", "`is_retryable`, for callers, is by kind"),
+        ("refusal.rs", "which cause a status is"),
+        ("flight.rs", "whether it was the caller's own time that ran out"),
+    ];
+
+    #[test]
+    fn no_other_file_decides() {
+        let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let mut read = 0;
+        while let Some(path) = files.pop() {
+            if path.is_dir() {
+                files.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                continue;
+            }
+            read += 1;
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+            let is_other = |path: &PathBuf| OTHERS.iter().any(|(name, _)| path.ends_with(name));
+            // Tests in files of their own decide nothing.
+            let is_test =
+                path.parent().unwrap().ends_with("flight") || path.ends_with("reference.rs");
+            if is_other(&path) || is_test {
+                continue;
+            }
+            for (number, line) in code.lines().enumerate() {
+                let line = line.split("//").next().unwrap();
+                let io = line.contains("io::ErrorKind");
+                let by_kind = !io && line.contains(".kind() ==") && line.contains("ErrorKind::");
+                let by_status = ["..=499", "..=299", "..=599", "status() ==", "status =="];
+                assert!(
+                    !by_kind && !by_status.iter().any(|form| line.contains(form)),
+                    "{}:{}: {line}",
+                    path.display(),
+                    number + 1
+                );
+            }
+        }
+        assert!(read > 30, "{read} files");
+    }
+}

@@ -20,6 +20,7 @@ use crate::exchange::{Request, Response};
 use crate::facts::Facts;
 use crate::json;
 use crate::names::{Environment, Provider};
+use crate::outcome::needs_body;
 use crate::token::Grant;
 
 impl Provider {
@@ -70,7 +71,7 @@ pub(crate) fn read(
     timing: Timing,
 ) -> Result<Grant> {
     let provider = credentials.provider();
-    if !(200..=299).contains(&response.status) {
+    if !needs_body(response.status) {
         return Err(refusal::read(provider, credentials, response, timing.answered));
     }
     let mut body = Body::read(&response.body)?;

@@ -65,6 +65,12 @@ impl BaseUrl {
     }
 }
 
+/// Whether this is a host, with a port or without.
+pub(super) fn is_address(authority: &str) -> bool {
+    let (host, port) = split_port(authority);
+    host_of(host).is_some() && port_of(port).is_some()
+}
+
 /// Host, and what follows its colon.
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     let after_host = authority.rfind(']').map_or(0, |end| end + 1);

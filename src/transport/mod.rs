@@ -263,4 +263,22 @@ mod tests {
         assert_eq!(lock(&pool.0).len(), 2, "the one in use, and the last one");
         assert!(Arc::ptr_eq(&kept, &identity(None)));
     }
+
+    #[test]
+    fn a_name_that_is_not_resolved_in_time_leaves_nothing_sent() {
+        resolver::tests::hang("never-resolved.example", 443);
+        let settings = Settings {
+            certificate: None,
+            roots: None,
+            proxy: Some(String::new()),
+            connect_timeout: Duration::from_millis(5),
+        };
+        let url = BaseUrl::parse("https://never-resolved.example").unwrap();
+        let transport = Transport::new(url, settings, None, &AgentPool::default()).unwrap();
+        let request = Request { path: "/", headers: Vec::new(), body: b"{}".to_vec().into() };
+        let error = transport.send(request, Deadline::after(Duration::from_secs(60))).unwrap_err();
+        assert_eq!(error.kind(), crate::error::ErrorKind::Timeout, "{error}");
+        assert!(error.message().contains("not resolved in time"), "{error}");
+        assert!(!error.may_have_arrived() && error.is_tried_again());
+    }
 }

@@ -4,7 +4,7 @@ use std::env;
 
 use ureq::Proxy;
 
-use super::base_url::BaseUrl;
+use super::base_url::{BaseUrl, is_address};
 use crate::error::{Error, Result};
 
 /// The environment's settings in the order in which they count.
@@ -44,14 +44,44 @@ fn from_environment() -> Result<Option<Proxy>> {
 }
 
 fn usable(name: &str, text: &str) -> Result<Proxy> {
-    let scheme = text.split_once("://").map_or("http", |(scheme, _)| scheme);
+    let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    let proxy = Proxy::new(text).ok().filter(|_| is_http);
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    let proxy = Proxy::new(text).ok().filter(|_| is_http && is_address(address));
     // The value may hold a password, so it is not repeated.
-    proxy.filter(|proxy| !proxy.host().is_empty()).ok_or_else(|| {
+    proxy.ok_or_else(|| {
         Error::configuration(format!(
-            "{name}: not usable as a proxy; write it as http://host:port (SOCKS is not supported){}",
-            if name == "proxy" { ", or \"\" for none" } else { ", or set proxy to \"\" for none" }
+            "{name}: not usable as a proxy; write it as http://host:port (SOCKS is not supported), {}",
+            if name == "proxy" { "or \"\" for none" } else { "or set proxy to \"\" for none" }
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_an_address_for_http_or_an_error_that_names_the_setting_alone() {
+        for good in
+            ["http://p:1", "HTTPS://p", "p:3128", "http://u:not-a-password@[::1]:1/", "http://p."]
+        {
+            assert!(usable("proxy", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "socks5://p",
+            "SOCKS5://p",
+            "::::",
+            "http://",
+            "//p:1",
+            "http://p/x",
+            "http://:1",
+            "p:x",
+        ] {
+            let error = usable("HTTPS_PROXY", &bad.replace("p", "u:not-a-password@p")).unwrap_err();
+            assert!(error.message().starts_with("HTTPS_PROXY: not usable"), "{bad}: {error}");
+            assert!(!error.message().contains("not-a-password"));
+        }
+    }
 }

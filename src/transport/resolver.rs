@@ -38,7 +38,7 @@ impl Resolver for Lookup {
         let is_https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let mut addresses = match bare.parse::<IpAddr>() {
+        let addresses = match bare.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => look_up(bare, port, wire.remaining()).map_err(|failure| {
                 let is_proxy = config.proxy().is_some_and(|proxy| proxy.uri() == uri);
@@ -46,19 +46,23 @@ impl Resolver for Lookup {
                 failure.into_ureq()
             })?,
         };
-        if wire.is_plain_http() && addresses.iter().any(|found| !found.ip().is_loopback()) {
-            return Err(Failure::new(
-                Cause::NameNotLoopback,
-                "base_url: its name leads to another machine, and plain http would show the credentials to the network; use https, or http://127.0.0.1",
-            )
-            .into_ureq());
-        }
+        check(&addresses, wire.is_plain_http()).map_err(Failure::into_ureq)?;
         wire.reach(Phase::Connecting);
-        addresses.truncate(MOST_ADDRESSES);
         let mut resolved = self.empty();
-        addresses.into_iter().for_each(|address| resolved.push(address));
+        addresses.into_iter().take(MOST_ADDRESSES).for_each(|address| resolved.push(address));
         Ok(resolved)
     }
+}
+
+/// Plain http stays on this machine, whatever a name says.
+fn check(addresses: &[SocketAddr], is_plain_http: bool) -> Result<(), Failure> {
+    if is_plain_http && addresses.iter().any(|found| !found.ip().is_loopback()) {
+        return Err(Failure::new(
+            Cause::NameNotLoopback,
+            "base_url: its name leads to another machine, and plain http would show the credentials to the network; use https, or http://127.0.0.1",
+        ));
+    }
+    Ok(())
 }
 
 /// Look-ups under way, by process: a forked child has none of its parent's threads.
@@ -116,4 +120,48 @@ fn join(host: &str, port: u16) -> io::Result<Arc<Pending>> {
     })?;
     under_way.insert(key, pending.clone());
     Ok(pending)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn addresses(list: &[&str]) -> Vec<SocketAddr> {
+        list.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 80)).collect()
+    }
+
+    #[test]
+    fn plain_http_goes_to_loopback_alone_whatever_a_name_says() {
+        for (list, is_loopback) in [
+            (&["127.0.0.1"][..], true),
+            (&["127.0.0.9", "::1"], true),
+            (&["10.0.0.1"], false),
+            (&["127.0.0.1", "10.0.0.1"], false),
+            (&["::1", "fe80::1"], false),
+            (&["0.0.0.0"], false),
+            (&["::"], false),
+            (&["::ffff:10.0.0.1"], false),
+        ] {
+            let checked = check(&addresses(list), true);
+            assert_eq!(checked.is_ok(), is_loopback, "{list:?}");
+            assert!(checked.is_ok_and(|()| true) || check(&addresses(list), false).is_ok());
+        }
+    }
+
+    /// A look-up that never ends, as far as others can see.
+    pub(in crate::transport) fn hang(host: &str, port: u16) {
+        let key = (std::process::id(), host.to_owned(), port);
+        lock(&UNDER_WAY).get_or_insert_default().insert(key, Arc::default());
+    }
+
+    #[test]
+    fn a_look_up_that_hangs_is_waited_for_by_all_who_ask_for_the_name_and_has_one_thread() {
+        hang("hangs.example", 1);
+        for _ in 0..20 {
+            let failure = look_up("hangs.example", 1, Duration::from_millis(2)).unwrap_err();
+            assert_eq!(failure.cause, Cause::NameTooSlow);
+        }
+        assert_eq!(Arc::strong_count(&join("hangs.example", 1).unwrap()), 2);
+        assert_eq!(look_up("localhost", 1, Duration::from_secs(20)).unwrap()[0].port(), 1);
+    }
 }

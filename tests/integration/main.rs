@@ -15,3 +15,4 @@ mod store;
 mod store_changes;
 mod support;
 mod surface;
+mod transport;

@@ -1,0 +1,174 @@
+//! What the machine or the way to the server does: limits of the system, certificates of the server,
+//! time-outs of any length.
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use paytoken::{
+    Credentials, Environment, Error, ErrorKind, Provider, Secret, TokenOptions, TokenSource,
+};
+use paytoken_sandbox::Sandbox;
+use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::support::{builder, service};
+
+fn send_source(url: &str, roots: Option<&str>) -> TokenSource {
+    let credentials = Credentials::SendPayments {
+        client_id: "u".into(),
+        client_secret: Secret::from("not-a-real-secret"),
+    };
+    let builder =
+        TokenSource::builder(credentials, Environment::Sandbox).base_url(url).proxy("").retries(0);
+    match roots {
+        Some(roots) => builder.root_certificates_pem(roots.as_bytes()),
+        None => builder,
+    }
+    .build()
+    .unwrap()
+}
+
+/// A server with a certificate of these params, from the sandbox's authority.
+fn serve(sandbox: &Sandbox, params: CertificateParams) -> u16 {
+    let issued = sandbox.authority().sign(params, &KeyPair::generate().unwrap());
+    let chain = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![chain], key)
+            .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let connection = ServerConnection::new(config.clone()).unwrap();
+            let _ = StreamOwned::new(connection, stream).write_all(b"x");
+        }
+    });
+    port
+}
+
+#[test]
+fn each_fault_of_the_servers_certificate_says_what_it_is() {
+    let sandbox = Sandbox::start().unwrap();
+    let params = |name: &str, from, to| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.not_before, params.not_after) =
+            (date_time_ymd(from, 2, 3), date_time_ymd(to, 2, 3));
+        params
+    };
+    let other = Sandbox::start().unwrap();
+    for (authority, params, parts) in [
+        (&sandbox, params("127.0.0.1", 2000, 2001), ["expired on 2001-02-03", "clock says 20"]),
+        (&sandbox, params("127.0.0.1", 2100, 2101), ["before 2100-02-03", "clock says 20"]),
+        (
+            &sandbox,
+            params("other.example", 2000, 2100),
+            ["for other.example, not for 127.0.0.1", "base_url"],
+        ),
+        (&other, params("127.0.0.1", 2000, 2100), ["not trusted", "root_certificates_pem"]),
+    ] {
+        let url = format!("https://127.0.0.1:{}", serve(authority, params));
+        let error = send_source(&url, Some(sandbox.ca_pem())).token().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Certificate, "{error:?}");
+        for part in parts {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        let is_name = error.to_string().contains("other.example");
+        assert_eq!(error.to_string().contains("base_url"), is_name, "{error}");
+    }
+}
+
+#[test]
+fn a_time_out_of_any_length_is_fine() {
+    let sandbox = Sandbox::start().unwrap();
+    let centuries = Duration::from_secs(500 * 365 * 24 * 3600);
+    for limit in [Duration::MAX, Duration::MAX / 2, Duration::from_secs(u64::MAX), centuries] {
+        for provider in Provider::ALL {
+            let source =
+                builder(&sandbox, provider).timeout(limit).connect_timeout(limit).build().unwrap();
+            source.token().unwrap();
+            source.token_with(&TokenOptions::new().deadline(limit).force(true)).unwrap();
+            assert_eq!(sandbox.counts(service(provider)).token_requests % 2, 0);
+        }
+    }
+}
+
+/// Runs one test of this binary by itself, where it may set limits for its process.
+fn alone(name: &str) {
+    let done = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("transport::{name}"), "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let complaint = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}{complaint}");
+}
+
+/// Runs this while the process may not use more of a resource than it does now.
+fn at_limit<T>(resource: libc::__rlimit_resource_t, limit: u64, run: impl FnOnce() -> T) -> T {
+    let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a struct of the call's own type, to be filled and to be read.
+    assert_eq!(unsafe { libc::getrlimit(resource, &raw mut before) }, 0);
+    let low = libc::rlimit { rlim_cur: limit, ..before };
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::setrlimit(resource, &raw const low) }, 0);
+    let result = run();
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::setrlimit(resource, &raw const before) }, 0);
+    result
+}
+
+fn without_threads(url: &str) -> Error {
+    let source = send_source(url, None);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
+    let used: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    // Less than a thread's stack.
+    at_limit(libc::RLIMIT_AS, (used + 1024) * 1024, || source.token().unwrap_err())
+}
+
+#[test]
+#[ignore = "sets limits for its process: run by the test below"]
+fn no_thread() {
+    let error = without_threads("https://some-name.example");
+    assert_eq!(error.kind(), ErrorKind::Transport, "{error:?}");
+    assert!(error.to_string().contains("no thread"), "{error}");
+    assert!(error.is_retryable());
+    // An address needs none.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = without_threads(&format!("https://{free}"));
+    assert!(error.to_string().contains("refused"), "{error}");
+}
+
+#[test]
+fn no_thread_to_be_had_is_an_error_and_no_panic() {
+    alone("no_thread");
+}
+
+#[test]
+#[ignore = "sets limits for its process: run by the test below"]
+fn no_descriptor() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for url in [format!("https://{free}"), "https://some-name.example".to_owned()] {
+        let source = send_source(&url, None);
+        let error = at_limit(libc::RLIMIT_NOFILE, 3, || source.token().unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::Transport, "{error:?}");
+        assert!(error.to_string().contains("no file descriptor"), "{error}");
+    }
+}
+
+#[test]
+fn no_descriptor_to_be_had_is_told_as_that() {
+    alone("no_descriptor");
+}
