@@ -132,7 +132,8 @@ impl Builder {
         self
     }
 
-    /// The time for one connection to be made, within [`timeout`](Self::timeout). Default 5 s.
+    /// The time for a host name to be looked up, and the same again for the connection to be made,
+    /// TLS and proxy included; both within [`timeout`](Self::timeout). Default 5 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
@@ -160,7 +161,8 @@ impl Builder {
     }
 
     /// An HTTP proxy, `http://host:port`; `""` for none. By default the usual environment
-    /// variables (`HTTPS_PROXY`, `NO_PROXY`, …) decide, except on loopback.
+    /// variables (`HTTPS_PROXY`, `NO_PROXY`, …) decide, except on loopback. A setting that cannot be
+    /// used is an error. Plain http, which is for loopback alone, never goes through a proxy.
     pub fn proxy(mut self, url: &str) -> Self {
         self.proxy = Some(url.to_owned());
         self
@@ -208,7 +210,7 @@ impl Builder {
         self.into_parts()?.0.fetch_once()
     }
 
-    /// Connections and TLS sessions are shared with everything else that uses this pool.
+    /// TLS sessions are shared with everything else that uses this pool.
     pub(crate) fn pool(mut self, pool: AgentPool) -> Self {
         self.pool = pool;
         self

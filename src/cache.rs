@@ -14,8 +14,8 @@ use crate::sync;
 use crate::token::Token;
 use crate::transport::AgentPool;
 
-/// Tokens for many credentials: one slot each, connections and TLS sessions shared where identity
-/// and roots are equal.
+/// Tokens for many credentials: one slot each, TLS sessions resumed where identity and roots
+/// are equal. Every request has a connection of its own.
 ///
 /// `Clone + Send + Sync`; clones share everything. The map's lock is never held while the network
 /// is used, so a slow provider for one merchant does not delay another. Entries stay until
