@@ -318,7 +318,7 @@ mod tests {
         ("outcome.rs", "the table"),
         ("error.rs", "`is_retryable`, for callers, is by kind"),
         ("refusal.rs", "which cause a status is"),
-        ("flight.rs", "whether it was the caller's own time that ran out"),
+        ("flight/mod.rs", "whether it was the caller's own time that ran out"),
     ];
 
     #[test]

@@ -145,26 +145,34 @@ fn is_mark(c: char) -> bool {
 
 /// No piece of a secret this long is shown; a shorter secret is not shown as a whole.
 const LONGEST_PIECE: usize = 6;
+/// The same in letters of the other case: they tell less, and a word of the answer is easily part
+/// of a secret by chance.
+const LONGEST_PIECE_IN_OTHER_CASE: usize = 10;
 
 /// With `[redacted]` over every piece of these forms, also where it is spread over blanks, fields
 /// or signs.
 fn redact(line: &str, forms: &[Zeroizing<String>]) -> Zeroizing<String> {
     let mut is_hidden = vec![false; line.len()];
     for is_kept in [|_| true, is_visible, char::is_alphanumeric] {
-        let text = squeezed(line, is_kept);
         let places: Vec<usize> =
             line.char_indices().filter(|(_, c)| is_kept(*c)).map(|(place, _)| place).collect();
-        for form in forms {
-            let whole = form.chars().count();
-            let form = squeezed(form, is_kept);
-            let size = form.len().min(LONGEST_PIECE);
-            // The few letters among many signs could stand in any word.
-            if size == 0 || size < LONGEST_PIECE && form.len() < whole {
-                continue;
-            }
-            for (at, here) in text.windows(size).enumerate() {
-                if form.windows(size).any(|piece| piece == here) {
-                    is_hidden[places[at]..=places[at + size - 1]].fill(true);
+        for (longest, fold) in [
+            (LONGEST_PIECE, char::to_owned as fn(&char) -> char),
+            (LONGEST_PIECE_IN_OTHER_CASE, char::to_ascii_lowercase),
+        ] {
+            let text = squeezed(line, is_kept, fold);
+            for form in forms {
+                let whole = form.chars().count();
+                let form = squeezed(form, is_kept, fold);
+                let size = form.len().min(longest);
+                // The few letters among many signs could stand in any word.
+                if size == 0 || size < LONGEST_PIECE && form.len() < whole {
+                    continue;
+                }
+                for (at, here) in text.windows(size).enumerate() {
+                    if form.windows(size).any(|piece| piece == here) {
+                        is_hidden[places[at]..=places[at + size - 1]].fill(true);
+                    }
                 }
             }
         }
@@ -186,10 +194,14 @@ fn is_visible(c: char) -> bool {
     !c.is_whitespace()
 }
 
-/// The characters that are kept, in lower case.
-fn squeezed(text: &str, is_kept: fn(char) -> bool) -> Zeroizing<Vec<char>> {
+/// The characters that are kept, each of them folded.
+fn squeezed(
+    text: &str,
+    is_kept: fn(char) -> bool,
+    fold: fn(&char) -> char,
+) -> Zeroizing<Vec<char>> {
     let mut squeezed = Zeroizing::new(Vec::with_capacity(text.len()));
-    squeezed.extend(text.chars().filter(|c| is_kept(*c)).map(|c| c.to_ascii_lowercase()));
+    squeezed.extend(text.chars().filter(|c| is_kept(*c)).map(|c| fold(&c)));
     squeezed
 }
 
@@ -299,6 +311,9 @@ mod tests {
             let letters: String = shown.chars().filter(|c| c.is_alphanumeric()).collect();
             assert!(letters.len() <= "badredactedredacted".len() + 5, "{quoted}: {shown}");
         }
+        // By chance a piece of this one, in another case.
+        let named = self::credentials("not-a-real-secret");
+        assert_eq!(clean("clientSecret is wrong", &named), "clientSecret is wrong");
         let short = self::credentials("a!b");
         assert_eq!(clean("a b, ab, xa!by", &short), "a b, ab, x[redacted]y");
     }

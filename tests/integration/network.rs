@@ -176,7 +176,7 @@ fn a_missing_or_foreign_client_certificate_is_a_certificate_error() {
 #[test]
 fn no_connection_is_kept_and_tls_sessions_are_resumed() {
     let sandbox = Sandbox::start().unwrap();
-    for provider in Provider::ALL {
+    for &provider in Provider::ALL {
         let source = builder(&sandbox, provider).build().unwrap();
         for _ in 0..5 {
             source.refresh().unwrap();

@@ -94,7 +94,7 @@ fn a_time_out_of_any_length_is_fine() {
     let sandbox = Sandbox::start().unwrap();
     let centuries = Duration::from_secs(500 * 365 * 24 * 3600);
     for limit in [Duration::MAX, Duration::MAX / 2, Duration::from_secs(u64::MAX), centuries] {
-        for provider in Provider::ALL {
+        for &provider in Provider::ALL {
             let source =
                 builder(&sandbox, provider).timeout(limit).connect_timeout(limit).build().unwrap();
             source.token().unwrap();
