@@ -115,8 +115,8 @@ fn a_proxy_that_wants_credentials_is_asked_once_and_says_so() {
     assert_eq!(source.status().requests, 1);
 }
 
-/// Sends this, a byte at a time, as slowly as a patient attacker.
-fn dripping(answer: &'static [u8]) -> String {
+/// Sends this over and over, a byte at a time, as slowly as a patient attacker.
+pub fn dripping(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {

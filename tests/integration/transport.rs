@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::proxy::dripping;
 use crate::support::{builder, service};
 
 fn send_source(url: &str, roots: Option<&str>) -> TokenSource {
@@ -87,6 +88,23 @@ fn each_fault_of_the_servers_certificate_says_what_it_is() {
         let is_name = error.to_string().contains("other.example");
         assert_eq!(error.to_string().contains("base_url"), is_name, "{error}");
     }
+}
+
+#[test]
+fn a_handshake_that_drips_ends_with_the_time_for_a_connection() {
+    // The head of a record of 16 KiB, and then what it holds.
+    let url = dripping(&[0x16, 3, 3, 0x40, 0, 2, 0, 0x3f, 0xfc, 0, 0, 0, 0, 0, 0, 0]);
+    let sandbox = Sandbox::start().unwrap();
+    let source = builder(&sandbox, Provider::SendPayments)
+        .base_url(&url.replace("http:", "https:"))
+        .connect_timeout(Duration::from_millis(400))
+        .timeout(Duration::from_secs(600))
+        .retries(0)
+        .build()
+        .unwrap();
+    let error = source.token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+    assert!(error.to_string().contains("handshake"), "{error}");
 }
 
 #[test]
