@@ -11,9 +11,10 @@ use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventHook};
 use crate::facts::Renewal;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, Supply};
 use crate::names::{Environment, Provider};
 use crate::protocol;
+use crate::secret::Secret;
 use crate::shared::Shared;
 use crate::store::{Account, Store};
 use crate::token::{AuthorizationHeader, Token};
@@ -60,6 +61,8 @@ pub struct Builder {
     proxy: Option<String>,
     renew_in_background: bool,
     on_event: Option<Arc<EventHook>>,
+    label: Option<Arc<str>>,
+    supply: Option<Arc<Supply>>,
     clock: ClockSource,
     store: Option<Arc<dyn Store>>,
     pool: AgentPool,
@@ -81,6 +84,8 @@ impl Builder {
             proxy: None,
             renew_in_background: false,
             on_event: None,
+            label: None,
+            supply: None,
             clock: ClockSource::System,
             store: None,
             pool: AgentPool::default(),
@@ -183,6 +188,24 @@ impl Builder {
         self
     }
 
+    /// The program's own name for this account, such as a merchant's number: it stands in events
+    /// and log records. Printable text, and no secret.
+    pub fn label(mut self, label: &str) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Takes tokens from `fetch` instead of the network: for tests of programs that use this
+    /// library. It returns a token and how long that lives. Cache, renewal, events and errors work
+    /// as ever. See [`TokenSource::from_fn`](crate::TokenSource::from_fn).
+    pub fn fetch_with(
+        mut self,
+        fetch: impl Fn() -> Result<(Secret, Duration)> + Send + Sync + 'static,
+    ) -> Self {
+        self.supply = Some(Arc::new(fetch));
+        self
+    }
+
     /// Shares the token with other processes: a [`FileStore`](crate::FileStore), or a
     /// [`Store`] of your own. They make one fetch together, a token that one of them invalidates is
     /// dropped by all within a second, and a refusal is remembered for all.
@@ -267,6 +290,11 @@ impl Builder {
                 "renew_in_background: each new token would invalidate the one in use; leave it off for this provider",
             ));
         }
+        if self.label.as_deref().is_some_and(|label| label.contains(char::is_control)) {
+            return Err(Error::configuration(
+                "label: holds a control character (a line end, or NUL); remove it",
+            ));
+        }
         if let Some(name) = &self.user_agent {
             check_header_text("user_agent", name)?;
         }
@@ -283,6 +311,7 @@ impl Builder {
                 self.check_whose_address(&url)?;
                 url
             }
+            None if self.supply.is_some() => BaseUrl::parse("https://nowhere.invalid")?,
             None => {
                 BaseUrl::parse(protocol::base_url(self.credentials.provider(), self.environment)?)?
             }
@@ -312,6 +341,9 @@ impl Builder {
             on_event: self.on_event,
             clock: self.clock,
             breaker: Default::default(),
+            label: self.label,
+            account: account.key().clone(),
+            supply: self.supply,
         };
         Ok((fetcher, self.store.map(|store| Shared::new(store, account))))
     }

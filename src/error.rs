@@ -13,10 +13,11 @@ use crate::names::Provider;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why no token could be had, and what to do about it.
+/// Why no token was available, and how to fix it.
 ///
 /// Cheap to clone: threads that waited for one failed request share its error.
-/// `Display` is one bounded sentence that ends with the way out.
+/// `Display` is one bounded sentence that ends with how to fix it; so does `Debug`, with the kind
+/// and the cause behind it.
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -49,7 +50,7 @@ pub enum ErrorKind {
     Certificate,
     /// The network failed: name resolution, connection, TLS, or a cut answer.
     Transport,
-    /// The time allowed ran out.
+    /// The time-out was reached.
     Timeout,
     /// The provider refused the credentials (400 or 401, or a code of RFC 6749 §5.2 in a 200).
     /// Remembered: not asked again at once.
@@ -67,8 +68,8 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    /// The failure of a [`Store`](crate::store::Store) of your own: one sentence that ends with the
-    /// way out. Neither a secret nor an entry belongs in it.
+    /// The failure of a [`Store`](crate::store::Store) of your own: one sentence that ends with how
+    /// to fix it. Neither a secret nor an entry belongs in it.
     ///
     /// ```
     /// use paytoken::{Error, ErrorKind};
@@ -80,6 +81,18 @@ impl Error {
     /// ```
     pub fn store(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Store, message)
+    }
+
+    /// An error as the library could return it, for tests of programs that use it.
+    ///
+    /// ```
+    /// use paytoken::{Error, ErrorKind};
+    ///
+    /// let error = Error::for_tests(ErrorKind::RateLimited, "too many requests");
+    /// assert!(error.is_retryable());
+    /// ```
+    pub fn for_tests(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self::new(kind, message)
     }
 
     /// With the error that led to it.
@@ -222,23 +235,19 @@ impl fmt::Display for Error {
 }
 
 impl fmt::Debug for Error {
+    /// The sentence first: a `main` that returns an error prints this.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Error");
-        debug.field("kind", &self.0.kind);
-        if let Some(provider) = self.0.provider {
-            debug.field("provider", &provider);
-        }
-        debug.field("message", &self.0.message);
+        write!(f, "{self} (kind: {:?}", self.0.kind)?;
         if let Some(status) = self.0.status {
-            debug.field("status", &status);
+            write!(f, ", status: {status}")?;
         }
         if let Some(wait) = self.0.retry_after {
-            debug.field("retry_after", &wait);
+            write!(f, ", retry after: {wait:?}")?;
         }
-        if let Some(source) = &self.0.source {
-            debug.field("source", source);
+        match &self.0.source {
+            Some(source) => write!(f, ", caused by: {source:?})"),
+            None => f.write_str(")"),
         }
-        debug.finish()
     }
 }
 

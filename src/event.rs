@@ -1,8 +1,10 @@
 //! What happens inside a source, for programs that count or log it themselves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::key::StoreKey;
 use crate::names::{Environment, Provider};
 
 /// Something that happened in a [`TokenSource`](crate::TokenSource), told to the hook set with
@@ -16,6 +18,10 @@ pub struct Event {
     pub provider: Provider,
     /// In which environment.
     pub environment: Environment,
+    /// The program's own name for the account: see [`Builder::label`](crate::Builder::label).
+    pub label: Option<Arc<str>>,
+    /// The account, as its entry in a store is named: neither its id nor its secret shows.
+    pub account: StoreKey,
     /// What happened.
     pub kind: EventKind,
 }

@@ -7,17 +7,20 @@ use std::thread;
 use std::time::Duration;
 
 use log::{debug, info, warn};
+use zeroize::Zeroizing;
 
 use crate::breaker::Breaker;
-use crate::clock::{ClockSource, Deadline};
+use crate::clock::{ClockSource, Deadline, Now};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventHook, EventKind};
+use crate::key::StoreKey;
 use crate::names::{Environment, Provider};
 use crate::outcome::Cause;
 use crate::protocol::{self, Timing};
+use crate::secret::Secret;
 use crate::sync::lock;
-use crate::token::{AuthorizationHeader, Token};
+use crate::token::{AuthorizationHeader, Grant, Token};
 use crate::transport::Transport;
 
 /// What all clones and workers of a source share.
@@ -32,7 +35,17 @@ pub(crate) struct Fetcher {
     pub(crate) on_event: Option<Arc<EventHook>>,
     pub(crate) clock: ClockSource,
     pub(crate) breaker: Mutex<Breaker>,
+    pub(crate) label: Option<Arc<str>>,
+    pub(crate) account: StoreKey,
+    /// Where tokens come from instead of the network.
+    pub(crate) supply: Option<Arc<Supply>>,
 }
+
+/// A token and how long it lives.
+pub(crate) type Supply = dyn Fn() -> Result<(Secret, Duration)> + Send + Sync;
+
+/// Of all log records.
+pub(crate) const LOG_TARGET: &str = "paytoken";
 
 impl Fetcher {
     pub(crate) fn fetch_once(&self) -> Result<Token> {
@@ -53,13 +66,17 @@ impl Fetcher {
         let result = self.attempts(deadline, retries, requests);
         let now = self.clock.now();
         let mut breaker = lock(&self.breaker);
-        match &result {
-            Ok(_) => breaker.record_success(),
-            Err(error) => {
-                breaker.record_failure(now.monotonic, error);
+        match result {
+            Ok(token) => {
+                breaker.record_success();
+                Ok(token)
             }
+            // From the first one on, everybody is told how long it is remembered.
+            Err(error) => Err(match breaker.record_failure(now.monotonic, &error) {
+                Some(wait) => error.with_retry_after(Some(wait)),
+                None => error,
+            }),
         }
-        result
     }
 
     /// Attempts until one succeeds, fails for good, or time or retries are used up.
@@ -91,11 +108,22 @@ impl Fetcher {
         }
         self.tell(EventKind::Request { attempt });
         requests.fetch_add(1, Ordering::Relaxed);
+        if let Some(supply) = &self.supply {
+            return self.supplied(&**supply, sent);
+        }
         let request = protocol::request(&self.credentials);
         let response = self.transport.send(request, deadline).map_err(|error| self.error(error))?;
         let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
         let grant = protocol::read(&self.credentials, self.environment, &response, timing)
             .map_err(|error| self.error(Cause::UnusableSuccess.of(error)))?;
+        Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
+    }
+
+    fn supplied(&self, supply: &Supply, sent: Now) -> Result<Token> {
+        let (secret, lifetime) = supply().map_err(|error| self.error(error))?;
+        let access_token = Zeroizing::new(secret.expose().to_owned());
+        protocol::check_token(&access_token).map_err(|error| self.error(error))?;
+        let grant = Grant { access_token, lifetime, scope: None };
         Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
     }
 
@@ -105,27 +133,32 @@ impl Fetcher {
 
     pub(crate) fn tell(&self, kind: EventKind) {
         let provider = self.provider();
+        // Errors begin with the provider's name.
+        let label = self.label.as_deref().map(|label| format!(" [{label}]")).unwrap_or_default();
         match &kind {
             EventKind::Request { attempt } => {
-                debug!("{provider}: requesting a token, attempt {attempt}")
+                debug!(target: LOG_TARGET, "{provider}: requesting a token, attempt {attempt}{label}")
             }
-            EventKind::Retry { error, wait } => debug!("{error}; next attempt in {wait:?}"),
+            EventKind::Retry { error, wait } => {
+                debug!(target: LOG_TARGET, "{error}; next attempt in {wait:?}{label}")
+            }
             EventKind::Found { remaining } => {
-                debug!("{provider}: another process had a token, good for {remaining:?}");
+                debug!(target: LOG_TARGET, "{provider}: another process had a token, good for {remaining:?}{label}");
             }
             EventKind::Fetched { took, lifetime } => {
-                info!("{provider}: new token in {took:?}, good for {lifetime:?}");
+                info!(target: LOG_TARGET, "{provider}: new token in {took:?}, good for {lifetime:?}{label}");
             }
             EventKind::Failed { error, still_has_token: true, .. } => {
-                warn!("{error}; the token in use is still good");
+                warn!(target: LOG_TARGET, "{error}; the token in use is still good{label}");
             }
-            EventKind::Failed { error, .. } => warn!("{error}"),
+            EventKind::Failed { error, .. } => warn!(target: LOG_TARGET, "{error}{label}"),
             EventKind::Invalidated => {
-                info!("{provider}: the API rejected the token; it is dropped")
+                info!(target: LOG_TARGET, "{provider}: the API answered 401 to the token; it is dropped{label}")
             }
         }
         if let Some(hook) = &self.on_event {
-            hook(&Event { provider, environment: self.environment, kind });
+            let (environment, label) = (self.environment, self.label.clone());
+            hook(&Event { provider, environment, label, account: self.account.clone(), kind });
         }
     }
 }

@@ -75,6 +75,7 @@ mod fetch;
 mod files;
 mod flight;
 mod json;
+mod key;
 mod names;
 mod options;
 mod outcome;

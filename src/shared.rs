@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::clock::{Deadline, Now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::facts::Renewal;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Change, Effort, Obtained, Order};
 use crate::renewal;
 use crate::store::account;
@@ -27,6 +27,9 @@ const LOCK_SLICE: Duration = Duration::from_millis(100);
 
 /// The lock may be held for this much longer than the fetch may take: the entry is written then.
 const HOLD_BEYOND: Duration = Duration::from_secs(5);
+
+/// Whether a remembered refusal was for our secret is slow to find out, on purpose.
+const COMPARISON_TAKES: Duration = Duration::from_millis(250);
 
 /// A token that this process holds is compared with the store's this often at most.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -160,8 +163,16 @@ impl Shared {
         let Some(refusal) = entry.refusal.as_ref().filter(|_| order.forced_at.is_none()) else {
             return Ok(None);
         };
-        if !self.is_for_our_secret(fetcher, refusal) {
-            return Ok(None);
+        match self.is_for_our_secret(fetcher, refusal, order.deadline) {
+            Some(true) => {}
+            Some(false) => return Ok(None),
+            None if refusal.left(now.wall).is_zero() => return Ok(None),
+            None => {
+                return Err(Error::new(
+                    ErrorKind::Timeout,
+                    "store: a refusal is remembered for this account, and there was no time to find out whether it was for this secret; allow more time",
+                ));
+            }
         }
         let mut breaker = lock(&fetcher.breaker);
         breaker.continue_from(refusal.strikes);
@@ -176,15 +187,24 @@ impl Shared {
         }
     }
 
-    fn is_for_our_secret(&self, fetcher: &Fetcher, refusal: &StoredRefusal) -> bool {
+    /// `None` where there is no time to find out.
+    fn is_for_our_secret(
+        &self,
+        fetcher: &Fetcher,
+        refusal: &StoredRefusal,
+        deadline: Deadline,
+    ) -> Option<bool> {
         if let Some((salt, is_ours)) = *lock(&self.compared)
             && salt == refusal.salt
         {
-            return is_ours;
+            return Some(is_ours);
+        }
+        if deadline.remaining() < COMPARISON_TAKES {
+            return None;
         }
         let is_ours = refusal.is_for(fetcher.credentials.parts().secret);
         *lock(&self.compared) = Some((refusal.salt, is_ours));
-        is_ours
+        Some(is_ours)
     }
 
     /// Where a new token ends the one before, the stored one is taken out before the request is
@@ -236,7 +256,7 @@ impl Shared {
             }
         };
         if has_changed && let Err(error) = self.write(guard, &entry) {
-            warn!("{}: {error}; other processes will not know of it", fetcher.provider());
+            warn!(target: LOG_TARGET, "{}: {error}; other processes will not know of it", fetcher.provider());
         }
     }
 

@@ -8,15 +8,17 @@ use std::time::Duration;
 use log::warn;
 
 use crate::builder::Builder;
+use crate::certificate::ClientCertificate;
 use crate::clock::monotonic;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::facts::Renewal;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::Flights;
 use crate::names::{Environment, Provider};
 use crate::options::TokenOptions;
+use crate::secret::Secret;
 use crate::shared::Shared;
 use crate::status::{Status, TokenStatus};
 use crate::sync::lock;
@@ -76,6 +78,37 @@ impl TokenSource {
     /// As [`Builder::build`].
     pub fn new(credentials: Credentials, environment: Environment) -> Result<Self> {
         Self::builder(credentials, environment).build()
+    }
+
+    /// A source that takes its tokens from `fetch`, for tests of programs that use this library: no
+    /// network, no credentials. Cache, renewal, events and errors work as ever.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use paytoken::{Error, ErrorKind, Provider, Secret, TokenSource};
+    ///
+    /// let lifetime = Duration::from_secs(600);
+    /// let source = TokenSource::from_fn(Provider::NtxPay, move || Ok((Secret::new("t-1"), lifetime)));
+    /// assert_eq!(source.token()?.bearer(), "Bearer t-1");
+    ///
+    /// // What does the program do when the provider is down?
+    /// let down = TokenSource::from_fn(Provider::NtxPay, || {
+    ///     Err(Error::for_tests(ErrorKind::ServerUnavailable, "down"))
+    /// });
+    /// assert!(down.token().unwrap_err().is_retryable());
+    /// # Ok::<_, Error>(())
+    /// ```
+    pub fn from_fn(
+        provider: Provider,
+        fetch: impl Fn() -> Result<(Secret, Duration)> + Send + Sync + 'static,
+    ) -> Self {
+        let certificate =
+            provider.facts().takes_certificate.then(ClientCertificate::injected_by_proxy);
+        Credentials::new(provider, "test", "test", certificate)
+            .and_then(|credentials| {
+                Self::builder(credentials, Environment::Sandbox).fetch_with(fetch).build()
+            })
+            .expect("these settings are good")
     }
 
     /// A source with settings of your own.
@@ -214,7 +247,7 @@ impl TokenSource {
         };
         // It is dropped here in any case. The API's answer counts for more than a store's failure.
         if let Err(error) = self.invalidate(&token) {
-            warn!(target: "paytoken", "{error}");
+            warn!(target: LOG_TARGET, "{error}");
         }
         if !may_replay {
             return Ok(answer);
@@ -270,6 +303,11 @@ impl TokenSource {
     /// Whose tokens these are.
     pub fn provider(&self) -> Provider {
         self.fetcher().provider()
+    }
+
+    /// The program's own name for the account: see [`Builder::label`].
+    pub fn label(&self) -> Option<&str> {
+        self.fetcher().label.as_deref()
     }
 
     /// In which environment.

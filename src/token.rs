@@ -82,6 +82,23 @@ impl Token {
     }
 }
 
+impl Token {
+    /// A token of this text, fetched just now, for tests of programs that use this library.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use paytoken::Token;
+    ///
+    /// let token = Token::for_tests("t-1", Duration::from_secs(600));
+    /// assert_eq!(token.bearer(), "Bearer t-1");
+    /// ```
+    pub fn for_tests(secret: &str, lifetime: Duration) -> Self {
+        let access_token = Zeroizing::new(secret.to_owned());
+        let grant = Grant { access_token, lifetime, scope: None };
+        Self::new(grant, Now::from_system(), &AuthorizationHeader::default(), ClockSource::System)
+    }
+}
+
 /// What a provider's answer grants: the parsers' result, from which a [`Token`] is made.
 pub(crate) struct Grant {
     pub(crate) access_token: Zeroizing<String>,

@@ -9,7 +9,7 @@ use log::warn;
 use crate::clock::Now;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Backend, Change, Effort, Landing, Obtained, Order};
 use crate::shared::{Shared, Watch};
 use crate::sync::lock;
@@ -100,7 +100,7 @@ impl Backend for Upstream {
             .spawn(move || landing.fly_in_background());
         if let Err(error) = spawned {
             // The landing went with the closure, so a later caller may try.
-            warn!("{}: no thread for a renewal: {error}", self.fetcher.provider());
+            warn!(target: LOG_TARGET, "{}: no thread for a renewal: {error}", self.fetcher.provider());
         }
     }
 

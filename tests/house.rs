@@ -12,8 +12,8 @@ const FLOORS: [(&str, &[&str]); 9] = [
     (
         "ground",
         &[
-            "sync", "secret", "clock", "names", "error", "words", "facts", "files", "date", "json",
-            "options", "event", "status",
+            "sync", "secret", "clock", "names", "key", "error", "words", "facts", "files", "date",
+            "json", "options", "event", "status",
         ],
     ),
     ("credentials", &["certificate", "credentials"]),

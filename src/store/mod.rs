@@ -7,12 +7,13 @@ pub(crate) mod account;
 pub(crate) mod entry;
 mod file;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use account::Account;
 pub use file::FileStore;
+
+pub use crate::key::StoreKey;
 
 use crate::error::Result;
 
@@ -122,42 +123,6 @@ pub trait StoreGuard {
     /// [`Store`](crate::ErrorKind::Store) when it could not be written, and when this guard has
     /// lost its lock meanwhile: then nothing was written.
     fn write(&mut self, entry: &[u8], keep_for: Duration) -> Result<()>;
-}
-
-/// Names an entry: provider, environment, base URL, client id or user name, and the certificate's
-/// fingerprint, hashed. It holds no secret and is fit for file names and Redis keys
-/// (`a-z`, `0-9` and `-`, at most 80 characters).
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct StoreKey(String);
-
-impl StoreKey {
-    #[cfg(feature = "__bench")]
-    pub(crate) fn named(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-
-    /// The key as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for StoreKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StoreKey({})", self.0)
-    }
-}
-
-impl fmt::Display for StoreKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl AsRef<str> for StoreKey {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
 }
 
 /// What points to a store is one.

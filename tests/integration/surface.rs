@@ -1,18 +1,21 @@
 //! What a program finds around the token: a look without a request, whose address it is, accounts.
 
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use paytoken::store::{Account, Store, StoreGuard, StoreKey};
 use paytoken::{
-    Attempt, Clock, Environment, Error, ErrorKind, FileStore, Now, Provider, Secret, TokenCache,
-    TokenOptions, TokenSource,
+    Attempt, Clock, Credentials, Environment, Error, ErrorKind, FileStore, Now, Provider, Secret,
+    TokenCache, TokenOptions, TokenSource,
 };
 use paytoken_sandbox::Sandbox;
 
 use crate::store::Folder;
-use crate::support::{ManualClock, builder, credentials, service, source};
+use crate::support::{
+    ManualClock, builder, credentials, credentials_with, reach, service, source, together,
+};
 
 const SANDBOX: Environment = Environment::Sandbox;
 
@@ -254,4 +257,107 @@ fn a_clock_may_be_shared() {
     let source = builder(&sandbox, Provider::NtxPay).clock(clock).build().unwrap();
     let token = source.token().unwrap();
     assert_eq!(token.expires_at(), before.wall + token.lifetime());
+}
+
+#[test]
+fn an_event_names_the_account_and_the_program_s_own_label() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let events = seen.clone();
+    for label in [Some("merchant-7"), None] {
+        let credentials =
+            Credentials::new(Provider::NexterPay, "the-user-name", "not-a-real-secret", None);
+        let mut builder = TokenSource::builder(credentials.unwrap(), SANDBOX)
+            .fetch_with(|| Ok((Secret::new("t-1"), Duration::from_secs(600))));
+        if let Some(label) = label {
+            builder = builder.label(label);
+        }
+        let events = events.clone();
+        let source = builder.on_event(move |event| events.lock().unwrap().push(event.clone()));
+        let source = source.build().unwrap();
+        assert_eq!(source.label(), label);
+        source.token().unwrap();
+    }
+    let seen = seen.lock().unwrap();
+    let names: Vec<_> = seen.iter().map(|event| event.kind.name()).collect();
+    assert_eq!(names, ["request", "fetched", "request", "fetched"]);
+    assert_eq!(seen[0].label.as_deref(), Some("merchant-7"));
+    assert_eq!(seen[2].label, None);
+    let credentials = Credentials::new(Provider::NexterPay, "the-user-name", "another", None);
+    let account = Account::new(&credentials.unwrap(), SANDBOX, Some("https://nowhere.invalid"));
+    assert_eq!(seen[0].account, *account.unwrap().key());
+    assert!(!format!("{:?}", seen[0]).contains("the-user-name"));
+    let builder = || {
+        TokenSource::builder(
+            Credentials::new(Provider::NexterPay, "u", "p", None).unwrap(),
+            SANDBOX,
+        )
+    };
+    let error = builder().label("two\nlines").build().unwrap_err();
+    assert!(error.to_string().contains("label: "), "{error}");
+}
+
+#[test]
+fn a_source_from_a_closure_caches_renews_and_fails_as_any_other() {
+    for &provider in Provider::ALL {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = count.clone();
+        let source =
+            TokenSource::from_fn(provider, move || match counter.fetch_add(1, Ordering::SeqCst) {
+                2 => Err(Error::for_tests(ErrorKind::Rejected, "no")),
+                3.. => Ok((Secret::new("line\nend"), Duration::from_secs(600))),
+                number => Ok((Secret::new(format!("t-{number}")), Duration::from_secs(600))),
+            });
+        for expected in ["t-0", "t-0"] {
+            assert_eq!(source.token().unwrap().secret(), expected);
+        }
+        assert_eq!(source.refresh().unwrap().secret(), "t-1");
+        assert_eq!(source.refresh().unwrap_err().kind(), ErrorKind::Rejected);
+        // What could not go into a header is refused here as well.
+        assert_eq!(source.refresh().unwrap_err().kind(), ErrorKind::InvalidResponse, "{provider}");
+    }
+}
+
+#[test]
+fn everybody_is_told_from_the_first_refusal_on_how_long_it_stands() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let credentials = credentials_with(&sandbox, provider, "wrong-secret");
+        let source = reach(&sandbox, provider, credentials).build().unwrap();
+        let errors = together(32, |_| source.token().unwrap_err());
+        for error in errors {
+            let wait = error.retry_after().expect("it is remembered").as_secs_f64();
+            assert!((30.0..=60.0).contains(&wait), "{provider}: {wait}");
+        }
+        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+    }
+}
+
+#[test]
+fn a_caller_without_time_to_compare_secrets_is_told_so_and_holds_back_nobody() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let folder = Folder::new();
+        let with = |secret: &str| {
+            let credentials = credentials_with(&sandbox, provider, secret);
+            reach(&sandbox, provider, credentials).store(folder.store()).build().unwrap()
+        };
+        with("wrong-secret").token().unwrap_err();
+        let good = sandbox.client_secret(service(provider)).to_owned();
+        let source = with(&good);
+        let hurried = TokenOptions::new().deadline(Duration::from_millis(20));
+        let error = source.token_with(&hurried).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{provider}: {error}");
+        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+        source.token().unwrap();
+    }
+}
+
+#[test]
+fn an_error_s_debug_is_its_sentence_with_the_kind_behind_it() {
+    let error = Error::for_tests(ErrorKind::Transport, "the connection was cut")
+        .with_source(std::io::Error::other("reset"));
+    let text = format!("{error:?}");
+    assert!(text.starts_with("the connection was cut (kind: Transport"), "{text}");
+    assert!(text.contains("reset"), "{text}");
+    assert_eq!(ErrorKind::RateLimited.to_string(), "rate limited");
 }
