@@ -1,34 +1,63 @@
-//! The pure parts, for `benches/` alone (feature `__bench`).
+//! The pure parts, for `benches/` and `tests/heap` alone (feature `__bench`).
 
-use crate::clock::Now;
+use crate::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
 use crate::error::Result;
 use crate::exchange::Response;
 use crate::names::Environment;
 use crate::protocol::{self, Timing};
 use crate::store::StoreKey;
+use crate::store::entry::{Entry, StoredToken};
+use crate::token::{AuthorizationHeader, Grant, Token};
 
 /// Reads a provider's answer with status 200; the length of its token.
 ///
 /// # Errors
 /// As for any answer.
 pub fn parse(credentials: &Credentials, body: &[u8]) -> Result<usize> {
-    let response = Response {
-        status: 200,
+    let response = response(200, body);
+    let now = Now::from_system();
+    Ok(read(credentials, &response, now)?.access_token.len())
+}
+
+/// The token of a provider's answer with this status.
+///
+/// # Errors
+/// As for any answer.
+pub fn token(credentials: &Credentials, status: u16, body: &[u8]) -> Result<Token> {
+    let response = response(status, body);
+    let now = Now::from_system();
+    let grant = read(credentials, &response, now)?;
+    Ok(Token::new(grant, now, &AuthorizationHeader::default(), ClockSource::System))
+}
+
+fn response(status: u16, body: &[u8]) -> Response {
+    Response {
+        status,
         content_type: None,
         retry_after: None,
         date: None,
         body: body.to_vec().into(),
-    };
-    let wall = Now::from_system().wall;
-    let timing = Timing { sent: wall, answered: wall };
-    let grant = protocol::read(credentials, Environment::Sandbox, &response, timing)?;
-    Ok(grant.access_token.len())
+    }
+}
+
+fn read<'a>(credentials: &Credentials, response: &'a Response, now: Now) -> Result<Grant<'a>> {
+    let timing = Timing { sent: now.wall, answered: now.wall };
+    protocol::read(credentials, Environment::Sandbox, response, timing)
 }
 
 /// Makes a provider's request; the length of its body.
 pub fn request(credentials: &Credentials) -> usize {
     protocol::request(credentials).body.len()
+}
+
+/// The token after it was written into an entry and read again.
+pub fn stored(token: &Token) -> Option<Token> {
+    let key = store_key();
+    let entry = Entry { token: Some(StoredToken::of(token)), ..Entry::default() };
+    let read = Entry::try_decode(&entry.encode(&key), &key)?;
+    let (header, longest) = (AuthorizationHeader::default(), token.lifetime());
+    read.token?.to_token(Now::from_system(), longest, &header, ClockSource::System)
 }
 
 /// A name for an entry of no account.

@@ -9,21 +9,25 @@ use jiff::fmt::{rfc2822, temporal::Pieces};
 
 const YEAR_1970: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
+/// In milliseconds since 1970: no other form has a year of five digits.
+const YEAR_10000: u64 = 253_402_300_800_000;
+
 /// A date and time in any common form: RFC 3339 (`2026-01-31T12:34:56.789Z`) also without an
-/// offset (taken as UTC), with ` UTC` or a space before the offset, and with any number of
+/// offset (taken as UTC), with ` UTC`, ` GMT`, or a space before the offset, and with any number of
 /// fractional digits; RFC 1123 (`Sun, 06 Nov 1994 08:49:37 GMT`); .NET's `/Date(784111777000)/`.
 pub(crate) fn parse_date_time(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix("/Date(") {
         // An offset may follow; it is only how to show the date.
         let digits = rest.strip_suffix(")/")?.split(['+', '-']).next()?;
-        return UNIX_EPOCH.checked_add(Duration::from_millis(digits.parse().ok()?));
+        let milliseconds = digits.parse().ok().filter(|number| *number < YEAR_10000)?;
+        return Some(UNIX_EPOCH + Duration::from_millis(milliseconds));
     }
     parse_rfc_3339(text).or_else(|| parse_rfc_1123(text))
 }
 
 fn parse_rfc_3339(text: &str) -> Option<SystemTime> {
-    let text = text.strip_suffix(" UTC").unwrap_or(text);
+    let text = text.strip_suffix(" UTC").or(text.strip_suffix(" GMT")).unwrap_or(text);
     let (date, time) = text.split_at_checked(11)?;
     let mut time = time.replace(' ', "");
     if let Some(point) = time.find(['.', ',']) {
@@ -33,6 +37,9 @@ fn parse_rfc_3339(text: &str) -> Option<SystemTime> {
     }
     let text = format!("{date}{time}");
     let pieces = Pieces::parse(&text).ok()?;
+    if pieces.time_zone_annotation().is_some() {
+        return None; // there is no table of zones to look it up in
+    }
     let offset = pieces.to_numeric_offset().map_or(0, |offset| offset.seconds());
     let at = DateTime::from_parts(pieces.date(), pieces.time()?);
     since_1970(at.duration_since(YEAR_1970) - SignedDuration::from_secs(offset.into()))
@@ -120,6 +127,7 @@ mod tests {
             "2026-01-01T00:00:00,0",
             "2026-01-01 00:00:00 UTC",
             "2026-01-01T00:00:00Z UTC",
+            "2026-01-01T00:00:00 GMT",
             "2026-01-01 00:00:00 +0000",
             "2026-01-01T00:00:00-0000",
             "2026-01-01 00:00:00 +0000 UTC",
@@ -168,10 +176,12 @@ mod tests {
             "2026-01-01T00:00:00+26:00",
             "2026-01-01T00:00:00X",
             "2026-01-01T00:00:00 Mars",
+            "2026-01-01T00:00:00[America/Mexico_City]",
             "Sun, 06 Nov 1994",
             "/Date()/",
             "/Date(-1)/",
             "/Date(1767225600000)",
+            "/Date(253402300800000)/",
             "/Date(99999999999999999999999)/",
             "２０２６-01-01T00:00:00Z",
             "-026-01-01T00:00:00Z",

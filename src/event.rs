@@ -55,6 +55,13 @@ pub enum EventKind {
         /// How long the token lives.
         lifetime: Duration,
     },
+    /// The provider's answer says when the token ends, but not in a form that is understood, or the
+    /// end had passed before the answer came.
+    #[non_exhaustive]
+    LifetimeNotUnderstood {
+        /// The lifetime that is counted instead: the one that the provider documents.
+        assumed: Duration,
+    },
     /// Another process had stored a token; no request was needed.
     #[non_exhaustive]
     Found {
@@ -76,12 +83,13 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// A fixed name for each kind, for counters and log fields: `request`, `retry`, `fetched`,
-    /// `found`, `failed`, `invalidated`.
+    /// A fixed name for each kind, for counters and log fields: `request`, `retry`,
+    /// `lifetime_not_understood`, `fetched`, `found`, `failed`, `invalidated`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Request { .. } => "request",
             Self::Retry { .. } => "retry",
+            Self::LifetimeNotUnderstood { .. } => "lifetime_not_understood",
             Self::Fetched { .. } => "fetched",
             Self::Found { .. } => "found",
             Self::Failed { .. } => "failed",

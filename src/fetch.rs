@@ -116,6 +116,9 @@ impl Fetcher {
         let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
         let grant = protocol::read(&self.credentials, self.environment, &response, timing)
             .map_err(|error| self.error(Cause::UnusableSuccess.of(error)))?;
+        if grant.lifetime_not_understood {
+            self.tell(EventKind::LifetimeNotUnderstood { assumed: grant.lifetime });
+        }
         Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
     }
 
@@ -144,6 +147,11 @@ impl Fetcher {
             }
             EventKind::Found { remaining } => {
                 debug!(target: LOG_TARGET, "{provider}: another process had a token, good for {remaining:?}{label}");
+            }
+            EventKind::LifetimeNotUnderstood { assumed } => {
+                warn!(
+                    "{provider}: the answer does not say when its token ends in a way that is understood; it is taken to live for {assumed:?}"
+                );
             }
             EventKind::Fetched { took, lifetime } => {
                 info!(target: LOG_TARGET, "{provider}: new token in {took:?}, good for {lifetime:?}{label}");

@@ -52,8 +52,8 @@ pub mod nexter_pay {
     /// Gets one token, without a cache: the call blocks for one fetch (and its retries).
     ///
     /// `configure` may set base URL, roots and time-outs; the production address has to be set. The
-    /// token lives 600 minutes in the sandbox and 90 in production, or as long as its own `exp` and
-    /// `iat` say where that is shorter.
+    /// token lives 600 minutes in the sandbox and 90 in production, or until its own `exp` where that is
+    /// earlier.
     ///
     /// ```no_run
     /// use paytoken::{Environment, Secret, provider::nexter_pay};

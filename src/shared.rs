@@ -279,7 +279,8 @@ impl Shared {
     }
 
     fn token(&self, fetcher: &Fetcher, stored: &StoredToken, now: Now) -> Option<Token> {
-        stored.to_token(now, &fetcher.header, fetcher.clock.clone())
+        let longest = fetcher.provider().facts().longest_lifetime(fetcher.environment);
+        stored.to_token(now, longest, &fetcher.header, fetcher.clock.clone())
     }
 }
 

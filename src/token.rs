@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
 use crate::clock::{ClockSource, Now};
+use crate::json::SecretText;
 
 /// The scheme of RFC 6750 §2.1, with the space that follows it.
 const BEARER: &str = "Bearer ";
@@ -100,9 +101,11 @@ impl Token {
 }
 
 /// What a provider's answer grants: the parsers' result, from which a [`Token`] is made.
-pub(crate) struct Grant {
-    pub(crate) access_token: Zeroizing<String>,
+pub(crate) struct Grant<'a> {
+    pub(crate) access_token: SecretText<'a>,
     pub(crate) lifetime: Duration,
+    /// The answer says when the token ends, but not so that anybody understands it.
+    pub(crate) lifetime_not_understood: bool,
     pub(crate) scope: Option<String>,
 }
 
@@ -122,7 +125,7 @@ impl Default for AuthorizationHeader {
 
 impl Token {
     pub(crate) fn new(
-        grant: Grant,
+        grant: Grant<'_>,
         since: Now,
         header: &AuthorizationHeader,
         clock: ClockSource,
@@ -188,8 +191,8 @@ impl Token {
 impl Token {
     /// As a provider would have granted it, asked for at `since`.
     pub(crate) fn granted(secret: &str, lifetime: Duration, since: Now) -> Self {
-        let access_token = Zeroizing::new(secret.to_owned());
-        let grant = Grant { access_token, lifetime, scope: None };
+        let access_token = SecretText::Borrowed(secret);
+        let grant = Grant { access_token, lifetime, lifetime_not_understood: false, scope: None };
         Self::new(grant, since, &AuthorizationHeader::default(), ClockSource::System)
     }
 }

@@ -4,9 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::error_body::said_by;
 use crate::certificate::UNRESERVED;
 use crate::credentials::Credentials;
 use crate::exchange::Response;
@@ -27,14 +27,10 @@ pub(super) fn explanation(credentials: &Credentials, response: &Response) -> Str
     if is_html {
         return " with a web page instead of JSON".into();
     }
-    let Ok(json) = serde_json::from_slice(&response.body) else {
-        return String::new();
-    };
-    let json = json::Wiped(json);
     // Sized at once, so that no growing leaves an unwiped copy behind.
     let mut text = Zeroizing::new(String::with_capacity(response.body.len() + 16));
-    for said in said_by(&json.0) {
-        let said = one_line(&said);
+    for said in said_by(&response.body) {
+        let said = one_line(start_of(&said));
         if said.is_empty() || text.contains(said.as_str()) {
             continue;
         }
@@ -54,32 +50,12 @@ pub(super) fn explanation(credentials: &Credentials, response: &Response) -> Str
     format!(" ({shown})")
 }
 
-/// The explaining fields of the four shapes that are known: RFC 6749 §5.2, `message` and
-/// `errors[]`, RFC 9457, and `statusCode`/`message`/`error`.
-fn said_by(json: &Value) -> Vec<Zeroizing<String>> {
-    let mut said = Vec::new();
-    let mut say = |value: Option<&Value>| match value {
-        Some(Value::String(text)) => said.push(start_of(text)),
-        Some(Value::Array(values)) => {
-            for value in values.iter().take(4) {
-                let text = value.as_str().or_else(|| value.get("message")?.as_str());
-                said.extend(text.map(start_of));
-            }
-        }
-        _ => {}
-    };
-    for field in ["error", "error_description", "title", "detail", "message", "errors"] {
-        say(json.get(field));
-    }
-    said
-}
-
 /// No more of one text is looked at: it is not shown to its end anyway.
 const LONGEST_TEXT: usize = 2 * LONGEST_EXPLANATION;
 
-fn start_of(text: &str) -> Zeroizing<String> {
+fn start_of(text: &str) -> &str {
     let end = text.char_indices().nth(LONGEST_TEXT).map_or(text.len(), |(end, _)| end);
-    Zeroizing::new(text[..end].to_owned())
+    &text[..end]
 }
 
 /// One line without the credentials, and without anything that looks like one.
@@ -208,16 +184,17 @@ fn squeezed(
 /// A secret as it might be echoed: as it is, escaped for JSON, HTML or a URL, in base64 wherever it
 /// begins in what was encoded, or in hexadecimal digits. Each once, and on one line, as the text is.
 fn forms(id: &str, secret: &str) -> Vec<Zeroizing<String>> {
-    let quoted = Zeroizing::new(serde_json::to_string(secret).unwrap_or_default());
+    let quoted = json::to_wiped_vec(&secret);
+    let quoted = std::str::from_utf8(&quoted).unwrap_or_default();
     let quoted = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
-    let mut html = Zeroizing::new(secret.replace('&', "&amp;"));
+    let mut html = replaced(secret, "&", "&amp;");
     for (plain, escaped) in [("<", "&lt;"), (">", "&gt;"), ("\"", "&quot;"), ("'", "&#39;")] {
-        html = Zeroizing::new(html.replace(plain, escaped));
+        html = replaced(&html, plain, escaped);
     }
     let mut forms = vec![
         one_line(secret),
         one_line(quoted),
-        one_line(&Zeroizing::new(quoted.replace('/', "\\/"))),
+        one_line(&replaced(quoted, "/", "\\/")),
         one_line(&html),
         Zeroizing::new(secret.bytes().map(|byte| format!("{byte:02x}")).collect()),
     ];
@@ -230,11 +207,26 @@ fn forms(id: &str, secret: &str) -> Vec<Zeroizing<String>> {
     let basic = Zeroizing::new([id, ":", secret].concat());
     forms.push(Zeroizing::new(STANDARD_NO_PAD.encode(&*basic)));
     for set in [NON_ALPHANUMERIC, UNRESERVED] {
-        let escaped = Zeroizing::new(utf8_percent_encode(secret, set).to_string());
-        forms.push(Zeroizing::new(escaped.replace("%20", "+")));
+        let mut escaped = Zeroizing::new(String::with_capacity(3 * secret.len()));
+        escaped.extend(utf8_percent_encode(secret, set));
+        forms.push(replaced(&escaped, "%20", "+"));
         forms.push(escaped);
     }
     forms
+}
+
+/// With one text in place of another, in memory sized at once: growing would leave an unwiped copy
+/// behind.
+fn replaced(text: &str, from: &str, to: &str) -> Zeroizing<String> {
+    let size = text.len() + text.matches(from).count() * to.len();
+    let mut result = Zeroizing::new(String::with_capacity(size));
+    for (index, part) in text.split(from).enumerate() {
+        if index > 0 {
+            result.push_str(to);
+        }
+        result.push_str(part);
+    }
+    result
 }
 
 fn looks_secret(word: &str) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! One file per provider holds its [`Facts`] and two pure functions, `request` and `read`.
 
+mod error_body;
 mod explanation;
 mod nexter_pay;
 mod ntx_pay;
@@ -10,15 +11,15 @@ mod send_payments;
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
-use zeroize::Zeroizing;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Error, Result};
 use crate::exchange::{Request, Response};
 use crate::facts::Facts;
-use crate::json;
+use crate::json::{self, Member, SecretText};
 use crate::names::{Environment, Provider};
 use crate::outcome::needs_body;
 use crate::token::Grant;
@@ -64,28 +65,25 @@ pub(crate) struct Timing {
 }
 
 /// Reads the answer: a grant, or an error that says what to do.
-pub(crate) fn read(
+pub(crate) fn read<'a>(
     credentials: &Credentials,
     environment: Environment,
-    response: &Response,
+    response: &'a Response,
     timing: Timing,
-) -> Result<Grant> {
+) -> Result<Grant<'a>> {
     let provider = credentials.provider();
     if !needs_body(response.status) {
         return Err(refusal::read(provider, credentials, response, timing.answered));
     }
-    let mut body = Body::read(&response.body)?;
-    if body.says_error() {
-        return Err(refusal::in_success(provider, credentials, response, body.error()));
-    }
     let documented = provider.facts().in_environment(environment).lifetime;
+    let answer = Answer::read(response, timing, documented)?;
+    if let Some(error) = answer.error() {
+        return Err(refusal::in_success(provider, credentials, response, error.as_deref()));
+    }
     let grant = match provider {
-        Provider::NtxPay => ntx_pay::read(&mut body, documented),
-        Provider::NexterPay => nexter_pay::read(&mut body, documented),
-        Provider::SendPayments => {
-            let clock = ServerClock::new(response, timing);
-            send_payments::read(&mut body, documented, clock)
-        }
+        Provider::NtxPay => ntx_pay::read(&answer),
+        Provider::NexterPay => nexter_pay::read(&answer),
+        Provider::SendPayments => send_payments::read(&answer),
     }
     .map_err(|error| error.with_status(response.status))?;
     check_token(&grant.access_token)?;
@@ -114,67 +112,71 @@ pub(crate) fn check_token(token: &str) -> Result<()> {
     Ok(())
 }
 
-/// An answer's body: JSON, or text for the provider whose token may come bare. Wiped on drop.
-struct Body {
-    json: Option<Value>,
-    text: Zeroizing<String>,
+/// A scope longer than this is of no use to anybody.
+const LONGEST_SCOPE: usize = 1024;
+
+/// The scope, where it is the text that RFC 6749 §3.3 allows; else none: it is only shown.
+pub(crate) fn checked_scope(scope: Option<String>) -> Option<String> {
+    let is_printable = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    scope.filter(|scope| scope.len() <= LONGEST_SCOPE && is_printable(scope))
 }
 
-impl Body {
-    fn read(bytes: &[u8]) -> Result<Self> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+/// A successful answer, and what is needed to make sense of it.
+struct Answer<'a> {
+    text: &'a str,
+    /// `None` where the text is not JSON.
+    json: Option<&'a RawValue>,
+    documented_lifetime: Duration,
+    clock: ServerClock,
+}
+
+impl<'a> Answer<'a> {
+    fn read(response: &'a Response, timing: Timing, documented_lifetime: Duration) -> Result<Self> {
+        let bytes = response.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&response.body);
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Error::invalid_response("the answer is not UTF-8 text; check base_url"))?;
         Ok(Self {
-            // The cause is dropped on purpose: nothing of the body goes into an error.
+            text: text.trim(),
             json: serde_json::from_str(text).ok(),
-            text: Zeroizing::new(text.trim().to_owned()),
+            documented_lifetime,
+            clock: ServerClock::new(response, timing),
         })
     }
 
-    /// A success that carries `error` is a failure (some gateways answer 200 to everything).
-    fn says_error(&self) -> bool {
-        match self.json.as_ref().and_then(|json| json.get("error")) {
-            None | Some(Value::Null | Value::Bool(false)) => false,
-            Some(Value::String(text)) => !text.is_empty(),
-            Some(_) => true,
+    /// `Some` where it carries `error`, which makes it a failure (some gateways answer 200 to
+    /// everything); with the code where it is text.
+    fn error(&self) -> Option<Option<SecretText<'a>>> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Failure<'a> {
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
         }
+        let json = json::object::<Failure<'_>>(self.json?)?.error?.get();
+        let is_error = !matches!(json, "null" | "false" | "\"\"");
+        is_error.then(|| serde_json::from_str(json).ok())
     }
 
-    /// The error code, where it is text.
-    fn error(&self) -> Option<&str> {
-        self.json.as_ref()?.get("error")?.as_str()
-    }
-
-    fn object(&mut self) -> Result<&mut serde_json::Map<String, Value>> {
-        match &mut self.json {
-            Some(Value::Object(object)) => Ok(object),
-            Some(_) => {
-                Err(Error::invalid_response("the answer is not a JSON object; check base_url"))
-            }
-            None => Err(Error::invalid_response("the answer is not JSON; check base_url")),
+    /// The object that it documents itself to be.
+    fn object<T: Deserialize<'a>>(&self) -> Result<T> {
+        const NOT_JSON: &str = "the answer is not JSON; check base_url";
+        let json = self.json.ok_or_else(|| Error::invalid_response(NOT_JSON))?;
+        if !json.get().starts_with('{') {
+            return Err(Error::invalid_response("the answer is not a JSON object; check base_url"));
         }
-    }
-
-    /// Takes a required string out of the object, without a copy.
-    fn take_string(&mut self, field: &str) -> Result<Zeroizing<String>> {
-        match self.object()?.get_mut(field).map(Value::take) {
-            Some(Value::String(text)) => Ok(Zeroizing::new(text)),
-            Some(Value::Null) | None => {
-                Err(Error::invalid_response(format!("the answer has no {field}; check base_url")))
-            }
-            Some(mut other) => {
-                json::wipe(&mut other);
-                Err(Error::invalid_response(format!("the answer's {field} is not a string")))
-            }
-        }
+        json::object(json).ok_or_else(|| Error::invalid_response(NOT_JSON))
     }
 }
 
-impl Drop for Body {
-    fn drop(&mut self) {
-        if let Some(json) = &mut self.json {
-            json::wipe(json);
+/// The token, which has to be there.
+fn required<'a>(member: Member<SecretText<'a>>, name: &str) -> Result<SecretText<'a>> {
+    match member {
+        Member::Is(text) => Ok(text),
+        Member::Absent => {
+            Err(Error::invalid_response(format!("the answer has no {name}; check base_url")))
+        }
+        Member::IsNot => {
+            Err(Error::invalid_response(format!("the answer's {name} is not a string")))
         }
     }
 }
@@ -210,6 +212,11 @@ impl ServerClock {
         let left = |since| end.duration_since(since).ok().filter(|left| !left.is_zero());
         left(self.at_sending).or_else(|| left(self.local))
     }
+
+    /// The same, but zero where `end` has passed by `Date`.
+    fn left_at_sending(self, end: SystemTime) -> Duration {
+        end.duration_since(self.at_sending).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -220,5 +227,14 @@ mod tests {
     fn the_longest_token_has_sixteen_kibibytes() {
         assert!(check_token(&"a".repeat(16_384)).is_ok());
         assert!(check_token(&"a".repeat(16_385)).is_err());
+    }
+
+    #[test]
+    fn a_scope_is_printable_and_bounded_or_none() {
+        let checked = |scope: &str| checked_scope(Some(scope.to_owned())).is_some();
+        assert!(checked("email profile") && checked(&"a".repeat(1024)));
+        for scope in ["\u{1b}[31mred", "a\nb", "se\u{f1}or", "\u{7f}", &"a".repeat(1025)] {
+            assert!(!checked(scope), "{scope:?}");
+        }
     }
 }

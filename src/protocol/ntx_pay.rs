@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
-use super::Body;
+use super::{Answer, checked_scope, required};
 use crate::certificate::ClientCertificate;
 use crate::error::{Error, Result};
 use crate::exchange::Request;
 use crate::facts::{CLIENT_ID, CLIENT_SECRET, Facts, Renewal, Site};
-use crate::json;
+use crate::json::{self, Member, NumberOrText, SecretText};
 use crate::secret::Secret;
 use crate::token::Grant;
 
@@ -42,44 +42,64 @@ pub(super) fn request(
     Request {
         path: FACTS.endpoint,
         headers: header.into_iter().collect(),
-        body: json::object(&[("clientId", client_id), ("clientSecret", client_secret.expose())]),
+        body: json::to_wiped_vec(&TokenRequest {
+            client_id,
+            client_secret: client_secret.expose(),
+        }),
     }
 }
 
-/// `{"access_token", "token_type": "Bearer", "expires_in": 600, "scope"}`
-pub(super) fn read(body: &mut Body, documented: Duration) -> Result<Grant> {
-    let access_token = body.take_string("access_token")?;
-    let object = body.object()?;
-    match object.get("token_type") {
-        None | Some(Value::Null) => {}
-        Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
-        Some(_) => {
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenRequest<'a> {
+    client_id: &'a str,
+    client_secret: &'a str,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TokenAnswer<'a> {
+    #[serde(borrow)]
+    access_token: Member<SecretText<'a>>,
+    /// `Bearer`
+    token_type: Member<String>,
+    /// Seconds.
+    expires_in: Member<NumberOrText>,
+    scope: Member<String>,
+}
+
+pub(super) fn read<'a>(answer: &Answer<'a>) -> Result<Grant<'a>> {
+    let said: TokenAnswer<'_> = answer.object()?;
+    let access_token = required(said.access_token, "access_token")?;
+    match said.token_type {
+        Member::Absent => {}
+        Member::Is(kind) if kind.eq_ignore_ascii_case("bearer") => {}
+        _ => {
             return Err(Error::invalid_response(
                 "the answer's token_type is not Bearer; this library only knows how to use bearer tokens",
             ));
         }
     }
-    let lifetime = match object.get("expires_in") {
-        None | Some(Value::Null) => documented,
-        Some(value) => match json::number(value) {
-            Some(seconds) if seconds > 0.0 => Duration::try_from_secs_f64(seconds)
-                .unwrap_or(LONGEST_LIFETIME)
-                .min(LONGEST_LIFETIME),
-            Some(_) => {
-                return Err(Error::invalid_response(
-                    "the answer's expires_in is not positive; the token had ended before it came",
-                ));
-            }
-            None => {
-                return Err(Error::invalid_response(
-                    "the answer's expires_in is not a number of seconds",
-                ));
-            }
-        },
+    let lifetime = match said.expires_in {
+        Member::Absent => answer.documented_lifetime,
+        given => lifetime(given.ok().and_then(|value| value.number()))?,
     };
-    let scope = match object.get("scope") {
-        Some(Value::String(scope)) => Some(scope.clone()),
-        _ => None,
-    };
-    Ok(Grant { access_token, lifetime, scope })
+    Ok(Grant {
+        access_token,
+        lifetime,
+        lifetime_not_understood: false,
+        scope: checked_scope(said.scope.ok()),
+    })
+}
+
+fn lifetime(seconds: Option<f64>) -> Result<Duration> {
+    match seconds {
+        Some(seconds) if seconds > 0.0 => Ok(Duration::try_from_secs_f64(seconds)
+            .unwrap_or(LONGEST_LIFETIME)
+            .min(LONGEST_LIFETIME)),
+        Some(_) => Err(Error::invalid_response(
+            "the answer's expires_in is not positive; the token had ended before it came",
+        )),
+        None => Err(Error::invalid_response("the answer's expires_in is not a number of seconds")),
+    }
 }

@@ -98,9 +98,12 @@ pub(super) fn in_success(
 
 /// nginx answers a missing or untrusted client certificate with 400 and a page of HTML.
 fn speaks_of_tls_certificate(response: &Response) -> bool {
-    let body = String::from_utf8_lossy(&response.body).to_ascii_lowercase();
-    body.contains("no required ssl certificate was sent")
-        || body.contains("the ssl certificate error")
+    // Looked for in place: the body may repeat the secret.
+    let says = |words: &str| {
+        let mut parts = response.body.windows(words.len());
+        parts.any(|part| part.eq_ignore_ascii_case(words.as_bytes()))
+    };
+    says("no required ssl certificate was sent") || says("the ssl certificate error")
 }
 
 /// `Retry-After` (RFC 9110 §10.2.3): whole seconds or an HTTP-date; garbage is ignored.

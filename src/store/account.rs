@@ -23,6 +23,7 @@ use crate::transport::BaseUrl;
 #[derive(Clone, Debug)]
 pub struct Account {
     provider: Provider,
+    environment: Environment,
     key: StoreKey,
 }
 
@@ -129,11 +130,11 @@ impl Account {
     ) -> Self {
         let certificate = certificate.map(sha256_hex).unwrap_or_default();
         // Each part with its length, so that no two sets of parts are the same text.
-        let [name, environment] = [provider.to_string(), environment.to_string()];
-        let parts = [&*name, &*environment, base_url.as_str(), id, &*certificate];
+        let [name, place] = [provider.to_string(), environment.to_string()];
+        let parts = [&*name, &*place, base_url.as_str(), id, &*certificate];
         let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
         let key = StoreKey(format!("{name}-{}", &sha256_hex(text.as_bytes())[..40]));
-        Self { provider, key }
+        Self { provider, environment, key }
     }
 
     fn entry(&self, store: &(impl Store + ?Sized)) -> Result<Entry> {
@@ -142,7 +143,9 @@ impl Account {
     }
 
     fn token(&self, entry: &Entry, now: Now) -> Option<Token> {
-        entry.token.as_ref()?.to_token(now, &AuthorizationHeader::default(), ClockSource::System)
+        let longest = self.provider.facts().longest_lifetime(self.environment);
+        let header = AuthorizationHeader::default();
+        entry.token.as_ref()?.to_token(now, longest, &header, ClockSource::System)
     }
 }
 

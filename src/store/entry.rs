@@ -12,15 +12,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::rand::SecureRandom as _;
 use ring::{digest, pbkdf2, rand};
-use serde_json::{Value, json};
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::StoreKey;
 use crate::breaker::LONGEST;
 use crate::clock::{ClockSource, Now};
 use crate::error::{Error, ErrorKind};
-use crate::json::Wiped;
-use crate::protocol::check_token;
+use crate::json::{self, Member, SecretText};
+use crate::protocol::{check_token, checked_scope};
 use crate::renewal::end_margin;
 use crate::secret::Secret;
 use crate::token::{AuthorizationHeader, Grant, Token};
@@ -44,22 +45,53 @@ pub(crate) struct Entry {
     pub(crate) refusal: Option<StoredRefusal>,
 }
 
+#[derive(Deserialize, Serialize)]
 pub(crate) struct StoredToken {
+    #[serde(serialize_with = "secret", deserialize_with = "read_secret")]
     secret: Zeroizing<String>,
+    #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
     pub(crate) obtained_at: SystemTime,
+    #[serde(serialize_with = "span", deserialize_with = "read_span")]
     lifetime: Duration,
     scope: Option<String>,
 }
 
 /// A refusal by the provider, and for which secret.
+#[derive(Deserialize, Serialize)]
 pub(crate) struct StoredRefusal {
+    #[serde(serialize_with = "kind", deserialize_with = "read_kind")]
     kind: ErrorKind,
     status: Option<u16>,
+    #[serde(deserialize_with = "read_message")]
     message: String,
+    #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
     until: SystemTime,
     pub(crate) strikes: u32,
+    #[serde(serialize_with = "base64", deserialize_with = "read_base64")]
     pub(crate) salt: [u8; 16],
+    #[serde(serialize_with = "base64", deserialize_with = "read_base64")]
     derived: [u8; 32],
+}
+
+/// An entry's JSON, as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    account: &'a str,
+    token: &'a Option<StoredToken>,
+    rejected: &'a Option<String>,
+    refusal: &'a Option<StoredRefusal>,
+}
+
+/// An entry's JSON, as it is read: a part that is not as it should be is none.
+#[derive(Deserialize)]
+struct Found {
+    account: String,
+    #[serde(default)]
+    token: Member<StoredToken>,
+    #[serde(default)]
+    rejected: Member<String>,
+    #[serde(default)]
+    refusal: Member<StoredRefusal>,
 }
 
 impl Entry {
@@ -74,28 +106,22 @@ impl Entry {
         if sha256_hex(content).as_bytes() != checksum {
             return None;
         }
-        let mut json = Wiped(serde_json::from_slice(content).ok()?);
-        let fields = json.0.as_object_mut()?;
-        if fields.get("account")?.as_str()? != key.as_str() {
-            return None;
-        }
-        let token = fields.get_mut("token").and_then(StoredToken::decode);
-        let rejected = fields.get("rejected").and_then(Value::as_str).map(str::to_owned);
-        let refusal = fields.get("refusal").and_then(StoredRefusal::decode);
-        Some(Self { token, rejected, refusal })
+        let found: Found = serde_json::from_slice(content).ok()?;
+        (found.account == key.as_str()).then(|| Self {
+            token: found.token.ok().and_then(StoredToken::checked),
+            rejected: found.rejected.ok(),
+            refusal: found.refusal.ok(),
+        })
     }
 
     pub(crate) fn encode(&self, key: &StoreKey) -> Zeroizing<Vec<u8>> {
-        let json = Wiped(json!({
-            "account": key.as_str(),
-            "token": self.token.as_ref().map(StoredToken::encode),
-            "rejected": self.rejected,
-            "refusal": self.refusal.as_ref().map(StoredRefusal::encode),
-        }));
+        let content = json::to_wiped_vec(&Written {
+            account: key.as_str(),
+            token: &self.token,
+            rejected: &self.rejected,
+            refusal: &self.refusal,
+        });
         // Sized at once: growing would leave an unwiped copy of the token behind.
-        let token_size = self.token.as_ref().map_or(0, |token| 6 * token.secret.len());
-        let mut content = Zeroizing::new(Vec::with_capacity(token_size + 8 * 1024));
-        serde_json::to_writer(&mut *content, &json.0).expect("a Vec takes it");
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAGIC.len() + 65 + content.len()));
         bytes.extend_from_slice(MAGIC.as_bytes());
         bytes.extend_from_slice(sha256_hex(&content).as_bytes());
@@ -134,18 +160,21 @@ impl StoredToken {
         }
     }
 
-    /// The token, with its age by the wall clock. `None` where it seems to come from the future:
+    /// The token, with its age by the wall clock, and with no longer a life than its provider
+    /// gives. `None` where it seems to come from the future:
     /// a clock was set back, and its real age is unknown.
     pub(crate) fn to_token(
         &self,
         now: Now,
+        longest_lifetime: Duration,
         header: &AuthorizationHeader,
         clock: ClockSource,
     ) -> Option<Token> {
+        let lifetime = self.lifetime.min(longest_lifetime);
         let age = match now.wall.duration_since(self.obtained_at) {
             Ok(age) => age,
             // Machines that share a store disagree a little; the end's margin makes up for it.
-            Err(ahead) if ahead.duration() <= end_margin(self.lifetime) => Duration::ZERO,
+            Err(ahead) if ahead.duration() <= end_margin(lifetime) => Duration::ZERO,
             Err(_) => return None,
         };
         let since = Now {
@@ -154,41 +183,18 @@ impl StoredToken {
             wall: self.obtained_at.min(now.wall),
         };
         let grant = Grant {
-            access_token: self.secret.clone(),
-            lifetime: self.lifetime,
+            access_token: SecretText::Borrowed(&self.secret),
+            lifetime,
+            lifetime_not_understood: false,
             scope: self.scope.clone(),
         };
         Some(Token::new(grant, since, header, clock))
     }
 
-    fn decode(value: &mut Value) -> Option<Self> {
-        let fields = value.as_object_mut()?;
-        let number = |name| fields.get(name).and_then(Value::as_u64);
-        let obtained_at = from_nanos(number("obtained_at")?)?;
-        // A day is the longest lifetime anything is given; more is no entry of ours.
-        let lifetime = Duration::from_nanos(number("lifetime")?);
-        if lifetime.is_zero() || lifetime > Duration::from_secs(86_400) {
-            return None;
-        }
-        let scope = fields.get("scope").and_then(Value::as_str).map(str::to_owned);
-        match fields.get_mut("secret")?.take() {
-            Value::String(text) => {
-                let secret = Zeroizing::new(text);
-                // The checksum is no signature: what others wrote is checked as an answer is.
-                check_token(&secret).ok()?;
-                Some(Self { secret, obtained_at, lifetime, scope })
-            }
-            _ => None,
-        }
-    }
-
-    fn encode(&self) -> Value {
-        json!({
-            "secret": *self.secret,
-            "obtained_at": to_nanos(self.obtained_at),
-            "lifetime": self.lifetime.as_nanos() as u64,
-            "scope": self.scope,
-        })
+    /// The checksum is no signature: what others wrote is checked as an answer is.
+    fn checked(self) -> Option<Self> {
+        let is_fine = check_token(&self.secret).is_ok() && !self.lifetime.is_zero();
+        is_fine.then(|| Self { scope: checked_scope(self.scope.clone()), ..self })
     }
 }
 
@@ -244,42 +250,50 @@ impl StoredRefusal {
     pub(crate) fn kind(&self) -> ErrorKind {
         self.kind
     }
-
-    fn decode(value: &Value) -> Option<Self> {
-        let number = |name| value.get(name).and_then(Value::as_u64);
-        let text = |name| value.get(name).and_then(Value::as_str);
-        let bytes = |name| STANDARD.decode(text(name)?).ok();
-        Some(Self {
-            kind: kind_named(text("kind")?)?,
-            status: number("status").and_then(|status| u16::try_from(status).ok()),
-            message: printable(text("message")?),
-            until: from_nanos(number("until")?)?,
-            strikes: number("strikes")?.min(100) as u32,
-            salt: bytes("salt")?.try_into().ok()?,
-            derived: bytes("derived")?.try_into().ok()?,
-        })
-    }
-
-    fn encode(&self) -> Value {
-        json!({
-            "kind": format!("{:?}", self.kind),
-            "status": self.status,
-            "message": self.message,
-            "until": to_nanos(self.until),
-            "strikes": self.strikes,
-            "salt": STANDARD.encode(self.salt),
-            "derived": STANDARD.encode(self.derived),
-        })
-    }
 }
 
-/// One bounded line, whoever wrote it.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE).collect()
+fn secret<S: Serializer>(secret: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret)
 }
 
-/// The kinds that can be remembered, by name.
-fn kind_named(name: &str) -> Option<ErrorKind> {
+fn read_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+    SecretText::deserialize(from).map(SecretText::into_owned)
+}
+
+/// Nanoseconds since 1970: whole precision, and enough until the year 2554.
+fn moment<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    span(&at.duration_since(UNIX_EPOCH).unwrap_or_default(), serializer)
+}
+
+fn read_moment<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+    let since_1970 = read_span(from)?;
+    UNIX_EPOCH.checked_add(since_1970).ok_or_else(|| D::Error::custom("no moment"))
+}
+
+fn span<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn read_span<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u64::deserialize(from).map(Duration::from_nanos)
+}
+
+fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+fn read_base64<'de, D: Deserializer<'de>, const N: usize>(from: D) -> Result<[u8; N], D::Error> {
+    let bytes = STANDARD.decode(String::deserialize(from)?).ok();
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| D::Error::custom("no such bytes"))
+}
+
+fn kind<S: Serializer>(kind: &ErrorKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{kind:?}"))
+}
+
+/// One of the kinds that can be remembered.
+fn read_kind<'de, D: Deserializer<'de>>(from: D) -> Result<ErrorKind, D::Error> {
+    let name = String::deserialize(from)?;
     [
         ErrorKind::Configuration,
         ErrorKind::Certificate,
@@ -290,6 +304,14 @@ fn kind_named(name: &str) -> Option<ErrorKind> {
     ]
     .into_iter()
     .find(|kind| format!("{kind:?}") == name)
+    .ok_or_else(|| D::Error::custom("no such kind"))
+}
+
+/// One bounded line, whoever wrote it.
+fn read_message<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let message = String::deserialize(from)?;
+    let printable = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+    Ok(printable.take(LONGEST_MESSAGE).collect())
 }
 
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
@@ -300,19 +322,11 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Nanoseconds since 1970: whole precision, and enough until the year 2554.
-fn to_nanos(at: SystemTime) -> u64 {
-    let nanos = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    u64::try_from(nanos).unwrap_or(u64::MAX)
-}
-
-fn from_nanos(nanos: u64) -> Option<SystemTime> {
-    UNIX_EPOCH.checked_add(Duration::from_nanos(nanos))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DAY: Duration = Duration::from_secs(86_400);
 
     fn now() -> Now {
         Now::from_system()
@@ -320,8 +334,9 @@ mod tests {
 
     fn token(secret: &str) -> Token {
         let grant = Grant {
-            access_token: Zeroizing::new(secret.to_owned()),
+            access_token: SecretText::Borrowed(secret),
             lifetime: Duration::from_secs(600),
+            lifetime_not_understood: false,
             scope: Some("email".into()),
         };
         Token::new(grant, now(), &AuthorizationHeader::default(), ClockSource::System)
@@ -346,7 +361,7 @@ mod tests {
         let token = read
             .token
             .unwrap()
-            .to_token(now(), &AuthorizationHeader::default(), ClockSource::System)
+            .to_token(now(), DAY, &AuthorizationHeader::default(), ClockSource::System)
             .unwrap();
         assert_eq!((token.secret(), token.scope()), ("token-\"1\"", Some("email")));
         assert_eq!(token.lifetime(), Duration::from_secs(600));
@@ -377,7 +392,7 @@ mod tests {
         let stored = StoredToken::of(&token("t"));
         let at = |wall| {
             let now = Now { wall, ..now() };
-            stored.to_token(now, &AuthorizationHeader::default(), ClockSource::System)
+            stored.to_token(now, DAY, &AuthorizationHeader::default(), ClockSource::System)
         };
         let obtained = stored.obtained_at;
         assert!(at(obtained - Duration::from_secs(30)).is_some());
@@ -407,16 +422,44 @@ mod tests {
         assert!(!Entry::default().has_rejected("a"));
     }
 
+    /// The same entry, as it is read when the JSON says something else.
+    fn tampered(from: &str, to: &str) -> Option<Entry> {
+        let bytes = entry().encode(&key("a"));
+        let content = String::from_utf8(bytes[MAGIC.len() + 65..].to_vec()).unwrap();
+        assert!(content.contains(from), "{content}");
+        let content = content.replace(from, to);
+        let checksum = sha256_hex(content.as_bytes());
+        Entry::try_decode(format!("{MAGIC}{checksum}\n{content}").as_bytes(), &key("a"))
+    }
+
     #[test]
-    fn a_lifetime_is_more_than_nothing_and_no_more_than_a_day() {
-        let day = Duration::from_secs(86_400);
-        for (lifetime, is_known) in
-            [(day, true), (day + Duration::from_nanos(1), false), (Duration::ZERO, false)]
-        {
-            let token = StoredToken { lifetime, ..StoredToken::of(&token("t")) };
-            let bytes = Entry { token: Some(token), ..Entry::default() }.encode(&key("a"));
-            assert_eq!(Entry::decode(Some(&bytes), &key("a")).token.is_some(), is_known);
+    fn a_token_lives_no_longer_than_its_provider_gives() {
+        let lifetime = |from: &str, longest| {
+            let token = tampered("600000000000", from).unwrap().token?;
+            let header = AuthorizationHeader::default();
+            Some(token.to_token(now(), longest, &header, ClockSource::System)?.lifetime())
+        };
+        let five_minutes = Duration::from_secs(300);
+        assert_eq!(lifetime("600000000000", five_minutes), Some(five_minutes));
+        assert_eq!(lifetime("18446744073709551615", five_minutes), Some(five_minutes));
+        assert_eq!(lifetime("299000000000", five_minutes), Some(Duration::from_secs(299)));
+        assert_eq!(lifetime("0", five_minutes), None);
+    }
+
+    #[test]
+    fn what_others_wrote_is_checked_as_an_answer_is() {
+        let scope = |to| tampered("\"email\"", to).unwrap().token.map(|token| token.scope);
+        assert_eq!(scope("\"email\""), Some(Some("email".into())));
+        assert_eq!(scope("null"), Some(None));
+        assert_eq!(scope("\"\\u001b[31mred\""), Some(None));
+        assert_eq!(scope("7"), None, "no token of ours");
+        let secret = |to| tampered("\"token-\\\"1\\\"\"", to).unwrap().token;
+        assert_eq!(*secret("\"a\\/b\\u0041\"").unwrap().secret, "a/bA");
+        for refused in ["\"a b\"", "\"\"", "\"a\\r\\nb\"", "7", "null"] {
+            assert!(secret(refused).is_none(), "{refused}");
         }
+        assert!(tampered("\"rejected\"", "\"account\":\"a\",\"rejected\"").is_none(), "twice");
+        assert!(tampered("\"rejected\"", "\"more\":[1],\"rejected\"").unwrap().token.is_some());
     }
 
     #[test]

@@ -68,8 +68,13 @@ fn a_skewed_date_does_no_harm() {
     for &provider in Provider::ALL {
         for skew in [86_400, -86_400] {
             sandbox.fault_next(service(provider), 1, Fault::SkewedDate(skew));
-            let token = builder(&sandbox, provider).build().unwrap().token().unwrap();
-            let life = token.lifetime();
+            let result = builder(&sandbox, provider).build().unwrap().token();
+            if provider == Provider::NexterPay && skew > 0 {
+                // By that date the token's own `exp` has passed, so it is not served.
+                assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidResponse);
+                continue;
+            }
+            let life = result.unwrap().lifetime();
             assert!(
                 life <= crate::support::lifetime(provider) && life > Duration::from_secs(290),
                 "{life:?}"

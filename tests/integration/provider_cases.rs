@@ -9,6 +9,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use paytoken::{
@@ -121,13 +123,24 @@ impl<'a> Case<'a> {
                 _ => certificate.clone(),
             });
         let credentials = Credentials::new(provider, id, secret, its_certificate).unwrap();
+        let is_told = Arc::new(AtomicBool::new(false));
+        let told = is_told.clone();
         let result = TokenSource::builder(credentials, environment)
             .base_url(&server.url)
             .clock(ManualClock::at(UNIX_EPOCH + MOMENT))
             .retries(0)
+            .on_event(move |event| {
+                if event.kind.name() == "lifetime_not_understood" {
+                    told.store(true, Ordering::Relaxed);
+                }
+            })
             .build()
             .unwrap()
             .token();
+        let should_be_told = self.result.contains(&("told", "lifetime_not_understood"));
+        if is_told.load(Ordering::Relaxed) != should_be_told {
+            return Err(format!("lifetime_not_understood told: {}", !should_be_told));
+        }
 
         let received = server.received();
         if received.len() != 1 {
@@ -158,6 +171,7 @@ impl<'a> Case<'a> {
 /// One line of the `result` section.
 fn compare(what: &str, expected: &str, result: &Result<Token, Error>) -> Result<(), String> {
     let found = match (what, result) {
+        ("told", _) => return Ok(()), // seen to already
         ("token", Ok(token)) => token.secret().to_owned(),
         ("lifetime", Ok(token)) => token.lifetime().as_secs_f64().to_string(),
         ("scope", Ok(token)) => token.scope().unwrap_or("none").to_owned(),

@@ -322,9 +322,9 @@ fn a_clock_that_jumps_a_day_between_two_processes_never_makes_a_token_live_longe
         // Back by less than its age: that much can be hidden, and no more. The token is served at
         // most so much longer than it lives, less the margin at its end.
         let (folder, clock) = (Folder::new(), ManualClock::new());
-        let life = lifetime(provider);
+        let token = process(&sandbox, provider, &folder, &clock).token().unwrap();
+        let (first, life) = (token.secret(), token.lifetime());
         let step = life / 4;
-        let first = secret(&process(&sandbox, provider, &folder, &clock));
         clock.advance(life / 2);
         clock.step_wall_back(step);
         let cached_only = TokenOptions::new().deadline(Duration::ZERO);
