@@ -7,7 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 use log::{debug, info, warn};
-use zeroize::Zeroizing;
 
 use crate::breaker::Breaker;
 use crate::clock::{ClockSource, Deadline, Now};
@@ -124,9 +123,8 @@ impl Fetcher {
 
     fn supplied(&self, supply: &Supply, sent: Now) -> Result<Token> {
         let (secret, lifetime) = supply().map_err(|error| self.error(error))?;
-        let access_token = Zeroizing::new(secret.expose().to_owned());
-        protocol::check_token(&access_token).map_err(|error| self.error(error))?;
-        let grant = Grant { access_token, lifetime, scope: None };
+        protocol::check_token(secret.expose()).map_err(|error| self.error(error))?;
+        let grant = Grant::of(secret.expose(), lifetime);
         Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
     }
 

@@ -94,8 +94,7 @@ impl Token {
     /// assert_eq!(token.bearer(), "Bearer t-1");
     /// ```
     pub fn for_tests(secret: &str, lifetime: Duration) -> Self {
-        let access_token = Zeroizing::new(secret.to_owned());
-        let grant = Grant { access_token, lifetime, scope: None };
+        let grant = Grant::of(secret, lifetime);
         Self::new(grant, Now::from_system(), &AuthorizationHeader::default(), ClockSource::System)
     }
 }
@@ -107,6 +106,14 @@ pub(crate) struct Grant<'a> {
     /// The answer says when the token ends, but not so that anybody understands it.
     pub(crate) lifetime_not_understood: bool,
     pub(crate) scope: Option<String>,
+}
+
+impl<'a> Grant<'a> {
+    /// A token and its lifetime, and nothing else.
+    pub(crate) fn of(access_token: &'a str, lifetime: Duration) -> Self {
+        let access_token = SecretText::Borrowed(access_token);
+        Self { access_token, lifetime, lifetime_not_understood: false, scope: None }
+    }
 }
 
 /// How a token is put into a request.
@@ -191,8 +198,7 @@ impl Token {
 impl Token {
     /// As a provider would have granted it, asked for at `since`.
     pub(crate) fn granted(secret: &str, lifetime: Duration, since: Now) -> Self {
-        let access_token = SecretText::Borrowed(secret);
-        let grant = Grant { access_token, lifetime, lifetime_not_understood: false, scope: None };
+        let grant = Grant::of(secret, lifetime);
         Self::new(grant, since, &AuthorizationHeader::default(), ClockSource::System)
     }
 }
