@@ -133,9 +133,8 @@ fn each_environment_has_an_entry_of_its_own() {
 fn an_account_is_forgotten_whatever_its_secret_was() {
     let sandbox = Sandbox::start().unwrap();
     let cache = TokenCache::new();
-    let nexter = |id: &str, secret: &str| {
-        paytoken::Credentials::new(Provider::NexterPay, id, secret, None).unwrap()
-    };
+    let nexter =
+        |id: &str, secret: &str| Credentials::new(Provider::NexterPay, id, secret, None).unwrap();
     for (id, secret) in [("a", "old"), ("a", "new"), ("b", "old")] {
         cache.source(&nexter(id, secret), SANDBOX).unwrap();
     }
@@ -246,7 +245,7 @@ fn a_panic_may_be_caught_around_a_source_and_a_cache() {
     assert!(catch_unwind(|| cache.len()).is_ok());
     assert!(catch_unwind(|| drop(builder)).is_ok());
     fn unwinds<T: UnwindSafe + RefUnwindSafe>() {}
-    unwinds::<(paytoken::Token, Error, paytoken::Credentials, paytoken::Event, FileStore)>();
+    unwinds::<(paytoken::Token, Error, Credentials, paytoken::Event, FileStore)>();
 }
 
 #[test]
