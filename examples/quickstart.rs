@@ -17,7 +17,7 @@ use paytoken::{
     Attempt, ClientCertificate, Clock, Credentials, Environment, Error, ErrorKind, Now, Provider,
     Renewal, Token, TokenSource,
 };
-use paytoken_sandbox::{Sandbox, Service};
+use paytoken_sandbox::{Sandbox, example_call};
 
 const THREADS: usize = 32;
 const PROVIDER_TAKES: Duration = Duration::from_millis(300);
@@ -32,11 +32,10 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), Error> {
-    let service = service(provider);
     let clock = HandMovedClock::new();
-    let secret = sandbox.client_secret(service).to_owned();
+    let secret = sandbox.client_secret(provider).to_owned();
     let source = source(sandbox, provider, &secret, &clock)?;
-    sandbox.set_delay(service, PROVIDER_TAKES);
+    sandbox.set_delay(provider, PROVIDER_TAKES);
 
     let mut step = Step::begin(sandbox, provider, "first token");
     let first = source.token()?;
@@ -53,7 +52,7 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
     let calls = at_once(&empty)?;
     step.end(table, 1, distinct(&calls) == 1, "one fetched, all have the same token".into());
 
-    match provider.facts().renewal {
+    let current = match provider.facts().renewal {
         Renewal::ReplacesPrevious => {
             // Its tokens replace each other, so the cache above now holds the only valid one.
             clock.advance(Duration::from_secs(286));
@@ -67,6 +66,7 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
                 as_promised,
                 "one renewed, all waited: the old token had ended".into(),
             );
+            &empty
         }
         _ => {
             clock.advance(first.lifetime() * 92 / 100);
@@ -82,12 +82,12 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
                 as_promised,
                 format!("one renewed, {} others waited {longest:.1?} at the most", others.count()),
             );
+            &source
         }
-    }
+    };
 
-    let current = if provider == Provider::SendPayments { &empty } else { &source };
     let api = Api::new(sandbox, provider);
-    sandbox.revoke_all(service);
+    sandbox.revoke_all(provider);
     step = Step::begin(sandbox, provider, "an API call with a revoked token");
     let mut runs = 0;
     let status = current.call(|token| {
@@ -114,7 +114,7 @@ fn source(
     secret: &str,
     clock: &HandMovedClock,
 ) -> Result<TokenSource, Error> {
-    let id = sandbox.client_id(service(provider)).to_owned();
+    let id = sandbox.client_id(provider).to_owned();
     let certificate = match provider.facts().takes_certificate {
         true => Some(
             ClientCertificate::from_pem(sandbox.client_certificate_pem())?
@@ -124,7 +124,7 @@ fn source(
     };
     let credentials = Credentials::new(provider, id, secret, certificate)?;
     TokenSource::builder(credentials, Environment::Sandbox)
-        .base_url(&sandbox.url(service(provider)))
+        .base_url(&sandbox.url(provider))
         .root_certificates_pem(sandbox.ca_pem().as_bytes())
         .clock(clock.clone())
         .build()
@@ -160,15 +160,6 @@ fn at_once(source: &TokenSource) -> Result<Vec<Call>, Error> {
 
 fn distinct(calls: &[Call]) -> usize {
     calls.iter().map(|call| call.token.secret()).collect::<HashSet<_>>().len()
-}
-
-fn service(provider: Provider) -> Service {
-    match provider {
-        Provider::NtxPay => Service::NtxPay,
-        Provider::NexterPay => Service::NexterPay,
-        Provider::SendPayments => Service::SendPayments,
-        other => unreachable!("{other} is not in the sandbox"),
-    }
 }
 
 /// Both clocks, moved forward by hand.
@@ -218,8 +209,8 @@ impl Api {
             .proxy(None)
             .http_status_as_error(false)
             .build();
-        let (method, path) = service(provider).example_call();
-        let url = format!("{}{path}", sandbox.url(service(provider)));
+        let (method, path) = example_call(provider);
+        let url = format!("{}{path}", sandbox.url(provider));
         Self { agent: config.new_agent(), url, method }
     }
 
@@ -243,13 +234,13 @@ struct Step<'a> {
 
 impl<'a> Step<'a> {
     fn begin(sandbox: &'a Sandbox, provider: Provider, name: &'static str) -> Self {
-        let requests_before = sandbox.token_requests(service(provider));
+        let requests_before = sandbox.token_requests(provider);
         Self { sandbox, provider, name, requests_before, began: Instant::now() }
     }
 
     fn end(self, table: &mut Table, promised_requests: usize, as_promised: bool, what: String) {
         let took = self.began.elapsed();
-        let requests = self.sandbox.token_requests(service(self.provider)) - self.requests_before;
+        let requests = self.sandbox.token_requests(self.provider) - self.requests_before;
         let as_promised = as_promised && requests == promised_requests;
         table.failures += usize::from(!as_promised);
         let mark = if as_promised { "ok" } else { "NOT AS PROMISED" };

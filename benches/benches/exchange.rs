@@ -102,7 +102,7 @@ fn by_hand(sandbox: &Sandbox, config: &Arc<ClientConfig>) -> String {
     let body = request_body(sandbox);
     let request = format!(
         "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-SSL-Client-Cert: {}\r\nContent-Length: {}\r\n\r\n{body}",
-        NTX.token_path(),
+        NTX.facts().endpoint,
         sandbox.client_certificate_header(),
         body.len(),
     );
@@ -155,7 +155,7 @@ fn bare_ureq(sandbox: &Sandbox, has_timeouts: bool) -> String {
         .build()
         .new_agent();
     let mut answer = agent
-        .post(format!("{}{}", sandbox.url(NTX), NTX.token_path()))
+        .post(format!("{}{}", sandbox.url(NTX), NTX.facts().endpoint))
         .header("Content-Type", "application/json")
         .header("X-SSL-Client-Cert", sandbox.client_certificate_header())
         .send(request_body(sandbox))

@@ -29,7 +29,7 @@ fn main() {
         let body = body.replace("TOKEN", &token).into_bytes();
         let credentials = sources::credentials(&sandbox, service);
         compare(
-            &format!("{}: reading the answer", sources::provider(service)),
+            &format!("{service}: reading the answer"),
             rounds(15),
             vec![
                 Candidate::calls("serde_json to a `Value`", 20_000, || {

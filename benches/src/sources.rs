@@ -1,35 +1,17 @@
 //! Sources that reach the sandbox.
 
-use paytoken::{
-    Builder, ClientCertificate, Credentials, Environment, Provider, Secret, TokenSource,
-};
+use paytoken::{Builder, ClientCertificate, Credentials, Environment, TokenSource};
 use paytoken_sandbox::{Sandbox, Service};
-
-/// The provider that a service plays.
-pub fn provider(service: Service) -> Provider {
-    match service {
-        Service::NtxPay => Provider::NtxPay,
-        Service::NexterPay => Provider::NexterPay,
-        Service::SendPayments => Provider::SendPayments,
-    }
-}
 
 /// The sandbox's own client.
 pub fn credentials(sandbox: &Sandbox, service: Service) -> Credentials {
-    let id = sandbox.client_id(service).to_owned();
-    let secret = Secret::from(sandbox.client_secret(service));
-    match service {
-        Service::NtxPay => Credentials::NtxPay {
-            client_id: id,
-            client_secret: secret,
-            certificate: ClientCertificate::from_pem(sandbox.client_certificate_pem())
-                .unwrap()
-                .with_private_key(sandbox.client_key_pem())
-                .unwrap(),
-        },
-        Service::NexterPay => Credentials::NexterPay { user_name: id, password: secret },
-        Service::SendPayments => Credentials::SendPayments { client_id: id, client_secret: secret },
-    }
+    let certificate = || {
+        let certificate = ClientCertificate::from_pem(sandbox.client_certificate_pem()).unwrap();
+        certificate.with_private_key(sandbox.client_key_pem()).unwrap()
+    };
+    let certificate = service.facts().takes_certificate.then(certificate);
+    let (id, secret) = (sandbox.client_id(service), sandbox.client_secret(service));
+    Credentials::new(service, id, secret, certificate).unwrap()
 }
 
 /// A builder that reaches the sandbox.

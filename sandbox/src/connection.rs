@@ -8,8 +8,8 @@ use std::time::Duration;
 use rustls::{HandshakeKind, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::answer::{Answer, Delivery};
-use crate::provider;
 use crate::request::{Incoming, Request, RequestReader};
+use crate::service;
 use crate::state::{InFlight, ServiceState};
 use crate::stop::Stop;
 
@@ -77,7 +77,7 @@ pub(crate) fn serve_tls(
         .map(|certificate| certificate.to_vec());
     let mut stream = StreamOwned::new(tls, plain);
     let ending = serve(&mut stream, &state.stop, |request| {
-        provider::answer(state, request, certificate.as_deref())
+        service::answer(state, request, certificate.as_deref())
     });
     match ending {
         Ok(Ending::Orderly) => {

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::Service;
 use crate::answer::Answer;
 use crate::fault::{self, NAMES, ParseError};
 use crate::request::Request;
-use crate::service::Service;
 use crate::state::{Endpoint, ServiceState};
 use crate::text;
 
 fn help() -> String {
+    let services: Vec<_> = Service::ALL.iter().map(Service::to_string).collect();
+    let services = services.join(", ");
     format!(
         "\
 Control of the payment provider sandbox.
@@ -24,7 +26,7 @@ POST /SERVICE/fault?kind=status=503&times=3    the next 3 token requests fail (t
 POST /SERVICE/revoke-all                       ends every token
 POST /reset                                    counters, settings and faults as at the start
 
-SERVICE is ntx-pay, nexter-pay or send-payments.
+SERVICE is one of {services}.
 Kinds of fault, several joined by a semicolon (quote it from the shell; %3B in an address):
 {NAMES}
 The same words in a request header X-Sandbox-Fault work for that one request.
@@ -39,7 +41,7 @@ fn line(status: u16, text: impl Into<String>) -> Answer {
 }
 
 /// The answer to a control request.
-pub(crate) fn answer(services: &[Arc<ServiceState>; 3], request: &Request) -> Answer {
+pub(crate) fn answer(services: &[Arc<ServiceState>], request: &Request) -> Answer {
     // A web page that resolves its own name to 127.0.0.1 sends that name; one that posts here
     // sends an Origin. Neither curl nor a test does.
     if !request.header("host").is_some_and(is_loopback) {
@@ -61,10 +63,7 @@ pub(crate) fn answer(services: &[Arc<ServiceState>; 3], request: &Request) -> An
             line(200, "reset")
         }
         ("POST", [service, action]) => {
-            match service
-                .parse::<Service>()
-                .and_then(|service| act(&services[service.index()], action, &request.query))
-            {
+            match find(services, service).and_then(|state| act(state, action, &request.query)) {
                 Ok(Some(done)) => line(200, done),
                 Ok(None) => line(404, format!("there is no action {action:?}: see GET /")),
                 Err(problem) => line(400, problem.to_string()),
@@ -72,6 +71,13 @@ pub(crate) fn answer(services: &[Arc<ServiceState>; 3], request: &Request) -> An
         }
         _ => line(404, "there is nothing here: see GET /"),
     }
+}
+
+fn find<'a>(services: &'a [Arc<ServiceState>], name: &str) -> Result<&'a ServiceState, ParseError> {
+    let found = services.iter().find(|state| state.simulation.service.facts().name == name);
+    found
+        .map(|state| &**state)
+        .ok_or_else(|| ParseError::new(format!("no service is called {name:?}: see GET /")))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -84,7 +90,7 @@ fn is_loopback(host: &str) -> bool {
 
 /// Does what was asked and says so; `None` for an action that does not exist.
 fn act(state: &ServiceState, action: &str, query: &str) -> Result<Option<String>, ParseError> {
-    let service = state.service;
+    let service = state.simulation.service;
     let done = match action {
         "lifetime" => {
             let value = Query::of(query, &["seconds"])?.needed("seconds")?;
@@ -108,7 +114,7 @@ fn act(state: &ServiceState, action: &str, query: &str) -> Result<Option<String>
 }
 
 fn set_fault(state: &ServiceState, query: &Query) -> Result<String, ParseError> {
-    let service = state.service;
+    let service = state.simulation.service;
     let kind = query.needed("kind")?;
     let endpoint = match query.optional("endpoint").as_deref() {
         None | Some("token") => Endpoint::Token,
@@ -164,13 +170,13 @@ impl Query {
     }
 }
 
-fn stats(services: &[Arc<ServiceState>; 3]) -> Value {
+fn stats(services: &[Arc<ServiceState>]) -> Value {
     let mut all = serde_json::Map::new();
     for state in services {
         let counts = state.counts();
         let by_client = state.counts_by_client();
         all.insert(
-            state.service.name().to_owned(),
+            state.simulation.service.to_string(),
             json!({
                 "token_requests": counts.token_requests,
                 "tokens_issued": counts.tokens_issued,

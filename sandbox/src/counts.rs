@@ -14,7 +14,7 @@ pub struct Counts {
     pub api_requests: usize,
     /// API requests refused because of their token (not those refused by a fault).
     pub api_unauthorized: usize,
-    /// Those of them whose token had been ended by a newer one (Send Payments only).
+    /// Those of them whose token had been ended by a newer one.
     pub api_superseded: usize,
     /// TCP connections accepted.
     pub connections: usize,

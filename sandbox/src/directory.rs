@@ -49,7 +49,7 @@ impl Directory {
     }
 
     /// Writes all files; returns the environment variables that name them.
-    pub(crate) fn fill(&self, sandbox: &Sandbox) -> io::Result<Vec<(&'static str, String)>> {
+    pub(crate) fn fill(&self, sandbox: &Sandbox) -> io::Result<Vec<(String, String)>> {
         self.write("ca.pem", sandbox.ca_pem())?;
         self.write("client.cert.pem", sandbox.client_certificate_pem())?;
         self.write("client.key.pem", sandbox.client_key_pem())?;
@@ -82,7 +82,7 @@ impl Drop for Directory {
 }
 
 /// One `export` line per variable, safe to source in a shell.
-pub(crate) fn export_lines(variables: &[(&'static str, String)]) -> String {
+pub(crate) fn export_lines(variables: &[(String, String)]) -> String {
     variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect()
 }
 

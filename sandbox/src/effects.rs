@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, Delivery};
 use crate::fault::Fault;
 use crate::request::Request;
-use crate::service::Service;
 use crate::stop::Stop;
 use crate::text;
 
@@ -18,10 +17,11 @@ pub(crate) struct Terms {
     pub(crate) clock_offset_seconds: i64,
 }
 
-/// The answer to a request under these faults; `normal` processes it as usual.
+/// The answer to a request under these faults; `error` makes an error in the provider's form, `normal` processes
+/// the request as usual.
 pub(crate) fn answer(
     faults: &[Fault],
-    service: Service,
+    error: fn(u16, &str) -> Answer,
     request: &Request,
     stop: &Stop,
     normal: impl FnOnce(Terms) -> Answer,
@@ -33,7 +33,7 @@ pub(crate) fn answer(
             Fault::Delay(duration) => stop.pause(*duration),
             Fault::Lifetime(lifetime) => terms.lifetime = Some(*lifetime),
             Fault::SkewedClock(seconds) => terms.clock_offset_seconds = *seconds,
-            other => replacement = replacement.or_else(|| instead(other, service, request)),
+            other => replacement = replacement.or_else(|| instead(other, error, request)),
         }
     }
     let mut answer = replacement.unwrap_or_else(|| normal(terms));
@@ -44,9 +44,9 @@ pub(crate) fn answer(
 }
 
 /// The answer of a fault that takes the place of processing.
-fn instead(fault: &Fault, service: Service, request: &Request) -> Option<Answer> {
+fn instead(fault: &Fault, error: fn(u16, &str) -> Answer, request: &Request) -> Option<Answer> {
     let limited = |status, message, retry_after: &Option<String>| {
-        let mut answer = service.error(status, message);
+        let mut answer = error(status, message);
         if let Some(value) = retry_after {
             answer.headers.push(("Retry-After", value.clone()));
         }
@@ -60,7 +60,7 @@ fn instead(fault: &Fault, service: Service, request: &Request) -> Option<Answer>
     Some(match fault {
         Fault::Reset => by_delivery(Delivery::Reset),
         Fault::Raw(bytes) => by_delivery(Delivery::Raw(bytes.clone())),
-        Fault::Status(status) => service.error(*status, "simulated failure"),
+        Fault::Status(status) => error(*status, "simulated failure"),
         Fault::StatusBody(status, content_type, body) => {
             Answer::new(*status, content_type, body.clone())
         }

@@ -1,8 +1,9 @@
-//! The three payment providers simulated over real TLS on loopback.
+//! The payment providers simulated over real TLS on loopback.
 //!
 //! [`Sandbox::start`] opens a TLS listener per provider and a plain HTTP control listener, each on
 //! a free port of 127.0.0.1. It behaves as the providers' documents say, and fails on demand.
-//! It shares no code with the `paytoken` library, so it can judge that library.
+//! Of the `paytoken` library it uses the providers' facts alone (names, paths, lifetimes): how
+//! requests and answers look is written down here once more, so it can judge that library.
 //!
 //! ```
 //! use paytoken_sandbox::{Fault, Sandbox, Service};
@@ -25,13 +26,10 @@ mod counts;
 mod effects;
 mod fault;
 mod hold;
-mod nexter_pay;
-mod ntx_pay;
-mod provider;
 mod request;
-mod send_payments;
 mod server;
 mod service;
+mod simulations;
 mod state;
 mod stop;
 mod text;
@@ -50,10 +48,12 @@ pub use authority::{Authority, IssuedCertificate};
 pub use counts::Counts;
 pub use fault::{Fault, ParseError};
 pub use hold::Hold;
+pub use paytoken::Provider as Service;
 pub use rcgen;
-pub use service::Service;
+pub use simulations::{example_call, token_body};
 
 use server::{Listener, Registry};
+use simulations::SIMULATIONS;
 use state::{Endpoint, ServiceState};
 use stop::Stop;
 use tokens::Standing;
@@ -69,8 +69,9 @@ pub struct Sandbox {
     registry: Arc<Registry>,
     authority: Authority,
     client: IssuedCertificate,
-    services: [Arc<ServiceState>; 3],
-    listeners: [Listener; 3],
+    services: Arc<[Arc<ServiceState>]>,
+    /// In the order of `services`.
+    listeners: Vec<Listener>,
     control: Listener,
 }
 
@@ -81,22 +82,23 @@ impl Sandbox {
         let registry = Arc::new(Registry::default());
         let authority = Authority::new()?;
         let client = authority.client_certificate(CLIENT_ID);
-        let services = Service::ALL.map(|service| {
-            let state = ServiceState::new(service, Arc::clone(&stop));
+        let new_state = |simulation| {
+            let state = ServiceState::new(simulation, Arc::clone(&stop));
             state.add_client(CLIENT_ID, CLIENT_SECRET);
             Arc::new(state)
-        });
-        let listen = |service: Service| {
-            let state = Arc::clone(&services[service.index()]);
-            let config = authority.server_config(service == Service::NtxPay)?;
-            Listener::start(service.name(), &registry, &stop, move |socket| {
+        };
+        let services: Arc<[_]> = SIMULATIONS.iter().map(new_state).collect();
+        let listen = |state: &Arc<ServiceState>| {
+            let state = Arc::clone(state);
+            let facts = state.simulation.service.facts();
+            let config = authority.server_config(facts.takes_certificate)?;
+            Listener::start(facts.name, &registry, &stop, move |socket| {
                 state.count(|counts| counts.connections += 1);
                 connection::serve_tls(socket, Arc::clone(&config), &state);
             })
         };
-        let listeners =
-            [listen(Service::NtxPay)?, listen(Service::NexterPay)?, listen(Service::SendPayments)?];
-        let controlled = services.clone();
+        let listeners = services.iter().map(listen).collect::<io::Result<_>>()?;
+        let controlled = Arc::clone(&services);
         let control_stop = Arc::clone(&stop);
         let control = Listener::start("control", &registry, &stop, move |socket| {
             connection::serve_plain(socket, &control_stop, |request| {
@@ -107,7 +109,12 @@ impl Sandbox {
     }
 
     fn state(&self, service: Service) -> &Arc<ServiceState> {
-        &self.services[service.index()]
+        &self.services[self.index(service)]
+    }
+
+    fn index(&self, service: Service) -> usize {
+        let is_it = |state: &Arc<ServiceState>| state.simulation.service == service;
+        self.services.iter().position(is_it).expect("every provider is simulated")
     }
 
     /// The service's base address, such as `https://127.0.0.1:40123`.
@@ -117,7 +124,7 @@ impl Sandbox {
 
     /// The service's socket address.
     pub fn address(&self, service: Service) -> SocketAddr {
-        self.listeners[service.index()].address
+        self.listeners[self.index(service)].address
     }
 
     /// The address of the control interface, such as `http://127.0.0.1:40124`.
@@ -135,7 +142,7 @@ impl Sandbox {
         self.authority.pem()
     }
 
-    /// The client certificate for NTX Pay.
+    /// The client certificate, for a provider that asks for one.
     pub fn client_certificate_pem(&self) -> &str {
         &self.client.certificate_pem
     }
@@ -150,12 +157,13 @@ impl Sandbox {
         self.authority.client_certificate(common_name)
     }
 
-    /// From now on NTX Pay answers 401 to this certificate; false if the PEM holds none.
+    /// From now on this certificate is answered 401; false if the PEM holds none.
     pub fn revoke_certificate(&self, certificate_pem: &str) -> bool {
         match CertificateDer::from_pem_slice(certificate_pem.as_bytes()) {
             Ok(certificate) => {
-                let state = self.state(Service::NtxPay);
-                state.revoke_certificate(certificate.to_vec());
+                for state in &*self.services {
+                    state.revoke_certificate(certificate.to_vec());
+                }
                 true
             }
             Err(_) => false,
@@ -267,7 +275,7 @@ impl Sandbox {
 
     /// Sets all counters of all services to zero.
     pub fn reset_counts(&self) {
-        for state in &self.services {
+        for state in &*self.services {
             state.reset_counts();
         }
     }
@@ -279,7 +287,7 @@ impl Sandbox {
 
     /// The environment variables that point a program at this sandbox, given the paths of the
     /// files with the authority's certificate, the client's certificate and the client's key.
-    pub fn variables(&self, ca: &str, certificate: &str, key: &str) -> Vec<(&'static str, String)> {
+    pub fn variables(&self, ca: &str, certificate: &str, key: &str) -> Vec<(String, String)> {
         variables::of(self, ca, certificate, key)
     }
 
@@ -292,7 +300,7 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.stop.stop();
-        for state in &self.services {
+        for state in &*self.services {
             state.open_gates();
         }
         for listener in self.listeners.iter().chain([&self.control]) {
@@ -305,8 +313,8 @@ impl Drop for Sandbox {
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut out = formatter.debug_struct("Sandbox");
-        for service in Service::ALL {
-            out.field(service.name(), &self.address(service));
+        for &service in Service::ALL {
+            out.field(service.facts().name, &self.address(service));
         }
         out.field("control", &self.control_address()).finish_non_exhaustive()
     }

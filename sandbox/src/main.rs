@@ -13,10 +13,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use directory::{Directory, export_lines, quoted};
-use paytoken_sandbox::{Sandbox, Service};
+use paytoken_sandbox::{Sandbox, Service, token_body};
 
 const HELP: &str = "\
-The three payment providers' token endpoints over real TLS on 127.0.0.1.
+The payment providers' token endpoints over real TLS on 127.0.0.1.
 
 usage: paytoken-sandbox [--directory DIR] [--run COMMAND ARGS...]
 
@@ -140,42 +140,34 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(u8::try_from(code.unwrap_or(1)).unwrap_or(1))
 }
 
-fn print_addresses(sandbox: &Sandbox, directory: &Directory, variables: &[(&'static str, String)]) {
+fn print_addresses(sandbox: &Sandbox, directory: &Directory, variables: &[(String, String)]) {
     let path = |name| quoted(&directory.file(name).to_string_lossy());
+    let url = |service| format!("{}{}", sandbox.url(service), service.facts().endpoint);
     println!("The payment providers are simulated here (Ctrl-C ends it):\n");
-    for service in Service::ALL {
-        let url = sandbox.url(service);
-        println!("  {:<14} {url}{}", service.name(), service.token_path());
+    for &service in Service::ALL {
+        println!("  {service:<14} {}", url(service));
     }
     println!("  {:<14} {}/", "control", sandbox.control_url());
     println!("  {:<14} {}\n", "CA", path("ca.pem"));
     println!("{}", export_lines(variables));
     println!("In another shell:  . {}\n", path("env.sh"));
-    println!("Two requests to try:\n");
-    let body = |id: &str, secret: &str, service: Service| {
-        let (id_value, secret_value) = (sandbox.client_id(service), sandbox.client_secret(service));
-        format!(
-            r#"-H 'Content-Type: application/json' -d '{{"{id}":"{id_value}","{secret}":"{secret_value}"}}'"#
-        )
-    };
-    for (service, extra) in [
-        (Service::SendPayments, String::new()),
-        (
-            Service::NtxPay,
-            format!(
+    println!("Requests to try:\n");
+    for &service in Service::ALL {
+        let certificate = match service.facts().takes_certificate {
+            true => format!(
                 " --cert {} --key {} -H @{}",
                 path("client.cert.pem"),
                 path("client.key.pem"),
                 path("client.header"),
             ),
-        ),
-    ] {
+            false => String::new(),
+        };
+        let body = token_body(service, sandbox.client_id(service), sandbox.client_secret(service));
         println!(
-            "curl --cacert {}{extra} {} {}{}\n",
+            "curl --cacert {}{certificate} -H 'Content-Type: application/json' -d {} {}\n",
             path("ca.pem"),
-            body("clientId", "clientSecret", service),
-            sandbox.url(service),
-            service.token_path(),
+            quoted(&body),
+            url(service),
         );
     }
 }

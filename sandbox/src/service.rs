@@ -1,167 +1,164 @@
-//! The three services: their names, their addresses, and what is common to their answers.
+//! One request to a provider, from its arrival to its answer.
 
-use std::fmt;
-use std::str::FromStr;
-use std::time::Duration;
+use std::sync::Arc;
 
-use serde_json::json;
+use crate::answer::Answer;
+use crate::effects::{self, Terms};
+use crate::fault::{self, Fault, ParseError};
+use crate::request::Request;
+use crate::simulations::{ApiCall, Simulation};
+use crate::state::{Endpoint, InFlight, ServiceState, Verdict};
+use crate::tokens::Standing;
 
-use crate::answer::{Answer, reason};
-use crate::fault::ParseError;
-
-/// One of the three simulated providers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Service {
-    /// NTX Pay México: client certificate, tokens of 10 minutes that coexist.
-    NtxPay,
-    /// NexterPay: a bare JSON string, tokens of 600 minutes that coexist.
-    NexterPay,
-    /// Send Payments: tokens of 5 minutes, each new one ends the one before.
-    SendPayments,
+/// The answer to a request; for a token request also the mark that it is in work.
+pub(crate) fn answer(
+    state: &Arc<ServiceState>,
+    request: &Request,
+    tls_certificate: Option<&[u8]>,
+) -> (Answer, Option<InFlight>) {
+    state.record(&request.raw);
+    let error = state.simulation.error;
+    match route(state.simulation, &request.method, &request.path) {
+        Route::Token => {
+            let (answer, in_flight) = token(state, request, tls_certificate);
+            (answer, Some(in_flight))
+        }
+        Route::Api(call) => (api(state, request, call), None),
+        Route::WrongMethod => (error(405, "this path wants another method"), None),
+        Route::Unknown => (error(404, "there is nothing at this path"), None),
+    }
 }
 
-impl Service {
-    /// All three.
-    pub const ALL: [Service; 3] = [Service::NtxPay, Service::NexterPay, Service::SendPayments];
-
-    /// The name used in addresses and on the command line, such as `ntx-pay`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Service::NtxPay => "ntx-pay",
-            Service::NexterPay => "nexter-pay",
-            Service::SendPayments => "send-payments",
+fn token(
+    state: &Arc<ServiceState>,
+    request: &Request,
+    tls_certificate: Option<&[u8]>,
+) -> (Answer, InFlight) {
+    let simulation = state.simulation;
+    let credentials = Credentials::of(simulation, request);
+    let in_flight = state.arrive(credentials.as_ref().map(|credentials| &*credentials.id));
+    let answer = match faults(state, request, Endpoint::Token) {
+        Ok(faults) => {
+            state.stop.pause(state.delay());
+            effects::answer(&faults, simulation.error, request, &state.stop, |terms| {
+                let credentials = credentials.as_ref();
+                (simulation.token)(&TokenRequest {
+                    state,
+                    request,
+                    tls_certificate,
+                    credentials,
+                    terms,
+                })
+            })
         }
-    }
-
-    /// The path that tokens come from, such as `/api/auth/token`.
-    pub fn token_path(self) -> &'static str {
-        match self {
-            Service::NtxPay => "/api/auth/token",
-            Service::NexterPay => "/security/createToken",
-            Service::SendPayments => "/auth",
-        }
-    }
-
-    /// Method and path of the service's first example API call, such as `GET /api/balance`.
-    pub fn example_call(self) -> (&'static str, &'static str) {
-        self.api_calls()[0]
-    }
-
-    pub(crate) fn api_calls(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Service::NtxPay => &[("GET", "/api/balance"), ("POST", "/api/spei/cash-out")],
-            Service::NexterPay => &[("POST", "/Catalog/GetCountries")],
-            Service::SendPayments => &[("GET", "/accounts")],
-        }
-    }
-
-    /// How long a token lives unless the sandbox is told otherwise.
-    pub fn default_lifetime(self) -> Duration {
-        match self {
-            Service::NtxPay => Duration::from_secs(600),
-            Service::NexterPay => Duration::from_secs(600 * 60),
-            Service::SendPayments => Duration::from_secs(300),
-        }
-    }
-
-    pub(crate) fn index(self) -> usize {
-        match self {
-            Service::NtxPay => 0,
-            Service::NexterPay => 1,
-            Service::SendPayments => 2,
-        }
-    }
-
-    /// The field of the token request that names the client.
-    pub(crate) fn id_field(self) -> &'static str {
-        match self {
-            Service::NtxPay | Service::SendPayments => "clientId",
-            Service::NexterPay => "userName",
-        }
-    }
-
-    pub(crate) fn secret_field(self) -> &'static str {
-        match self {
-            Service::NtxPay | Service::SendPayments => "clientSecret",
-            Service::NexterPay => "password",
-        }
-    }
-
-    pub(crate) fn route(self, method: &str, path: &str) -> Route {
-        let mut known_path = false;
-        let calls = std::iter::once((("POST", self.token_path()), Route::Token)).chain(
-            self.api_calls().iter().enumerate().map(|(index, &call)| (call, Route::Api(index))),
-        );
-        for ((known_method, known), route) in calls {
-            if known == path {
-                if known_method == method {
-                    return route;
-                }
-                known_path = true;
-            }
-        }
-        if known_path { Route::WrongMethod } else { Route::Unknown }
-    }
-
-    /// An error as this provider words it.
-    pub(crate) fn error(self, status: u16, message: &str) -> Answer {
-        match self {
-            Service::NtxPay => Answer::json(
-                status,
-                &json!({"statusCode": status, "message": message, "error": reason(status)}),
-            ),
-            Service::NexterPay => {
-                let section = match status {
-                    400..=405 => format!("15.5.{}", status - 399),
-                    500..=505 => format!("15.6.{}", status - 499),
-                    _ => "15".to_owned(),
-                };
-                let mut body = json!({
-                    "type": format!("https://tools.ietf.org/html/rfc9110#section-{section}"),
-                    "title": reason(status),
-                    "status": status,
-                });
-                // The documented 401 has these three members and no more.
-                if status != 401 {
-                    body["detail"] = json!(message);
-                }
-                Answer::new(status, "application/problem+json", body.to_string())
-            }
-            Service::SendPayments => Answer::json(
-                status,
-                &json!({
-                    "message": message,
-                    "errors": [{"message": message, "type": reason(status)}],
-                }),
-            ),
-        }
-    }
+        Err(problem) => (simulation.error)(400, &format!("X-Sandbox-Fault: {problem}")),
+    };
+    (answer, in_flight)
 }
 
 /// What a request is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Route {
+enum Route {
     Token,
-    /// The index among the service's API calls.
-    Api(usize),
+    Api(ApiCall),
     WrongMethod,
     Unknown,
 }
 
-impl fmt::Display for Service {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
+fn route(simulation: &Simulation, method: &str, path: &str) -> Route {
+    let mut known_path = false;
+    let token = ("POST", simulation.service.facts().endpoint, Route::Token);
+    let api_calls = simulation.api_calls.iter();
+    let api_calls = api_calls.map(|&(method, path, answer)| (method, path, Route::Api(answer)));
+    for (known_method, known, route) in std::iter::once(token).chain(api_calls) {
+        if known == path {
+            if known_method == method {
+                return route;
+            }
+            known_path = true;
+        }
+    }
+    if known_path { Route::WrongMethod } else { Route::Unknown }
+}
+
+fn api(state: &Arc<ServiceState>, request: &Request, call: ApiCall) -> Answer {
+    let error = state.simulation.error;
+    state.count(|counts| counts.api_requests += 1);
+    let faults = match faults(state, request, Endpoint::Api) {
+        Ok(faults) => faults,
+        Err(problem) => return error(400, &format!("X-Sandbox-Fault: {problem}")),
+    };
+    effects::answer(&faults, error, request, &state.stop, |_| {
+        let standing = request.bearer().map_or(Standing::Unknown, |token| state.standing(token));
+        if standing != Standing::Valid {
+            state.count(|counts| {
+                counts.api_unauthorized += 1;
+                counts.api_superseded += usize::from(standing == Standing::Superseded);
+            });
+            let message = match standing {
+                Standing::Superseded => "the token was replaced by a newer one",
+                Standing::Expired => "the token has expired",
+                Standing::Revoked => "the token was revoked",
+                Standing::Unknown | Standing::Valid => "a valid bearer token is needed",
+            };
+            return error(401, message);
+        }
+        call(request)
+    })
+}
+
+/// The faults of one request: those it asks for itself, else the next of the service.
+fn faults(
+    state: &ServiceState,
+    request: &Request,
+    endpoint: Endpoint,
+) -> Result<Vec<Fault>, ParseError> {
+    match request.header("x-sandbox-fault") {
+        Some(text) => fault::parse_list(text),
+        None => Ok(state.next_faults(endpoint)),
     }
 }
 
-impl FromStr for Service {
-    type Err = ParseError;
+/// An id and a secret as a token request names them.
+pub(crate) struct Credentials {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+}
 
-    fn from_str(text: &str) -> Result<Service, ParseError> {
-        Service::ALL.into_iter().find(|service| service.name() == text).ok_or_else(|| {
-            ParseError::new(format!(
-                "no service is called {text:?}: expected ntx-pay, nexter-pay or send-payments"
-            ))
+impl Credentials {
+    /// Reads them from a JSON body; `None` if the body has another form.
+    fn of(simulation: &Simulation, request: &Request) -> Option<Credentials> {
+        let body = request.json()?;
+        let field = |name: &str| Some(body.get(name)?.as_str()?.to_owned());
+        Some(Credentials {
+            id: field(simulation.id_field)?,
+            secret: field(simulation.secret_field)?,
         })
+    }
+}
+
+/// A token request as a simulation sees it.
+pub(crate) struct TokenRequest<'a> {
+    pub(crate) state: &'a ServiceState,
+    pub(crate) request: &'a Request,
+    /// The certificate that the client showed in the TLS handshake.
+    pub(crate) tls_certificate: Option<&'a [u8]>,
+    pub(crate) credentials: Option<&'a Credentials>,
+    pub(crate) terms: Terms,
+}
+
+impl TokenRequest<'_> {
+    /// The answer to a body that does not name an id and a secret as documented.
+    pub(crate) fn malformed(&self) -> Answer {
+        let Simulation { id_field: id, secret_field: secret, error, .. } = self.state.simulation;
+        let message = format!("the body must be application/json with {id:?} and {secret:?}");
+        error(400, &message)
+    }
+
+    pub(crate) fn judge(&self, credentials: &Credentials) -> Verdict {
+        self.state.judge(&credentials.id, &credentials.secret)
+    }
+
+    pub(crate) fn issue(&self, credentials: &Credentials) -> crate::tokens::Issued {
+        self.state.issue(&credentials.id, self.terms.lifetime, self.terms.clock_offset_seconds)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::counts::{Counters, Counts};
 use crate::fault::Fault;
 use crate::hold::Gate;
-use crate::service::Service;
+use crate::simulations::Simulation;
 use crate::stop::Stop;
 use crate::text::lock;
 use crate::tokens::{Issued, Ledger, Standing};
@@ -65,9 +65,9 @@ struct Settings {
 }
 
 impl Settings {
-    fn of(service: Service) -> Settings {
+    fn of(simulation: &Simulation) -> Settings {
         Settings {
-            lifetime: service.default_lifetime(),
+            lifetime: simulation.service.facts().sandbox.lifetime,
             delay: Duration::ZERO,
             token_faults: Faults::default(),
             api_faults: Faults::default(),
@@ -84,7 +84,7 @@ impl Settings {
 
 /// Everything one service knows; shared by its connections and the [`Sandbox`](crate::Sandbox).
 pub(crate) struct ServiceState {
-    pub(crate) service: Service,
+    pub(crate) simulation: &'static Simulation,
     pub(crate) stop: Arc<Stop>,
     clients: Mutex<HashMap<String, Client>>,
     ledger: Mutex<Ledger>,
@@ -97,13 +97,13 @@ pub(crate) struct ServiceState {
 }
 
 impl ServiceState {
-    pub(crate) fn new(service: Service, stop: Arc<Stop>) -> ServiceState {
+    pub(crate) fn new(simulation: &'static Simulation, stop: Arc<Stop>) -> ServiceState {
         ServiceState {
-            service,
+            simulation,
             stop,
             clients: Mutex::default(),
-            ledger: Mutex::new(Ledger::new(service)),
-            settings: Mutex::new(Settings::of(service)),
+            ledger: Mutex::new(Ledger::new(simulation.service)),
+            settings: Mutex::new(Settings::of(simulation)),
             counters: Mutex::default(),
             received: Mutex::default(),
             gates: Mutex::default(),
@@ -210,7 +210,7 @@ impl ServiceState {
     }
 
     pub(crate) fn reset_settings(&self) {
-        *lock(&self.settings) = Settings::of(self.service);
+        *lock(&self.settings) = Settings::of(self.simulation);
     }
 
     // Counters and records.

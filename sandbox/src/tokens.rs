@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use paytoken::Renewal;
 use serde_json::json;
 
+use crate::Service;
 use crate::clock;
-use crate::service::Service;
 use crate::text;
 
 /// How a token stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Valid,
-    /// Ended by a newer token of the same client (Send Payments only).
+    /// Ended by a newer token of the same client.
     Superseded,
     Revoked,
     Expired,
@@ -75,7 +76,8 @@ impl Ledger {
         }
     }
 
-    /// Issues a token; at Send Payments this very moment ends the client's one before.
+    /// Issues a token; where tokens replace each other, this very moment ends the
+    /// client's one before.
     pub(crate) fn issue(
         &mut self,
         client: &str,
@@ -86,7 +88,7 @@ impl Ledger {
         let wall = clock::wall_milliseconds() + clock_offset_seconds * 1_000;
         let lifetime_seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX).max(1);
         let token = self.mint(client, wall.div_euclid(1_000), lifetime_seconds);
-        if self.service == Service::SendPayments {
+        if self.service.facts().renewal == Renewal::ReplacesPrevious {
             let previous = self.latest_of_client.insert(client.to_owned(), token.clone());
             let record = previous.and_then(|previous| self.records.get_mut(&previous));
             // One that had ended before was not ended by this one.

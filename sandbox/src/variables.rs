@@ -1,28 +1,30 @@
 //! The environment variables that point a program at the sandbox.
 
+use paytoken::Environment;
+
 use crate::{Sandbox, Service};
 
+/// All that `Settings::from_env` of the library reads, for each provider.
 pub(crate) fn of(
     sandbox: &Sandbox,
     ca: &str,
     certificate: &str,
     key: &str,
-) -> Vec<(&'static str, String)> {
-    let id = |service| sandbox.client_id(service).to_owned();
-    let secret = |service| sandbox.client_secret(service).to_owned();
-    vec![
-        ("NTXPAY_BASE_URL", sandbox.url(Service::NtxPay)),
-        ("NTXPAY_CLIENT_ID", id(Service::NtxPay)),
-        ("NTXPAY_CLIENT_SECRET", secret(Service::NtxPay)),
-        ("NTXPAY_CLIENT_CERT", certificate.to_owned()),
-        ("NTXPAY_CLIENT_KEY", key.to_owned()),
-        ("NEXTERPAY_BASE_URL", sandbox.url(Service::NexterPay)),
-        ("NEXTERPAY_USERNAME", id(Service::NexterPay)),
-        ("NEXTERPAY_PASSWORD", secret(Service::NexterPay)),
-        ("SENDPAYMENTS_BASE_URL", sandbox.url(Service::SendPayments)),
-        ("SENDPAYMENTS_CLIENT_ID", id(Service::SendPayments)),
-        ("SENDPAYMENTS_CLIENT_SECRET", secret(Service::SendPayments)),
-        ("PAYTOKEN_CA", ca.to_owned()),
-        ("PAYTOKEN_SANDBOX_CONTROL", sandbox.control_url()),
-    ]
+) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for &service in Service::ALL {
+        let facts = service.facts();
+        let mut set = |name, value| all.push((facts.variable(name), value));
+        set("ENVIRONMENT", Environment::Sandbox.to_string());
+        set("BASE_URL", sandbox.url(service));
+        set(facts.id.variable, sandbox.client_id(service).to_owned());
+        set(facts.secret.variable, sandbox.client_secret(service).to_owned());
+        if facts.takes_certificate {
+            set("CLIENT_CERT", certificate.to_owned());
+            set("CLIENT_KEY", key.to_owned());
+        }
+    }
+    all.push(("PAYTOKEN_CA".to_owned(), ca.to_owned()));
+    all.push(("PAYTOKEN_SANDBOX_CONTROL".to_owned(), sandbox.control_url()));
+    all
 }

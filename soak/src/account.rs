@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use paytoken::{ClientCertificate, Credentials, Environment, EventKind, Provider, TokenSource};
-use paytoken_sandbox::{Sandbox, Service};
+use paytoken_sandbox::Sandbox;
 
 pub(crate) struct Account {
     pub(crate) provider: Provider,
@@ -43,13 +43,13 @@ pub(crate) struct Recent(Mutex<HashMap<String, Instant>>);
 impl Account {
     pub(crate) fn new(sandbox: &Sandbox, provider: Provider, number: usize) -> Self {
         let id = format!("{provider}-merchant-{number}");
-        sandbox.add_client(service(provider), &id, "soak-secret-not-real");
+        sandbox.add_client(provider, &id, "soak-secret-not-real");
         Self::with(sandbox, provider, id, "soak-secret-not-real")
     }
 
     /// The sandbox does not know its secret.
     pub(crate) fn wrong(sandbox: &Sandbox, provider: Provider) -> Self {
-        let id = sandbox.client_id(service(provider)).to_owned();
+        let id = sandbox.client_id(provider).to_owned();
         Self::with(sandbox, provider, id, "another-secret-not-real")
     }
 
@@ -65,7 +65,7 @@ impl Account {
         let tally = Tally::default();
         let most_attempts = tally.most_attempts.clone();
         let source = TokenSource::builder(credentials, Environment::Sandbox)
-            .base_url(&sandbox.url(service(provider)))
+            .base_url(&sandbox.url(provider))
             .root_certificates_pem(sandbox.ca_pem().as_bytes())
             .timeout(Duration::from_secs(3))
             .on_event(move |event| {
@@ -103,13 +103,4 @@ impl Recent {
 
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-pub(crate) fn service(provider: Provider) -> Service {
-    match provider {
-        Provider::NtxPay => Service::NtxPay,
-        Provider::NexterPay => Service::NexterPay,
-        Provider::SendPayments => Service::SendPayments,
-        other => unreachable!("{other} is not in the sandbox"),
-    }
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use paytoken::{Attempt, Error, Provider, Token, TokenOptions};
 use paytoken_sandbox::Sandbox;
 
-use crate::account::{Account, count, service};
+use crate::account::{Account, count};
 use crate::chance::Chance;
 
 /// A token is handed out with a twentieth of its life left at least. A thread that was kept from
@@ -57,7 +57,7 @@ fn ask(
     is_demand: bool,
     get: impl FnOnce(&Account) -> Result<Token, Error>,
 ) {
-    let requests = || sandbox.token_requests_by(service(account.provider), &account.id);
+    let requests = || sandbox.token_requests_by(account.provider, &account.id);
     let requests_before = requests();
     let began = Instant::now();
     if is_demand {
@@ -80,7 +80,7 @@ fn ask(
     if owner(&token) != Some((account.provider, account.id.clone())) {
         count(&account.tally.foreign);
     }
-    let is_valid = sandbox.is_valid(service(account.provider), token.secret());
+    let is_valid = sandbox.is_valid(account.provider, token.secret());
     let ended_meanwhile = token.remaining().is_zero()
         || account.revoked.has(token.secret(), Instant::now())
         // At Send any request may just have ended it.
@@ -109,7 +109,7 @@ fn call(sandbox: &Sandbox, account: &Account) {
     let mut attempts = 0;
     let answer = account.source.call(|token| {
         attempts += 1;
-        let is_valid = sandbox.is_valid(service(account.provider), token.secret());
+        let is_valid = sandbox.is_valid(account.provider, token.secret());
         Ok::<_, Error>(match is_valid {
             true => Attempt::Done(()),
             false => Attempt::Unauthorized(()),

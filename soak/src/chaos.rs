@@ -37,7 +37,7 @@ pub(crate) fn run(sandbox: &Sandbox, is_over: &AtomicBool, mut chance: Chance) {
     ];
     while !is_over.load(Ordering::Relaxed) {
         thread::sleep(milliseconds(100 + chance.below(300)));
-        let service = *chance.of(&Service::ALL);
+        let service = *chance.of(Service::ALL);
         match chance.below(400) {
             // Rarely a refusal: it keeps an account out for a minute.
             0 => sandbox.fault_next(service, 1, Fault::Status(401)),

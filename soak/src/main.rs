@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use paytoken::Provider;
 use paytoken_sandbox::Sandbox;
 
-use account::{Account, service};
+use account::Account;
 use chance::Chance;
 use gauge::Gauge;
 
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     eprintln!("filling the sandbox's memory, so that what grows later is not its own");
     fill(&sandbox);
     for &provider in Provider::ALL {
-        sandbox.set_lifetime(service(provider), LIFETIME);
+        sandbox.set_lifetime(provider, LIFETIME);
     }
     sandbox.reset_counts();
 
@@ -118,7 +118,7 @@ fn fill(sandbox: &Sandbox) {
         for &provider in Provider::ALL {
             scope.spawn(move || {
                 // They end at once, so that the sandbox can forget them, and the source refuses them.
-                sandbox.set_lifetime(service(provider), Duration::from_millis(1));
+                sandbox.set_lifetime(provider, Duration::from_millis(1));
                 let filler = Account::new(sandbox, provider, ACCOUNTS_PER_PROVIDER);
                 for _ in 0..RECORDS_THE_SANDBOX_KEEPS {
                     let _ = filler.source.refresh();

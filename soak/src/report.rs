@@ -6,7 +6,7 @@ use std::time::Duration;
 use paytoken::Provider;
 use paytoken_sandbox::Sandbox;
 
-use crate::account::{Account, service};
+use crate::account::Account;
 use crate::gauge::{Gauge, Level};
 
 /// `retries` is left at its default of two.
@@ -32,7 +32,7 @@ pub(crate) fn print(
     for account in accounts {
         let tally = &account.tally;
         let status = account.source.status();
-        let sent = sandbox.token_requests_by(service(account.provider), &account.id) as u64;
+        let sent = sandbox.token_requests_by(account.provider, &account.id) as u64;
         let allowed_requests = (status.tokens + status.failures) * ATTEMPTS;
         // One for each turn, for each token that was given up, for each demand, for each failure.
         let allowed_tokens = (took.as_secs_f64() / SHORTEST_TURN) as u64
@@ -67,7 +67,7 @@ pub(crate) fn print(
         is_good &= found <= allowed;
     };
     for &provider in Provider::ALL {
-        let counts = sandbox.counts(service(provider));
+        let counts = sandbox.counts(provider);
         let most = counts.max_concurrent_token_requests as u64;
         let accounts = accounts.iter().filter(|account| account.provider == provider).count();
         row(&format!("{provider}: token requests at one time"), most, accounts as u64);
@@ -79,7 +79,7 @@ pub(crate) fn print(
     let failing = all().filter(|tally| load(&tally.errors) * 2 > load(&tally.calls)).count();
     row("accounts with more errors than tokens", failing as u64, 0);
     for account in wrong {
-        let sent = quiet.token_requests(service(account.provider)) as u64;
+        let sent = quiet.token_requests(account.provider) as u64;
         let calls = load(&account.tally.calls);
         let what = format!("{}: requests for {calls} calls with a wrong secret", account.provider);
         row(&what, sent, allowed_refusals(took));

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use paytoken::{ClientCertificate, Credentials, Environment, Provider, TokenSource};
+use paytoken::{ClientCertificate, Credentials, Environment, Provider, Renewal, TokenSource};
 
-use crate::expect::{Bound, Expect, Row, index};
+use crate::expect::{Bound, Expect, Row};
 use crate::moment::ManualClock;
 use crate::server::{Fault, Server};
 
@@ -44,8 +44,8 @@ impl Cell {
 
     /// As the table says.
     pub fn expected(&self, row: &Row) -> String {
-        let Expect { kind, requests, keeps, silent } = row.expect[index(self.provider)];
-        let goes_on = self.state == State::Valid && self.provider != Provider::SendPayments;
+        let Expect { kind, requests, keeps, silent } = row.expected_of(self.provider);
+        let goes_on = self.state == State::Valid && !self.replaces();
         let (what, requests) = match kind {
             None => ("new token".to_owned(), requests),
             Some(_) if goes_on => ("old token".to_owned(), 1),
@@ -84,7 +84,7 @@ impl Cell {
         server.begin_fault();
         let before = source.status().requests;
         let began = Instant::now();
-        let replaces = self.state == State::Valid && self.provider == Provider::SendPayments;
+        let replaces = self.state == State::Valid && self.replaces();
         let result = if replaces { source.refresh() } else { source.token() };
         let took = began.elapsed();
         let what = match &result {
@@ -121,16 +121,22 @@ impl Cell {
     /// How old the held token is when the fault begins.
     fn age(&self) -> Duration {
         let lifetime = self.provider.facts().sandbox.lifetime;
-        match (self.state, self.provider) {
-            (State::Empty, _) | (State::Valid, Provider::SendPayments) => Duration::ZERO,
-            (State::Valid, _) => lifetime * 94 / 100,
-            (State::Ended, _) => lifetime,
+        match self.state {
+            State::Empty => Duration::ZERO,
+            State::Valid if self.replaces() => Duration::ZERO,
+            State::Valid => lifetime * 94 / 100,
+            State::Ended => lifetime,
         }
+    }
+
+    /// Whether a new token ends the one before, so that it is not renewed before its time.
+    fn replaces(&self) -> bool {
+        self.provider.facts().renewal == Renewal::ReplacesPrevious
     }
 
     fn credentials(&self) -> Credentials {
         let certificate =
-            (self.provider == Provider::NtxPay).then(ClientCertificate::injected_by_proxy);
+            self.provider.facts().takes_certificate.then(ClientCertificate::injected_by_proxy);
         Credentials::new(self.provider, "merchant", "not-a-real-secret", certificate).unwrap()
     }
 }

@@ -7,8 +7,9 @@ use crate::server::Fault;
 pub struct Row {
     pub name: String,
     pub fault: Fault,
-    /// For each provider, in the order of `Provider::ALL`.
-    pub expect: [Expect; 3],
+    /// For every provider but those of `exceptions`.
+    expect: Expect,
+    exceptions: Vec<(Provider, Expect)>,
     pub time: Bound,
 }
 
@@ -58,11 +59,11 @@ impl Expect {
 impl Row {
     /// The same for all providers.
     pub fn new(name: impl Into<String>, fault: Fault, expect: Expect) -> Self {
-        Self { name: name.into(), fault, expect: [expect; 3], time: Bound::AtOnce }
+        Self { name: name.into(), fault, expect, exceptions: Vec::new(), time: Bound::AtOnce }
     }
 
     pub fn but(mut self, provider: Provider, expect: Expect) -> Self {
-        self.expect[index(provider)] = expect;
+        self.exceptions.push((provider, expect));
         self
     }
 
@@ -70,8 +71,9 @@ impl Row {
         self.time = time;
         self
     }
-}
 
-pub fn index(provider: Provider) -> usize {
-    Provider::ALL.iter().position(|known| *known == provider).unwrap()
+    pub fn expected_of(&self, provider: Provider) -> Expect {
+        let exception = self.exceptions.iter().find(|(exception, _)| *exception == provider);
+        exception.map_or(self.expect, |(_, expect)| *expect)
+    }
 }

@@ -79,7 +79,7 @@ struct Shared {
     is_over: AtomicBool,
 }
 
-/// A whole success.
+/// A whole success, as each provider's document has it.
 pub fn good(provider: Provider, token: &str) -> Vec<u8> {
     let body = match provider {
         Provider::NtxPay => format!(

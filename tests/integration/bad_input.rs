@@ -9,7 +9,7 @@ use paytoken::{
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
 
-use crate::support::{builder, credentials_with, reach, service};
+use crate::support::{builder, credentials_with, reach};
 
 /// What is wrong, what came of it, the kind it has to be, and what its text has to say.
 type Row = (&'static str, Result<TokenSource, Error>, ErrorKind, &'static str);
@@ -26,7 +26,7 @@ fn check(rows: Vec<Row>) {
 
 fn no_request(sandbox: &Sandbox) {
     for &provider in Provider::ALL {
-        assert_eq!(sandbox.counts(service(provider)).connections, 0, "{provider} was reached");
+        assert_eq!(sandbox.counts(provider).connections, 0, "{provider} was reached");
     }
 }
 
@@ -279,7 +279,7 @@ fn a_correction_after_bad_input_works_and_a_held_token_survives_it() {
     assert!(source.token_valid_for(Duration::from_secs(1_000_000)).is_err());
     assert!(builder(&sandbox, Provider::NtxPay).timeout(Duration::ZERO).build().is_err());
     assert_eq!(source.token().unwrap().secret(), token.secret());
-    assert_eq!(sandbox.token_requests(service(Provider::NtxPay)), 1);
+    assert_eq!(sandbox.token_requests(Provider::NtxPay), 1);
 }
 
 fn issue(sandbox: &Sandbox, change: impl FnOnce(&mut CertificateParams)) -> String {

@@ -8,12 +8,12 @@ use std::time::Duration;
 use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, TokenCache};
 use paytoken_sandbox::Sandbox;
 
-use crate::support::{PATIENCE, credentials, credentials_with, service, together};
+use crate::support::{PATIENCE, credentials, credentials_with, together};
 
 const ENV: Environment = Environment::Sandbox;
 
 fn cache(sandbox: &Sandbox, provider: Provider) -> TokenCache {
-    let (url, ca) = (sandbox.url(service(provider)), sandbox.ca_pem().to_owned());
+    let (url, ca) = (sandbox.url(provider), sandbox.ca_pem().to_owned());
     TokenCache::with(move |builder| {
         builder.base_url_for(provider, &url).root_certificates_pem(ca.as_bytes())
     })
@@ -21,7 +21,7 @@ fn cache(sandbox: &Sandbox, provider: Provider) -> TokenCache {
 
 fn merchant(sandbox: &Sandbox, number: usize) -> Credentials {
     let id = format!("merchant-{number}");
-    sandbox.add_client(service(Provider::SendPayments), &id, "merchant-secret");
+    sandbox.add_client(Provider::SendPayments, &id, "merchant-secret");
     Credentials::SendPayments { client_id: id, client_secret: Secret::from("merchant-secret") }
 }
 
@@ -33,7 +33,7 @@ fn the_same_credentials_have_the_same_slot_also_when_sixty_four_threads_ask_firs
         let credentials = credentials(&sandbox, provider);
         let tokens = together(64, |_| cache.token(&credentials, ENV).unwrap().secret().to_owned());
         assert!(tokens.iter().all(|token| *token == tokens[0]), "{provider}");
-        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
         assert_eq!(cache.len(), 1);
     }
 }
@@ -42,7 +42,7 @@ fn the_same_credentials_have_the_same_slot_also_when_sixty_four_threads_ask_firs
 fn known_credentials_are_not_set_up_again() {
     let sandbox = Sandbox::start().unwrap();
     let provider = Provider::NexterPay;
-    let (url, ca) = (sandbox.url(service(provider)), sandbox.ca_pem().to_owned());
+    let (url, ca) = (sandbox.url(provider), sandbox.ca_pem().to_owned());
     let set_up = Arc::new(AtomicUsize::new(0));
     let counter = set_up.clone();
     let cache = TokenCache::with(move |builder| {
@@ -66,13 +66,13 @@ fn a_changed_secret_is_another_entry_and_so_is_another_environment() {
     cache.token(&new, ENV).unwrap();
     cache.token(&new, Environment::Production).unwrap();
     assert_eq!(cache.len(), 3);
-    assert_eq!(sandbox.token_requests(service(provider)), 3);
+    assert_eq!(sandbox.token_requests(provider), 3);
     // Removed, whatever its secret was, and asked for again: a new slot.
     assert!(cache.remove(&old, ENV));
     assert!(!cache.remove(&new, ENV));
     assert_eq!(cache.len(), 1);
     cache.token(&new, ENV).unwrap();
-    assert_eq!(sandbox.token_requests(service(provider)), 4);
+    assert_eq!(sandbox.token_requests(provider), 4);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_slow_provider_for_one_merchant_delays_no_other() {
     let cache = cache(&sandbox, Provider::SendPayments);
     let (slow, fast) = (merchant(&sandbox, 1), merchant(&sandbox, 2));
     let cached = cache.token(&fast, ENV).unwrap();
-    let hold = sandbox.hold(service(Provider::SendPayments));
+    let hold = sandbox.hold(Provider::SendPayments);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| cache.token(&slow, ENV));
         assert!(hold.wait_for_arrivals(1, PATIENCE));
@@ -101,10 +101,10 @@ fn sessions_are_resumed_where_identity_and_roots_are_equal_and_no_connection_is(
     for number in 0..10 {
         cache.token(&merchant(&sandbox, number), ENV).unwrap();
     }
-    let counts = sandbox.counts(service(Provider::SendPayments));
+    let counts = sandbox.counts(Provider::SendPayments);
     assert_eq!((counts.token_requests, counts.connections), (10, 10));
     assert_eq!(counts.handshakes_resumed, 9);
-    assert_eq!(sandbox.token_requests_by(service(Provider::SendPayments), "merchant-3"), 1);
+    assert_eq!(sandbox.token_requests_by(Provider::SendPayments, "merchant-3"), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use paytoken_sandbox::rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
 };
 
-use crate::support::{reach, service};
+use crate::support::reach;
 
 const NTX: Provider = Provider::NtxPay;
 
@@ -67,8 +67,8 @@ fn every_kind_of_key_ring_can_use_makes_a_tls_identity() {
             .with_private_key(issued.key_pem)
             .unwrap();
         let credentials = Credentials::NtxPay {
-            client_id: sandbox.client_id(service(NTX)).into(),
-            client_secret: Secret::from(sandbox.client_secret(service(NTX))),
+            client_id: sandbox.client_id(NTX).into(),
+            client_secret: Secret::from(sandbox.client_secret(NTX)),
             certificate,
         };
         reach(&sandbox, NTX, credentials).build().unwrap().token().unwrap();
@@ -102,12 +102,12 @@ fn a_private_key_in_the_same_pem_never_reaches_the_wire() {
     let sandbox = Sandbox::start().unwrap();
     let both = [sandbox.client_key_pem(), sandbox.client_certificate_pem()].concat();
     let credentials = Credentials::NtxPay {
-        client_id: sandbox.client_id(service(NTX)).into(),
-        client_secret: Secret::from(sandbox.client_secret(service(NTX))),
+        client_id: sandbox.client_id(NTX).into(),
+        client_secret: Secret::from(sandbox.client_secret(NTX)),
         certificate: ClientCertificate::from_pem(both).unwrap(),
     };
     reach(&sandbox, NTX, credentials).build().unwrap().token().unwrap();
-    let received = sandbox.received(service(NTX));
+    let received = sandbox.received(NTX);
     assert_eq!(received.len(), 1);
     let text = String::from_utf8_lossy(&received[0]).to_ascii_uppercase();
     assert!(text.contains("BEGIN%20CERTIFICATE"), "the header is there");

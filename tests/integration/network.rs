@@ -8,14 +8,14 @@ use paytoken::{
 };
 use paytoken_sandbox::{Fault, Sandbox};
 
-use crate::support::{builder, credentials, reach, service};
+use crate::support::{builder, credentials, reach};
 
 #[test]
 fn each_fault_has_its_kind_and_only_passing_ones_are_tried_again() {
     let sandbox = Sandbox::start().unwrap();
     let once = 1;
     let thrice = 3;
-    let redirect = sandbox.url(service(Provider::NexterPay));
+    let redirect = sandbox.url(Provider::NexterPay);
     let faults = [
         (Fault::Reset, ErrorKind::Transport, thrice),
         (Fault::LostAnswer, ErrorKind::Transport, thrice),
@@ -37,16 +37,12 @@ fn each_fault_has_its_kind_and_only_passing_ones_are_tried_again() {
     for &provider in Provider::ALL {
         for (fault, kind, requests) in &faults {
             sandbox.reset_counts();
-            sandbox.fault_always(service(provider), Some(fault.clone()));
+            sandbox.fault_always(provider, Some(fault.clone()));
             let error = builder(&sandbox, provider).build().unwrap().token().unwrap_err();
             assert_eq!(error.kind(), *kind, "{provider} {fault:?}: {error}");
             assert_eq!(error.provider(), Some(provider));
-            assert_eq!(
-                sandbox.token_requests(service(provider)),
-                *requests,
-                "{provider} {fault:?}"
-            );
-            sandbox.fault_always(service(provider), None);
+            assert_eq!(sandbox.token_requests(provider), *requests, "{provider} {fault:?}");
+            sandbox.fault_always(provider, None);
         }
     }
 }
@@ -55,10 +51,10 @@ fn each_fault_has_its_kind_and_only_passing_ones_are_tried_again() {
 fn a_passing_failure_is_overcome_within_one_call() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
-        sandbox.fault_next(service(provider), 1, Fault::Reset);
-        sandbox.fault_next(service(provider), 1, Fault::Status(503));
+        sandbox.fault_next(provider, 1, Fault::Reset);
+        sandbox.fault_next(provider, 1, Fault::Status(503));
         builder(&sandbox, provider).build().unwrap().token().unwrap();
-        assert_eq!(sandbox.token_requests(service(provider)), 3, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 3, "{provider}");
     }
 }
 
@@ -67,7 +63,7 @@ fn a_skewed_date_does_no_harm() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         for skew in [86_400, -86_400] {
-            sandbox.fault_next(service(provider), 1, Fault::SkewedDate(skew));
+            sandbox.fault_next(provider, 1, Fault::SkewedDate(skew));
             let result = builder(&sandbox, provider).build().unwrap().token();
             if provider == Provider::NexterPay && skew > 0 {
                 // By that date the token's own `exp` has passed, so it is not served.
@@ -89,7 +85,7 @@ fn a_slow_provider_ends_in_a_timeout_whatever_it_drips() {
     for &provider in Provider::ALL {
         for fault in [Fault::Delay(Duration::from_secs(60)), Fault::Drip(Duration::from_millis(50))]
         {
-            sandbox.fault_next(service(provider), 1, fault.clone());
+            sandbox.fault_next(provider, 1, fault.clone());
             let source =
                 builder(&sandbox, provider).timeout(Duration::from_millis(250)).build().unwrap();
             let began = Instant::now();
@@ -139,13 +135,13 @@ fn a_server_we_do_not_trust_gets_nothing() {
     for &provider in Provider::ALL {
         let foreign = builder(&sandbox, provider).root_certificates_pem(other.ca_pem().as_bytes());
         let built_in = TokenSource::builder(credentials(&sandbox, provider), Environment::Sandbox)
-            .base_url(&sandbox.url(service(provider)));
+            .base_url(&sandbox.url(provider));
         for source in [foreign.build().unwrap(), built_in.build().unwrap()] {
             let error = source.token().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Certificate, "{provider}: {error:?}");
             assert!(error.to_string().contains("root_certificates_pem"), "{error}");
         }
-        assert_eq!(sandbox.token_requests(service(provider)), 0);
+        assert_eq!(sandbox.token_requests(provider), 0);
     }
 }
 
@@ -163,19 +159,19 @@ fn a_missing_or_foreign_client_certificate_is_a_certificate_error() {
         foreign,
     ] {
         let credentials = Credentials::NtxPay {
-            client_id: sandbox.client_id(service(Provider::NtxPay)).into(),
-            client_secret: Secret::from(sandbox.client_secret(service(Provider::NtxPay))),
+            client_id: sandbox.client_id(Provider::NtxPay).into(),
+            client_secret: Secret::from(sandbox.client_secret(Provider::NtxPay)),
             certificate,
         };
         let source = reach(&sandbox, Provider::NtxPay, credentials).build().unwrap();
         let error = source.token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Certificate, "{error:?}");
         // Remembered: the second call is answered without a connection.
-        let connections = sandbox.counts(service(Provider::NtxPay)).connections;
+        let connections = sandbox.counts(Provider::NtxPay).connections;
         assert_eq!(source.token().unwrap_err().kind(), ErrorKind::Certificate);
-        assert_eq!(sandbox.counts(service(Provider::NtxPay)).connections, connections);
+        assert_eq!(sandbox.counts(Provider::NtxPay).connections, connections);
     }
-    assert_eq!(sandbox.token_requests(service(Provider::NtxPay)), 0);
+    assert_eq!(sandbox.token_requests(Provider::NtxPay), 0);
 }
 
 #[test]
@@ -187,9 +183,9 @@ fn no_connection_is_kept_and_tls_sessions_are_resumed() {
             source.refresh().unwrap();
         }
         // A cut connection leaves the session good.
-        sandbox.fault_next(service(provider), 1, Fault::Reset);
+        sandbox.fault_next(provider, 1, Fault::Reset);
         source.refresh().unwrap();
-        let counts = sandbox.counts(service(provider));
+        let counts = sandbox.counts(provider);
         assert_eq!((counts.connections, counts.handshakes_resumed), (7, 6), "{provider}");
     }
 }
@@ -200,7 +196,7 @@ fn one_fetch_without_a_cache_works_for_each_provider() {
 
     let sandbox = Sandbox::start().unwrap();
     let to = |provider| {
-        let (url, ca) = (sandbox.url(service(provider)), sandbox.ca_pem().to_owned());
+        let (url, ca) = (sandbox.url(provider), sandbox.ca_pem().to_owned());
         move |builder: paytoken::Builder| {
             builder.base_url(&url).root_certificates_pem(ca.as_bytes())
         }
@@ -231,7 +227,7 @@ fn one_fetch_without_a_cache_works_for_each_provider() {
         .unwrap();
     }
     for &provider in Provider::ALL {
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }
 
@@ -265,10 +261,10 @@ fn an_answer_of_64_kib_is_read_and_a_byte_more_is_not() {
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n";
         Fault::Raw(format!("{head}Content-Length: {length}\r\n\r\n{json}{space}").into_bytes())
     };
-    sandbox.fault_next(service(provider), 1, answer(64 * 1024));
+    sandbox.fault_next(provider, 1, answer(64 * 1024));
     let read = builder(&sandbox, provider).build().unwrap().token().unwrap();
     assert_eq!(read.secret(), token.secret());
-    sandbox.fault_next(service(provider), 1, answer(64 * 1024 + 1));
+    sandbox.fault_next(provider, 1, answer(64 * 1024 + 1));
     let error = builder(&sandbox, provider).build().unwrap().token().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidResponse);
     assert!(error.to_string().contains("larger than 64 KiB"), "{error}");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, Token, TokenSource};
 use paytoken_sandbox::Sandbox;
 
-use crate::support::{ExactServer, builder, service};
+use crate::support::{ExactServer, builder};
 
 /// A proxy for `CONNECT` (RFC 9110 §9.3.6), one connection after the other.
 struct Proxy {
@@ -77,7 +77,7 @@ fn a_token_comes_through_a_proxy_that_sees_only_where_to_connect() {
         let proxy = Proxy::answering("200 Connection established");
         let source = builder(&sandbox, provider).proxy(&proxy.url()).build().unwrap();
         let token: Token = source.token().unwrap();
-        assert_eq!(sandbox.token_requests(service(provider)), 1);
+        assert_eq!(sandbox.token_requests(provider), 1);
         assert!(proxy.saw(b"CONNECT "), "{provider}: not through the proxy");
         assert!(!proxy.saw(b"POST") && !proxy.saw(token.secret().as_bytes()), "{provider}");
     }
@@ -101,7 +101,7 @@ fn a_proxy_that_does_not_connect_is_named() {
         assert!(error.to_string().contains("proxy"), "{error}");
         assert!(error.to_string().contains(part), "{error}");
     }
-    assert_eq!(sandbox.token_requests(service(Provider::SendPayments)), 0);
+    assert_eq!(sandbox.token_requests(Provider::SendPayments), 0);
 }
 
 #[test]

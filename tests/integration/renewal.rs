@@ -10,7 +10,7 @@ use paytoken::{Attempt, Error, ErrorKind, EventKind, Provider, TokenOptions, Tok
 use paytoken_sandbox::{Fault, Sandbox};
 
 use crate::support::{
-    ApiClient, ManualClock, PATIENCE, builder, credentials_with, lifetime, reach, service, source,
+    ApiClient, ManualClock, PATIENCE, builder, credentials_with, lifetime, reach, source,
 };
 
 const NTX: Provider = Provider::NtxPay;
@@ -35,14 +35,14 @@ fn windows_are_fractions_of_the_lifetime() {
         assert_eq!(secret(&source), first, "{provider}");
         clock.advance(secs(1));
         assert_ne!(secret(&source), first, "{provider}");
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }
 
 #[test]
 fn windows_scale_down_with_short_tokens() {
     let sandbox = Sandbox::start().unwrap();
-    sandbox.set_lifetime(service(NTX), secs(10));
+    sandbox.set_lifetime(NTX, secs(10));
     let (source, clock) = source(&sandbox, NTX);
     let first = secret(&source);
     clock.advance(Duration::from_millis(7_900));
@@ -58,7 +58,7 @@ fn the_last_five_percent_at_most_thirty_seconds_count_as_ended() {
         let (source, clock) = source(&sandbox, provider);
         let token = source.token().unwrap();
         let first = token.secret();
-        sandbox.fault_always(service(provider), Some(Fault::Status(500)));
+        sandbox.fault_always(provider, Some(Fault::Status(500)));
         let no_fetch = TokenOptions::new().deadline(Duration::ZERO);
         clock.advance(token.lifetime() - secs(margin) - Duration::from_millis(1));
         assert_eq!(source.token_with(&no_fetch).unwrap().secret(), first, "{provider}");
@@ -99,7 +99,7 @@ fn a_failed_renewal_leaves_the_valid_token_in_use_and_waits_before_the_next() {
     let sandbox = Sandbox::start().unwrap();
     let (source, clock) = source(&sandbox, NTX);
     let first = secret(&source);
-    sandbox.fault_always(service(NTX), Some(Fault::Reset));
+    sandbox.fault_always(NTX, Some(Fault::Reset));
     clock.advance(secs(480));
     let mut requests = 1;
     // 1 % of the lifetime, doubling up to 5 %.
@@ -108,10 +108,10 @@ fn a_failed_renewal_leaves_the_valid_token_in_use_and_waits_before_the_next() {
         requests += 1;
         clock.advance(secs(wait) - Duration::from_millis(1));
         assert_eq!(secret(&source), first);
-        assert_eq!(sandbox.token_requests(service(NTX)), requests, "before {wait} s");
+        assert_eq!(sandbox.token_requests(NTX), requests, "before {wait} s");
         clock.advance(Duration::from_millis(1));
     }
-    sandbox.fault_always(service(NTX), None);
+    sandbox.fault_always(NTX, None);
     assert_ne!(secret(&source), first);
 }
 
@@ -125,7 +125,7 @@ fn refresh_gets_a_new_token_and_leaves_the_old_where_it_fails() {
         assert_ne!(first, second);
         assert_eq!(secret(&source), second);
         // A refusal cannot have made a token: also Send's stays.
-        sandbox.fault_next(service(provider), 1, Fault::Status(400));
+        sandbox.fault_next(provider, 1, Fault::Status(400));
         assert_eq!(source.refresh().unwrap_err().kind(), ErrorKind::Rejected);
         assert_eq!(secret(&source), second, "{provider}");
         // It was remembered, and refresh overrides.
@@ -140,10 +140,10 @@ fn a_lost_answer_ends_the_old_token_only_where_a_new_one_replaces_it() {
         let clock = ManualClock::new();
         let source = builder(&sandbox, provider).clock(clock).retries(0).build().unwrap();
         let first = secret(&source);
-        sandbox.fault_next(service(provider), 1, Fault::LostAnswer);
+        sandbox.fault_next(provider, 1, Fault::LostAnswer);
         assert_eq!(source.refresh().unwrap_err().kind(), ErrorKind::Transport);
         assert_eq!(secret(&source) == first, provider != SEND, "{provider}");
-        assert!(sandbox.is_valid(service(provider), &secret(&source)), "{provider}");
+        assert!(sandbox.is_valid(provider, &secret(&source)), "{provider}");
     }
 }
 
@@ -158,11 +158,11 @@ fn a_token_is_valid_for_as_long_as_was_asked_or_there_is_an_error() {
         let second = source.token_valid_for(life / 2).unwrap();
         assert_ne!(first.secret(), second.secret(), "{provider}");
         assert!(second.remaining() >= life / 2);
-        let requests = sandbox.token_requests(service(provider));
+        let requests = sandbox.token_requests(provider);
         let error = source.token_valid_for(life + secs(1)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{provider}");
         assert!(error.to_string().contains("min_validity"), "{error}");
-        assert_eq!(sandbox.token_requests(service(provider)), requests, "{provider}: no request");
+        assert_eq!(sandbox.token_requests(provider), requests, "{provider}: no request");
         assert_eq!(secret(&source), second.secret(), "{provider}: the token stays");
     }
 }
@@ -171,13 +171,13 @@ fn a_token_is_valid_for_as_long_as_was_asked_or_there_is_an_error() {
 fn a_token_shorter_than_asked_is_one_error_not_a_loop() {
     let sandbox = Sandbox::start().unwrap();
     for provider in [NTX, SEND] {
-        sandbox.set_lifetime(service(provider), secs(100));
+        sandbox.set_lifetime(provider, secs(100));
         let (source, _) = source(&sandbox, provider);
         for _ in 0..3 {
             let error = source.token_valid_for(secs(200)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration);
         }
-        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
     }
 }
 
@@ -193,7 +193,7 @@ fn a_token_that_has_ended_when_it_comes_is_one_error_not_a_loop() {
         .build()
         .unwrap();
     assert_eq!(source.token().unwrap_err().kind(), ErrorKind::InvalidResponse);
-    assert_eq!(sandbox.token_requests(service(NTX)), 1);
+    assert_eq!(sandbox.token_requests(NTX), 1);
 }
 
 #[test]
@@ -216,14 +216,14 @@ fn wrong_credentials_are_remembered_longer_each_time_until_refresh_or_success() 
             assert_eq!(source.status().blocked_for, error.retry_after());
             assert!(error.retry_after().unwrap() <= Duration::from_millis(1));
             assert!(error.to_string().contains("remembered"), "{error}");
-            assert_eq!(sandbox.token_requests(service(provider)), requests, "{provider}");
+            assert_eq!(sandbox.token_requests(provider), requests, "{provider}");
             clock.advance(Duration::from_millis(1));
         }
         assert!(source.refresh().is_err());
-        assert_eq!(sandbox.token_requests(service(provider)), requests + 1, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), requests + 1, "{provider}");
         // Corrected at the provider's side: refresh gets through, and all is forgotten.
-        let id = sandbox.client_id(service(provider)).to_owned();
-        sandbox.change_secret(service(provider), &id, "wrong-secret");
+        let id = sandbox.client_id(provider).to_owned();
+        sandbox.change_secret(provider, &id, "wrong-secret");
         source.refresh().unwrap();
         assert_eq!(source.status().blocked_for, None);
     }
@@ -242,11 +242,11 @@ fn a_suspended_account_and_a_rate_limit_are_remembered_too() {
         for &provider in Provider::ALL {
             sandbox.reset_counts();
             let (source, clock) = source(&sandbox, provider);
-            sandbox.fault_next(service(provider), 1, fault.clone());
+            sandbox.fault_next(provider, 1, fault.clone());
             assert_eq!(source.token().unwrap_err().kind(), kind);
             clock.advance(secs(wait) - Duration::from_millis(1));
             assert_eq!(source.token().unwrap_err().kind(), kind);
-            assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider} {kind:?}");
+            assert_eq!(sandbox.token_requests(provider), 1, "{provider} {kind:?}");
             clock.advance(Duration::from_millis(1));
             assert!(source.token().is_ok());
         }
@@ -259,12 +259,12 @@ fn a_refused_renewal_leaves_the_valid_token_in_use() {
     let (source, clock) = source(&sandbox, NTX);
     let first = secret(&source);
     clock.advance(secs(480));
-    sandbox.fault_always(service(NTX), Some(Fault::Status(401)));
+    sandbox.fault_always(NTX, Some(Fault::Status(401)));
     for _ in 0..50 {
         assert_eq!(secret(&source), first);
         clock.advance(secs(1));
     }
-    assert_eq!(sandbox.token_requests(service(NTX)), 2);
+    assert_eq!(sandbox.token_requests(NTX), 2);
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn invalidate_drops_that_token_and_no_other() {
         source.invalidate(&first).unwrap();
         source.invalidate_secret("some other text").unwrap();
         assert_eq!(secret(&source), second.secret());
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
         assert_eq!(source.status().invalidations, 1);
     }
 }
@@ -294,9 +294,9 @@ fn an_invalidation_during_a_renewal_is_not_lost_even_if_the_renewal_fails() {
         let first = source.token().unwrap();
         clock.advance(secs(480));
         if does_fail {
-            sandbox.fault_next(service(NTX), 1, Fault::Status(500));
+            sandbox.fault_next(NTX, 1, Fault::Status(500));
         }
-        let hold = sandbox.hold(service(NTX));
+        let hold = sandbox.hold(NTX);
         thread::scope(|scope| {
             let renewing = scope.spawn(|| source.token().unwrap());
             assert!(hold.wait_for_arrivals(1, PATIENCE));
@@ -316,8 +316,8 @@ fn an_invalidation_during_a_replacement_keeps_the_old_token_from_coming_back() {
     let (source, _) = source(&sandbox, SEND);
     let first = source.token().unwrap();
     // A refusal would put the old token back.
-    sandbox.fault_next(service(SEND), 1, Fault::Status(400));
-    let hold = sandbox.hold(service(SEND));
+    sandbox.fault_next(SEND, 1, Fault::Status(400));
+    let hold = sandbox.hold(SEND);
     thread::scope(|scope| {
         let refreshing = scope.spawn(|| source.refresh());
         assert!(hold.wait_for_arrivals(1, PATIENCE));
@@ -336,7 +336,7 @@ fn a_revoked_token_costs_one_replay_and_the_caller_sees_success() {
         let (source, _) = source(&sandbox, provider);
         let api = ApiClient::new(&sandbox, provider);
         source.token().unwrap();
-        sandbox.revoke_all(service(provider));
+        sandbox.revoke_all(provider);
         let attempts = AtomicUsize::new(0);
         let status = source.call(|token| {
             attempts.fetch_add(1, Ordering::Relaxed);
@@ -347,7 +347,7 @@ fn a_revoked_token_costs_one_replay_and_the_caller_sees_success() {
         });
         assert_eq!(status.unwrap(), 200, "{provider}");
         assert_eq!(attempts.into_inner(), 2, "{provider}");
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }
 
@@ -367,7 +367,7 @@ fn a_call_is_replayed_once_at_the_most_and_only_where_it_may_be() {
         });
         assert!(result.is_ok());
         assert_eq!(runs, expected_runs, "{answer:?}");
-        assert_eq!(sandbox.token_requests(service(NTX)), expected_requests, "{answer:?}");
+        assert_eq!(sandbox.token_requests(NTX), expected_requests, "{answer:?}");
     }
     // An error of the closure is the caller's: no replay, no invalidation.
     let mut runs = 0;
@@ -409,7 +409,7 @@ fn workers_remember_a_refusal_together() {
     for _ in 0..5 {
         assert_eq!(source.worker().token().unwrap_err().kind(), ErrorKind::Rejected);
     }
-    assert_eq!(sandbox.token_requests(service(NTX)), 1);
+    assert_eq!(sandbox.token_requests(NTX), 1);
 }
 
 #[test]
@@ -431,7 +431,7 @@ fn in_the_background_a_renewal_keeps_nobody_waiting_and_there_is_one_at_a_time()
     let first = secret(&source);
     receive.recv_timeout(PATIENCE).unwrap();
     clock.advance(secs(480));
-    let hold = sandbox.hold(service(NTX));
+    let hold = sandbox.hold(NTX);
     for _ in 0..100 {
         assert_eq!(secret(&source), first); // would hang if it waited for the renewal
     }
@@ -439,7 +439,7 @@ fn in_the_background_a_renewal_keeps_nobody_waiting_and_there_is_one_at_a_time()
     hold.release();
     assert_eq!(receive.recv_timeout(PATIENCE).unwrap().as_deref(), Some("paytoken-renew"));
     assert_ne!(secret(&source), first);
-    assert_eq!(sandbox.token_requests(service(NTX)), 2);
+    assert_eq!(sandbox.token_requests(NTX), 2);
 }
 
 #[test]
@@ -449,7 +449,7 @@ fn a_certificate_that_expires_in_a_running_program_is_an_error_before_anything_i
     source.token().unwrap();
     clock.advance(secs(100 * 365 * 86_400));
     assert_eq!(source.token().unwrap_err().kind(), ErrorKind::Certificate);
-    assert_eq!(sandbox.token_requests(service(NTX)), 1);
+    assert_eq!(sandbox.token_requests(NTX), 1);
 }
 
 #[test]
@@ -459,7 +459,7 @@ fn status_tells_ages_and_counts() {
     assert!(source.status().token.is_none());
     source.token().unwrap();
     clock.advance(secs(500));
-    sandbox.fault_next(service(NTX), 1, Fault::Status(500));
+    sandbox.fault_next(NTX, 1, Fault::Status(500));
     source.token().unwrap();
     clock.advance(secs(3));
     let status = source.status();
@@ -481,7 +481,7 @@ fn an_event_tells_how_long_a_refusal_is_remembered() {
         .build()
         .unwrap();
     let failure = |fault| {
-        sandbox.fault_next(service(Provider::SendPayments), 1, fault);
+        sandbox.fault_next(Provider::SendPayments, 1, fault);
         source.token().unwrap_err();
         match seen.lock().unwrap().pop() {
             Some(EventKind::Failed { remembered_for, still_has_token: false, .. }) => {

@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 use paytoken::{Attempt, Error, ErrorKind, EventKind, Provider, TokenOptions};
 use paytoken_sandbox::{Fault, Sandbox};
 
-use crate::support::{ApiClient, PATIENCE, builder, lifetime, service, source, together};
+use crate::support::{ApiClient, PATIENCE, builder, lifetime, source, together};
 
 #[test]
 fn sixty_four_threads_on_an_empty_cache_and_at_expiry_make_one_request_each_time() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let (source, clock) = source(&sandbox, provider);
-        sandbox.set_delay(service(provider), Duration::from_millis(100));
+        sandbox.set_delay(provider, Duration::from_millis(100));
         let mut last = String::new();
         for round in 1..=2 {
             let tokens = together(64, |_| source.token().unwrap().secret().to_owned());
             assert!(tokens.iter().all(|token| *token == tokens[0] && *token != last), "{provider}");
-            assert_eq!(sandbox.token_requests(service(provider)), round, "{provider}");
+            assert_eq!(sandbox.token_requests(provider), round, "{provider}");
             last.clone_from(&tokens[0]);
             clock.advance(lifetime(provider));
         }
@@ -36,7 +36,7 @@ fn in_the_window_one_caller_renews_and_all_others_go_on_with_the_token_they_have
         let (source, clock) = source(&sandbox, provider);
         let old = source.token().unwrap();
         clock.advance(lifetime(provider) * percent / 100);
-        let hold = sandbox.hold(service(provider));
+        let hold = sandbox.hold(provider);
         thread::scope(|scope| {
             let leader = scope.spawn(|| source.token().unwrap());
             assert!(hold.wait_for_arrivals(1, PATIENCE));
@@ -54,7 +54,7 @@ fn in_the_window_one_caller_renews_and_all_others_go_on_with_the_token_they_have
             hold.release();
             assert_ne!(leader.join().unwrap().secret(), old.secret());
         });
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }
 
@@ -64,7 +64,7 @@ fn a_replaced_token_is_not_handed_out_while_its_successor_is_on_the_way() {
     let (source, clock) = source(&sandbox, Provider::SendPayments);
     let old = source.token().unwrap();
     clock.advance(Duration::from_secs(200));
-    let hold = sandbox.hold(service(Provider::SendPayments));
+    let hold = sandbox.hold(Provider::SendPayments);
     thread::scope(|scope| {
         // A forced renewal: the old token would still be good for 100 s.
         let leader = scope.spawn(|| source.refresh().unwrap());
@@ -79,7 +79,7 @@ fn a_replaced_token_is_not_handed_out_while_its_successor_is_on_the_way() {
         }
         assert_ne!(new.secret(), old.secret());
     });
-    assert_eq!(sandbox.token_requests(service(Provider::SendPayments)), 2);
+    assert_eq!(sandbox.token_requests(Provider::SendPayments), 2);
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn across_two_hundred_renewals_no_superseded_token_reaches_a_caller_and_no_two_f
             barrier.wait();
         }
     });
-    let counts = sandbox.counts(service(provider));
+    let counts = sandbox.counts(provider);
     assert_eq!(refused.into_inner(), 0, "a 401 reached a caller");
     assert_eq!(counts.max_concurrent_token_requests, 1, "two fetches overlapped");
     assert_eq!(counts.token_requests, ROUNDS + 1);
@@ -134,12 +134,12 @@ fn on_an_empty_cache_sixty_four_threads_share_one_failure() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let (source, _) = source(&sandbox, provider);
-        sandbox.set_delay(service(provider), Duration::from_millis(300));
-        sandbox.fault_always(service(provider), Some(Fault::Status(500)));
+        sandbox.set_delay(provider, Duration::from_millis(300));
+        sandbox.fault_always(provider, Some(Fault::Status(500)));
         let errors = together(64, |_| source.token().unwrap_err().kind());
         assert!(errors.iter().all(|kind| *kind == ErrorKind::ServerUnavailable), "{errors:?}");
         // One caller's: the first attempt and two retries.
-        assert_eq!(sandbox.token_requests(service(provider)), 3, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 3, "{provider}");
         assert_eq!(source.status().failures, 1);
     }
 }
@@ -150,12 +150,12 @@ fn in_the_window_a_failing_provider_costs_one_request_and_no_error() {
     let (source, clock) = source(&sandbox, Provider::NtxPay);
     let old = source.token().unwrap();
     clock.advance(Duration::from_secs(500));
-    sandbox.set_delay(service(Provider::NtxPay), Duration::from_millis(300));
-    sandbox.fault_always(service(Provider::NtxPay), Some(Fault::Status(500)));
+    sandbox.set_delay(Provider::NtxPay, Duration::from_millis(300));
+    sandbox.fault_always(Provider::NtxPay, Some(Fault::Status(500)));
     for token in together(64, |_| source.token().unwrap()) {
         assert_eq!(token.secret(), old.secret());
     }
-    assert_eq!(sandbox.token_requests(service(Provider::NtxPay)), 2);
+    assert_eq!(sandbox.token_requests(Provider::NtxPay), 2);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn an_api_closure_that_panics_leaves_the_source_as_it_was() {
     }));
     assert!(panicked.is_err());
     assert!(source.token().is_ok());
-    assert_eq!(sandbox.token_requests(service(Provider::NtxPay)), 1);
+    assert_eq!(sandbox.token_requests(Provider::NtxPay), 1);
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_leader_in_a_hurry_does_not_fail_those_who_have_time() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let (source, _) = source(&sandbox, provider);
-        let hold = sandbox.hold(service(provider));
+        let hold = sandbox.hold(provider);
         thread::scope(|scope| {
             let hurried = scope.spawn(|| {
                 source.token_with(&TokenOptions::new().deadline(Duration::from_millis(1_500)))
@@ -224,7 +224,7 @@ fn a_leader_in_a_hurry_does_not_fail_those_who_have_time() {
 fn a_waiting_caller_gives_up_at_its_own_deadline() {
     let sandbox = Sandbox::start().unwrap();
     let (source, _) = source(&sandbox, Provider::NtxPay);
-    let hold = sandbox.hold(service(Provider::NtxPay));
+    let hold = sandbox.hold(Provider::NtxPay);
     thread::scope(|scope| {
         let leader = scope.spawn(|| source.token());
         assert!(hold.wait_for_arrivals(1, PATIENCE));
@@ -273,6 +273,6 @@ fn threads_that_meet_have_copies_and_no_copy_outlives_its_token() {
         assert_ne!(third, second.secret(), "{provider}");
         clock.advance(lifetime(provider));
         assert_ne!(everywhere("ended"), third, "{provider}");
-        assert_eq!(sandbox.token_requests(service(provider)), 4, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 4, "{provider}");
     }
 }

@@ -17,8 +17,7 @@ use paytoken::{
 use paytoken_sandbox::{Fault, Sandbox};
 
 use crate::support::{
-    ManualClock, PATIENCE, builder, credentials, credentials_with, lifetime, reach, service,
-    together,
+    ManualClock, PATIENCE, builder, credentials, credentials_with, lifetime, reach, together,
 };
 
 const NTX: Provider = Provider::NtxPay;
@@ -91,11 +90,11 @@ fn forty_processes_make_one_fetch_on_an_empty_store_and_one_at_expiry() {
     for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
-        sandbox.set_delay(service(provider), Duration::from_millis(50));
+        sandbox.set_delay(provider, Duration::from_millis(50));
         for round in 1..=2 {
             let tokens = together(40, |_| secret(&process(&sandbox, provider, &folder, &clock)));
             assert!(tokens.iter().all(|token| *token == tokens[0]), "{provider}");
-            assert_eq!(sandbox.token_requests(service(provider)), round, "{provider}");
+            assert_eq!(sandbox.token_requests(provider), round, "{provider}");
             clock.advance(lifetime(provider));
         }
         assert_eq!(folder.files("new"), Vec::<PathBuf>::new());
@@ -125,12 +124,12 @@ fn a_stored_token_in_its_window_is_renewed_by_the_next_process_and_serves_where_
     let clock = ManualClock::new();
     let first = secret(&process(&sandbox, NTX, &folder, &clock));
     clock.advance(secs(480));
-    sandbox.fault_always(service(NTX), Some(Fault::Status(500)));
+    sandbox.fault_always(NTX, Some(Fault::Status(500)));
     assert_eq!(secret(&process(&sandbox, NTX, &folder, &clock)), first);
-    assert_eq!(sandbox.token_requests(service(NTX)), 2, "one attempt");
-    sandbox.fault_always(service(NTX), None);
+    assert_eq!(sandbox.token_requests(NTX), 2, "one attempt");
+    sandbox.fault_always(NTX, None);
     assert_ne!(secret(&process(&sandbox, NTX, &folder, &clock)), first);
-    assert_eq!(sandbox.token_requests(service(NTX)), 3);
+    assert_eq!(sandbox.token_requests(NTX), 3);
 }
 
 #[test]
@@ -148,7 +147,7 @@ fn an_invalidation_reaches_every_process_at_its_next_look_and_no_newer_token() {
         let new = secret(&two);
         assert_ne!(new, old.secret(), "{provider}");
         assert_eq!((secret(&one), secret(&three)), (new.clone(), new.clone()), "{provider}");
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
         // Late news of the old token harms nobody.
         three.invalidate(&old).unwrap();
         clock.advance(secs(2));
@@ -157,7 +156,7 @@ fn an_invalidation_reaches_every_process_at_its_next_look_and_no_newer_token() {
             (new.clone(), new.clone(), new),
             "{provider}"
         );
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }
 
@@ -221,15 +220,15 @@ fn a_refusal_is_remembered_for_every_process_until_the_secret_changes() {
         assert_eq!((error.kind(), error.status().is_some()), (ErrorKind::Rejected, true));
         assert!(error.to_string().contains("remembered"), "{error}");
         assert_eq!(error.provider(), Some(provider));
-        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
         // Force overrides.
         assert!(with("wrong-secret").refresh().is_err());
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
         // Another secret is not held back, and its success is remembered instead.
-        let id = sandbox.client_id(service(provider)).to_owned();
-        sandbox.change_secret(service(provider), &id, "another-secret");
+        let id = sandbox.client_id(provider).to_owned();
+        sandbox.change_secret(provider, &id, "another-secret");
         secret(&with("another-secret"));
-        assert_eq!(sandbox.token_requests(service(provider)), 3, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 3, "{provider}");
         let text = fs::read_to_string(folder.entry()).unwrap();
         assert!(!text.contains("another-secret") && !text.contains("wrong-secret"));
     }
@@ -242,11 +241,11 @@ fn a_process_that_is_held_back_takes_the_token_that_another_has_fetched_since() 
         let folder = Folder::new();
         let clock = ManualClock::new();
         let [one, two] = [0; 2].map(|_| process(&sandbox, provider, &folder, &clock));
-        sandbox.fault_next(service(provider), 1, Fault::Status(401));
+        sandbox.fault_next(provider, 1, Fault::Status(401));
         assert_eq!(one.token().unwrap_err().kind(), ErrorKind::Rejected);
         let token = two.refresh().unwrap().secret().to_owned();
         assert_eq!(secret(&one), token, "{provider}");
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }
 
@@ -259,7 +258,7 @@ fn a_token_that_another_process_is_replacing_is_not_handed_out() {
     let old = secret(&one);
     assert_eq!(secret(&two), old);
     clock.advance(secs(10));
-    let hold = sandbox.hold(service(SEND));
+    let hold = sandbox.hold(SEND);
     std::thread::scope(|scope| {
         let replacing = scope.spawn(|| one.refresh().unwrap().secret().to_owned());
         assert!(hold.wait_for_arrivals(1, PATIENCE));
@@ -272,7 +271,7 @@ fn a_token_that_another_process_is_replacing_is_not_handed_out() {
         assert_eq!(waiting.join().unwrap(), new);
         assert_ne!(new, old);
     });
-    assert_eq!(sandbox.token_requests(service(SEND)), 2);
+    assert_eq!(sandbox.token_requests(SEND), 2);
 }
 
 #[test]
@@ -293,7 +292,7 @@ fn a_cron_job_every_minute_for_an_hour_with_a_wrong_password_asks_at_most_six_ti
             assert_eq!(error.kind(), ErrorKind::Rejected, "{provider}");
             clock.advance(secs(60));
         }
-        let requests = sandbox.token_requests(service(provider));
+        let requests = sandbox.token_requests(provider);
         assert!((2..=6).contains(&requests), "{provider}: {requests} requests");
     }
 }
@@ -350,7 +349,7 @@ fn another_process_s_renewal_is_not_waited_for_while_the_token_is_good() {
     let first = secret(&one);
     assert_eq!(secret(&two), first);
     clock.advance(secs(480));
-    let hold = sandbox.hold(service(NTX));
+    let hold = sandbox.hold(NTX);
     std::thread::scope(|scope| {
         let renewing = scope.spawn(|| secret(&one));
         assert!(hold.wait_for_arrivals(1, PATIENCE));
@@ -364,7 +363,7 @@ fn another_process_s_renewal_is_not_waited_for_while_the_token_is_good() {
         clock.advance(secs(1) + Duration::from_millis(1));
         assert_eq!(secret(&two), new);
     });
-    assert_eq!(sandbox.token_requests(service(NTX)), 2);
+    assert_eq!(sandbox.token_requests(NTX), 2);
 }
 
 #[test]
@@ -377,7 +376,7 @@ fn the_wait_for_a_lock_is_bounded_and_send_never_fetches_without_it() {
         let key = Account::new(
             &credentials(&sandbox, provider),
             Environment::Sandbox,
-            Some(&sandbox.url(service(provider))),
+            Some(&sandbox.url(provider)),
         )
         .unwrap()
         .key()
@@ -389,7 +388,7 @@ fn the_wait_for_a_lock_is_bounded_and_send_never_fetches_without_it() {
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         assert!(error.to_string().contains("another process"), "{error}");
-        assert_eq!(sandbox.token_requests(service(provider)), 0, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 0, "{provider}");
         drop(guard);
         assert!(source.token().is_ok());
     }
@@ -403,14 +402,11 @@ fn a_guard_whose_lock_file_was_removed_finds_out_when_it_writes() {
     let source = process(&sandbox, NTX, &folder, &clock);
     let first = secret(&source);
     let store = folder.store();
-    let key = Account::new(
-        &credentials(&sandbox, NTX),
-        Environment::Sandbox,
-        Some(&sandbox.url(service(NTX))),
-    )
-    .unwrap()
-    .key()
-    .clone();
+    let key =
+        Account::new(&credentials(&sandbox, NTX), Environment::Sandbox, Some(&sandbox.url(NTX)))
+            .unwrap()
+            .key()
+            .clone();
     let mut guard = store.lock(&key, PATIENCE, PATIENCE).unwrap().unwrap();
     fs::remove_file(&folder.files("lock")[0]).unwrap();
     let mut second =
@@ -489,15 +485,11 @@ fn an_entry_in_any_state_is_a_miss_or_the_right_token() {
                 first,
                 "{provider} {what}: the token in memory is served"
             );
-            let requests = sandbox.token_requests(service(provider));
+            let requests = sandbox.token_requests(provider);
             let second = secret(&process(&sandbox, provider, &folder, &clock));
             assert_ne!(second, first, "{provider} {what}: a miss");
-            assert!(sandbox.is_valid(service(provider), &second), "{provider} {what}");
-            assert_eq!(
-                sandbox.token_requests(service(provider)),
-                requests + 1,
-                "{provider} {what}"
-            );
+            assert!(sandbox.is_valid(provider, &second), "{provider} {what}");
+            assert_eq!(sandbox.token_requests(provider), requests + 1, "{provider} {what}");
             // Mended: the next one finds the new entry.
             assert_eq!(
                 secret(&process(&sandbox, provider, &folder, &clock)),
@@ -584,8 +576,8 @@ fn files_are_private_and_hold_no_secret() {
         assert_eq!(metadata.mode() & 0o777, 0o600, "{}", path.display());
         let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
         for &provider in Provider::ALL {
-            assert!(!text.contains(sandbox.client_secret(service(provider))));
-            assert!(!path.to_string_lossy().contains(sandbox.client_id(service(provider))));
+            assert!(!text.contains(sandbox.client_secret(provider)));
+            assert!(!path.to_string_lossy().contains(sandbox.client_id(provider)));
         }
     }
 }
@@ -600,10 +592,10 @@ fn forced_by_many_at_once_there_is_one_fetch_too() {
             (0..8).map(|_| process(&sandbox, provider, &folder, &clock)).collect();
         let first = secret(&sources[0]);
         clock.advance(secs(10));
-        sandbox.set_delay(service(provider), Duration::from_millis(100));
+        sandbox.set_delay(provider, Duration::from_millis(100));
         let tokens = together(8, |index| sources[index].refresh().unwrap().secret().to_owned());
         assert!(tokens.iter().all(|token| *token == tokens[0] && *token != first), "{provider}");
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }
 
@@ -647,10 +639,10 @@ fn a_process_killed_while_it_replaces_a_token_leaves_no_dead_one_behind() {
         builder(&sandbox, SEND).store(Dying(folder.store())).clock(clock.clone()).build().unwrap();
     let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dying.refresh()));
     assert!(killed.is_err());
-    assert!(!sandbox.is_valid(service(SEND), &first), "the provider has ended it");
+    assert!(!sandbox.is_valid(SEND, &first), "the provider has ended it");
     let next = secret(&process(&sandbox, SEND, &folder, &clock));
-    assert!(sandbox.is_valid(service(SEND), &next));
-    assert_eq!(sandbox.token_requests(service(SEND)), 3, "one more than without the kill");
+    assert!(sandbox.is_valid(SEND, &next));
+    assert_eq!(sandbox.token_requests(SEND), 3, "one more than without the kill");
 }
 
 #[test]
@@ -663,7 +655,7 @@ fn a_short_lived_program_gets_the_token_without_a_secret() {
     let account = Account::new(
         &credentials_with(&sandbox, NTX, "not needed"),
         Environment::Sandbox,
-        Some(&sandbox.url(service(NTX))),
+        Some(&sandbox.url(NTX)),
     )
     .unwrap();
     assert!(account.stored_token(&store, Duration::ZERO).unwrap().is_none());

@@ -12,7 +12,7 @@ use paytoken_sandbox::{Fault, Sandbox};
 
 use crate::store::{Folder, process, secret, secs};
 use crate::support::{
-    ManualClock, PATIENCE, builder, credentials, credentials_with, lifetime, reach, service,
+    ManualClock, PATIENCE, builder, credentials, credentials_with, lifetime, reach,
 };
 
 const NTX: Provider = Provider::NtxPay;
@@ -33,7 +33,7 @@ fn news_of_another_or_an_older_token_leaves_a_good_one_alone() {
     two.invalidate(&two.token().unwrap()).unwrap();
     clock.advance(A_LOOK_LATER);
     assert_eq!(secret(&one), mine, "another one was rejected");
-    assert_eq!(sandbox.token_requests(service(NTX)), 2);
+    assert_eq!(sandbox.token_requests(NTX), 2);
     clock.advance(secs(1));
     let newer = two.refresh().unwrap();
     fs::write(folder.entry(), entry_of_mine).unwrap();
@@ -47,11 +47,11 @@ fn a_failed_replacement_brings_the_stored_token_back_unless_it_may_have_ended() 
     let (folder, clock) = (Folder::new(), ManualClock::new());
     let one = process(&sandbox, SEND, &folder, &clock);
     let old = secret(&one);
-    sandbox.fault_next(service(SEND), 1, Fault::Status(401));
+    sandbox.fault_next(SEND, 1, Fault::Status(401));
     assert_eq!(one.refresh().unwrap_err().kind(), ErrorKind::Rejected);
     assert_eq!(secret(&process(&sandbox, SEND, &folder, &clock)), old, "it was refused");
-    assert_eq!(sandbox.token_requests(service(SEND)), 2);
-    sandbox.fault_next(service(SEND), 3, Fault::LostAnswer);
+    assert_eq!(sandbox.token_requests(SEND), 2);
+    sandbox.fault_next(SEND, 3, Fault::LostAnswer);
     assert_eq!(one.refresh().unwrap_err().kind(), ErrorKind::Transport);
     assert_ne!(secret(&process(&sandbox, SEND, &folder, &clock)), old, "it may have ended");
 }
@@ -63,7 +63,7 @@ fn while_one_process_renews_all_others_have_the_token_where_tokens_coexist() {
     let one = process(&sandbox, NTX, &folder, &clock);
     let old = secret(&one);
     clock.advance(secs(500));
-    let hold = sandbox.hold(service(NTX));
+    let hold = sandbox.hold(NTX);
     thread::scope(|scope| {
         scope.spawn(|| one.token().unwrap());
         assert!(hold.wait_for_arrivals(1, PATIENCE));
@@ -87,16 +87,16 @@ fn a_refusal_of_another_secret_holds_nobody_back_and_one_of_this_secret_does() {
             .build()
             .unwrap()
     };
-    let right = sandbox.client_secret(service(SEND)).to_owned();
+    let right = sandbox.client_secret(SEND).to_owned();
     let one = with(&right);
     assert_eq!(with("wrong").token().unwrap_err().kind(), ErrorKind::Rejected);
     one.token().unwrap();
-    sandbox.change_secret(service(SEND), sandbox.client_id(service(SEND)), "a newer one");
+    sandbox.change_secret(SEND, sandbox.client_id(SEND), "a newer one");
     clock.advance(lifetime(SEND));
     assert_eq!(with(&right).token().unwrap_err().kind(), ErrorKind::Rejected);
-    let asked = sandbox.token_requests(service(SEND));
+    let asked = sandbox.token_requests(SEND);
     assert_eq!(one.token().unwrap_err().kind(), ErrorKind::Rejected);
-    assert_eq!(sandbox.token_requests(service(SEND)), asked, "it is known");
+    assert_eq!(sandbox.token_requests(SEND), asked, "it is known");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_passing_failure_leaves_no_trace_in_the_store() {
     let sandbox = Sandbox::start().unwrap();
     let (folder, clock) = (Folder::new(), ManualClock::new());
     for &provider in Provider::ALL {
-        sandbox.fault_always(service(provider), Some(Fault::Status(500)));
+        sandbox.fault_always(provider, Some(Fault::Status(500)));
         process(&sandbox, provider, &folder, &clock).token().unwrap_err();
     }
     assert_eq!(folder.files("entry").len(), 0);
@@ -132,7 +132,7 @@ fn the_stored_status_tells_a_refusal_from_a_rejected_token() {
 }
 
 fn account(sandbox: &Sandbox) -> Account {
-    let url = sandbox.url(service(SEND));
+    let url = sandbox.url(SEND);
     Account::new(&credentials(sandbox, SEND), Environment::Sandbox, Some(&url)).unwrap()
 }
 
@@ -246,6 +246,6 @@ fn a_store_that_stops_working_costs_no_token_and_a_rejected_one_is_dropped_all_t
         assert!(source.token_with(&now).is_err(), "{provider}: the store still has it");
         is_moody.store(false, Ordering::SeqCst);
         assert_ne!(secret(&source), token.secret(), "{provider}");
-        assert_eq!(sandbox.token_requests(service(provider)), 2, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }

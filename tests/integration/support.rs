@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use paytoken::{
     Builder, ClientCertificate, Clock, Credentials, Environment, Now, Provider, TokenSource,
 };
-use paytoken_sandbox::{Sandbox, Service};
+use paytoken_sandbox::{Sandbox, example_call};
 
 /// A clock that only moves when told to; both its hands can be moved apart.
 #[derive(Clone)]
@@ -57,23 +57,14 @@ impl Clock for ManualClock {
 /// Waits no longer than this for anything: a hang becomes a failure.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-pub fn service(provider: Provider) -> Service {
-    match provider {
-        Provider::NtxPay => Service::NtxPay,
-        Provider::NexterPay => Service::NexterPay,
-        Provider::SendPayments => Service::SendPayments,
-        other => unreachable!("{other} is not in the sandbox"),
-    }
-}
-
 /// The sandbox's own client.
 pub fn credentials(sandbox: &Sandbox, provider: Provider) -> Credentials {
-    let secret = sandbox.client_secret(service(provider)).to_owned();
+    let secret = sandbox.client_secret(provider).to_owned();
     credentials_with(sandbox, provider, &secret)
 }
 
 pub fn credentials_with(sandbox: &Sandbox, provider: Provider, secret: &str) -> Credentials {
-    let id = sandbox.client_id(service(provider)).to_owned();
+    let id = sandbox.client_id(provider).to_owned();
     let certificate = || {
         ClientCertificate::from_pem(sandbox.client_certificate_pem())
             .unwrap()
@@ -91,7 +82,7 @@ pub fn builder(sandbox: &Sandbox, provider: Provider) -> Builder {
 
 pub fn reach(sandbox: &Sandbox, provider: Provider, credentials: Credentials) -> Builder {
     TokenSource::builder(credentials, Environment::Sandbox)
-        .base_url(&sandbox.url(service(provider)))
+        .base_url(&sandbox.url(provider))
         .root_certificates_pem(sandbox.ca_pem().as_bytes())
 }
 
@@ -216,11 +207,11 @@ impl ApiClient {
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .build();
-        let path = service(provider).example_call().1;
+        let (method, path) = example_call(provider);
         Self {
             agent: config.new_agent(),
-            url: format!("{}{path}", sandbox.url(service(provider))),
-            is_post: provider == Provider::NexterPay,
+            url: format!("{}{path}", sandbox.url(provider)),
+            is_post: method == "POST",
         }
     }
 

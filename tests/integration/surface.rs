@@ -14,13 +14,13 @@ use paytoken_sandbox::Sandbox;
 
 use crate::store::Folder;
 use crate::support::{
-    ManualClock, builder, credentials, credentials_with, reach, service, source, together,
+    ManualClock, builder, credentials, credentials_with, reach, source, together,
 };
 
 const SANDBOX: Environment = Environment::Sandbox;
 
 fn requests(sandbox: &Sandbox) -> usize {
-    Provider::ALL.iter().map(|&provider| sandbox.token_requests(service(provider))).sum()
+    Provider::ALL.iter().map(|&provider| sandbox.token_requests(provider)).sum()
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_look_at_the_cache_sends_nothing_and_counts_nothing() {
         assert_eq!(source.cached().unwrap().secret(), token.secret());
         source.invalidate(&token).unwrap();
         assert!(source.cached().is_none());
-        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
     }
 }
 
@@ -60,21 +60,21 @@ fn a_look_at_the_cache_sees_what_another_process_did_to_the_token() {
 #[test]
 fn an_address_set_for_all_alike_is_refused_and_nothing_reaches_it() {
     let sandbox = Sandbox::start().unwrap();
-    let send = sandbox.url(service(Provider::SendPayments));
+    let send = sandbox.url(Provider::SendPayments);
     let cache = TokenCache::with(move |builder| builder.base_url(&send));
     for &provider in Provider::ALL {
         let error = cache.token(&credentials(&sandbox, provider), SANDBOX).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{provider}");
         assert!(error.to_string().contains("use base_url_for"), "{error}");
     }
-    assert_eq!(sandbox.counts(service(Provider::SendPayments)).connections, 0);
+    assert_eq!(sandbox.counts(Provider::SendPayments).connections, 0);
 }
 
 #[test]
 fn an_address_set_for_one_provider_serves_that_one() {
     let sandbox = Sandbox::start().unwrap();
     let provider = Provider::SendPayments;
-    let (url, ca) = (sandbox.url(service(provider)), sandbox.ca_pem().to_owned());
+    let (url, ca) = (sandbox.url(provider), sandbox.ca_pem().to_owned());
     let looked = {
         let (url, ca) = (url.clone(), ca.clone());
         TokenCache::with(move |builder| {
@@ -327,7 +327,7 @@ fn everybody_is_told_from_the_first_refusal_on_how_long_it_stands() {
             let wait = error.retry_after().expect("it is remembered").as_secs_f64();
             assert!((30.0..=60.0).contains(&wait), "{provider}: {wait}");
         }
-        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
     }
 }
 
@@ -341,12 +341,12 @@ fn a_caller_without_time_to_compare_secrets_is_told_so_and_holds_back_nobody() {
             reach(&sandbox, provider, credentials).store(folder.store()).build().unwrap()
         };
         with("wrong-secret").token().unwrap_err();
-        let good = sandbox.client_secret(service(provider)).to_owned();
+        let good = sandbox.client_secret(provider).to_owned();
         let source = with(&good);
         let hurried = TokenOptions::new().deadline(Duration::from_millis(20));
         let error = source.token_with(&hurried).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{provider}: {error}");
-        assert_eq!(sandbox.token_requests(service(provider)), 1, "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
         source.token().unwrap();
     }
 }

@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::proxy::dripping;
-use crate::support::{builder, service};
+use crate::support::builder;
 
 fn send_source(url: &str, roots: Option<&str>) -> TokenSource {
     let credentials = Credentials::SendPayments {
@@ -117,7 +117,7 @@ fn a_time_out_of_any_length_is_fine() {
                 builder(&sandbox, provider).timeout(limit).connect_timeout(limit).build().unwrap();
             source.token().unwrap();
             source.token_with(&TokenOptions::new().deadline(limit).force(true)).unwrap();
-            assert_eq!(sandbox.counts(service(provider)).token_requests % 2, 0);
+            assert_eq!(sandbox.counts(provider).token_requests % 2, 0);
         }
     }
 }

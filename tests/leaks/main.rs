@@ -17,7 +17,7 @@ use paytoken::{
 };
 use paytoken_sandbox::{Fault, Sandbox};
 
-use support::{ManualClock, credentials_with, reach, service};
+use support::{ManualClock, credentials_with, reach};
 
 /// A secret with characters that JSON, URLs and base64 write differently.
 const SECRET: &str = "s3cr\"t/&+%-value";
@@ -112,8 +112,8 @@ fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
     record_everything();
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
-        let id = sandbox.client_id(service(provider)).to_owned();
-        sandbox.change_secret(service(provider), &id, SECRET);
+        let id = sandbox.client_id(provider).to_owned();
+        sandbox.change_secret(provider, &id, SECRET);
         let events = Arc::new(Mutex::new(Vec::new()));
         let mut prints = Prints::default();
         let mut tokens = Vec::new();
@@ -126,7 +126,7 @@ fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
         prints.debug(&token);
         prints.debug(&credentials);
         // What tells one source from another does show.
-        assert!(format!("{source:?}").contains(&sandbox.url(service(provider))));
+        assert!(format!("{source:?}").contains(&sandbox.url(provider)));
         prints.debug(&source);
         prints.debug(&source.status());
         prints.debug(&source.worker());
@@ -176,7 +176,7 @@ fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
         faults.push(Fault::Raw(format!("{SECRET} {}", token.secret()).into_bytes()));
         let count = faults.len();
         for fault in faults {
-            sandbox.fault_next(service(provider), 1, fault);
+            sandbox.fault_next(provider, 1, fault);
             match source.refresh() {
                 Err(error) => prints.error(&error),
                 Ok(token) => panic!("a fault gave {token:?}"),

@@ -32,10 +32,10 @@ fn stderr(output: &Output) -> String {
 
 fn token_and_header() {
     let world = World::new();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let token = world.token(service);
         assert!(world.sandbox.is_valid(service, &token));
-        let header = text(world.paytoken(&["header", service.name()]).output().unwrap());
+        let header = text(world.paytoken(&["header", service.facts().name]).output().unwrap());
         assert_eq!(header, format!("Authorization: Bearer {token}"));
         assert_eq!(world.sandbox.token_requests(service), 1, "{service}");
     }
@@ -90,18 +90,20 @@ fn with_stdin(world: &World, arguments: &[&str], input: &str) -> Output {
 fn invalidate() {
     let world = World::new();
     for (service, form) in
-        Service::ALL.into_iter().zip(["{}\n", "Bearer {}", "Authorization: Bearer {}\r\n"])
+        Service::ALL.iter().copied().zip(["{}\n", "Bearer {}", "Authorization: Bearer {}\r\n"])
     {
         let first = world.token(service);
         // Not the stored one: nothing happens.
-        assert!(with_stdin(&world, &["invalidate", service.name()], "another").status.success());
+        assert!(
+            with_stdin(&world, &["invalidate", service.facts().name], "another").status.success()
+        );
         assert_eq!(world.token(service), first);
         let output =
-            with_stdin(&world, &["invalidate", service.name()], &form.replace("{}", &first));
+            with_stdin(&world, &["invalidate", service.facts().name], &form.replace("{}", &first));
         assert!(output.status.success(), "{output:?}");
         assert_ne!(world.token(service), first, "{service}");
         assert_eq!(
-            with_stdin(&world, &["invalidate", service.name()], " \n").status.code(),
+            with_stdin(&world, &["invalidate", service.facts().name], " \n").status.code(),
             Some(66)
         );
     }
@@ -180,7 +182,7 @@ fn exit_codes() {
     for (fault, code) in faults {
         world.sandbox.fault_always(service, Some(fault.clone()));
         let output = world
-            .paytoken(&["token", service.name(), "--no-store", "--timeout", "2s"])
+            .paytoken(&["token", service.facts().name, "--no-store", "--timeout", "2s"])
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(code), "{fault:?}: {}", stderr(&output));
@@ -208,10 +210,11 @@ fn remembered() {
 
 fn no_secret() {
     let world = World::new();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         world.sandbox.fault_next(service, 1, Fault::EchoSecrets(401));
-        let refused = world.paytoken(&["token", service.name(), "-v"]).output().unwrap();
-        let worked = world.paytoken(&["token", service.name(), "-v", "--force"]).output().unwrap();
+        let refused = world.paytoken(&["token", service.facts().name, "-v"]).output().unwrap();
+        let worked =
+            world.paytoken(&["token", service.facts().name, "-v", "--force"]).output().unwrap();
         let token = String::from_utf8(worked.stdout.clone()).unwrap();
         for told in [stderr(&refused), stderr(&worked)] {
             assert!(!told.contains(world.sandbox.client_secret(service)), "{told}");
@@ -237,11 +240,15 @@ fn warm_path() {
         return;
     }
     let world = World::new();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let token = world.token(service);
         let trace = world.folder.join("trace");
         let mut strace = world.program("strace");
-        strace.args(["-f", "-qq", "-o"]).arg(&trace).args([PAYTOKEN, "token", service.name()]);
+        strace.args(["-f", "-qq", "-o"]).arg(&trace).args([
+            PAYTOKEN,
+            "token",
+            service.facts().name,
+        ]);
         assert_eq!(text(strace.output().unwrap()), token);
         let calls = fs::read_to_string(&trace).unwrap();
         assert!(calls.contains(".entry"), "the store was read");

@@ -34,7 +34,7 @@ const KILLS: usize = 200;
 
 fn two_hundred_kills() {
     let world = World::new();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         world.token(service);
     }
     // How long an undisturbed run takes decides where the kills fall.
@@ -43,9 +43,10 @@ fn two_hundred_kills() {
     let whole = began.elapsed();
     let mut landed = 0;
     for kill in 0..KILLS {
-        let service = Service::ALL[kill % 3];
+        let service = Service::ALL[kill % Service::ALL.len()];
         let before = world.sandbox.token_requests(service);
-        let mut writer = world.paytoken(&["token", service.name(), "--force"]).spawn().unwrap();
+        let mut writer =
+            world.paytoken(&["token", service.facts().name, "--force"]).spawn().unwrap();
         spin(random_part_of(whole * 5 / 4));
         writer.kill().unwrap(); // SIGKILL
         landed += usize::from(!writer.wait_with_output().unwrap().status.success());
@@ -85,7 +86,7 @@ fn kill_at_each_step() {
                 &inject,
             ]);
             let output =
-                strace.args([PAYTOKEN, "token", service.name(), "--force"]).output().unwrap();
+                strace.args([PAYTOKEN, "token", service.facts().name, "--force"]).output().unwrap();
             let token = world.token(service);
             assert!(world.sandbox.is_valid(service, &token), "{inject}: a dead token");
             let requests = world.sandbox.token_requests(service) - before;
@@ -103,11 +104,11 @@ fn kill_at_each_step() {
 
 fn full_disk() {
     let world = World::new();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         // No file may grow: writes fail as on a full disk, instead of the signal that comes first.
         let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" token \"$1\" -v";
         let mut shell = world.program("/bin/sh");
-        let output = shell.args(["-c", script, PAYTOKEN, service.name()]).output().unwrap();
+        let output = shell.args(["-c", script, PAYTOKEN, service.facts().name]).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         let token = text(output);
         assert!(world.sandbox.is_valid(service, &token), "{service}");

@@ -24,13 +24,13 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn forty_at_once() {
     let world = World::new();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         world.sandbox.set_lifetime(service, Duration::from_secs(6));
         world.sandbox.set_delay(service, Duration::from_millis(100));
         let mut last = String::new();
         for round in 1..=2 {
             let children: Vec<Child> = (0..40)
-                .map(|_| world.paytoken(&["token", service.name()]).spawn().unwrap())
+                .map(|_| world.paytoken(&["token", service.facts().name]).spawn().unwrap())
                 .collect();
             let tokens: HashSet<String> =
                 children.into_iter().map(|child| text(child.wait_with_output().unwrap())).collect();

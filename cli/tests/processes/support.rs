@@ -37,11 +37,11 @@ impl World {
         self.folder.join("store")
     }
 
-    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let file = |name| self.folder.join(name).to_string_lossy().into_owned();
         let mut variables =
             self.sandbox.variables(&file("ca.pem"), &file("cert.pem"), &file("key.pem"));
-        variables.push(("PAYTOKEN_STORE", self.store().to_string_lossy().into_owned()));
+        variables.push(("PAYTOKEN_STORE".to_owned(), self.store().to_string_lossy().into_owned()));
         variables
     }
 
@@ -66,7 +66,7 @@ impl World {
 
     /// The token that `paytoken token` prints.
     pub(crate) fn token(&self, service: Service) -> String {
-        text(self.paytoken(&["token", service.name()]).output().unwrap())
+        text(self.paytoken(&["token", service.facts().name]).output().unwrap())
     }
 
     pub(crate) fn entry(&self) -> PathBuf {

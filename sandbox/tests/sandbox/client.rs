@@ -5,11 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use paytoken_sandbox::{IssuedCertificate, Sandbox, Service};
+use paytoken_sandbox::{IssuedCertificate, Sandbox, Service, example_call, token_body};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -177,13 +177,9 @@ pub(crate) fn token_request_as(
     secret: &str,
     more: &[(&str, &str)],
 ) -> Vec<u8> {
-    let body = match service {
-        Service::NexterPay => json!({"userName": id, "password": secret}),
-        _ => json!({"clientId": id, "clientSecret": secret}),
-    };
     let mut headers = vec![("Content-Type", "application/json")];
     headers.extend_from_slice(more);
-    request("POST", service.token_path(), &headers, &body.to_string())
+    request("POST", service.facts().endpoint, &headers, &token_body(service, id, secret))
 }
 
 /// A token request as documented, with these further headers.
@@ -194,7 +190,7 @@ pub(crate) fn token_request_with(
 ) -> Vec<u8> {
     let certificate = sandbox.client_certificate_header();
     let mut headers = Vec::new();
-    if service == Service::NtxPay {
+    if service.facts().takes_certificate {
         headers.push(("X-SSL-Client-Cert", certificate.as_str()));
     }
     headers.extend_from_slice(more);
@@ -208,7 +204,7 @@ pub(crate) fn token_request(sandbox: &Sandbox, service: Service) -> Vec<u8> {
 
 /// The service's example API call with this token.
 pub(crate) fn api_request(service: Service, token: &str) -> Vec<u8> {
-    let (method, path) = service.example_call();
+    let (method, path) = example_call(service);
     let bearer = format!("Bearer {token}");
     request(method, path, &[("Authorization", &bearer)], "")
 }

@@ -25,7 +25,7 @@ fn issued(sandbox: &Sandbox, service: Service) -> usize {
 #[test]
 fn a_status_takes_the_place_of_the_answer() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         for status in [400, 401, 403, 500, 502, 503] {
             let reply = spoiled(&sandbox, service, Fault::Status(status)).unwrap();
             assert_eq!(reply.status, status);
@@ -83,7 +83,7 @@ fn a_lost_answer_ends_the_old_token_all_the_same() {
 #[test]
 fn a_truncated_answer_promises_more_than_comes() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         sandbox.fault_next(service, 1, Fault::Truncated);
         let client = Client::new(&sandbox, service);
         let (bytes, end) = client.send_to_end(&token_request(&sandbox, service));
@@ -100,7 +100,7 @@ fn a_truncated_answer_promises_more_than_comes() {
 #[test]
 fn an_oversize_answer_is_valid_json_of_that_size() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let reply = spoiled(&sandbox, service, Fault::Oversize(100_000)).unwrap();
         assert_eq!(reply.body.len(), 100_000);
         assert!(!reply.token().is_empty());
@@ -133,7 +133,7 @@ fn a_dripped_answer_arrives_byte_by_byte_and_complete() {
 #[test]
 fn broken_bodies_are_broken() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let reply = spoiled(&sandbox, service, Fault::MalformedJson).unwrap();
         assert!(reply.status < 300);
         assert!(serde_json::from_slice::<serde_json::Value>(&reply.body).is_err());
@@ -184,7 +184,7 @@ fn dates_are_right_unless_skewed() {
 #[test]
 fn an_echo_repeats_every_secret() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let reply = spoiled(&sandbox, service, Fault::EchoSecrets(500)).unwrap();
         assert_eq!(reply.status, 500);
         let text = String::from_utf8(reply.body).unwrap();

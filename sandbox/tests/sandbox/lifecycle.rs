@@ -32,7 +32,7 @@ fn the_sandbox_can_be_shared_between_threads() {
 #[test]
 fn a_hold_keeps_requests_until_it_is_released() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let hold = sandbox.hold(service);
         assert!(!hold.wait_for_arrivals(1, Duration::ZERO));
         thread::scope(|scope| {
@@ -122,7 +122,7 @@ fn many_clients_at_once_are_served() {
 #[test]
 fn sessions_resume_and_counters_reset() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let mut client = Client::new(&sandbox, service);
         for _ in 0..4 {
             client.send(&token_request(&sandbox, service)).unwrap();

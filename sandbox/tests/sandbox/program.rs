@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use paytoken_sandbox::Service;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_paytoken-sandbox");
 
 #[test]
@@ -35,6 +37,7 @@ fn a_command_gets_the_variables_and_gives_its_status() {
     };
     for name in ["NTXPAY", "NEXTERPAY", "SENDPAYMENTS"] {
         assert!(value(&format!("{name}_BASE_URL")).starts_with("https://127.0.0.1:"));
+        assert_eq!(value(&format!("{name}_ENVIRONMENT")), "sandbox");
     }
     for name in ["NTXPAY_CLIENT_SECRET", "NEXTERPAY_PASSWORD", "SENDPAYMENTS_CLIENT_SECRET"] {
         assert_eq!(value(name), "sandbox-secret-not-real");
@@ -76,7 +79,7 @@ fn it_serves_until_it_is_told_to_end() {
             ca = Some(PathBuf::from(path));
         }
         curls += usize::from(line.starts_with("curl "));
-        if curls == 2 {
+        if curls == Service::ALL.len() {
             break;
         }
     }

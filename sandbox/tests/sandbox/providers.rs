@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use paytoken_sandbox::{Fault, Sandbox, Service, rcgen};
+use paytoken_sandbox::{Fault, Sandbox, Service, example_call, rcgen};
 use serde_json::json;
 
 use crate::client::{
@@ -20,7 +20,7 @@ fn wait_for_expiry(sandbox: &Sandbox, service: Service, token: &str) {
 #[test]
 fn every_provider_issues_a_token_that_its_api_accepts() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let mut client = Client::new(&sandbox, service);
         let reply = client.send(&token_request(&sandbox, service)).unwrap();
         let expected = if service == Service::NexterPay { 200 } else { 201 };
@@ -75,7 +75,7 @@ fn wrong_credentials_get_the_documented_status() {
         assert_eq!(client.send(&wrong).unwrap().status, status, "{service}");
         let unknown = token_request_as(service, "nobody", "wrong", &header);
         assert_eq!(client.send(&unknown).unwrap().status, status, "{service}");
-        let garbage = request("POST", service.token_path(), &header, "{\"clientId\":");
+        let garbage = request("POST", service.facts().endpoint, &header, "{\"clientId\":");
         assert_eq!(client.send(&garbage).unwrap().status, 400, "{service}");
         assert_eq!(sandbox.token_requests(service), 3);
         assert_eq!(sandbox.token_requests_by(service, id), 1);
@@ -199,9 +199,9 @@ fn nexter_pay_refuses_an_authorization_header_at_create_token() {
 #[test]
 fn api_calls_need_a_token_that_is_valid() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let mut client = Client::new(&sandbox, service);
-        let (method, path) = service.example_call();
+        let (method, path) = example_call(service);
         let mut status = |request: &[u8]| client.send(request).unwrap().status;
         assert_eq!(status(&request(method, path, &[], "")), 401);
         assert_eq!(status(&api_request(service, "a.b.c")), 401);
@@ -262,7 +262,7 @@ fn send_payments_ends_the_previous_token_of_the_same_client_only() {
 #[test]
 fn tokens_end_when_their_lifetime_does() {
     let sandbox = Sandbox::start().unwrap();
-    for service in Service::ALL {
+    for &service in Service::ALL {
         let mut client = Client::new(&sandbox, service);
         sandbox.set_lifetime(service, Duration::from_millis(50));
         let reply = client.send(&token_request(&sandbox, service)).unwrap();
