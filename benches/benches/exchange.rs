@@ -8,8 +8,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paytoken::{ClientCertificate, Credentials, Environment, Secret, TokenSource};
-use paytoken_bench::{Candidate, compare, rounds};
+use paytoken_bench::{Candidate, compare, rounds, sources};
 use paytoken_sandbox::{Fault, Sandbox, Service};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -29,7 +28,7 @@ fn main() {
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     );
     sandbox.fault_always(NTX, Some(Fault::Raw(answer.into_bytes())));
-    let kept = source(&sandbox);
+    let kept = sources::source(&sandbox, NTX);
     kept.token().unwrap();
     let with_rustls = rustls_config(&sandbox);
     by_hand(&sandbox, &with_rustls);
@@ -40,7 +39,9 @@ fn main() {
             Candidate::call("hand-written rustls", || by_hand(&sandbox, &rustls_config(&sandbox))),
             Candidate::call("bare ureq 3, with time-outs", || bare_ureq(&sandbox, true)),
             Candidate::call("bare ureq 3, without", || bare_ureq(&sandbox, false)),
-            Candidate::call("paytoken, first fetch", || source(&sandbox).token().unwrap()),
+            Candidate::call("paytoken, first fetch", || {
+                sources::source(&sandbox, NTX).token().unwrap()
+            }),
             Candidate::call("paytoken, renewal on a resumed session", || kept.refresh().unwrap()),
             Candidate::call("hand-written rustls, resumed", || by_hand(&sandbox, &with_rustls)),
         ],
@@ -55,22 +56,6 @@ fn main() {
     println!("renewal on a resumed session: {:.2} × a first fetch", ratio(4, 3));
     let counts = sandbox.counts(NTX);
     println!("{} of {} handshakes were resumed", counts.handshakes_resumed, counts.connections);
-}
-
-fn source(sandbox: &Sandbox) -> TokenSource {
-    let certificate = ClientCertificate::from_pem(sandbox.client_certificate_pem())
-        .and_then(|certificate| certificate.with_private_key(sandbox.client_key_pem()))
-        .unwrap();
-    let credentials = Credentials::NtxPay {
-        client_id: sandbox.client_id(NTX).to_owned(),
-        client_secret: Secret::from(sandbox.client_secret(NTX)),
-        certificate,
-    };
-    TokenSource::builder(credentials, Environment::Sandbox)
-        .base_url(&sandbox.url(NTX))
-        .root_certificates_pem(sandbox.ca_pem().as_bytes())
-        .build()
-        .unwrap()
 }
 
 fn request_body(sandbox: &Sandbox) -> String {

@@ -53,13 +53,9 @@ fn bad_credentials_name_the_field() {
                 ErrorKind::Configuration,
                 says,
             ));
-            let mut with_id = credentials_with(&sandbox, provider, "good-secret");
-            match &mut with_id {
-                Credentials::NtxPay { client_id: id, .. }
-                | Credentials::SendPayments { client_id: id, .. }
-                | Credentials::NexterPay { user_name: id, .. } => *id = bad.to_owned(),
-                _ => unreachable!("three providers"),
-            }
+            let (_, secret, certificate) =
+                credentials_with(&sandbox, provider, "good-secret").into_parts();
+            let with_id = Credentials::new(provider, bad, secret, certificate).unwrap();
             rows.push((
                 "id",
                 reach(&sandbox, provider, with_id).build(),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use paytoken::{ClientCertificate, Credentials, Environment, Secret, TokenSource};
+use paytoken::{ClientCertificate, Credentials, Environment, Provider, TokenSource};
 
 use super::{Outcome, SECRET, Target, lines};
 use crate::server::Server;
@@ -28,31 +28,31 @@ enum Part {
 
 impl Answers {
     pub(crate) fn ntx_pay() -> Self {
-        let credentials = Credentials::NtxPay {
-            client_id: "merchant".into(),
-            client_secret: Secret::from(SECRET),
-            certificate: ClientCertificate::injected_by_proxy(),
-        };
-        Self::new(credentials, include_bytes!("../../seeds/ntx-pay.txt"), Part::Body)
+        Self::new(Provider::NtxPay, include_bytes!("../../seeds/ntx-pay.txt"), Part::Body)
     }
 
     pub(crate) fn nexter_pay() -> Self {
-        Self::new(nexter(), include_bytes!("../../seeds/nexter-pay.txt"), Part::Body)
+        Self::new(Provider::NexterPay, include_bytes!("../../seeds/nexter-pay.txt"), Part::Body)
     }
 
     pub(crate) fn send_payments() -> Self {
-        Self::new(send(), include_bytes!("../../seeds/send-payments.txt"), Part::Body)
+        let seeds = include_bytes!("../../seeds/send-payments.txt");
+        Self::new(Provider::SendPayments, seeds, Part::Body)
     }
 
     pub(crate) fn refusal() -> Self {
-        Self::new(nexter(), include_bytes!("../../seeds/refusals.txt"), Part::StatusAndBody)
+        let seeds = include_bytes!("../../seeds/refusals.txt");
+        Self::new(Provider::NexterPay, seeds, Part::StatusAndBody)
     }
 
     pub(crate) fn retry_after() -> Self {
-        Self::new(send(), include_bytes!("../../seeds/waits.txt"), Part::Waits)
+        Self::new(Provider::SendPayments, include_bytes!("../../seeds/waits.txt"), Part::Waits)
     }
 
-    fn new(credentials: Credentials, seeds: &'static [u8], part: Part) -> Self {
+    fn new(provider: Provider, seeds: &'static [u8], part: Part) -> Self {
+        let takes_certificate = provider.facts().takes_certificate;
+        let certificate = takes_certificate.then(ClientCertificate::injected_by_proxy);
+        let credentials = Credentials::new(provider, "merchant", SECRET, certificate).unwrap();
         let server = Server::start();
         let source = TokenSource::builder(credentials, Environment::Sandbox)
             .base_url(&format!("http://{}", server.address))
@@ -62,14 +62,6 @@ impl Answers {
             .unwrap();
         Self { server, source, seeds, part }
     }
-}
-
-fn nexter() -> Credentials {
-    Credentials::NexterPay { user_name: "merchant".into(), password: Secret::from(SECRET) }
-}
-
-fn send() -> Credentials {
-    Credentials::SendPayments { client_id: "merchant".into(), client_secret: Secret::from(SECRET) }
 }
 
 /// What fits into a header line.
