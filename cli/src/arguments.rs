@@ -10,7 +10,37 @@ use paytoken::{Environment, Error, Provider, Settings};
 
 use crate::exit::Failure;
 
-pub(crate) const HELP: &str = "\
+pub(crate) fn help() -> String {
+    HELP.replace("{PROVIDERS}", &providers()).replace("{CREDENTIALS}", credentials().trim_end())
+}
+
+/// `ntx-pay, nexter-pay or send-payments`
+fn providers() -> String {
+    let names: Vec<_> = Provider::ALL.iter().map(|provider| provider.facts().name).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// A line per provider with the variables that hold its credentials.
+fn credentials() -> String {
+    let mut lines = String::new();
+    for provider in Provider::ALL {
+        let facts = provider.facts();
+        let name = |variable| facts.variable(variable);
+        let (id, secret) = (name(facts.id.variable), name(facts.secret.variable));
+        lines += &format!("  {provider:<20}  {id}, {secret}");
+        if facts.takes_certificate {
+            let (certificate, key) = (name("CLIENT_CERT"), name("CLIENT_KEY"));
+            lines += &format!(", and files named by\n{:24}{certificate} and {key}", "");
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+const HELP: &str = "\
 Bearer tokens of payment providers' APIs, for shell scripts and cron jobs.
 
   paytoken header ntx-pay | curl -H @- https://sandbox.mx.ntxpay.com/api/balance
@@ -23,7 +53,7 @@ Commands
   invalidate PROVIDER   reads a token that the API answered 401 to on stdin, and drops it
   status [PROVIDER]     ages, expiry, last error; never a secret
 
-PROVIDER is ntx-pay, nexter-pay or send-payments.
+PROVIDER is {PROVIDERS}.
 
 Options
   --environment NAME    sandbox (default) or production
@@ -41,10 +71,7 @@ Options
   -V, --version
 
 Secrets come from the environment, never from the command line:
-  ntx-pay               NTXPAY_CLIENT_ID, NTXPAY_CLIENT_SECRET, and files named by
-                        NTXPAY_CLIENT_CERT and NTXPAY_CLIENT_KEY
-  nexter-pay            NEXTERPAY_USERNAME, NEXTERPAY_PASSWORD
-  send-payments         SENDPAYMENTS_CLIENT_ID, SENDPAYMENTS_CLIENT_SECRET
+{CREDENTIALS}
 Each identifier and secret also from a file: NTXPAY_CLIENT_SECRET_FILE=/run/secrets/ntx.
 Defaults of options: NTXPAY_BASE_URL, NTXPAY_ENVIRONMENT and so on; PAYTOKEN_STORE; PAYTOKEN_CA.
 
@@ -146,9 +173,8 @@ pub(crate) fn parse(
 fn command(words: &[String]) -> Result<Command, Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let provider = |name: &str| {
-        name.parse::<Provider>().map_err(|_| {
-            Failure::Usage("PROVIDER is not known: use ntx-pay, nexter-pay or send-payments".into())
-        })
+        name.parse::<Provider>()
+            .map_err(|_| Failure::Usage(format!("PROVIDER is not known: use {}", providers())))
     };
     match words[..] {
         ["token", name] => provider(name).map(Command::Token),
@@ -156,10 +182,9 @@ fn command(words: &[String]) -> Result<Command, Failure> {
         ["invalidate", name] => provider(name).map(Command::Invalidate),
         ["status", name] => Ok(Command::Status(vec![provider(name)?])),
         ["status"] => Ok(Command::Status(Provider::ALL.to_vec())),
-        ["token" | "header" | "invalidate"] => Err(Failure::Usage(format!(
-            "{} needs a PROVIDER: ntx-pay, nexter-pay or send-payments",
-            words[0]
-        ))),
+        ["token" | "header" | "invalidate"] => {
+            Err(Failure::Usage(format!("{} needs a PROVIDER: {}", words[0], providers())))
+        }
         [] => Err(Failure::Usage("no command given".into())),
         ["token" | "header" | "invalidate" | "status", ..] => {
             Err(Failure::Usage("too many arguments (secrets come from the environment)".into()))

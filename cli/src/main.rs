@@ -36,7 +36,7 @@ fn run() -> Result<(), Failure> {
         logger::to_stderr();
     }
     match command {
-        Command::Help => print(arguments::HELP),
+        Command::Help => print(&arguments::help()),
         Command::Version => print(concat!("paytoken ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Token(provider) => {
             let token = token(provider, &options)?;
