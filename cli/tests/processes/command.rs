@@ -13,6 +13,7 @@ use crate::trial;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("token_and_header_print_one_line_and_fetch_once", token_and_header),
+        trial("the_help_names_every_provider_and_its_variables", help),
         trial("the_header_is_what_curl_wants_on_stdin", header_into_curl),
         trial("min_validity_and_force_get_another_token", min_validity_and_force),
         trial("without_a_store_each_run_fetches", no_store),
@@ -47,6 +48,17 @@ fn token_and_header() {
     }
     let help = text(world.paytoken(&["--help"]).output().unwrap());
     assert!(help.contains("paytoken header ntx-pay | curl -H @-"));
+}
+
+fn help() {
+    let help = text(World::new().paytoken(&["--help"]).output().unwrap());
+    for service in Service::ALL {
+        let facts = service.facts();
+        let [id, secret] = [facts.id, facts.secret].map(|field| facts.variable(field.variable));
+        let line = format!("  {service:<20}  {id}, {secret}");
+        assert!(help.contains(&line), "{line}");
+        assert_eq!(help.contains(&facts.variable("CLIENT_KEY")), facts.takes_certificate);
+    }
 }
 
 fn header_into_curl() {
