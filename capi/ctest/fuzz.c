@@ -180,7 +180,7 @@ static void environment(input *in, paytoken_config **config) {
         free(text);
     }
     uint32_t provider = next(in) % 4 == 0 ? (uint32_t)number(in) : PAYTOKEN_SEND_PAYMENTS;
-    if (provider != PAYTOKEN_SEND_PAYMENTS && provider <= 3) provider = 4;
+    if (provider != PAYTOKEN_SEND_PAYMENTS && provider < 77) provider = 77;
     int32_t code = paytoken_config_from_env(provider, &made, &err);
     CHECK((code == PAYTOKEN_OK) == (made != NULL));
     check_outcome(code, true, err);
