@@ -17,8 +17,8 @@ pub(crate) struct Terms {
     pub(crate) clock_offset_seconds: i64,
 }
 
-/// The answer to a request under these faults; `error` makes an error in the provider's form, `normal` processes
-/// the request as usual.
+/// The answer to a request under these faults; `error` words one as the provider does, and `normal`
+/// processes the request as usual.
 pub(crate) fn answer(
     faults: &[Fault],
     error: fn(u16, &str) -> Answer,
