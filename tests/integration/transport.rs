@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use paytoken::{
     Credentials, Environment, Error, ErrorKind, Provider, Secret, TokenOptions, TokenSource,
 };
@@ -122,28 +123,29 @@ fn a_time_out_of_any_length_is_fine() {
     }
 }
 
-/// Runs one test of this binary by itself, where it may set limits for its process.
-fn alone(name: &str) {
+/// Runs the rest of a test in a process of its own, where it may set limits: true in there.
+fn is_alone(test: &str) -> bool {
+    const ALONE: &str = "PAYTOKEN_TEST_ALONE";
+    if std::env::var(ALONE).is_ok_and(|name| name == test) {
+        return true;
+    }
     let done = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("transport::{name}"), "--ignored", "--nocapture"])
+        .args(["--exact", &format!("transport::{test}"), "--nocapture"])
+        .env(ALONE, test)
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     let complaint = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success() && said.contains("1 passed"), "{said}{complaint}");
+    false
 }
 
-/// Runs this while the process may not use more of a resource than it does now.
-fn at_limit<T>(resource: libc::__rlimit_resource_t, limit: u64, run: impl FnOnce() -> T) -> T {
-    let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: a struct of the call's own type, to be filled and to be read.
-    assert_eq!(unsafe { libc::getrlimit(resource, &raw mut before) }, 0);
-    let low = libc::rlimit { rlim_cur: limit, ..before };
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::setrlimit(resource, &raw const low) }, 0);
+/// Runs this while the process may not use more of a resource than the limit.
+fn at_limit<T>(resource: Resource, limit: u64, run: impl FnOnce() -> T) -> T {
+    let (before, most) = getrlimit(resource).unwrap();
+    setrlimit(resource, limit, most).unwrap();
     let result = run();
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::setrlimit(resource, &raw const before) }, 0);
+    setrlimit(resource, before, most).unwrap();
     result
 }
 
@@ -153,12 +155,14 @@ fn without_threads(url: &str) -> Error {
     let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
     let used: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     // Less than a thread's stack.
-    at_limit(libc::RLIMIT_AS, (used + 1024) * 1024, || source.token().unwrap_err())
+    at_limit(Resource::RLIMIT_AS, (used + 1024) * 1024, || source.token().unwrap_err())
 }
 
 #[test]
-#[ignore = "sets limits for its process: run by the test below"]
-fn no_thread() {
+fn no_thread_to_be_had_is_an_error_and_no_panic() {
+    if !is_alone("no_thread_to_be_had_is_an_error_and_no_panic") {
+        return;
+    }
     let error = without_threads("https://some-name.example");
     assert_eq!(error.kind(), ErrorKind::Transport, "{error:?}");
     assert!(error.to_string().contains("no thread"), "{error}");
@@ -170,23 +174,15 @@ fn no_thread() {
 }
 
 #[test]
-fn no_thread_to_be_had_is_an_error_and_no_panic() {
-    alone("no_thread");
-}
-
-#[test]
-#[ignore = "sets limits for its process: run by the test below"]
-fn no_descriptor() {
+fn no_descriptor_to_be_had_is_told_as_that() {
+    if !is_alone("no_descriptor_to_be_had_is_told_as_that") {
+        return;
+    }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for url in [format!("https://{free}"), "https://some-name.example".to_owned()] {
         let source = send_source(&url, None);
-        let error = at_limit(libc::RLIMIT_NOFILE, 3, || source.token().unwrap_err());
+        let error = at_limit(Resource::RLIMIT_NOFILE, 3, || source.token().unwrap_err());
         assert_eq!(error.kind(), ErrorKind::Transport, "{error:?}");
         assert!(error.to_string().contains("no file descriptor"), "{error}");
     }
-}
-
-#[test]
-fn no_descriptor_to_be_had_is_told_as_that() {
-    alone("no_descriptor");
 }
