@@ -55,7 +55,9 @@ fn serve() {
 fn measure(number: usize, url: &str, roots: &str) {
     let (url, roots) = (url.to_owned(), roots.to_owned());
     let cache = TokenCache::with(move |builder| {
-        builder.base_url(&url).root_certificates_pem(roots.as_bytes())
+        builder
+            .base_url_for(paytoken::Provider::SendPayments, &url)
+            .root_certificates_pem(roots.as_bytes())
     });
     let merchant = |index: usize| Credentials::SendPayments {
         client_id: format!("merchant-{index:06}"),

@@ -16,7 +16,9 @@ fn main() {
     let credentials = sources::credentials(&sandbox, service);
     let (url, roots) = (sandbox.url(service), sandbox.ca_pem().to_owned());
     let cache = TokenCache::with(move |builder| {
-        builder.base_url(&url).root_certificates_pem(roots.as_bytes())
+        builder
+            .base_url_for(paytoken::Provider::SendPayments, &url)
+            .root_certificates_pem(roots.as_bytes())
     });
     let source = cache.source(&credentials, paytoken::Environment::Sandbox).unwrap();
     source.token().unwrap();
