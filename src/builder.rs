@@ -340,7 +340,7 @@ impl Builder {
             renew_in_background: self.renew_in_background,
             on_event: self.on_event,
             clock: self.clock,
-            breaker: Default::default(),
+            pace: Default::default(),
             label: self.label,
             account: account.key().clone(),
             supply: self.supply,

@@ -197,6 +197,10 @@ impl Error {
         self
     }
 
+    pub(crate) fn ran_out_of_time(&self) -> bool {
+        self.0.kind == ErrorKind::Timeout
+    }
+
     pub(crate) fn has_verdict(&self) -> bool {
         self.0.verdict.is_some()
     }

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use log::{debug, info, warn};
 
-use crate::breaker::Breaker;
 use crate::clock::{ClockSource, Deadline, Now};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventHook, EventKind};
+use crate::facts::Renewal;
+use crate::flight::{Effort, Order};
 use crate::key::StoreKey;
 use crate::names::{Environment, Provider};
 use crate::outcome::Cause;
+use crate::pace::{Failed, Pace};
 use crate::protocol::{self, Timing};
 use crate::secret::Secret;
 use crate::sync::lock;
@@ -33,7 +35,7 @@ pub(crate) struct Fetcher {
     pub(crate) renew_in_background: bool,
     pub(crate) on_event: Option<Arc<EventHook>>,
     pub(crate) clock: ClockSource,
-    pub(crate) breaker: Mutex<Breaker>,
+    pub(crate) pace: Mutex<Pace>,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) account: StoreKey,
     /// Where tokens come from instead of the network.
@@ -48,7 +50,8 @@ pub(crate) const LOG_TARGET: &str = "paytoken";
 
 impl Fetcher {
     pub(crate) fn fetch_once(&self) -> Result<Token> {
-        self.fetch(Deadline::after(self.timeout), self.retries, &AtomicU64::new(0))
+        let order = Order::of_patient_caller(Duration::ZERO, Deadline::after(self.timeout));
+        self.fetch(&order, self.retries, &AtomicU64::new(0))
     }
 
     pub(crate) fn provider(&self) -> Provider {
@@ -56,36 +59,46 @@ impl Fetcher {
     }
 
     /// One fetch, and what is to be remembered of it.
-    pub(crate) fn fetch(
+    pub(crate) fn fetch(&self, order: &Order, retries: u32, requests: &AtomicU64) -> Result<Token> {
+        let (result, tried) = self.attempts(order.deadline, retries, requests);
+        let now = self.clock.now();
+        let mut pace = lock(&self.pace);
+        match result {
+            Ok(token) => {
+                pace.record_success();
+                Ok(token)
+            }
+            Err(error) => {
+                let replaces = self.provider().facts().renewal == Renewal::ReplacesPrevious;
+                let chance = chance();
+                let failed = Failed {
+                    error: &error,
+                    requests: tried,
+                    caller: order.caller,
+                    has_token: order.effort == Effort::OneAttempt,
+                    replaces,
+                    chance,
+                };
+                // From the first one on, everybody is told how long it is remembered.
+                let wait = pace.record_failure(now.monotonic, &failed);
+                Err(if wait.is_some() { error.with_retry_after(wait) } else { error })
+            }
+        }
+    }
+
+    /// Attempts until one succeeds, fails for good, or time or retries are used up; and how many.
+    fn attempts(
         &self,
         deadline: Deadline,
         retries: u32,
         requests: &AtomicU64,
-    ) -> Result<Token> {
-        let result = self.attempts(deadline, retries, requests);
-        let now = self.clock.now();
-        let mut breaker = lock(&self.breaker);
-        match result {
-            Ok(token) => {
-                breaker.record_success();
-                Ok(token)
-            }
-            // From the first one on, everybody is told how long it is remembered.
-            Err(error) => Err(match breaker.record_failure(now.monotonic, &error) {
-                Some(wait) => error.with_retry_after(Some(wait)),
-                None => error,
-            }),
-        }
-    }
-
-    /// Attempts until one succeeds, fails for good, or time or retries are used up.
-    fn attempts(&self, deadline: Deadline, retries: u32, requests: &AtomicU64) -> Result<Token> {
+    ) -> (Result<Token>, u32) {
         let mut may_have_arrived = false;
         let mut attempt = 0;
         loop {
             attempt += 1;
             let error = match self.attempt(attempt, deadline, requests) {
-                Ok(token) => return Ok(token),
+                Ok(token) => return (Ok(token), attempt),
                 Err(error) => error,
             };
             may_have_arrived |= error.may_have_arrived();
@@ -93,7 +106,7 @@ impl Fetcher {
             let is_over =
                 attempt > retries || !error.is_tried_again() || wait >= deadline.remaining();
             if is_over {
-                return Err(error.with_may_have_arrived(may_have_arrived));
+                return (Err(error.with_may_have_arrived(may_have_arrived)), attempt);
             }
             self.tell(EventKind::Retry { error, wait });
             thread::sleep(wait);
@@ -173,10 +186,12 @@ impl Fetcher {
 fn backoff(attempt: u32) -> Duration {
     let full =
         Duration::from_millis(100 << attempt.saturating_sub(1).min(5)).min(Duration::from_secs(2));
-    // The standard library's only source of chance: each hasher starts from a new random key.
-    let random = std::hash::RandomState::new().build_hasher().finish();
-    let part = (random % 1000) as u32;
-    full - full * part / 2000
+    full - full * (chance() % 1000) as u32 / 2000
+}
+
+/// The standard library's only source of chance: each hasher starts from a new random key.
+fn chance() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -60,7 +60,6 @@
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub mod bench;
-mod breaker;
 mod builder;
 mod cache;
 mod certificate;
@@ -79,6 +78,7 @@ mod key;
 mod names;
 mod options;
 mod outcome;
+mod pace;
 mod protocol;
 pub mod provider;
 mod renewal;

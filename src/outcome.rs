@@ -57,6 +57,8 @@ pub(crate) enum Cause {
     /// As `ServerFailing`, and the provider says how long to wait.
     ServerBusy,
     UndocumentedStatus,
+    /// The API answered 401 to tokens that were just fetched.
+    FreshTokensRevoked,
     // A success that is none.
     RefusalInSuccess,
     ErrorInSuccess,
@@ -142,6 +144,7 @@ impl Cause {
             Self::ServerFailing => passing(ServerUnavailable, Unknown),
             Self::ServerBusy => remembered(ServerUnavailable, Unknown),
 
+            Self::FreshTokensRevoked => remembered(Rejected, None),
             // Asked again and again, a refused account could be locked.
             Self::RefusalInSuccess => remembered(Rejected, None),
             Self::ErrorInSuccess | Self::UnusableSuccess => lasting(InvalidResponse, Unknown),
@@ -235,6 +238,7 @@ mod tests {
             ServerFailing,
             ServerBusy,
             UndocumentedStatus,
+            FreshTokensRevoked,
             RefusalInSuccess,
             ErrorInSuccess,
             UnusableSuccess,
@@ -279,7 +283,9 @@ mod tests {
                 "Redirect" | "UndocumentedStatus" | "ErrorInSuccess" | "UnusableSuccess" => {
                     (InvalidResponse, "-", Unknown)
                 }
-                "CredentialsRefused" | "RefusalInSuccess" => (Rejected, "M", None),
+                "CredentialsRefused" | "RefusalInSuccess" | "FreshTokensRevoked" => {
+                    (Rejected, "M", None)
+                }
                 "CertificateRefusedByFront" => (Certificate, "M", None),
                 "AccountRefused" => (Forbidden, "M", None),
                 "NoEndpoint" | "ProxyStatus" => (Configuration, "M", None),

@@ -14,7 +14,7 @@ use crate::clock::{Deadline, Now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::facts::Renewal;
 use crate::fetch::{Fetcher, LOG_TARGET};
-use crate::flight::{Change, Effort, Obtained, Order};
+use crate::flight::{Change, Obtained, Order};
 use crate::renewal;
 use crate::store::account;
 use crate::store::entry::{Entry, StoredRefusal, StoredToken};
@@ -83,7 +83,7 @@ impl Shared {
             return Ok(Obtained::Found(token));
         }
         let parked = self.park(fetcher, &mut *guard, &mut entry)?;
-        let result = fetcher.fetch(order.deadline, retries, requests);
+        let result = fetcher.fetch(order, retries, requests);
         self.keep(fetcher, &mut *guard, entry, parked, &result);
         result.map(Obtained::Fetched)
     }
@@ -96,13 +96,9 @@ impl Shared {
         min_validity: Duration,
         unwanted: Option<Token>,
     ) -> Option<Token> {
-        let order = Order {
-            min_validity,
-            forced_at: None,
-            effort: Effort::Full,
-            deadline: Deadline::after(Duration::ZERO),
-            unwanted: [unwanted, None],
-        };
+        let unwanted = [unwanted, None];
+        let none = Deadline::after(Duration::ZERO);
+        let order = Order { unwanted, ..Order::of_patient_caller(min_validity, none) };
         let entry = self.entry().ok()?;
         let now = fetcher.clock.now();
         let token = self.token(fetcher, entry.token.as_ref()?, now)?;
@@ -174,14 +170,14 @@ impl Shared {
                 ));
             }
         }
-        let mut breaker = lock(&fetcher.breaker);
-        breaker.continue_from(refusal.strikes);
+        let mut pace = lock(&fetcher.pace);
+        pace.continue_from(refusal.strikes);
         let left = refusal.left(now.wall);
         if left.is_zero() {
             return Ok(None);
         }
-        breaker.adopt(now.monotonic, fetcher.error(refusal.error()), left, refusal.strikes);
-        match breaker.refusal(now.monotonic) {
+        pace.adopt(now.monotonic, fetcher.error(refusal.error()), left, refusal.strikes);
+        match pace.hold(now.monotonic, order.caller) {
             Some(error) => Err(error),
             None => Ok(None),
         }
@@ -263,8 +259,8 @@ impl Shared {
     fn refusal(&self, fetcher: &Fetcher, error: &Error) -> Option<StoredRefusal> {
         let now = fetcher.clock.now();
         let (left, strikes) = {
-            let breaker = lock(&fetcher.breaker);
-            (breaker.remaining(now.monotonic)?, breaker.strikes())
+            let pace = lock(&fetcher.pace);
+            (pace.refused_for(now.monotonic)?, pace.strikes())
         };
         let until = now.wall.checked_add(left)?;
         StoredRefusal::of(error, until, strikes, fetcher.credentials.parts().secret)

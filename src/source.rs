@@ -188,9 +188,13 @@ impl TokenSource {
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
     pub fn invalidate_secret(&self, revoked: &str) -> Result<()> {
-        let was_current = self.flights.invalidate(revoked);
+        let age = self.flights.invalidate(revoked);
+        if let Some(age) = age {
+            let now = self.fetcher().clock.now().monotonic;
+            lock(&self.fetcher().pace).record_revoked(now, age);
+        }
         let told = self.upstream().invalidate(revoked);
-        if was_current {
+        if age.is_some() {
             self.fetcher().tell(EventKind::Invalidated);
         }
         told
@@ -252,6 +256,10 @@ impl TokenSource {
         if !may_replay {
             return Ok(answer);
         }
+        // Another token would not help, and the API has said why.
+        if lock(&self.fetcher().pace).blames_the_api(self.fetcher().clock.now().monotonic) {
+            return Ok(answer);
+        }
         let mut left = options.clone().force(false);
         left.deadline = options.deadline.map(|limit| limit.saturating_sub(took));
         match request(&self.token_with(&left)?)? {
@@ -296,7 +304,7 @@ impl TokenSource {
             last_error: counters
                 .last_error
                 .map(|(kind, at)| (kind, now.monotonic.saturating_duration_since(at))),
-            blocked_for: lock(&self.fetcher().breaker).remaining(now.monotonic),
+            blocked_for: lock(&self.fetcher().pace).refused_for(now.monotonic),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Backend, Change, Effort, Landing, Obtained, Order};
+use crate::pace::Caller;
 use crate::shared::{Shared, Watch};
 use crate::sync::lock;
 use crate::token::Token;
@@ -54,12 +55,12 @@ impl Backend for Upstream {
         self.fetcher.provider().facts().longest_lifetime(self.fetcher.environment)
     }
 
-    fn refusal(&self, now: Now) -> Option<Error> {
-        lock(&self.fetcher.breaker).refusal(now.monotonic)
+    fn hold(&self, now: Now, caller: Caller) -> Option<Error> {
+        lock(&self.fetcher.pace).hold(now.monotonic, caller)
     }
 
     fn remembered_for(&self, now: Now) -> Option<Duration> {
-        lock(&self.fetcher.breaker).remaining(now.monotonic)
+        lock(&self.fetcher.pace).refused_for(now.monotonic)
     }
 
     fn renews_in_background(&self) -> bool {
@@ -88,9 +89,7 @@ impl Backend for Upstream {
         };
         match &self.shared {
             Some(shared) => shared.obtain(&self.fetcher, order, retries, &self.requests),
-            None => {
-                self.fetcher.fetch(order.deadline, retries, &self.requests).map(Obtained::Fetched)
-            }
+            None => self.fetcher.fetch(order, retries, &self.requests).map(Obtained::Fetched),
         }
     }
 

@@ -18,7 +18,7 @@ const FLOORS: [(&str, &[&str]); 9] = [
     ),
     ("credentials", &["certificate", "credentials"]),
     ("token", &["token", "renewal"]),
-    ("protocols", &["exchange", "outcome", "breaker", "protocol"]),
+    ("protocols", &["exchange", "outcome", "pace", "protocol"]),
     ("wire", &["transport"]),
     ("single flight", &["snapshots", "slot", "flight"]),
     ("sharing", &["store"]),

@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::facts::Renewal;
 use crate::options::TokenOptions;
+use crate::pace::Caller;
 use crate::renewal;
 use crate::slot::{Decision, Says, Slot, Wish};
 use crate::snapshots::{Snapshot, Snapshots};
@@ -27,15 +28,15 @@ use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, try_lock};
 use crate::token::Token;
 
 /// What a slot's flights need of the backend. None of it is called with the slot's lock held but
-/// [`refusal`](Self::refusal), which is short.
+/// [`hold`](Self::hold), which is short.
 pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn now(&self) -> Now;
     /// The time for one call that names none.
     fn timeout(&self) -> Duration;
     /// The longest a token can live.
     fn longest_lifetime(&self) -> Duration;
-    /// A remembered refusal that still stands.
-    fn refusal(&self, now: Now) -> Option<Error>;
+    /// The remembered error for a caller that the pace holds back.
+    fn hold(&self, now: Now, caller: Caller) -> Option<Error>;
     fn remembered_for(&self, now: Now) -> Option<Duration>;
     fn renews_in_background(&self) -> bool;
     /// Whether tokens are shared with other processes.
@@ -86,13 +87,16 @@ impl<W: Backend> Flights<W> {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Drops this token if it is the current one.
-    pub(crate) fn invalidate(&self, revoked: &str) -> bool {
-        let was_current = self.lock().invalidate(revoked);
-        if was_current {
-            self.snapshots.clear();
-        }
-        was_current
+    /// Drops this token if it is the current one; `Some` is how old it was.
+    pub(crate) fn invalidate(&self, revoked: &str) -> Option<Duration> {
+        let now = self.backend.now();
+        let age = {
+            let mut slot = self.lock();
+            let was_current = slot.invalidate(revoked);
+            slot.last_revoked().filter(|_| was_current)?.age_at(now)
+        };
+        self.snapshots.clear();
+        Some(age)
     }
 
     /// A token on the caller's terms: from the slot, by waiting for a flight, or by leading one.
@@ -120,8 +124,10 @@ impl<W: Backend> Flights<W> {
         }
         self.check_min_validity(&slot, options.min_validity)?;
         let limit = options.deadline.unwrap_or(backend.timeout());
-        let terms =
-            Terms { deadline: Deadline::after(limit), is_hurried: limit < backend.timeout() };
+        let terms = Terms {
+            deadline: Deadline::after(limit),
+            caller: if limit < backend.timeout() { Caller::Hurried } else { Caller::Patient },
+        };
         let mut wish = Wish {
             min_validity: options.min_validity,
             newer_than: options.force.then(|| slot.newest()),
@@ -131,7 +137,9 @@ impl<W: Backend> Flights<W> {
         };
         let mut has_compared = !backend.is_shared();
         loop {
-            let (flight, own_error) = match slot.decide(now, &wish, || backend.refusal(now)) {
+            let (flight, own_error) = match slot
+                .decide(now, &wish, || backend.hold(now, terms.caller))
+            {
                 Decision::Use(token) if has_compared => return Ok(token),
                 Decision::Use(token) => {
                     has_compared = true;
@@ -255,8 +263,7 @@ impl<W: Backend> Flights<W> {
 #[derive(Clone, Copy)]
 struct Terms {
     deadline: Deadline,
-    /// Less than the source's own time-out: its running out says nothing to others.
-    is_hurried: bool,
+    caller: Caller,
 }
 
 /// The leader's duty to report. Dropped without a report (a panic, a thread that never started),
@@ -275,7 +282,7 @@ impl<W: Backend> Landing<W> {
     /// A renewal for which nobody waits.
     pub(crate) fn fly_in_background(self) {
         let deadline = Deadline::after(self.flights.backend.timeout());
-        let terms = Terms { deadline, is_hurried: false };
+        let terms = Terms { deadline, caller: Caller::Patient };
         let _ = self.fly(&Wish::default(), terms, Effort::Background);
     }
 
@@ -311,7 +318,7 @@ impl<W: Backend> Landing<W> {
         };
         let ran_out_of_time = matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout);
         let says = match effort {
-            _ if terms.is_hurried && ran_out_of_time => Says::Nothing,
+            _ if terms.caller == Caller::Hurried && ran_out_of_time => Says::Nothing,
             Effort::OneAttempt => Says::NoRenewal,
             Effort::Full | Effort::Background => Says::ToAll,
         };
@@ -338,6 +345,7 @@ impl<W: Backend> Landing<W> {
             forced_at: wish.force.then_some(now.wall),
             effort,
             deadline: terms.deadline,
+            caller: terms.caller,
             unwanted: [slot.last_revoked(), slot.newest_token().filter(|_| wish.force).cloned()],
         }
     }

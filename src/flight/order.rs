@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::{Deadline, Now};
 use crate::facts::Renewal;
+use crate::pace::Caller;
 use crate::renewal;
 use crate::token::Token;
 
@@ -15,6 +16,7 @@ pub(crate) struct Order {
     pub(crate) forced_at: Option<SystemTime>,
     pub(crate) effort: Effort,
     pub(crate) deadline: Deadline,
+    pub(crate) caller: Caller,
     /// These will not do whatever the store says: the token that was revoked last and, where a
     /// new one is asked for, the one that the caller has.
     pub(crate) unwanted: [Option<Token>; 2],
@@ -51,6 +53,18 @@ pub(crate) enum Change {
 }
 
 impl Order {
+    /// For a caller without a token, that names no terms but these.
+    pub(crate) fn of_patient_caller(min_validity: Duration, deadline: Deadline) -> Self {
+        Self {
+            min_validity,
+            forced_at: None,
+            effort: Effort::Full,
+            deadline,
+            caller: Caller::Patient,
+            unwanted: [None, None],
+        }
+    }
+
     /// The caller has a good token: nobody waits for a lock, and one attempt is enough.
     pub(crate) fn is_renewal(&self) -> bool {
         self.effort != Effort::Full
@@ -73,13 +87,7 @@ mod tests {
         let renewal = Renewal::Coexists { renew_from_percent: 80 };
         let since = Now::from_system();
         let token = |secret: &str| Token::granted(secret, Duration::from_secs(600), since);
-        let any = || Order {
-            min_validity: Duration::ZERO,
-            forced_at: None,
-            effort: Effort::Full,
-            deadline: Deadline::after(Duration::ZERO),
-            unwanted: [None, None],
-        };
+        let any = || Order::of_patient_caller(Duration::ZERO, Deadline::after(Duration::ZERO));
         let at = |seconds| since.after(Duration::from_secs(seconds));
         let serves = |wish: &Order, seconds| wish.is_served_by(&token("t"), at(seconds), renewal);
         assert!(serves(&any(), 569) && !serves(&any(), 570), "the last 30 s count as ended");

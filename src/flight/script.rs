@@ -21,7 +21,7 @@ impl<S: Script> Backend for S {
     fn longest_lifetime(&self) -> Duration {
         LIFETIME
     }
-    fn refusal(&self, _: Now) -> Option<Error> {
+    fn hold(&self, _: Now, _: Caller) -> Option<Error> {
         None
     }
     fn remembered_for(&self, _: Now) -> Option<Duration> {

@@ -4,13 +4,13 @@
 use std::time::{Duration, SystemTime};
 
 use super::explanation::explanation;
-use crate::breaker::LONGEST as LONGEST_WAIT;
 use crate::credentials::Credentials;
 use crate::date;
 use crate::error::Error;
 use crate::exchange::Response;
 use crate::names::Provider;
 use crate::outcome::Cause;
+use crate::pace::LONGEST as LONGEST_WAIT;
 
 /// The error for an answer that is not 2xx.
 pub(super) fn read(

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::StoreKey;
-use crate::breaker::LONGEST;
 use crate::clock::{ClockSource, Now};
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Member, SecretText};
+use crate::pace::LONGEST;
 use crate::protocol::{check_token, checked_scope};
 use crate::renewal::end_margin;
 use crate::secret::Secret;
