@@ -24,6 +24,9 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// Seconds to wait after so many failed requests in a row.
 const PAUSES: [u64; 5] = [1, 2, 5, 10, 15];
 
+/// The longest of them, spread.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(18);
+
 /// A token is fresh for this long: an API that refuses it by then never accepted it.
 const FRESH: Duration = Duration::from_secs(10);
 /// So many fresh tokens in a row say that the fault is not the token.
@@ -149,6 +152,25 @@ impl Pace {
     pub(crate) fn adopt(&mut self, now: Instant, error: Error, left: Duration, strikes: u32) {
         self.strikes = strikes;
         self.refusal = Some(Held { error, until: now + left.min(LONGEST) });
+    }
+
+    /// How long an outage still holds everybody back, and how many requests failed in it.
+    pub(crate) fn paused_for(&self, now: Instant) -> Option<(Duration, u32)> {
+        let until = self.outage.as_ref()?.until;
+        let left = until.checked_duration_since(now).filter(|left| !left.is_zero())?;
+        Some((left, self.failures))
+    }
+
+    /// Takes over the outage that another process has met.
+    pub(crate) fn adopt_outage(
+        &mut self,
+        now: Instant,
+        error: Error,
+        left: Duration,
+        failures: u32,
+    ) {
+        self.failures = failures;
+        self.outage = Some(Held { error, until: now + left.min(LONGEST_PAUSE) });
     }
 
     /// Refusals in a row.

@@ -17,7 +17,7 @@ use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Change, Obtained, Order};
 use crate::renewal;
 use crate::store::account;
-use crate::store::entry::{Entry, StoredRefusal, StoredToken};
+use crate::store::entry::{Entry, StoredOutage, StoredRefusal, StoredToken};
 use crate::store::{Account, Store, StoreGuard};
 use crate::sync::lock;
 use crate::token::Token;
@@ -156,7 +156,21 @@ impl Shared {
         {
             return Ok(Some(token));
         }
-        let Some(refusal) = entry.refusal.as_ref().filter(|_| order.forced_at.is_none()) else {
+        if order.forced_at.is_some() {
+            return Ok(None);
+        }
+        if let Some(outage) = &entry.outage {
+            let left = outage.left(now.wall);
+            if !left.is_zero() {
+                let mut pace = lock(&fetcher.pace);
+                let error = fetcher.error(outage.error());
+                pace.adopt_outage(now.monotonic, error, left, outage.failures);
+                if let Some(error) = pace.hold(now.monotonic, order.caller) {
+                    return Err(error);
+                }
+            }
+        }
+        let Some(refusal) = &entry.refusal else {
             return Ok(None);
         };
         match self.is_for_our_secret(fetcher, refusal, order.deadline) {
@@ -248,7 +262,8 @@ impl Shared {
                 let refusal = self.refusal(fetcher, error);
                 let is_refused = refusal.is_some();
                 entry.refusal = refusal.or(entry.refusal);
-                was_parked || is_refused
+                entry.outage = self.outage(fetcher, error);
+                was_parked || is_refused || entry.outage.is_some()
             }
         };
         if has_changed && let Err(error) = self.write(guard, &entry) {
@@ -264,6 +279,12 @@ impl Shared {
         };
         let until = now.wall.checked_add(left)?;
         StoredRefusal::of(error, until, strikes, fetcher.credentials.parts().secret)
+    }
+
+    fn outage(&self, fetcher: &Fetcher, error: &Error) -> Option<StoredOutage> {
+        let now = fetcher.clock.now();
+        let (left, failures) = lock(&fetcher.pace).paused_for(now.monotonic)?;
+        Some(StoredOutage::of(error, now.wall.checked_add(left)?, failures))
     }
 
     fn write(&self, guard: &mut (dyn StoreGuard + '_), entry: &Entry) -> Result<()> {

@@ -20,7 +20,7 @@ use super::StoreKey;
 use crate::clock::{ClockSource, Now};
 use crate::error::{Error, ErrorKind};
 use crate::json::{self, Member, SecretText};
-use crate::pace::LONGEST;
+use crate::pace::{LONGEST, LONGEST_PAUSE};
 use crate::protocol::{check_token, checked_scope};
 use crate::renewal::end_margin;
 use crate::secret::Secret;
@@ -43,6 +43,7 @@ pub(crate) struct Entry {
     /// SHA-256 of the token that the API rejected last.
     pub(crate) rejected: Option<String>,
     pub(crate) refusal: Option<StoredRefusal>,
+    pub(crate) outage: Option<StoredOutage>,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -73,6 +74,20 @@ pub(crate) struct StoredRefusal {
     derived: [u8; 32],
 }
 
+/// An outage that a process has met: whatever the secret, nobody asks before its end.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct StoredOutage {
+    #[serde(serialize_with = "kind", deserialize_with = "read_kind")]
+    kind: ErrorKind,
+    status: Option<u16>,
+    #[serde(deserialize_with = "read_message")]
+    message: String,
+    #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
+    until: SystemTime,
+    /// Failed requests in a row.
+    pub(crate) failures: u32,
+}
+
 /// An entry's JSON, as it is written.
 #[derive(Serialize)]
 struct Written<'a> {
@@ -80,6 +95,7 @@ struct Written<'a> {
     token: &'a Option<StoredToken>,
     rejected: &'a Option<String>,
     refusal: &'a Option<StoredRefusal>,
+    outage: &'a Option<StoredOutage>,
 }
 
 /// An entry's JSON, as it is read: a part that is not as it should be is none.
@@ -92,6 +108,8 @@ struct Found {
     rejected: Member<String>,
     #[serde(default)]
     refusal: Member<StoredRefusal>,
+    #[serde(default)]
+    outage: Member<StoredOutage>,
 }
 
 impl Entry {
@@ -111,6 +129,7 @@ impl Entry {
             token: found.token.ok().and_then(StoredToken::checked),
             rejected: found.rejected.ok(),
             refusal: found.refusal.ok(),
+            outage: found.outage.ok(),
         })
     }
 
@@ -120,6 +139,7 @@ impl Entry {
             token: &self.token,
             rejected: &self.rejected,
             refusal: &self.refusal,
+            outage: &self.outage,
         });
         // Sized at once: growing would leave an unwiped copy of the token behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAGIC.len() + 65 + content.len()));
@@ -240,15 +260,40 @@ impl StoredRefusal {
     }
 
     pub(crate) fn error(&self) -> Error {
-        let error = Error::new(self.kind, self.message.as_str());
-        match self.status {
-            Some(status) => error.with_status(status),
-            None => error,
-        }
+        error(self.kind, &self.message, self.status)
     }
 
     pub(crate) fn kind(&self) -> ErrorKind {
         self.kind
+    }
+}
+
+impl StoredOutage {
+    pub(crate) fn of(error: &Error, until: SystemTime, failures: u32) -> Self {
+        let (kind, status) = (error.kind(), error.status());
+        Self { kind, status, message: error.message().to_owned(), until, failures }
+    }
+
+    /// How long it still holds everybody back; no longer than any pause, whatever the clock says.
+    pub(crate) fn left(&self, wall: SystemTime) -> Duration {
+        // One from a clock that is ahead is none.
+        self.until
+            .duration_since(wall)
+            .ok()
+            .filter(|left| *left <= LONGEST_PAUSE)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn error(&self) -> Error {
+        error(self.kind, &self.message, self.status)
+    }
+}
+
+fn error(kind: ErrorKind, message: &str, status: Option<u16>) -> Error {
+    let error = Error::new(kind, message);
+    match status {
+        Some(status) => error.with_status(status),
+        None => error,
     }
 }
 
@@ -301,6 +346,9 @@ fn read_kind<'de, D: Deserializer<'de>>(from: D) -> Result<ErrorKind, D::Error> 
         ErrorKind::Forbidden,
         ErrorKind::RateLimited,
         ErrorKind::ServerUnavailable,
+        ErrorKind::Transport,
+        ErrorKind::Timeout,
+        ErrorKind::InvalidResponse,
     ]
     .into_iter()
     .find(|kind| format!("{kind:?}") == name)
@@ -347,6 +395,7 @@ mod tests {
             token: Some(StoredToken::of(&token("token-\"1\""))),
             rejected: Some("abc".into()),
             refusal: None,
+            outage: None,
         }
     }
 

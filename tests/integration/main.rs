@@ -7,6 +7,7 @@ mod bad_input;
 mod cache;
 mod certificates;
 mod network;
+mod pace;
 mod provider_cases;
 mod proxy;
 mod renewal;

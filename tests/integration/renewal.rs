@@ -138,10 +138,11 @@ fn a_lost_answer_ends_the_old_token_only_where_a_new_one_replaces_it() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let clock = ManualClock::new();
-        let source = builder(&sandbox, provider).clock(clock).retries(0).build().unwrap();
+        let source = builder(&sandbox, provider).clock(clock.clone()).retries(0).build().unwrap();
         let first = secret(&source);
         sandbox.fault_next(provider, 1, Fault::LostAnswer);
         assert_eq!(source.refresh().unwrap_err().kind(), ErrorKind::Transport);
+        clock.advance(secs(2)); // the pause after a failure
         assert_eq!(secret(&source) == first, provider != SEND, "{provider}");
         assert!(sandbox.is_valid(provider, &secret(&source)), "{provider}");
     }
@@ -474,13 +475,15 @@ fn status_tells_ages_and_counts() {
 fn an_event_tells_how_long_a_refusal_is_remembered() {
     let sandbox = Sandbox::start().unwrap();
     let seen: Arc<Mutex<Vec<EventKind>>> = Arc::default();
-    let kept = seen.clone();
+    let (kept, clock) = (seen.clone(), ManualClock::new());
     let source = builder(&sandbox, Provider::SendPayments)
+        .clock(clock.clone())
         .on_event(move |event| kept.lock().unwrap().push(event.kind.clone()))
         .retries(0)
         .build()
         .unwrap();
     let failure = |fault| {
+        clock.advance(secs(2)); // the pause after a failure
         sandbox.fault_next(Provider::SendPayments, 1, fault);
         source.token().unwrap_err();
         match seen.lock().unwrap().pop() {
