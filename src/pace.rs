@@ -192,8 +192,15 @@ impl Pace {
         let own = FIRST.saturating_mul(4u32.pow(self.strikes.min(4))).min(LONGEST);
         self.strikes = self.strikes.saturating_add(1);
         let wait = error.retry_after().unwrap_or(own).clamp(SHORTEST, LONGEST);
-        self.refusal = Some(Held { error: error.clone(), until: now + wait });
-        wait
+        // One that stands longer stays.
+        let until = now + wait;
+        match &self.refusal {
+            Some(standing) if standing.until > until => standing.until - now,
+            _ => {
+                self.refusal = Some(Held { error: error.clone(), until });
+                wait
+            }
+        }
     }
 }
 
@@ -346,6 +353,12 @@ mod tests {
         assert_eq!((pace.strikes(), pace.refused_for(now)), (1, Some(Duration::from_secs(100))));
         pace.adopt(now, rejected(), Duration::from_secs(100_000), 1);
         assert_eq!(pace.refused_for(now), Some(LONGEST));
+        let wait = pace.record_failure(now, &failed(&rejected()));
+        assert_eq!(wait, Some(LONGEST), "one that stands longer stays");
+        assert_eq!(pace.refused_for(now), Some(LONGEST));
+        let later = now + LONGEST - Duration::from_secs(100);
+        assert_eq!(pace.record_failure(later, &failed(&rejected())).unwrap(), LONGEST);
+        pace.adopt(now, rejected(), Duration::ZERO, 1);
         assert_eq!(pace.record_failure(now, &failed(&rejected())).unwrap().as_secs(), 240);
         pace.continue_from(1);
         assert_eq!(pace.strikes(), 2, "it has counted further itself");

@@ -3,7 +3,7 @@
 //! The network is used while the lock is held, on purpose: whoever waits for the lock then finds
 //! the new token instead of fetching another one.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ const LOCK_SLICE: Duration = Duration::from_millis(100);
 /// The lock may be held for this much longer than the fetch may take: the entry is written then.
 const HOLD_BEYOND: Duration = Duration::from_secs(5);
 
+/// Of so many refusals it is remembered whether they were for our secret.
+const MOST_COMPARED: usize = 8;
+
 /// Whether a remembered refusal was for our secret is slow to find out, on purpose.
 const COMPARISON_TAKES: Duration = Duration::from_millis(250);
 
@@ -38,26 +41,36 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Shared {
     store: Arc<dyn Store>,
     account: Account,
-    /// The salt of the refusal that was last compared with the secret, and whether it was for it:
-    /// that comparison is slow.
-    compared: Mutex<Option<([u8; 16], bool)>>,
+    /// The salts of refusals that were compared with the secret, and whether they were for it: that
+    /// comparison is slow.
+    compared: Mutex<Vec<([u8; 16], bool)>>,
+    /// A refusal of ours is, or was, in the entry: when it is gone, another process has succeeded.
+    has_stored_refusal: AtomicBool,
 }
 
 impl Shared {
     pub(crate) fn new(store: Arc<dyn Store>, account: Account) -> Self {
-        Self { store, account, compared: Mutex::default() }
+        Self {
+            store,
+            account,
+            compared: Mutex::default(),
+            has_stored_refusal: AtomicBool::new(false),
+        }
     }
 
     /// The stored token if it serves the order, else a new one, fetched under the lock.
     pub(crate) fn obtain(
         &self,
         fetcher: &Fetcher,
+        watch: &Watch,
         order: &Order,
         retries: u32,
         requests: &AtomicU64,
     ) -> Result<Obtained> {
         let mut guard = loop {
-            if let Some(token) = self.found(fetcher, order, &self.entry()?)? {
+            let entry = self.entry()?;
+            if let Some(token) = self.found(fetcher, order, &entry)? {
+                watch.saw(&entry);
                 return Ok(Obtained::Found(token));
             }
             let left = order.deadline.remaining();
@@ -79,12 +92,17 @@ impl Shared {
             }
         };
         let mut entry = account::decode(guard.read()?, self.account.key());
-        if let Some(token) = self.found(fetcher, order, &entry)? {
+        let found = self.found(fetcher, order, &entry)?;
+        watch.saw(&entry);
+        if let Some(token) = found {
             return Ok(Obtained::Found(token));
         }
         let parked = self.park(fetcher, &mut *guard, &mut entry)?;
         let result = fetcher.fetch(order, retries, requests);
-        self.keep(fetcher, &mut *guard, entry, parked, &result);
+        self.keep(fetcher, &mut *guard, &mut entry, parked, &result);
+        if result.is_ok() {
+            watch.saw(&entry);
+        }
         result.map(Obtained::Fetched)
     }
 
@@ -93,6 +111,7 @@ impl Shared {
     pub(crate) fn good_token(
         &self,
         fetcher: &Fetcher,
+        watch: &Watch,
         min_validity: Duration,
         unwanted: Option<Token>,
     ) -> Option<Token> {
@@ -101,8 +120,18 @@ impl Shared {
         let order = Order { unwanted, ..Order::of_patient_caller(min_validity, none) };
         let entry = self.entry().ok()?;
         let now = fetcher.clock.now();
-        let token = self.token(fetcher, entry.token.as_ref()?, now)?;
-        order.is_served_by(&token, now, fetcher.provider().facts().renewal).then_some(token)
+        let token = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
+        let token = token
+            .filter(|token| order.is_served_by(token, now, fetcher.provider().facts().renewal));
+        // Another process has succeeded: what was refused here is over.
+        let is_over = entry.refusals.is_empty()
+            && entry.outage.is_none()
+            && self.has_stored_refusal.swap(false, Ordering::Relaxed);
+        if token.is_some() || is_over {
+            lock(&fetcher.pace).record_success();
+            watch.saw(&entry);
+        }
+        token
     }
 
     /// Drops a token that the API answered 401 to, for every process.
@@ -122,27 +151,36 @@ impl Shared {
         if !watch.is_due(now, token) {
             return Change::None;
         }
-        match self.store.stamp(self.account.key()) {
-            Ok(Some(stamp)) if watch.stamp.swap(stamp, Ordering::Relaxed) == stamp => {
-                return Change::None;
-            }
-            Ok(_) => {}
+        let stamp = match self.store.stamp(self.account.key()) {
+            Ok(Some(stamp)) if watch.stamp.load(Ordering::Relaxed) == stamp => return Change::None,
+            Ok(stamp) => stamp,
             Err(_) => return Change::None,
+        };
+        let Ok(bytes) = self.store.read(self.account.key()) else {
+            return Change::None; // looked at again, since the stamp counts as seen only after this
+        };
+        if let Some(stamp) = stamp {
+            watch.stamp.store(stamp, Ordering::Relaxed);
         }
-        let bytes = self.store.read(self.account.key()).ok().flatten().map(Zeroizing::new);
+        let bytes = bytes.map(Zeroizing::new);
         let Some(entry) = bytes.and_then(|bytes| Entry::try_decode(&bytes, self.account.key()))
         else {
             return Change::None;
         };
         let stored = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
+        if stored.as_ref().is_some_and(|stored| stored.has_secret(token.secret())) {
+            return Change::None;
+        }
+        let is_newer = entry.generation > watch.generation.load(Ordering::Relaxed);
         let replaces = fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
-        match stored {
-            Some(stored) if stored.has_secret(token.secret()) => Change::None,
-            Some(stored) if replaces || stored.obtained_at() > token.obtained_at() => {
+        let is_revoked = entry.has_revoked(token.secret());
+        match stored.filter(|stored| !renewal::has_ended(stored, now)) {
+            Some(stored) if is_revoked || replaces || is_newer => {
+                watch.saw(&entry);
                 Change::Newer(stored)
             }
-            _ if entry.has_rejected(token.secret()) => Change::Revoked,
-            None if replaces => Change::Replaced,
+            _ if is_revoked => Change::Revoked,
+            None if replaces && is_newer => Change::Replaced,
             _ => Change::None,
         }
     }
@@ -170,31 +208,42 @@ impl Shared {
                 }
             }
         }
-        let Some(refusal) = &entry.refusal else {
-            return Ok(None);
-        };
-        match self.is_for_our_secret(fetcher, refusal, order.deadline) {
-            Some(true) => {}
-            Some(false) => return Ok(None),
-            None if refusal.left(now.wall).is_zero() => return Ok(None),
-            None => {
-                return Err(Error::new(
-                    ErrorKind::Timeout,
-                    "store: a refusal is remembered for this account, and there was no time to find out whether it was for this secret; allow more time",
-                ));
+        if let Some(left) = entry.too_many_refused(now.wall) {
+            let error = match entry.refusals.last() {
+                Some(refusal) => refusal.error(),
+                None => Error::new(ErrorKind::Rejected, "the provider refused the credentials"),
+            };
+            let seconds = left.as_secs() + 1;
+            return Err(fetcher.error(error.with_retry_after(Some(left)).with_note(&format!(
+                " [too many requests of this account were refused within an hour, so the provider is not asked again for {seconds} s; call refresh() to override]"
+            ))));
+        }
+        // The newest first: it is the likeliest to be for this secret.
+        for refusal in entry.refusals.iter().rev() {
+            let left = refusal.left(now.wall);
+            match self.is_for_our_secret(fetcher, refusal, order.deadline) {
+                Some(true) => {}
+                Some(false) => continue,
+                None if left.is_zero() => continue,
+                None => {
+                    return Err(Error::new(
+                        ErrorKind::Timeout,
+                        "store: a refusal is remembered for this account, and there was no time to find out whether it was for this secret; allow more time",
+                    ));
+                }
             }
+            let mut pace = lock(&fetcher.pace);
+            pace.continue_from(refusal.strikes);
+            if !left.is_zero() {
+                pace.adopt(now.monotonic, fetcher.error(refusal.error()), left, refusal.strikes);
+                self.has_stored_refusal.store(true, Ordering::Relaxed);
+            }
+            return match pace.hold(now.monotonic, order.caller) {
+                Some(error) => Err(error),
+                None => Ok(None),
+            };
         }
-        let mut pace = lock(&fetcher.pace);
-        pace.continue_from(refusal.strikes);
-        let left = refusal.left(now.wall);
-        if left.is_zero() {
-            return Ok(None);
-        }
-        pace.adopt(now.monotonic, fetcher.error(refusal.error()), left, refusal.strikes);
-        match pace.hold(now.monotonic, order.caller) {
-            Some(error) => Err(error),
-            None => Ok(None),
-        }
+        Ok(None)
     }
 
     /// `None` where there is no time to find out.
@@ -204,38 +253,32 @@ impl Shared {
         refusal: &StoredRefusal,
         deadline: Deadline,
     ) -> Option<bool> {
-        if let Some((salt, is_ours)) = *lock(&self.compared)
-            && salt == refusal.salt
-        {
-            return Some(is_ours);
+        let mut compared = lock(&self.compared);
+        if let Some((_, is_ours)) = compared.iter().find(|(salt, _)| *salt == refusal.salt) {
+            return Some(*is_ours);
         }
         if deadline.remaining() < COMPARISON_TAKES {
             return None;
         }
         let is_ours = refusal.is_for(fetcher.credentials.parts().secret);
-        *lock(&self.compared) = Some((refusal.salt, is_ours));
+        compared.truncate(MOST_COMPARED - 1);
+        compared.insert(0, (refusal.salt, is_ours));
         Some(is_ours)
     }
 
     /// Where a new token ends the one before, the stored one is taken out before the request is
-    /// sent: a process that is killed then leaves no dead token behind.
+    /// sent: a process that is killed then leaves no dead token behind, and others see that a
+    /// replacement is under way. Where that cannot be written, nothing is sent.
     fn park(
         &self,
         fetcher: &Fetcher,
         guard: &mut (dyn StoreGuard + '_),
         entry: &mut Entry,
     ) -> Result<Option<StoredToken>> {
-        let now = fetcher.clock.now();
-        let is_in_use = fetcher.provider().facts().renewal == Renewal::ReplacesPrevious
-            && entry
-                .token
-                .as_ref()
-                .and_then(|stored| self.token(fetcher, stored, now))
-                .is_some_and(|token| !renewal::has_ended(&token, now));
-        if !is_in_use {
+        if fetcher.provider().facts().renewal != Renewal::ReplacesPrevious {
             return Ok(None);
         }
-        let parked = entry.token.take();
+        let parked = entry.park();
         self.write(guard, entry)?;
         Ok(parked)
     }
@@ -245,28 +288,34 @@ impl Shared {
         &self,
         fetcher: &Fetcher,
         guard: &mut (dyn StoreGuard + '_),
-        mut entry: Entry,
+        entry: &mut Entry,
         parked: Option<StoredToken>,
         result: &Result<Token>,
     ) {
         let has_changed = match result {
             Ok(token) => {
-                entry = Entry { token: Some(StoredToken::of(token)), ..Entry::default() };
+                entry.succeed(token);
                 true
             }
             Err(error) => {
-                let was_parked = parked.is_some();
-                if !error.may_have_arrived() && was_parked {
-                    entry.token = parked;
+                let was_parked = entry.parked.take().is_some();
+                if !error.may_have_arrived() {
+                    entry.token = entry.token.take().or(parked);
                 }
-                let refusal = self.refusal(fetcher, error);
-                let is_refused = refusal.is_some();
-                entry.refusal = refusal.or(entry.refusal);
+                if error.is_remembered() {
+                    let refusal = self.refusal(fetcher, error);
+                    self.has_stored_refusal.store(refusal.is_some(), Ordering::Relaxed);
+                    let compared = lock(&self.compared);
+                    let is_ours = |known: &StoredRefusal| compared.contains(&(known.salt, true));
+                    entry.refusals.retain(|known| !is_ours(known));
+                    entry.refuse(fetcher.clock.now().wall, refusal);
+                }
                 entry.outage = self.outage(fetcher, error);
-                was_parked || is_refused || entry.outage.is_some()
+                was_parked || error.is_remembered() || entry.outage.is_some()
             }
         };
-        if has_changed && let Err(error) = self.write(guard, &entry) {
+        if has_changed && let Err(error) = self.write(guard, entry) {
+            self.has_stored_refusal.store(false, Ordering::Relaxed);
             warn!(target: LOG_TARGET, "{}: {error}; other processes will not know of it", fetcher.provider());
         }
     }
@@ -307,9 +356,15 @@ pub(crate) struct Watch {
     /// The token's age in milliseconds at the last look: the caller knows it, so no clock is read.
     looked_at: AtomicU64,
     stamp: AtomicU64,
+    /// The entry's when this process last took a token from it, or put one there.
+    generation: AtomicU64,
 }
 
 impl Watch {
+    fn saw(&self, entry: &Entry) {
+        self.generation.store(entry.generation, Ordering::Relaxed);
+    }
+
     /// True for one caller per second.
     fn is_due(&self, now: Now, token: &Token) -> bool {
         let age = token.age_at(now).as_millis() as u64;

@@ -79,7 +79,7 @@ impl Backend for Upstream {
     }
 
     fn stored(&self, min_validity: Duration, unwanted: Option<Token>) -> Option<Token> {
-        self.shared.as_ref()?.good_token(&self.fetcher, min_validity, unwanted)
+        self.shared.as_ref()?.good_token(&self.fetcher, &self.watch, min_validity, unwanted)
     }
 
     fn obtain(&self, order: &Order) -> Result<Obtained> {
@@ -88,7 +88,9 @@ impl Backend for Upstream {
             Effort::Full | Effort::Background => self.fetcher.retries,
         };
         match &self.shared {
-            Some(shared) => shared.obtain(&self.fetcher, order, retries, &self.requests),
+            Some(shared) => {
+                shared.obtain(&self.fetcher, &self.watch, order, retries, &self.requests)
+            }
             None => self.fetcher.fetch(order, retries, &self.requests).map(Obtained::Fetched),
         }
     }

@@ -156,7 +156,11 @@ impl<W: Backend> Flights<W> {
                     let Some(token) = backend.stored(wish.min_validity, unwanted) else {
                         return Err(error);
                     };
-                    self.lock().place(token.clone());
+                    let mut slot = self.lock();
+                    // Another thread may have got a newer one meanwhile.
+                    if slot.usable(now, &wish).is_none() {
+                        slot.place(token.clone());
+                    }
                     return Ok(token);
                 }
                 Decision::Renew(flight, token) => {

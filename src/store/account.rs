@@ -8,7 +8,7 @@ use super::entry::{Entry, sha256_hex};
 use super::{Store, StoreKey};
 use crate::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::names::{Environment, Provider};
 use crate::protocol;
 use crate::renewal;
@@ -32,7 +32,7 @@ impl Account {
     /// [`Builder::base_url`](crate::Builder::base_url), or `None` for the provider's own.
     ///
     /// # Errors
-    /// [`Configuration`](ErrorKind::Configuration), naming the field.
+    /// [`Configuration`](crate::ErrorKind::Configuration), naming the field.
     pub fn new(
         credentials: &Credentials,
         environment: Environment,
@@ -64,7 +64,7 @@ impl Account {
     /// The stored token, if it is good for at least this long and not due for renewal.
     ///
     /// # Errors
-    /// [`Store`](ErrorKind::Store) when the store cannot be read.
+    /// [`Store`](crate::ErrorKind::Store) when the store cannot be read.
     pub fn stored_token(
         &self,
         store: &(impl Store + ?Sized),
@@ -83,8 +83,8 @@ impl Account {
     /// stays. False where it was not the stored one.
     ///
     /// # Errors
-    /// [`Store`](ErrorKind::Store) when it cannot be written, [`Timeout`](ErrorKind::Timeout) when
-    /// another process holds the lock for all of `limit`.
+    /// [`Store`](crate::ErrorKind::Store) when it cannot be written, or another process holds the lock for
+    /// all of `limit`.
     pub fn invalidate(
         &self,
         store: &(impl Store + ?Sized),
@@ -98,7 +98,7 @@ impl Account {
     /// What the store says of this account: never a secret.
     ///
     /// # Errors
-    /// [`Store`](ErrorKind::Store) when the store cannot be read.
+    /// [`Store`](crate::ErrorKind::Store) when the store cannot be read.
     pub fn stored_status(&self, store: &(impl Store + ?Sized)) -> Result<StoredStatus> {
         let now = Now::from_system();
         let entry = self.entry(store)?;
@@ -108,14 +108,14 @@ impl Account {
             expires_at: token.expires_at(),
         });
         let blocked = entry
-            .refusal
-            .as_ref()
+            .refusals
+            .iter()
             .map(|refusal| (refusal.kind(), refusal.left(now.wall)))
-            .filter(|(_, left)| !left.is_zero());
+            .rfind(|(_, left)| !left.is_zero());
         Ok(StoredStatus {
             provider: self.provider,
             token,
-            was_revoked: entry.rejected.is_some() && entry.token.is_none(),
+            was_revoked: entry.was_revoked(),
             last_error: blocked.map(|(kind, _)| kind),
             blocked_for: blocked.map(|(_, left)| left),
         })
@@ -165,17 +165,16 @@ pub(crate) fn invalidate(
     limit: Duration,
 ) -> Result<bool> {
     // A look without the lock settles the common case, in which a newer token is there.
-    if !decode(store.read(key)?, key).reject(revoked) {
+    if !decode(store.read(key)?, key).is_about(revoked) {
         return Ok(false);
     }
     let Some(mut guard) = store.lock(key, limit, HOLD)? else {
-        return Err(Error::new(
-            ErrorKind::Timeout,
-            "store: another process holds the lock, so the rejected token could not be dropped there; it is dropped here",
+        return Err(Error::store(
+            "store: another process holds the lock, so the revoked token could not be dropped there; it is dropped here",
         ));
     };
     let mut entry = decode(guard.read()?, key);
-    let is_it = entry.reject(revoked);
+    let is_it = entry.revoke(revoked);
     if is_it {
         guard.write(&entry.encode(key), entry.keep_for())?;
     }

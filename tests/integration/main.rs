@@ -6,6 +6,7 @@
 mod bad_input;
 mod cache;
 mod certificates;
+mod generations;
 mod network;
 mod pace;
 mod provider_cases;

@@ -1,0 +1,105 @@
+//! How the parts of an entry are written as JSON, and read with every check.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize as _, Serializer};
+use zeroize::Zeroizing;
+
+use crate::error::ErrorKind;
+use crate::json::SecretText;
+
+/// No message of ours is longer, in characters.
+pub(super) const LONGEST_MESSAGE: usize = 800;
+
+pub(super) fn secret<S: Serializer>(
+    secret: &Zeroizing<String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret)
+}
+
+pub(super) fn read_secret<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Zeroizing<String>, D::Error> {
+    SecretText::deserialize(from).map(SecretText::into_owned)
+}
+
+/// Nanoseconds since 1970: whole precision, and enough until the year 2554.
+pub(super) fn moment<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    span(&at.duration_since(UNIX_EPOCH).unwrap_or_default(), serializer)
+}
+
+pub(super) fn read_moment<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+    let since_1970 = read_span(from)?;
+    UNIX_EPOCH.checked_add(since_1970).ok_or_else(|| D::Error::custom("no moment"))
+}
+
+pub(super) fn span<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
+}
+
+pub(super) fn read_span<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u64::deserialize(from).map(Duration::from_nanos)
+}
+
+pub(super) fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+pub(super) fn read_base64<'de, D: Deserializer<'de>, const N: usize>(
+    from: D,
+) -> Result<[u8; N], D::Error> {
+    let bytes = STANDARD.decode(String::deserialize(from)?).ok();
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| D::Error::custom("no such bytes"))
+}
+
+pub(super) fn kind<S: Serializer>(kind: &ErrorKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{kind:?}"))
+}
+
+/// One of the kinds that can be remembered.
+pub(super) fn read_kind<'de, D: Deserializer<'de>>(from: D) -> Result<ErrorKind, D::Error> {
+    let name = String::deserialize(from)?;
+    [
+        ErrorKind::Configuration,
+        ErrorKind::Certificate,
+        ErrorKind::Rejected,
+        ErrorKind::Forbidden,
+        ErrorKind::RateLimited,
+        ErrorKind::ServerUnavailable,
+        ErrorKind::Transport,
+        ErrorKind::Timeout,
+        ErrorKind::InvalidResponse,
+    ]
+    .into_iter()
+    .find(|kind| format!("{kind:?}") == name)
+    .ok_or_else(|| D::Error::custom("no such kind"))
+}
+
+/// One bounded line, whoever wrote it.
+pub(super) fn read_message<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let message = String::deserialize(from)?;
+    let printable = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+    Ok(printable.take(LONGEST_MESSAGE).collect())
+}
+
+pub(super) fn write_moments<S: Serializer>(
+    moments: &[SystemTime],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(moments.iter().map(|at| {
+        let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        u64::try_from(since_1970).unwrap_or(u64::MAX)
+    }))
+}
+
+pub(super) fn read_moments<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<SystemTime>, D::Error> {
+    let moments = Vec::<u64>::deserialize(from)?;
+    let moment = |nanos| UNIX_EPOCH.checked_add(Duration::from_nanos(nanos));
+    Ok(moments.into_iter().filter_map(moment).collect())
+}

@@ -1,0 +1,127 @@
+//! What holds processes back: refusals, each for one secret, and an outage, for all.
+
+use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime};
+
+use ring::rand::SecureRandom as _;
+use ring::{pbkdf2, rand};
+use serde::{Deserialize, Serialize};
+
+use super::fields::{base64, kind, moment, read_base64, read_kind, read_message, read_moment};
+use crate::error::{Error, ErrorKind};
+use crate::pace::{LONGEST, LONGEST_PAUSE};
+use crate::secret::Secret;
+
+/// OWASP's figure for PBKDF2-HMAC-SHA256: a fraction of a second, paid only while a refusal is
+/// remembered.
+const ITERATIONS: NonZeroU32 = NonZeroU32::new(600_000).expect("not zero");
+
+/// A refusal by the provider, and for which secret.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct StoredRefusal {
+    #[serde(serialize_with = "kind", deserialize_with = "read_kind")]
+    kind: ErrorKind,
+    status: Option<u16>,
+    #[serde(deserialize_with = "read_message")]
+    message: String,
+    #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
+    until: SystemTime,
+    pub(crate) strikes: u32,
+    #[serde(serialize_with = "base64", deserialize_with = "read_base64")]
+    pub(crate) salt: [u8; 16],
+    #[serde(serialize_with = "base64", deserialize_with = "read_base64")]
+    derived: [u8; 32],
+}
+
+/// An outage that a process has met: whatever the secret, nobody asks before its end.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct StoredOutage {
+    #[serde(serialize_with = "kind", deserialize_with = "read_kind")]
+    kind: ErrorKind,
+    status: Option<u16>,
+    #[serde(deserialize_with = "read_message")]
+    message: String,
+    #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
+    until: SystemTime,
+    /// Failed requests in a row.
+    pub(crate) failures: u32,
+}
+
+impl StoredRefusal {
+    /// Slow on purpose: it derives a key from the secret.
+    pub(crate) fn of(
+        error: &Error,
+        until: SystemTime,
+        strikes: u32,
+        secret: &Secret,
+    ) -> Option<Self> {
+        let mut salt = [0; 16];
+        rand::SystemRandom::new().fill(&mut salt).ok()?;
+        let mut derived = [0; 32];
+        pbkdf2::derive(
+            pbkdf2::PBKDF2_HMAC_SHA256,
+            ITERATIONS,
+            &salt,
+            secret.expose().as_bytes(),
+            &mut derived,
+        );
+        Some(Self {
+            kind: error.kind(),
+            status: error.status(),
+            message: error.message().to_owned(),
+            until,
+            strikes,
+            salt,
+            derived,
+        })
+    }
+
+    /// How long it still stands. One from a clock that is ahead is none.
+    pub(crate) fn left(&self, wall: SystemTime) -> Duration {
+        self.until.duration_since(wall).ok().filter(|left| *left <= LONGEST).unwrap_or_default()
+    }
+
+    /// Whether it was this secret that was refused. Slow on purpose.
+    pub(crate) fn is_for(&self, secret: &Secret) -> bool {
+        let secret = secret.expose().as_bytes();
+        pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &self.salt, secret, &self.derived)
+            .is_ok()
+    }
+
+    pub(crate) fn error(&self) -> Error {
+        error(self.kind, &self.message, self.status)
+    }
+
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl StoredOutage {
+    pub(crate) fn of(error: &Error, until: SystemTime, failures: u32) -> Self {
+        let (kind, status) = (error.kind(), error.status());
+        Self { kind, status, message: error.message().to_owned(), until, failures }
+    }
+
+    /// How long it still holds everybody back; no longer than any pause, whatever the clock says.
+    pub(crate) fn left(&self, wall: SystemTime) -> Duration {
+        // One from a clock that is ahead is none.
+        self.until
+            .duration_since(wall)
+            .ok()
+            .filter(|left| *left <= LONGEST_PAUSE)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn error(&self) -> Error {
+        error(self.kind, &self.message, self.status)
+    }
+}
+
+fn error(kind: ErrorKind, message: &str, status: Option<u16>) -> Error {
+    let error = Error::new(kind, message);
+    match status {
+        Some(status) => error.with_status(status),
+        None => error,
+    }
+}

@@ -1,0 +1,290 @@
+//! What is in an entry: the token, which token was rejected last, and a remembered refusal.
+//!
+//! An entry is one line that names version and checksum, then JSON. Whatever does not fit exactly
+//! (torn, truncated, foreign, of another version, for another account, from the future) is no
+//! entry: a cache miss, never an error, never a wrong token. The secret is not in it, nor
+//! anything it could be guessed from in reasonable time.
+
+mod fields;
+mod held;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use ring::digest;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use self::fields::{
+    moment, read_moment, read_moments, read_secret, read_span, secret, span, write_moments,
+};
+pub(crate) use self::held::{StoredOutage, StoredRefusal};
+use super::StoreKey;
+use crate::clock::{ClockSource, Now};
+use crate::json::{self, Member, SecretText};
+use crate::protocol::{check_token, checked_scope};
+use crate::renewal::end_margin;
+use crate::token::{AuthorizationHeader, Grant, Token};
+
+/// The first line, before the checksum. Another version is another line.
+const MAGIC: &str = "paytoken-entry-2 ";
+
+/// So many revoked tokens are remembered, and so many refused secrets.
+const MOST_REVOKED: usize = 8;
+const MOST_REFUSALS: usize = 4;
+
+/// So many refused requests an hour, whatever the secret: an account could be locked.
+const MOST_REFUSED: usize = 6;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// An entry that has nothing in it is the same as none.
+#[derive(Default)]
+pub(crate) struct Entry {
+    /// Grows with every change of the token: larger is newer, whatever the clocks say.
+    pub(crate) generation: u64,
+    pub(crate) token: Option<StoredToken>,
+    /// SHA-256 of the token that is being replaced: taken out, and put back only if the request was
+    /// not sent.
+    pub(crate) parked: Option<String>,
+    /// SHA-256 of the tokens that the API answered 401 to, the last ones.
+    revoked: Vec<String>,
+    /// Of the last secrets that were refused.
+    pub(crate) refusals: Vec<StoredRefusal>,
+    /// When requests were refused, the last ones, whatever the secret.
+    refused_at: Vec<SystemTime>,
+    pub(crate) outage: Option<StoredOutage>,
+    /// What a newer version has written: kept.
+    more: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Deserialize, Serialize)]
+pub(crate) struct StoredToken {
+    #[serde(serialize_with = "secret", deserialize_with = "read_secret")]
+    secret: Zeroizing<String>,
+    #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
+    pub(crate) obtained_at: SystemTime,
+    #[serde(serialize_with = "span", deserialize_with = "read_span")]
+    lifetime: Duration,
+    scope: Option<String>,
+}
+
+/// An entry's JSON, as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    account: &'a str,
+    generation: u64,
+    token: &'a Option<StoredToken>,
+    parked: &'a Option<String>,
+    revoked: &'a [String],
+    refusals: &'a [StoredRefusal],
+    #[serde(serialize_with = "write_moments")]
+    refused_at: &'a [SystemTime],
+    outage: &'a Option<StoredOutage>,
+    #[serde(flatten)]
+    more: &'a BTreeMap<String, serde_json::Value>,
+}
+
+/// An entry's JSON, as it is read: a part that is not as it should be is none.
+#[derive(Deserialize)]
+struct Found {
+    account: String,
+    #[serde(default)]
+    generation: Member<u64>,
+    #[serde(default)]
+    token: Member<StoredToken>,
+    #[serde(default)]
+    parked: Member<String>,
+    #[serde(default)]
+    revoked: Member<Vec<String>>,
+    #[serde(default)]
+    refusals: Member<Vec<StoredRefusal>>,
+    #[serde(default, deserialize_with = "read_moments")]
+    refused_at: Vec<SystemTime>,
+    #[serde(default)]
+    outage: Member<StoredOutage>,
+    #[serde(flatten)]
+    more: BTreeMap<String, serde_json::Value>,
+}
+
+impl Entry {
+    pub(crate) fn decode(bytes: Option<&Zeroizing<Vec<u8>>>, key: &StoreKey) -> Self {
+        bytes.and_then(|bytes| Self::try_decode(bytes, key)).unwrap_or_default()
+    }
+
+    pub(crate) fn try_decode(bytes: &[u8], key: &StoreKey) -> Option<Self> {
+        let rest = bytes.strip_prefix(MAGIC.as_bytes())?;
+        let (checksum, content) = rest.split_at_checked(64)?;
+        let content = content.strip_prefix(b"\n")?;
+        if sha256_hex(content).as_bytes() != checksum {
+            return None;
+        }
+        let found: Found = serde_json::from_slice(content).ok()?;
+        (found.account == key.as_str()).then(|| Self {
+            generation: found.generation.ok().unwrap_or_default(),
+            token: found.token.ok().and_then(StoredToken::checked),
+            parked: found.parked.ok(),
+            revoked: last(MOST_REVOKED, found.revoked.ok().unwrap_or_default()),
+            refusals: last(MOST_REFUSALS, found.refusals.ok().unwrap_or_default()),
+            refused_at: last(MOST_REFUSED, found.refused_at),
+            outage: found.outage.ok(),
+            more: found.more,
+        })
+    }
+
+    pub(crate) fn encode(&self, key: &StoreKey) -> Zeroizing<Vec<u8>> {
+        let content = json::to_wiped_vec(&Written {
+            account: key.as_str(),
+            generation: self.generation,
+            token: &self.token,
+            parked: &self.parked,
+            revoked: &self.revoked,
+            refusals: &self.refusals,
+            refused_at: &self.refused_at,
+            outage: &self.outage,
+            more: &self.more,
+        });
+        // Sized at once: growing would leave an unwiped copy of the token behind.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(MAGIC.len() + 65 + content.len()));
+        bytes.extend_from_slice(MAGIC.as_bytes());
+        bytes.extend_from_slice(sha256_hex(&content).as_bytes());
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&content);
+        bytes
+    }
+
+    /// How long the entry can be of use to anybody: a token's life, or a refusal's count.
+    pub(crate) fn keep_for(&self) -> Duration {
+        const AN_HOUR: Duration = Duration::from_secs(3600);
+        self.token.as_ref().map_or(AN_HOUR, |token| token.lifetime.max(AN_HOUR))
+    }
+
+    /// The API answered 401 to this token.
+    pub(crate) fn has_revoked(&self, secret: &str) -> bool {
+        !self.revoked.is_empty() && self.revoked.contains(&sha256_hex(secret.as_bytes()))
+    }
+
+    /// Whether this token is the one that is here, or the one that is being replaced.
+    pub(crate) fn is_about(&self, secret: &str) -> bool {
+        self.token.as_ref().is_some_and(|token| *token.secret == *secret)
+            || self.parked.as_deref().is_some_and(|parked| parked == sha256_hex(secret.as_bytes()))
+    }
+
+    /// Drops the token with this text, and takes note of it; false where another one is there.
+    pub(crate) fn revoke(&mut self, secret: &str) -> bool {
+        if !self.is_about(secret) {
+            return false;
+        }
+        self.generation += 1;
+        self.token = None;
+        self.parked = None;
+        self.revoked.push(sha256_hex(secret.as_bytes()));
+        self.revoked = last(MOST_REVOKED, std::mem::take(&mut self.revoked));
+        true
+    }
+
+    /// Whether the API answered 401 to the last token, and there is no new one.
+    pub(crate) fn was_revoked(&self) -> bool {
+        !self.revoked.is_empty() && self.token.is_none() && self.parked.is_none()
+    }
+
+    /// Takes the token out while it is being replaced; also where there is none, so that others see
+    /// that a replacement is under way.
+    pub(crate) fn park(&mut self) -> Option<StoredToken> {
+        let parked = self.token.take();
+        self.generation += 1;
+        self.parked = Some(
+            parked.as_ref().map(|token| sha256_hex(token.secret.as_bytes())).unwrap_or_default(),
+        );
+        parked
+    }
+
+    /// A new token: what held processes back is over. Revoked tokens stay revoked.
+    pub(crate) fn succeed(&mut self, token: &Token) {
+        self.generation += 1;
+        self.token = Some(StoredToken::of(token));
+        self.parked = None;
+        self.refusals.clear();
+        self.refused_at.clear();
+        self.outage = None;
+    }
+
+    /// A refused request, and what is remembered of it: of this secret, the longest that stands.
+    pub(crate) fn refuse(&mut self, wall: SystemTime, refusal: Option<StoredRefusal>) {
+        self.refused_at.push(wall);
+        self.refused_at = last(MOST_REFUSED, std::mem::take(&mut self.refused_at));
+        self.refusals.extend(refusal);
+        self.refusals = last(MOST_REFUSALS, std::mem::take(&mut self.refusals));
+    }
+
+    /// How long no request is allowed, since so many were refused within an hour.
+    pub(crate) fn too_many_refused(&self, wall: SystemTime) -> Option<Duration> {
+        // One from the future is none: a clock was wrong.
+        let ages = self.refused_at.iter().filter_map(|at| wall.duration_since(*at).ok());
+        let ages: Vec<Duration> = ages.filter(|age| *age < HOUR).collect();
+        (ages.len() >= MOST_REFUSED).then(|| HOUR - *ages.iter().max().expect("there are some"))
+    }
+}
+
+/// The last ones.
+fn last<T>(most: usize, mut all: Vec<T>) -> Vec<T> {
+    all.drain(..all.len().saturating_sub(most));
+    all
+}
+
+impl StoredToken {
+    pub(crate) fn of(token: &Token) -> Self {
+        Self {
+            secret: Zeroizing::new(token.secret().to_owned()),
+            obtained_at: token.obtained_at(),
+            lifetime: token.lifetime(),
+            scope: token.scope().map(str::to_owned),
+        }
+    }
+
+    /// The token, with its age by the wall clock, and with no longer a life than its provider
+    /// gives. `None` where it seems to come from the future:
+    /// a clock was set back, and its real age is unknown.
+    pub(crate) fn to_token(
+        &self,
+        now: Now,
+        longest_lifetime: Duration,
+        header: &AuthorizationHeader,
+        clock: ClockSource,
+    ) -> Option<Token> {
+        let lifetime = self.lifetime.min(longest_lifetime);
+        let age = match now.wall.duration_since(self.obtained_at) {
+            Ok(age) => age,
+            // Machines that share a store disagree a little; the end's margin makes up for it.
+            Err(ahead) if ahead.duration() <= end_margin(lifetime) => Duration::ZERO,
+            Err(_) => return None,
+        };
+        let since = Now {
+            // Soon after boot the monotonic clock may not reach back that far; the wall clock does.
+            monotonic: now.monotonic.checked_sub(age).unwrap_or(now.monotonic),
+            wall: self.obtained_at.min(now.wall),
+        };
+        let grant = Grant {
+            access_token: SecretText::Borrowed(&self.secret),
+            lifetime,
+            lifetime_not_understood: false,
+            scope: self.scope.clone(),
+        };
+        Some(Token::new(grant, since, header, clock))
+    }
+
+    /// The checksum is no signature: what others wrote is checked as an answer is.
+    fn checked(self) -> Option<Self> {
+        let is_fine = check_token(&self.secret).is_ok() && !self.lifetime.is_zero();
+        is_fine.then(|| Self { scope: checked_scope(self.scope.clone()), ..self })
+    }
+}
+
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    digest::digest(&digest::SHA256, bytes)
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,172 @@
+//! Entries as they are written, read, damaged and counted.
+
+use super::fields::LONGEST_MESSAGE;
+use super::*;
+use crate::error::{Error, ErrorKind};
+use crate::secret::Secret;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn now() -> Now {
+    Now::from_system()
+}
+
+fn token(secret: &str) -> Token {
+    let grant = Grant {
+        access_token: SecretText::Borrowed(secret),
+        lifetime: Duration::from_secs(600),
+        lifetime_not_understood: false,
+        scope: Some("email".into()),
+    };
+    Token::new(grant, now(), &AuthorizationHeader::default(), ClockSource::System)
+}
+
+fn entry() -> Entry {
+    Entry {
+        token: Some(StoredToken::of(&token("token-\"1\""))),
+        revoked: vec!["abc".into()],
+        ..Entry::default()
+    }
+}
+
+fn key(text: &str) -> StoreKey {
+    StoreKey(text.to_owned())
+}
+
+#[test]
+fn an_entry_comes_back_as_it_was_written() {
+    let bytes = entry().encode(&key("a"));
+    let read = Entry::decode(Some(&bytes), &key("a"));
+    let token = read
+        .token
+        .unwrap()
+        .to_token(now(), DAY, &AuthorizationHeader::default(), ClockSource::System)
+        .unwrap();
+    assert_eq!((token.secret(), token.scope()), ("token-\"1\"", Some("email")));
+    assert_eq!(token.lifetime(), Duration::from_secs(600));
+    assert_eq!(read.revoked, ["abc"]);
+}
+
+#[test]
+fn whatever_is_not_exactly_an_entry_of_this_account_is_none() {
+    let good = entry().encode(&key("a"));
+    assert!(Entry::decode(Some(&good), &key("b")).token.is_none(), "another account");
+    assert!(Entry::decode(None, &key("a")).token.is_none());
+    for length in 0..good.len() {
+        assert!(Entry::try_decode(&good[..length], &key("a")).is_none(), "cut at {length}");
+    }
+    for at in 0..good.len() {
+        let mut torn = good.to_vec();
+        torn[at] ^= 1;
+        assert!(Entry::try_decode(&torn, &key("a")).is_none(), "one bit at {at}");
+    }
+    let longer = [&good[..], b" "].concat();
+    assert!(Entry::try_decode(&longer, &key("a")).is_none());
+    let newer = String::from_utf8(good.to_vec()).unwrap().replace("entry-2 ", "entry-3 ");
+    assert!(Entry::try_decode(newer.as_bytes(), &key("a")).is_none(), "another version");
+}
+
+#[test]
+fn a_token_from_the_future_is_none_beyond_what_clocks_may_disagree() {
+    let stored = StoredToken::of(&token("t"));
+    let at = |wall| {
+        let now = Now { wall, ..now() };
+        stored.to_token(now, DAY, &AuthorizationHeader::default(), ClockSource::System)
+    };
+    let obtained = stored.obtained_at;
+    assert!(at(obtained - Duration::from_secs(30)).is_some());
+    assert!(at(obtained - Duration::from_secs(31)).is_none());
+    let later = at(obtained + Duration::from_secs(100)).unwrap();
+    let moment = Now { wall: obtained + Duration::from_secs(100), ..now() };
+    let left = later.remaining_at(moment);
+    assert!(left <= Duration::from_secs(500) && left > Duration::from_secs(499), "{left:?}");
+}
+
+#[test]
+fn an_entry_is_of_use_for_an_hour_or_its_token_s_life() {
+    let hour = Duration::from_secs(3600);
+    assert_eq!(Entry::default().keep_for(), hour);
+    let mut entry = entry();
+    assert_eq!(entry.keep_for(), hour);
+    if let Some(token) = &mut entry.token {
+        token.lifetime = hour * 10;
+    }
+    assert_eq!(entry.keep_for(), hour * 10);
+}
+
+#[test]
+fn a_revoked_token_is_known_by_its_text() {
+    let entry = Entry { revoked: vec![sha256_hex(b"a")], ..Entry::default() };
+    assert!(entry.has_revoked("a") && !entry.has_revoked("b"));
+    assert!(!Entry::default().has_revoked("a"));
+}
+
+/// The same entry, as it is read when the JSON says something else.
+fn tampered(from: &str, to: &str) -> Option<Entry> {
+    let bytes = entry().encode(&key("a"));
+    let content = String::from_utf8(bytes[MAGIC.len() + 65..].to_vec()).unwrap();
+    assert!(content.contains(from), "{content}");
+    let content = content.replace(from, to);
+    let checksum = sha256_hex(content.as_bytes());
+    Entry::try_decode(format!("{MAGIC}{checksum}\n{content}").as_bytes(), &key("a"))
+}
+
+#[test]
+fn a_token_lives_no_longer_than_its_provider_gives() {
+    let lifetime = |from: &str, longest| {
+        let token = tampered("600000000000", from).unwrap().token?;
+        let header = AuthorizationHeader::default();
+        Some(token.to_token(now(), longest, &header, ClockSource::System)?.lifetime())
+    };
+    let five_minutes = Duration::from_secs(300);
+    assert_eq!(lifetime("600000000000", five_minutes), Some(five_minutes));
+    assert_eq!(lifetime("18446744073709551615", five_minutes), Some(five_minutes));
+    assert_eq!(lifetime("299000000000", five_minutes), Some(Duration::from_secs(299)));
+    assert_eq!(lifetime("0", five_minutes), None);
+}
+
+#[test]
+fn what_others_wrote_is_checked_as_an_answer_is() {
+    let scope = |to| tampered("\"email\"", to).unwrap().token.map(|token| token.scope);
+    assert_eq!(scope("\"email\""), Some(Some("email".into())));
+    assert_eq!(scope("null"), Some(None));
+    assert_eq!(scope("\"\\u001b[31mred\""), Some(None));
+    assert_eq!(scope("7"), None, "no token of ours");
+    let secret = |to| tampered("\"token-\\\"1\\\"\"", to).unwrap().token;
+    assert_eq!(*secret("\"a\\/b\\u0041\"").unwrap().secret, "a/bA");
+    for refused in ["\"a b\"", "\"\"", "\"a\\r\\nb\"", "7", "null"] {
+        assert!(secret(refused).is_none(), "{refused}");
+    }
+    assert!(tampered("\"revoked\"", "\"account\":\"a\",\"revoked\"").is_none(), "twice");
+    assert!(tampered("\"revoked\"", "\"more\":[1],\"revoked\"").unwrap().token.is_some());
+}
+
+#[test]
+fn a_refusal_knows_its_secret_and_hides_it() {
+    let secret = Secret::from("wrong-password");
+    let error = Error::new(ErrorKind::Rejected, "no").with_status(401);
+    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let refusal = StoredRefusal::of(&error, until, 3, &secret);
+    let bytes =
+        Entry { refusals: refusal.into_iter().collect(), ..Entry::default() }.encode(&key("a"));
+    assert!(!String::from_utf8_lossy(&bytes).contains("wrong-password"));
+    let read = Entry::decode(Some(&bytes), &key("a")).refusals.pop().unwrap();
+    assert!(read.is_for(&secret));
+    assert!(!read.is_for(&Secret::from("wrong-passwore")));
+    assert_eq!(
+        (
+            read.kind(),
+            read.error().status(),
+            read.strikes,
+            read.left(until - Duration::from_secs(9))
+        ),
+        (ErrorKind::Rejected, Some(401), 3, Duration::from_secs(9))
+    );
+    let error = Error::new(ErrorKind::Rejected, "two\nlines".repeat(200));
+    let refusal = StoredRefusal::of(&error, until, 3, &secret);
+    let bytes =
+        Entry { refusals: refusal.into_iter().collect(), ..Entry::default() }.encode(&key("a"));
+    let said = Entry::decode(Some(&bytes), &key("a")).refusals.pop().unwrap().error().to_string();
+    assert!(said.starts_with("two linestwo lines"), "{said}");
+    assert!(said.chars().count() <= LONGEST_MESSAGE, "{}", said.len());
+}
