@@ -150,7 +150,7 @@ impl TokenSource {
     /// A token that is good for at least this long.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when that is more than a token lives; else as
+    /// [`Configuration`](crate::ErrorKind::Configuration) when that is more than 80 % of a token's life; else as
     /// [`token`](Self::token).
     pub fn token_valid_for(&self, at_least: Duration) -> Result<Token> {
         self.token_with(&TokenOptions::new().min_validity(at_least))

@@ -51,8 +51,8 @@ impl Backend for Upstream {
         self.fetcher.timeout
     }
 
-    fn longest_lifetime(&self) -> Duration {
-        self.fetcher.provider().facts().longest_lifetime(self.fetcher.environment)
+    fn documented_lifetime(&self) -> Duration {
+        self.fetcher.provider().facts().in_environment(self.fetcher.environment).lifetime
     }
 
     fn hold(&self, now: Now, caller: Caller) -> Option<Error> {

@@ -190,7 +190,7 @@ PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken
  *             PAYTOKEN_BUFFER_TOO_SMALL, where buf is left as it is; the token stays cached. The next call may give
  *             another, longer token: call in a loop.
  *   err       may be NULL.
- * Every code of a failed fetch; PAYTOKEN_CONFIGURATION also where min_validity_ms is more than a token lives. */
+ * Every code of a failed fetch; PAYTOKEN_CONFIGURATION also where min_validity_ms is more than 80 % of a token's life. */
 PAYTOKEN_API int32_t paytoken_source_token(const paytoken_source *source, uint64_t min_validity_ms, char *buf, size_t cap,
                                            size_t *len, paytoken_error **err);
 

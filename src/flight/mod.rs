@@ -27,14 +27,17 @@ use crate::snapshots::{Snapshot, Snapshots};
 use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, try_lock};
 use crate::token::Token;
 
+/// A caller can ask for a token that is good for at most so much of its life.
+const MOST_VALIDITY_PERCENT: u32 = 80;
+
 /// What a slot's flights need of the backend. None of it is called with the slot's lock held but
 /// [`hold`](Self::hold), which is short.
 pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn now(&self) -> Now;
     /// The time for one call that names none.
     fn timeout(&self) -> Duration;
-    /// The longest a token can live.
-    fn longest_lifetime(&self) -> Duration;
+    /// How long a token lives by the document.
+    fn documented_lifetime(&self) -> Duration;
     /// The remembered error for a caller that the pace holds back.
     fn hold(&self, now: Now, caller: Caller) -> Option<Error>;
     fn remembered_for(&self, now: Now) -> Option<Duration>;
@@ -248,15 +251,15 @@ impl<W: Backend> Flights<W> {
             .0
     }
 
-    /// More than a token lives would mean a new one at every call.
+    /// Near a token's whole life it would mean a new one at every call.
     fn check_min_validity(&self, slot: &Slot, min_validity: Duration) -> Result<()> {
-        let longest = match slot.current() {
+        let lifetime = match slot.current() {
             Some(token) => token.lifetime(),
-            None => self.backend.longest_lifetime(),
+            None => self.backend.documented_lifetime(),
         };
-        if min_validity > longest {
+        if min_validity > lifetime / 100 * MOST_VALIDITY_PERCENT {
             return Err(self.backend.error(Error::configuration(format!(
-                "min_validity: {min_validity:?} is more than the {longest:?} a token lives; ask for less"
+                "min_validity: {min_validity:?} is more than {MOST_VALIDITY_PERCENT} % of the {lifetime:?} a token lives, so nearly every call would fetch another; ask for less"
             ))));
         }
         Ok(())

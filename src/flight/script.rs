@@ -18,7 +18,7 @@ impl<S: Script> Backend for S {
     fn timeout(&self) -> Duration {
         TIMEOUT
     }
-    fn longest_lifetime(&self) -> Duration {
+    fn documented_lifetime(&self) -> Duration {
         LIFETIME
     }
     fn hold(&self, _: Now, _: Caller) -> Option<Error> {

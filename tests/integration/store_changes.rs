@@ -53,7 +53,7 @@ fn a_failed_replacement_brings_the_stored_token_back_unless_it_may_have_ended() 
     assert_eq!(sandbox.token_requests(SEND), 2);
     sandbox.fault_next(SEND, 3, Fault::LostAnswer);
     assert_eq!(one.refresh().unwrap_err().kind(), ErrorKind::Transport);
-    clock.advance(secs(7)); // the pause after three failures
+    clock.advance(secs(61)); // the refusal above stands for a minute
     assert_ne!(secret(&process(&sandbox, SEND, &folder, &clock)), old, "it may have ended");
 }
 
