@@ -47,7 +47,8 @@
 //   sharing           │           store: trait, entry, account, FileStore          ▶ files
 //   single flight  flight (Mutex + Condvar) ─ slot (who fetches next) ─ snapshots
 //   wire           transport: the only place that names ureq                       ▶ the network
-//   protocols      protocol: a file per provider = facts + request + read; outcome: what a failure means
+//   protocols      protocol: a file per provider = facts + request + read; pace: when it may be asked again
+//                  outcome: what a failure means
 //   token          renewal: good, due, ended ─ token
 //   credentials    credentials (variables) ─ certificate
 //   ground         facts ─ event ─ status ─ options ─ error ─ names ─ clock ─ secret ─ sync ─ files ─ date

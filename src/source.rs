@@ -125,8 +125,8 @@ impl TokenSource {
     ///
     /// # Errors
     /// Every [`ErrorKind`](crate::ErrorKind); see [`Error::is_retryable`]. A refusal by the provider is remembered
-    /// and answered at once, without a request, for 60 s and up to 15 min; [`refresh`](Self::refresh)
-    /// overrides.
+    /// and answered at once, without a request, for 60 s and up to 15 min, an outage for 1 s and up
+    /// to 18 s; [`refresh`](Self::refresh) overrides.
     pub fn token(&self) -> Result<Token> {
         self.token_with(&TokenOptions::default())
     }
