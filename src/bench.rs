@@ -7,7 +7,7 @@ use crate::exchange::Response;
 use crate::names::Environment;
 use crate::protocol::{self, Timing};
 use crate::store::StoreKey;
-use crate::store::entry::{Entry, StoredToken};
+use crate::store::entry::Entry;
 use crate::token::{AuthorizationHeader, Grant, Token};
 
 /// Reads a provider's answer with status 200; the length of its token.
@@ -54,7 +54,8 @@ pub fn request(credentials: &Credentials) -> usize {
 /// The token after it was written into an entry and read again.
 pub fn stored(token: &Token) -> Option<Token> {
     let key = store_key();
-    let entry = Entry { token: Some(StoredToken::of(token)), ..Entry::default() };
+    let mut entry = Entry::default();
+    entry.succeed(token);
     let read = Entry::try_decode(&entry.encode(&key), &key)?;
     let (header, longest) = (AuthorizationHeader::default(), token.lifetime());
     read.token?.to_token(Now::from_system(), longest, &header, ClockSource::System)
