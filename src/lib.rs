@@ -45,7 +45,7 @@
 //   fetching       upstream ──┼── fetch: attempts, retries, telling
 //                     │       └── shared: one fetch for every process
 //   sharing           │           store: trait, entry, account, FileStore          ▶ files
-//   single flight  flight (Mutex + Condvar) ─ slot (who fetches next) ─ snapshots
+//   single flight  flight (Mutex + Condvar) ─ slot (who fetches next) ─ published
 //   wire           transport: the only place that names ureq                       ▶ the network
 //   protocols      protocol: a file per provider = facts + request + read; pace: when it may be asked again
 //                  outcome: what a failure means
@@ -82,12 +82,12 @@ mod outcome;
 mod pace;
 mod protocol;
 pub mod provider;
+mod published;
 mod renewal;
 mod secret;
 mod settings;
 mod shared;
 mod slot;
-mod snapshots;
 mod source;
 mod status;
 pub mod store;

@@ -148,7 +148,7 @@ impl Shared {
         token: &Token,
         now: Now,
     ) -> Change {
-        if !watch.is_due(now, token) {
+        if !watch.is_up_to_me(now, token) {
             return Change::None;
         }
         let stamp = match self.store.stamp(self.account.key()) {
@@ -365,15 +365,24 @@ impl Watch {
         self.generation.store(entry.generation, Ordering::Relaxed);
     }
 
+    /// Whether it is time for another look.
+    #[inline]
+    pub(crate) fn is_due(&self, now: Now, token: &Token) -> bool {
+        self.ages(now, token).is_some()
+    }
+
     /// True for one caller per second.
-    fn is_due(&self, now: Now, token: &Token) -> bool {
+    fn is_up_to_me(&self, now: Now, token: &Token) -> bool {
+        self.ages(now, token).is_some_and(|(last, age)| {
+            self.looked_at.compare_exchange(last, age, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        })
+    }
+
+    /// The token's age at the last look, and now, if it is time for another.
+    #[inline]
+    fn ages(&self, now: Now, token: &Token) -> Option<(u64, u64)> {
         let age = token.age_at(now).as_millis() as u64;
         let last = self.looked_at.load(Ordering::Relaxed);
-        let is_due = age.abs_diff(last) >= CHECK_EVERY.as_millis() as u64;
-        is_due
-            && self
-                .looked_at
-                .compare_exchange(last, age, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+        (age.abs_diff(last) >= CHECK_EVERY.as_millis() as u64).then_some((last, age))
     }
 }

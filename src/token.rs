@@ -19,7 +19,6 @@ const BEARER: &str = "Bearer ";
 #[derive(Clone)]
 pub struct Token(Arc<Inner>);
 
-#[derive(Clone)]
 struct Inner {
     /// "Bearer …"; the token itself is its tail.
     bearer: Zeroizing<String>,
@@ -184,11 +183,6 @@ impl Token {
         })
     }
 
-    /// The same token in memory of its own, wiped on its own.
-    pub(crate) fn copied(&self) -> Self {
-        Self(Arc::new(self.0.as_ref().clone()))
-    }
-
     pub(crate) fn has_secret(&self, secret: &str) -> bool {
         self.secret() == secret
     }
@@ -196,6 +190,11 @@ impl Token {
 
 #[cfg(test)]
 impl Token {
+    /// How many there are, this one included.
+    pub(crate) fn clones(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// As a provider would have granted it, asked for at `since`.
     pub(crate) fn granted(secret: &str, lifetime: Duration, since: Now) -> Self {
         let grant = Grant::of(secret, lifetime);

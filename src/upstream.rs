@@ -71,6 +71,11 @@ impl Backend for Upstream {
         self.shared.is_some()
     }
 
+    #[inline]
+    fn is_quiet(&self, token: &Token, now: Now) -> bool {
+        self.shared.is_none() || !self.watch.is_due(now, token)
+    }
+
     fn change(&self, token: &Token, now: Now) -> Change {
         match &self.shared {
             Some(shared) => shared.change(&self.fetcher, &self.watch, token, now),

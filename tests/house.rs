@@ -20,7 +20,7 @@ const FLOORS: [(&str, &[&str]); 9] = [
     ("token", &["token", "renewal"]),
     ("protocols", &["exchange", "outcome", "pace", "protocol"]),
     ("wire", &["transport"]),
-    ("single flight", &["snapshots", "slot", "flight"]),
+    ("single flight", &["published", "slot", "flight"]),
     ("sharing", &["store"]),
     ("fetching", &["fetch", "shared", "upstream"]),
     ("faces", &["builder", "source", "cache", "settings", "provider", "unwind", "bench", "lib"]),

@@ -10,7 +10,6 @@ mod script;
 #[cfg(all(test, not(paytoken_model)))]
 mod tests;
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -21,10 +20,10 @@ use crate::event::EventKind;
 use crate::facts::Renewal;
 use crate::options::TokenOptions;
 use crate::pace::Caller;
+use crate::published::Publication;
 use crate::renewal;
 use crate::slot::{Decision, Says, Slot, Wish};
-use crate::snapshots::{Snapshot, Snapshots};
-use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, try_lock};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::token::Token;
 
 /// A caller can ask for a token that is good for at most so much of its life.
@@ -44,6 +43,9 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn renews_in_background(&self) -> bool;
     /// Whether tokens are shared with other processes.
     fn is_shared(&self) -> bool;
+    /// Whether it is too early to ask what other processes did to this token. Called for each
+    /// cached token: cheap.
+    fn is_quiet(&self, token: &Token, now: Now) -> bool;
     /// What other processes did to a token that this one holds.
     fn change(&self, token: &Token, now: Now) -> Change;
     /// A good token of another process, for a caller whom a refusal holds back.
@@ -59,20 +61,18 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
 /// A slot, its waiting threads, and its backend.
 pub(crate) struct Flights<W> {
     slot: Mutex<Slot>,
-    /// The slot's: another number is another token.
-    version: Arc<AtomicU64>,
-    snapshots: Snapshots,
+    /// The slot's current token, for who needs no more.
+    publication: Publication,
     landed: Condvar,
     backend: W,
 }
 
 impl<W: Backend> Flights<W> {
     pub(crate) fn new(renewal: Renewal, backend: W) -> Self {
-        let version = Arc::<AtomicU64>::default();
+        let publication = Publication::default();
         Self {
-            slot: Mutex::new(Slot::new(renewal, version.clone())),
-            version,
-            snapshots: Snapshots::default(),
+            slot: Mutex::new(Slot::new(renewal, publication.clone())),
+            publication,
             landed: Condvar::new(),
             backend,
         }
@@ -86,45 +86,37 @@ impl<W: Backend> Flights<W> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
-    }
-
     /// Drops this token if it is the current one; `Some` is how old it was.
     pub(crate) fn invalidate(&self, revoked: &str) -> Option<Duration> {
         let now = self.backend.now();
-        let age = {
-            let mut slot = self.lock();
-            let was_current = slot.invalidate(revoked);
-            slot.last_revoked().filter(|_| was_current)?.age_at(now)
-        };
-        self.snapshots.clear();
-        Some(age)
+        let mut slot = self.lock();
+        let was_current = slot.invalidate(revoked);
+        Some(slot.last_revoked().filter(|_| was_current)?.age_at(now))
     }
 
-    /// A token on the caller's terms: from the slot, by waiting for a flight, or by leading one.
+    /// A token on the caller's terms: the published one, or the slot's, or by waiting for a flight,
+    /// or by leading one.
+    #[inline]
     pub(crate) fn token(self: &Arc<Self>, options: &TokenOptions) -> Result<Token> {
+        let now = self.backend.now();
+        if !options.force
+            && let Some(token) = self.published(now, options.min_validity)
+        {
+            return Ok(token);
+        }
+        self.token_of_slot(options, now)
+    }
+
+    #[inline]
+    fn published(&self, now: Now, min_validity: Duration) -> Option<Token> {
+        let is_quiet = |token: &Token| self.backend.is_quiet(token, now);
+        self.publication.get(now, min_validity, is_quiet)
+    }
+
+    #[inline(never)]
+    fn token_of_slot(self: &Arc<Self>, options: &TokenOptions, mut now: Now) -> Result<Token> {
         let backend = &self.backend;
-        let mut now = backend.now();
-        let may_rest = !options.force && !backend.is_shared();
-        let may_snapshot = may_rest && options.min_validity.is_zero();
-        if may_snapshot && let Some(token) = self.snapshots.get(now, || self.version()) {
-            return Ok(token);
-        }
-        let (mut slot, is_contended) = match try_lock(&self.slot) {
-            Some(slot) => (slot, self.snapshots.are_in_use()),
-            None => (self.lock(), true),
-        };
-        // Without a look at the clock for a deadline.
-        if may_rest && let Some((token, quiet_until)) = slot.at_rest(now, options.min_validity) {
-            if is_contended && may_snapshot {
-                let version = self.version();
-                drop(slot);
-                let snapshot = Snapshot { token: token.clone(), version, quiet_until };
-                self.snapshots.put(snapshot, || self.version());
-            }
-            return Ok(token);
-        }
+        let mut slot = self.lock();
         self.check_min_validity(&slot, options.min_validity)?;
         let limit = options.deadline.unwrap_or(backend.timeout());
         let terms = Terms {
@@ -220,6 +212,9 @@ impl<W: Backend> Flights<W> {
     /// A good token that is in memory: asks nobody and waits for nobody.
     pub(crate) fn cached(&self) -> Option<Token> {
         let now = self.backend.now();
+        if let Some(token) = self.published(now, Duration::ZERO) {
+            return Some(token);
+        }
         let good = || self.lock().usable(now, &Wish::default());
         let token = good()?;
         if self.backend.is_shared() && self.has_changed(&token, now) { good() } else { Some(token) }
@@ -361,7 +356,6 @@ impl<W: Backend> Landing<W> {
     fn land<T>(mut self, report: impl FnOnce(&mut Slot, u64) -> T) -> T {
         let result = report(&mut self.flights.lock(), self.flight);
         self.has_landed = true;
-        self.flights.snapshots.clear();
         self.flights.landed.notify_all();
         result
     }
@@ -372,8 +366,6 @@ impl<W: Backend> Drop for Landing<W> {
         if !self.has_landed {
             let now = self.flights.backend.now();
             self.flights.lock().abandon(now, self.flight);
-            // Copies of a token that was about to be replaced.
-            self.flights.snapshots.clear();
             self.flights.landed.notify_all();
         }
     }

@@ -219,17 +219,12 @@ fn no_copy_of_a_rejected_token_is_handed_out_or_left() {
     explore("copies", || {
         let source = source(COEXISTS, &[]);
         let old = with_token(&source, 10);
-        let (now, version) = (source.backend.now, source.version());
-        let moment = now.monotonic + Duration::from_secs(100);
-        let quiet_until = Now { monotonic: moment, wall: now.wall + Duration::from_secs(100) };
-        // Copies are in use: two threads have met at the slot before. One is yet to be made.
-        source.snapshots.put(Snapshot { token: old.clone(), version, quiet_until }, || version);
-        source.snapshots.clear();
         let reading = spawn(&source, secret);
         assert!(source.invalidate(old.secret()).is_some());
-        reading.join().unwrap().unwrap();
-        assert!(source.snapshots.get(now, || version).is_none(), "a copy was left");
+        // By the short cut or by the long way.
         assert_ne!(secret(&source).unwrap(), "old");
+        reading.join().unwrap().unwrap();
+        assert_eq!(old.clones(), 2, "kept by others than this test and the slot's memory");
     });
 }
 

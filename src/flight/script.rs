@@ -33,6 +33,9 @@ impl<S: Script> Backend for S {
     fn is_shared(&self) -> bool {
         false
     }
+    fn is_quiet(&self, _: &Token, _: Now) -> bool {
+        true
+    }
     fn change(&self, _: &Token, _: Now) -> Change {
         Change::None
     }

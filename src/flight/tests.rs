@@ -82,19 +82,25 @@ fn a_token_that_took_long_to_come_is_handed_out_and_not_renewed_by_the_same_call
 }
 
 #[test]
-fn a_copy_of_a_rejected_token_does_not_count_even_before_it_is_wiped() {
+fn a_rejected_token_is_handed_out_by_no_way_to_ask_and_kept_by_the_slot_alone() {
     let flights = flights(&[(0, None), (0, None)]);
     let rejected = flights.token(&TokenOptions::new()).unwrap();
-    let version = flights.version();
-    let quiet_until = rejected.moment_of_age(LIFETIME / 2).unwrap();
-    let snapshot = Snapshot { token: rejected.clone(), version, quiet_until };
-    flights.snapshots.put(snapshot, || version);
     let now = Script::now(&flights.backend);
-    assert!(flights.snapshots.get(now, || version).is_some());
-    // As it is for a moment while another thread invalidates.
-    flights.lock().invalidate(rejected.secret());
-    let token = flights.token(&TokenOptions::new()).unwrap();
-    assert_ne!(token.secret(), rejected.secret());
+    assert_eq!(flights.published(now, Duration::ZERO).unwrap().secret(), rejected.secret());
+    assert!(flights.invalidate(rejected.secret()).is_some());
+    assert!(flights.published(now, Duration::ZERO).is_none() && flights.cached().is_none());
+    assert_eq!(rejected.clones(), 2, "this one, and the one that is not to come again");
+    let options = TokenOptions::new().min_validity(LIFETIME / 2);
+    assert_ne!(flights.token(&options).unwrap().secret(), rejected.secret());
+}
+
+#[test]
+fn a_token_that_was_replaced_is_kept_by_nobody() {
+    let flights = flights(&[(0, None), (0, None)]);
+    let old = flights.token(&TokenOptions::new()).unwrap();
+    let new = flights.token(&TokenOptions::new().force(true)).unwrap();
+    assert_eq!(flights.cached().unwrap().secret(), new.secret());
+    assert_eq!(old.clones(), 1);
 }
 
 #[test]
@@ -126,10 +132,9 @@ fn no_copy_of_a_token_is_left_when_its_replacement_dies() {
     let flights = Arc::new(Flights::new(Renewal::ReplacesPrevious, Deadly(now)));
     let token = Token::granted("old", LIFETIME, now);
     flights.lock().place(token.clone());
-    let version = flights.version();
-    let quiet_until = token.moment_of_age(LIFETIME / 2).unwrap();
-    flights.snapshots.put(Snapshot { token, version, quiet_until }, || version);
+    assert!(flights.published(now, Duration::ZERO).is_some());
     let refresh = || flights.token(&TokenOptions::new().force(true));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(refresh)).is_err());
-    assert!(flights.snapshots.get(now, || version).is_none(), "a copy was left");
+    assert!(flights.published(now, Duration::ZERO).is_none(), "a copy was left");
+    assert_eq!(token.clones(), 1);
 }

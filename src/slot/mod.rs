@@ -10,15 +10,13 @@ mod reference;
 #[cfg(all(test, not(paytoken_model)))]
 mod tests;
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind};
 use crate::facts::Renewal;
+use crate::published::{Publication, Published};
 use crate::renewal;
-use crate::sync::AtomicU64;
 use crate::token::Token;
 
 pub(crate) struct Slot {
@@ -55,10 +53,10 @@ struct Held {
     quiet_until: Option<Now>,
 }
 
-/// The token in use. Every change of it makes another version.
+/// The token in use. Every change of it is published at once.
 struct Current {
     held: Option<Held>,
-    version: Arc<AtomicU64>,
+    publication: Publication,
 }
 
 impl Current {
@@ -67,7 +65,9 @@ impl Current {
     }
 
     fn replace(&mut self, held: Option<Held>) -> Option<Held> {
-        self.version.fetch_add(1, Ordering::Release);
+        self.publication.set(held.as_ref().and_then(|held| {
+            Some(Published { token: held.token.clone(), quiet_until: held.quiet_until? })
+        }));
         std::mem::replace(&mut self.held, held)
     }
 
@@ -137,11 +137,11 @@ pub(crate) enum Decision {
 }
 
 impl Slot {
-    /// `version` changes whenever the token in use does.
-    pub(crate) fn new(renewal: Renewal, version: Arc<AtomicU64>) -> Self {
+    /// What is in use is published there.
+    pub(crate) fn new(renewal: Renewal, publication: Publication) -> Self {
         Self {
             renewal,
-            current: Current { held: None, version },
+            current: Current { held: None, publication },
             flight: None,
             flights: 0,
             generation: 0,
@@ -151,15 +151,6 @@ impl Slot {
             failed_renewals: 0,
             counters: Counters::default(),
         }
-    }
-
-    /// The common case, in two comparisons: nothing is to be done for the current token until the
-    /// moment that comes with it, and it is good for as long as the caller needs it.
-    pub(crate) fn at_rest(&self, now: Now, min_validity: Duration) -> Option<(Token, Now)> {
-        let held = self.current.as_ref()?;
-        let until = held.quiet_until.filter(|until| now.is_before(*until))?;
-        let serves = min_validity.is_zero() || held.token.remaining_at(now) >= min_validity;
-        serves.then(|| (held.token.clone(), until))
     }
 
     /// What a caller is to do. `refusal` tells of a remembered one that still stands; it is asked

@@ -12,7 +12,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { slot: Slot::new(COEXISTS, Arc::default()), start: Now::from_system() }
+        Self { slot: Slot::new(COEXISTS, Publication::default()), start: Now::from_system() }
     }
 
     fn after(&self, seconds: u64) -> Now {
