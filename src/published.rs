@@ -52,14 +52,17 @@ type Pointer = arc_swap::ArcSwapOption<Published>;
 struct Pointer(crate::sync::Mutex<Option<Arc<Published>>>);
 
 #[cfg(all(test, paytoken_model))]
-#[allow(clippy::unwrap_used)] // it is a test
 impl Pointer {
     fn load(&self) -> Option<Arc<Published>> {
-        self.0.lock().unwrap().clone()
+        self.lock().clone()
     }
 
     fn store(&self, published: Option<Arc<Published>>) {
-        *self.0.lock().unwrap() = published;
+        *self.lock() = published;
+    }
+
+    fn lock(&self) -> crate::sync::MutexGuard<'_, Option<Arc<Published>>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 

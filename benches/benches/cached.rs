@@ -1,18 +1,22 @@
-//! A cached call, beside the least that any cache could do: with 1, 2, 8 and 64 threads.
+//! A cached call, by every way to ask, beside the least that any cache could do: with 1, 2, 8 and
+//! 64 threads.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // it measures
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)] // it measures
 
-use std::cell::RefCell;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
-use paytoken_bench::{Candidate, compare, rounds, sources};
-use paytoken_sandbox::{Sandbox, Service};
+use paytoken::store::FileStore;
+use paytoken::{Credentials, Environment, Secret, TokenCache};
+use paytoken_bench::{Candidate, compare, rounds, shown, sources};
+use paytoken_sandbox::{Fault, Sandbox, Service};
 
-const CALLS: u32 = 2_000_000;
+const CALLS: u32 = 1_000_000;
+const SEND: Service = Service::SendPayments;
+const MERCHANTS: usize = 10_000;
+const THREADS: [usize; 4] = [1, 2, 8, 64];
 
 /// What a cache holds at the least.
 struct Entry {
@@ -21,28 +25,35 @@ struct Entry {
     until_wall: SystemTime,
 }
 
-impl Entry {
-    fn is_good(&self) -> bool {
-        Instant::now() < self.until && SystemTime::now() < self.until_wall
-    }
-}
-
 fn main() {
     let sandbox = Sandbox::start().unwrap();
-    let source = sources::source(&sandbox, Service::SendPayments);
-    source.token().unwrap();
-    let token: Arc<str> = "a".repeat(600).into();
-    let hour = std::time::Duration::from_secs(3600);
-    let entry = || Entry {
-        token: token.clone(),
+    // One answer for everybody: it is only asked for once by each.
+    let body = format!(
+        r#"{{"accessToken":"{}","expiresAt":"2100-01-01T00:00:00Z"}}"#,
+        "t".repeat(600)
+    );
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    sandbox.fault_always(SEND, Some(Fault::Raw((head + &body).into_bytes())));
+    let hour = Duration::from_secs(3600);
+    let locked = Mutex::new(Entry {
+        token: "a".repeat(600).into(),
         until: Instant::now() + hour,
         until_wall: SystemTime::now() + hour,
+    });
+    let source = sources::source(&sandbox, SEND);
+    source.token().unwrap();
+    let folder = std::env::temp_dir().join(format!("paytoken-bench-{}", std::process::id()));
+    let store = FileStore::open(&folder).unwrap();
+    let stored = sources::builder(&sandbox, SEND).store(store).build().unwrap();
+    stored.token().unwrap();
+    let (alone, many) = (merchants(&sandbox, 1), merchants(&sandbox, MERCHANTS));
+    let of_cache = |(cache, merchants): &(TokenCache, Vec<Credentials>), index: usize| {
+        black_box(cache.token(&merchants[index], Environment::Sandbox).unwrap());
     };
-    let (borrowed, swapped) = (entry(), ArcSwap::from_pointee(entry()));
-    let locked = Mutex::new(entry());
-    let version = AtomicU64::new(1);
-    for threads in [1, 2, 8, 64] {
-        compare(
+    let begun = AtomicUsize::new(0);
+    let mut of_threads = Vec::new();
+    for threads in THREADS {
+        of_threads.push(compare(
             &format!("cached call, threads: {threads}"),
             rounds(9),
             vec![
@@ -55,41 +66,67 @@ fn main() {
                         }
                     }
                 }),
-                Candidate::threads("paytoken `token()`", threads, CALLS, |calls| {
+                Candidate::threads("`token()`", threads, CALLS, |calls| {
                     for _ in 0..calls {
                         black_box(source.token().unwrap());
                     }
                 }),
-                Candidate::threads("borrow + both clocks", threads, CALLS, |calls| {
+                Candidate::threads("`token_valid_for(1 s)`", threads, CALLS, |calls| {
                     for _ in 0..calls {
-                        if borrowed.is_good() {
-                            black_box(&borrowed.token);
-                        }
+                        black_box(source.token_valid_for(Duration::from_secs(1)).unwrap());
                     }
                 }),
-                Candidate::threads("arc-swap `load_full` + both clocks", threads, CALLS, |calls| {
+                Candidate::threads("`token()` with a `FileStore`", threads, CALLS, |calls| {
                     for _ in 0..calls {
-                        let entry = swapped.load_full();
-                        if entry.is_good() {
-                            black_box(entry.token.clone());
-                        }
+                        black_box(stored.token().unwrap());
                     }
                 }),
-                Candidate::threads(
-                    "copy per thread + version + both clocks",
-                    threads,
-                    CALLS,
-                    |calls| {
-                        let own = RefCell::new((1, entry()));
-                        for _ in 0..calls {
-                            let own = own.borrow();
-                            if own.0 == version.load(Ordering::Acquire) && own.1.is_good() {
-                                black_box(&own.1.token);
-                            }
-                        }
-                    },
-                ),
+                Candidate::threads("`TokenCache::token`, one merchant", threads, CALLS, |calls| {
+                    (0..calls).for_each(|_| of_cache(&alone, 0));
+                }),
+                Candidate::threads("the same one of 10,000", threads, CALLS, |calls| {
+                    (0..calls).for_each(|_| of_cache(&many, MERCHANTS / 2));
+                }),
+                Candidate::threads("10,000 in no order", threads, CALLS, |calls| {
+                    let mut index = begun.fetch_add(1, Ordering::Relaxed) * 97;
+                    for _ in 0..calls {
+                        index = (index + 7_919) % MERCHANTS;
+                        of_cache(&many, index);
+                    }
+                }),
             ],
-        );
+        ));
     }
+    println!("\n### in all, ns a call by threads\n");
+    let names = ["floor", "plain", "validity", "store", "cache", "one of 10,000", "all of 10,000"];
+    for (row, name) in names.iter().enumerate() {
+        let times = of_threads.iter().map(|times| shown(times[row])).collect::<Vec<_>>();
+        println!("| {name} | {} |", times.join(" | "));
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A cache of so many, each with its token.
+fn merchants(sandbox: &Sandbox, number: usize) -> (TokenCache, Vec<Credentials>) {
+    let (url, roots) = (sandbox.url(SEND), sandbox.ca_pem().to_owned());
+    let cache = TokenCache::with(move |builder| {
+        builder
+            .base_url_for(paytoken::Provider::SendPayments, &url)
+            .root_certificates_pem(roots.as_bytes())
+    });
+    let merchants: Vec<_> = (0..number)
+        .map(|index| Credentials::SendPayments {
+            client_id: format!("merchant-{index:06}"),
+            client_secret: Secret::from(format!("not-a-real-secret-{index:06}")),
+        })
+        .collect();
+    let began = Instant::now();
+    for merchant in &merchants {
+        cache.source(merchant, Environment::Sandbox).unwrap();
+    }
+    println!("{number} put in: {} each", shown(began.elapsed() / number as u32));
+    for merchant in &merchants {
+        cache.token(merchant, Environment::Sandbox).unwrap();
+    }
+    (cache, merchants)
 }
