@@ -28,10 +28,8 @@ struct Entry {
 fn main() {
     let sandbox = Sandbox::start().unwrap();
     // One answer for everybody: it is only asked for once by each.
-    let body = format!(
-        r#"{{"accessToken":"{}","expiresAt":"2100-01-01T00:00:00Z"}}"#,
-        "t".repeat(600)
-    );
+    let body =
+        format!(r#"{{"accessToken":"{}","expiresAt":"2100-01-01T00:00:00Z"}}"#, "t".repeat(600));
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
     sandbox.fault_always(SEND, Some(Fault::Raw((head + &body).into_bytes())));
     let hour = Duration::from_secs(3600);
