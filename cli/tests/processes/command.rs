@@ -166,7 +166,7 @@ fn exit_codes() {
         (&["invalidate", "ntx-pay", "--no-store"], 64, "without a store"),
         (&["token", "ntx-pay", "--base-url", "http://example.com"], 78, "plain http"),
         (&["token", "ntx-pay", "--ca", "/no/such/file"], 78, "--ca: cannot read"),
-        (&["token", "ntx-pay", "--store", "/dev/null/x"], 74, "store: "),
+        (&["token", "ntx-pay", "--store", "/dev/null/x"], 78, "store: "),
         (
             &["token", "nexter-pay", "--base-url", "https://127.0.0.1:1", "--timeout", "2s"],
             69,

@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -154,8 +155,7 @@ fn foreign_files() {
     let world = World::new();
     let token = world.token(Service::NtxPay);
     let Some(user) = AnotherUser::new(&world) else { return };
-    if user.0.is_none() {
-        eprintln!("NOT CHECKED: only root can make files of another user");
+    if !user.is_another("somebody_elses_directory_and_file_are_not_used") {
         return;
     }
     // The directory is another user's by now: root does not use it.
@@ -173,12 +173,12 @@ fn foreign_files() {
 }
 
 /// Root may write everywhere, so root runs the command as another user, to whom the folder is given.
-struct AnotherUser(Option<&'static str>);
+pub(crate) struct AnotherUser(Option<&'static str>);
 
 impl AnotherUser {
-    const ID: &'static str = "65534";
+    pub(crate) const ID: &'static str = "65534";
 
-    fn new(world: &World) -> Option<Self> {
+    pub(crate) fn new(world: &World) -> Option<Self> {
         let is_root =
             text(Command::new("id").arg("-u").stdout(Stdio::piped()).output().unwrap()) == "0";
         if !is_root {
@@ -193,22 +193,45 @@ impl AnotherUser {
         Some(Self(Some(Self::ID)))
     }
 
-    fn run(&self, world: &World, arguments: &[&str]) -> std::process::Output {
-        let mut command = match self.0 {
-            None => world.program(PAYTOKEN),
+    /// Whether there is one beside us; that a test goes without is said aloud.
+    pub(crate) fn is_another(&self, test: &str) -> bool {
+        if self.0.is_none() {
+            let message = format!("not checked without root: {test}\n");
+            std::io::stderr().write_all(message.as_bytes()).unwrap();
+        }
+        self.0.is_some()
+    }
+
+    pub(crate) fn run(&self, world: &World, arguments: &[&str]) -> std::process::Output {
+        self.command(world).args(arguments).output().unwrap()
+    }
+
+    pub(crate) fn command(&self, world: &World) -> Command {
+        self.command_of(world, self.copy(world))
+    }
+
+    pub(crate) fn command_of(&self, world: &World, program: impl AsRef<Path>) -> Command {
+        match self.0 {
+            None => world.program(program),
             Some(id) => {
-                // A copy that this user may run: the build directory may be private.
-                let copy = world.folder.join("paytoken-copy");
-                if !Path::new(&copy).exists() {
-                    fs::copy(PAYTOKEN, &copy).unwrap();
-                    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-                }
                 let mut command = world.program("setpriv");
-                command.args(["--reuid", id, "--clear-groups"]).arg(copy);
+                command.args(["--reuid", id, "--clear-groups"]).arg(program.as_ref());
                 command
             }
-        };
-        command.args(arguments).output().unwrap()
+        }
+    }
+
+    /// A copy that this user may run: the build directory may be private.
+    pub(crate) fn copy(&self, world: &World) -> PathBuf {
+        if self.0.is_none() {
+            return PAYTOKEN.into();
+        }
+        let copy = world.folder.join("paytoken-copy");
+        if !copy.exists() {
+            fs::copy(PAYTOKEN, &copy).unwrap();
+            fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        copy
     }
 }
 

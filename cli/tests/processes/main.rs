@@ -13,6 +13,7 @@
 mod command;
 mod crashes;
 mod herd;
+mod places;
 mod support;
 
 use libtest_mimic::{Arguments, Trial};
@@ -22,7 +23,7 @@ fn main() {
         herd::worker();
         return;
     }
-    let trials = [command::trials(), crashes::trials(), herd::trials()];
+    let trials = [command::trials(), crashes::trials(), herd::trials(), places::trials()];
     libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit();
 }
 

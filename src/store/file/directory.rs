@@ -1,0 +1,295 @@
+//! The directory of a [`FileStore`](super::FileStore): whose it has to be, and what is made on the
+//! way to it.
+//!
+//! It is looked at anew at each use, since it may have been removed and made by somebody else.
+
+use std::fs::{self, DirBuilder, File, Metadata};
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// A directory that only we may enter.
+#[derive(Clone, Debug)]
+pub(super) struct Directory(PathBuf);
+
+impl Directory {
+    /// The directory of this name, which is there and private, or can be made where its name says.
+    /// Nothing is made.
+    pub(super) fn named(path: &Path) -> Result<Self> {
+        let directory = Self(spelled_out(path)?);
+        match fs::symlink_metadata(&directory.0) {
+            Ok(metadata) if !metadata.is_dir() => {
+                // It is the name that is wrong: asking again does not help.
+                Err(Error::configuration(directory.sentence(IS_NO_DIRECTORY)))
+            }
+            Ok(metadata) => directory.check(&metadata).map(|()| directory),
+            Err(error) if is_missing(&error) => {
+                directory.missing()?;
+                Ok(directory)
+            }
+            Err(error) => Err(directory.error("cannot be read", error)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes it where it is missing, and gives it the mode that another umask has kept it from.
+    pub(super) fn make_ready(&self) -> Result<()> {
+        match fs::symlink_metadata(&self.0) {
+            Ok(metadata) if needs_mode(&metadata) => {
+                self.check(&metadata)?;
+                return self.set_mode(&self.0);
+            }
+            Ok(metadata) => return self.check(&metadata),
+            Err(error) if is_missing(&error) => {}
+            Err(error) => return Err(self.error("cannot be read", error)),
+        }
+        for missing in self.missing()?.iter().rev() {
+            let mut builder = DirBuilder::new();
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            match builder.create(missing) {
+                Ok(()) => self.set_mode(missing)?,
+                // Another process was faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(self.error("cannot be made", error)),
+            }
+        }
+        self.check_now()
+    }
+
+    /// Whether it is private, and ours, at this moment.
+    pub(super) fn check_now(&self) -> Result<()> {
+        let metadata = fs::symlink_metadata(&self.0);
+        self.check(&metadata.map_err(|error| self.error("cannot be read", error))?)
+    }
+
+    /// Whether nobody can enter it, and why is known.
+    pub(super) fn lacks_its_mode(&self) -> bool {
+        fs::symlink_metadata(&self.0).is_ok_and(|metadata| needs_mode(&metadata))
+    }
+
+    fn check(&self, metadata: &Metadata) -> Result<()> {
+        if !metadata.is_dir() {
+            return Err(self.refused(IS_NO_DIRECTORY));
+        }
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+
+            if metadata.uid() != self.ourselves()? {
+                return Err(self.refused(
+                    "belongs to another user; under sudo, use sudo -H, or name a directory of your own",
+                ));
+            }
+            if metadata.mode() & 0o077 != 0 {
+                return Err(
+                    self.refused("is open to other users; run chmod 700 on it, or name another")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file is one that only this user can have put here.
+    pub(super) fn is_private(&self, file: &Metadata) -> Result<bool> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt as _;
+
+            Ok(file.mode() & 0o077 == 0 && file.uid() == self.ourselves()?)
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = file;
+            Ok(true)
+        }
+    }
+
+    /// What has to be made, the innermost first. Refused where that would be in a directory of
+    /// another user: root would make directories there that the user cannot write to.
+    fn missing(&self) -> Result<Vec<&Path>> {
+        let mut missing = Vec::new();
+        for path in self.0.ancestors() {
+            match fs::metadata(path) {
+                Ok(metadata) if metadata.is_dir() => {
+                    self.check_may_make_in(path, &metadata)?;
+                    return Ok(missing);
+                }
+                Ok(_) => {
+                    return Err(Error::configuration(self.sentence(&format!(
+                        "cannot be made, since {} is not a directory; name another",
+                        path.display()
+                    ))));
+                }
+                Err(error) if is_missing(&error) => missing.push(path),
+                Err(error) => return Err(self.error("cannot be made", error)),
+            }
+        }
+        Err(self.error("cannot be made", io::ErrorKind::NotFound.into()))
+    }
+
+    #[cfg(unix)]
+    fn check_may_make_in(&self, parent: &Path, metadata: &Metadata) -> Result<()> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        const ROOT: u32 = 0;
+        // As /tmp is: everybody may, and nobody can take away what another has made.
+        let is_for_everybody = metadata.mode() & 0o1002 == 0o1002;
+        if is_for_everybody || metadata.uid() == ROOT || metadata.uid() == self.ourselves()? {
+            return Ok(());
+        }
+        Err(self.refused(&format!(
+            "is not made, since {} belongs to another user; under sudo, use sudo -H, or name a directory of your own",
+            parent.display()
+        )))
+    }
+
+    #[cfg(not(unix))]
+    fn check_may_make_in(&self, _: &Path, _: &Metadata) -> Result<()> {
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    fn ourselves(&self) -> Result<u32> {
+        ourselves().map_err(|error| self.error("cannot be checked", error))
+    }
+
+    fn set_mode(&self, path: &Path) -> Result<()> {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+
+            let metadata = fs::symlink_metadata(path);
+            if metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o777 != 0o700) {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+                    .map_err(|error| self.error("cannot be made private", error))?;
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = path;
+        Ok(())
+    }
+
+    pub(super) fn error(&self, what: &str, error: io::Error) -> Error {
+        Error::store(self.sentence(&format!(
+            "{what} ({error}); check the directory and the disk, or go without a store"
+        )))
+        .with_source(error)
+    }
+
+    pub(super) fn refused(&self, why: &str) -> Error {
+        Error::store(self.sentence(why))
+    }
+
+    fn sentence(&self, text: &str) -> String {
+        format!("store: {} {text}", self.0.display())
+    }
+}
+
+const IS_NO_DIRECTORY: &str = "is not a directory itself (a link?); name a real directory";
+
+/// Absolute, since the process may change its working directory, and without what would make the
+/// system follow a link at the end: `link/` and `link/.`.
+fn spelled_out(path: &Path) -> Result<PathBuf> {
+    if let Some(Component::Normal(first)) = path.components().next()
+        && first.as_encoded_bytes().starts_with(b"~")
+    {
+        return Err(Error::configuration(format!(
+            "store: {} starts with ~, which only a shell turns into a home directory; write the whole path (or ./~ for a directory of that name)",
+            path.display()
+        )));
+    }
+    let absolute = std::path::absolute(path).map_err(|error| {
+        Error::configuration(format!(
+            "store: {:?} does not name a directory ({error}); name an absolute path",
+            path.display().to_string()
+        ))
+    })?;
+    Ok(absolute.components().collect())
+}
+
+/// Below a file there is nothing, either.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// A directory that nobody can enter: it was made under a umask like 177, and its maker did not
+/// live to set the mode.
+fn needs_mode(directory: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+
+        directory.is_dir() && directory.mode() & 0o100 == 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = directory;
+        false
+    }
+}
+
+/// Whose files we make: the effective user, at this moment, since a daemon may give up being root.
+#[cfg(unix)]
+pub(super) fn ourselves() -> io::Result<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    // Linux shows it without a descriptor, of which there may be none left.
+    if cfg!(target_os = "linux")
+        && let Ok(process) = fs::metadata("/proc/self")
+    {
+        return Ok(process.uid());
+    }
+    // Elsewhere, or where /proc is not mounted: a pipe belongs to who makes it.
+    let (reader, _writer) = io::pipe()?;
+    Ok(File::from(std::os::fd::OwnedFd::from(reader)).metadata()?.uid())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn whose_we_are_is_whose_a_pipe_is_and_whose_files_we_make() {
+        let (reader, _writer) = io::pipe().unwrap();
+        let of_a_pipe = File::from(std::os::fd::OwnedFd::from(reader)).metadata().unwrap().uid();
+        assert_eq!(ourselves().unwrap(), of_a_pipe);
+        let path = std::env::temp_dir().join(format!("paytoken-whose-{}", std::process::id()));
+        let of_a_file = File::create(&path).unwrap().metadata().unwrap().uid();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(ourselves().unwrap(), of_a_file);
+    }
+
+    #[test]
+    fn a_name_is_absolute_and_ends_with_a_name() {
+        let here = std::env::current_dir().unwrap();
+        for (named, meant) in [
+            ("store", here.join("store")),
+            ("./store/.", here.join("store")),
+            ("a//b/./", here.join("a/b")),
+            ("/a/./b//", "/a/b".into()),
+            ("//a", "/a".into()),
+            ("a/../b", here.join("a/../b")),
+            (".", here.clone()),
+            ("/", "/".into()),
+            ("./~x", here.join("~x")),
+            ("/~", "/~".into()),
+        ] {
+            assert_eq!(
+                spelled_out(Path::new(named)).unwrap().as_os_str(),
+                meant.as_os_str(),
+                "{named}"
+            );
+        }
+        for wrong in ["", "~", "~/x", "~user/x"] {
+            let error = spelled_out(Path::new(wrong)).unwrap_err();
+            assert!(!error.is_retryable(), "{error}");
+        }
+    }
+}

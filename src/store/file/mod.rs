@@ -1,0 +1,255 @@
+//! [`FileStore`]: entries as files in a private directory, locked by the kernel.
+//!
+//! Per account there are `KEY.entry`, replaced whole by rename, and `KEY.lock`, which stays. The
+//! kernel's lock goes with its holder, so a crash leaves nothing to clean up but a `KEY.new`, which
+//! the next writer replaces.
+
+mod directory;
+mod guard;
+mod place;
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::hash::{Hash as _, Hasher as _};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use self::directory::Directory;
+use self::guard::FileGuard;
+use super::{Store, StoreGuard, StoreKey};
+use crate::clock::Deadline;
+use crate::error::Result;
+
+/// A larger file is not an entry.
+const LARGEST_ENTRY: u64 = 256 * 1024;
+
+/// Waits between attempts at a lock that another process holds.
+const FIRST_WAIT: Duration = Duration::from_millis(1);
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
+/// Shares tokens between the processes of one user on one machine.
+///
+/// The directory is `0700`, its files `0600`, whatever the umask; a directory that is a link (one on
+/// the way to it may be), belongs to somebody else or is open to others is refused, at each use. An
+/// entry is replaced by writing a new file, `fsync` and rename: a crash or a power cut leaves the old
+/// entry or the new one. A lock is the kernel's, on a file that stays; it ends with its process, or
+/// with the last child that was forked meanwhile if the process was killed. Do not put the directory
+/// on a network file system: locks may not hold there.
+///
+/// Reading makes nothing: the directory is made by the first that locks an entry, and never in
+/// another user's directory, except one like `/tmp` or one of root's.
+///
+/// ```
+/// use paytoken::{Credentials, Environment, FileStore, Secret, TokenSource};
+///
+/// # fn main() -> paytoken::Result<()> {
+/// # let folder = std::env::temp_dir().join(format!("paytoken-doc-{}", std::process::id()));
+/// let store = FileStore::open(&folder)?; // or FileStore::open_default()
+/// let credentials = Credentials::SendPayments {
+///     client_id: "merchant-7".into(),
+///     client_secret: Secret::from("not-a-real-secret"),
+/// };
+/// let source = TokenSource::builder(credentials, Environment::Sandbox)
+///     .base_url("https://send.example")
+///     .store(store)
+///     .build()?;
+/// # std::fs::remove_dir_all(folder).ok();
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct FileStore {
+    directory: Directory,
+}
+
+impl FileStore {
+    /// Uses this directory, which is made when there is something to keep. A relative path is meant
+    /// from where the process is now, wherever it goes later.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the path does not name a directory:
+    /// a file, a link, `~`. [`Store`](crate::ErrorKind::Store) when it is not private, is another
+    /// user's or would be made in another user's directory. Each says what to do.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self { directory: Directory::named(directory.as_ref())? })
+    }
+
+    /// The user's own directory: `paytoken` in `$CACHE_DIRECTORY`, which systemd sets in a unit
+    /// with `CacheDirectory=` (the first, if they are several), else in `$XDG_CACHE_HOME`, else in
+    /// `~/.cache`. Where HOME is not set, the home is that of `/etc/passwd`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Configuration`](crate::ErrorKind::Configuration) when there is no
+    /// home, either.
+    pub fn open_default() -> Result<Self> {
+        Self::open(place::of_user()?)
+    }
+
+    /// Where it is: an absolute path.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn path(&self, key: &StoreKey, ending: &str) -> PathBuf {
+        self.directory().join(format!("{}.{ending}", key.as_str()))
+    }
+
+    /// The entry's file, if it is one that this store can have written.
+    fn open_entry(&self, key: &StoreKey) -> Result<Option<(File, Metadata)>> {
+        let path = self.path(key, "entry");
+        let cannot_be_read = |error| self.directory.error("cannot be read", error);
+        let file = match private_options().read(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // The next to lock an entry mends it.
+            Err(_) if self.directory.lacks_its_mode() => return Ok(None),
+            // A link, a directory, a socket: not an entry. The next write replaces it.
+            Err(_) if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(cannot_be_read(error)),
+        };
+        // Another user may have made it since, with an entry of theirs.
+        self.directory.check_now()?;
+        let metadata = file.metadata().map_err(cannot_be_read)?;
+        let is_ours = metadata.is_file()
+            && metadata.len() <= LARGEST_ENTRY
+            && self.directory.is_private(&metadata)?;
+        Ok(is_ours.then_some((file, metadata)))
+    }
+
+    fn read_entry(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
+        let Some((file, metadata)) = self.open_entry(key)? else {
+            return Ok(None);
+        };
+        // Sized at once: growing would leave an unwiped copy behind.
+        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+        file.take(LARGEST_ENTRY)
+            .read_to_end(&mut bytes)
+            .map_err(|error| self.directory.error("cannot be read", error))?;
+        Ok(Some(bytes))
+    }
+
+    /// The lock's file, opened and of the right kind.
+    fn open_lock(&self, key: &StoreKey) -> Result<File> {
+        // Somebody may have removed the directory while we run: it is only a cache.
+        self.directory.make_ready()?;
+        let path = self.path(key, "lock");
+        let cannot_be_locked = |error| self.directory.error("cannot be locked", error);
+        let open =
+            || private_options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = match open() {
+            // Its maker was killed before it could set the mode.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.mend_lock(&path).map_err(|_| cannot_be_locked(error))?;
+                open()
+            }
+            result => result,
+        }
+        .map_err(cannot_be_locked)?;
+        let metadata = file.metadata().map_err(cannot_be_locked)?;
+        if !metadata.is_file() || !self.directory.is_private(&metadata)? {
+            return Err(self
+                .directory
+                .refused("holds a lock file that is not a private file of this user; remove it"));
+        }
+        make_private(&file, &metadata).map_err(cannot_be_locked)?;
+        Ok(file)
+    }
+
+    /// Gives a lock file of ours the mode that it needs, by its path, since it cannot be opened.
+    fn mend_lock(&self, path: &Path) -> io::Result<()> {
+        let metadata = fs::symlink_metadata(path)?;
+        #[cfg(unix)]
+        if metadata.is_file() {
+            use std::os::unix::fs::PermissionsExt as _;
+
+            return fs::set_permissions(path, fs::Permissions::from_mode(PRIVATE));
+        }
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+}
+
+impl Store for FileStore {
+    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
+        self.read_entry(key)
+    }
+
+    /// One `stat`: the file is another one after every write.
+    fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
+        let Ok(metadata) = fs::symlink_metadata(self.path(key, "entry")) else {
+            return Ok(Some(0));
+        };
+        let mut hasher = std::hash::DefaultHasher::new();
+        metadata.modified().ok().hash(&mut hasher);
+        metadata.len().hash(&mut hasher);
+        #[cfg(unix)]
+        std::os::unix::fs::MetadataExt::ino(&metadata).hash(&mut hasher);
+        Ok(Some(hasher.finish()))
+    }
+
+    /// The kernel's lock lasts as long as its holder, so `hold` does not matter.
+    fn lock(
+        &self,
+        key: &StoreKey,
+        limit: Duration,
+        _hold: Duration,
+    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+        let deadline = Deadline::after(limit);
+        let mut wait = FIRST_WAIT;
+        loop {
+            let file = self.open_lock(key)?;
+            match file.try_lock() {
+                Ok(()) => {
+                    let guard = FileGuard::new(self, key, file);
+                    // The file may have been removed and made anew between opening and locking.
+                    if guard.is_still_ours() {
+                        return Ok(Some(Box::new(guard)));
+                    }
+                }
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(self.directory.error("cannot be locked", error));
+                }
+            }
+            let left = deadline.remaining();
+            if left.is_zero() {
+                return Ok(None);
+            }
+            thread::sleep(wait.min(left));
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+}
+
+/// The mode of every file.
+#[cfg(unix)]
+const PRIVATE: u32 = 0o600;
+
+/// Files are `0600` from their first moment, or less where the umask takes away more; links are not
+/// followed, and nothing blocks (a FIFO would).
+fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        options.mode(PRIVATE).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    }
+    options
+}
+
+/// Gives a file that was just made what the umask took away.
+fn make_private(file: &File, metadata: &Metadata) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        if metadata.permissions().mode() & 0o777 != PRIVATE {
+            return file.set_permissions(fs::Permissions::from_mode(PRIVATE));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (file, metadata);
+    Ok(())
+}
