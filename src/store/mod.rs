@@ -4,6 +4,7 @@
 //! and knows nothing of tokens: entries are written and read by `entry.rs`.
 
 pub(crate) mod account;
+pub mod conformance;
 pub(crate) mod entry;
 mod file;
 
@@ -24,25 +25,26 @@ use crate::error::Result;
 /// this user can read them, never log them, and overwrite copies of your own when you are done
 /// with them (the library overwrites what it gets from `read`).
 ///
+/// [`conformance`] checks, in your tests, that a store does all this.
+///
 /// Report failures with [`Error::store`](crate::Error::store). All methods are called from any
 /// thread, and by several threads of one process at once.
 ///
 /// ```
-/// use std::collections::HashMap;
-/// use std::sync::{Mutex, MutexGuard, TryLockError};
+/// use std::collections::{HashMap, HashSet};
+/// use std::sync::{Condvar, Mutex};
 /// use std::time::Duration;
 ///
 /// use paytoken::Result;
-/// use paytoken::store::{Store, StoreGuard, StoreKey};
+/// use paytoken::store::{Store, StoreGuard, StoreKey, conformance};
 ///
-/// /// One process, one lock for all entries: enough for a test.
+/// /// For the threads of one process: enough for a test.
 /// #[derive(Default)]
 /// struct Memory {
 ///     entries: Mutex<HashMap<StoreKey, Vec<u8>>>,
-///     lock: Mutex<()>,
+///     locked: Mutex<HashSet<StoreKey>>,
+///     unlocked: Condvar,
 /// }
-///
-/// struct Held<'a>(&'a Memory, StoreKey, MutexGuard<'a, ()>);
 ///
 /// impl Store for Memory {
 ///     fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
@@ -55,18 +57,18 @@ use crate::error::Result;
 ///         wait: Duration,
 ///         _hold: Duration,
 ///     ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-///         match self.lock.try_lock() {
-///             Ok(guard) => Ok(Some(Box::new(Held(self, key.clone(), guard)))),
-///             Err(TryLockError::WouldBlock) => {
-///                 std::thread::sleep(wait.min(Duration::from_millis(10)));
-///                 Ok(None)
-///             }
-///             Err(TryLockError::Poisoned(_)) => Err(paytoken::Error::store("store: broken")),
-///         }
+///         let is_locked = |locked: &mut HashSet<_>| locked.contains(key);
+///         let locked = self.locked.lock().unwrap();
+///         let (mut locked, _) =
+///             self.unlocked.wait_timeout_while(locked, wait, is_locked).unwrap();
+///         let is_ours = locked.insert(key.clone());
+///         Ok(is_ours.then(|| Box::new(Guard(self, key.clone())) as Box<dyn StoreGuard>))
 ///     }
 /// }
 ///
-/// impl StoreGuard for Held<'_> {
+/// struct Guard<'a>(&'a Memory, StoreKey);
+///
+/// impl StoreGuard for Guard<'_> {
 ///     fn read(&mut self) -> Result<Option<Vec<u8>>> {
 ///         self.0.read(&self.1)
 ///     }
@@ -76,6 +78,17 @@ use crate::error::Result;
 ///         Ok(())
 ///     }
 /// }
+///
+/// impl Drop for Guard<'_> {
+///     fn drop(&mut self) {
+///         self.0.locked.lock().unwrap().remove(&self.1);
+///         self.0.unlocked.notify_all();
+///     }
+/// }
+///
+/// // In a test: does it do what it has to?
+/// let memory = Memory::default();
+/// conformance::check(|| &memory);
 /// ```
 pub trait Store: Send + Sync {
     /// The entry, without a lock. Must not block for long.
@@ -94,8 +107,8 @@ pub trait Store: Send + Sync {
         Ok(None)
     }
 
-    /// The exclusive lock on an entry, also between threads of one process. Waits for it no longer
-    /// than `wait`; `None` when another holds it. It must free itself when its holder dies. The
+    /// The exclusive lock on an entry, also between threads of one process. Waits for it as long as
+    /// `wait`, and no longer; `None` when another holds it all that time. It must free itself when its holder dies. The
     /// network is used while it is held, for `hold` at most: a store with leases makes them at
     /// least that long.
     ///

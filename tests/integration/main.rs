@@ -15,6 +15,7 @@ mod renewal;
 mod single_flight;
 mod store;
 mod store_changes;
+mod store_contract;
 mod support;
 mod surface;
 mod transport;

@@ -249,7 +249,8 @@ pub(super) fn ourselves() -> io::Result<u32> {
     Ok(File::from(std::os::fd::OwnedFd::from(reader)).metadata()?.uid())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt as _;
 

@@ -97,7 +97,8 @@ impl Drop for FileGuard<'_> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
 

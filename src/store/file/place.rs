@@ -77,7 +77,8 @@ fn home_of(user: u32, users: &[u8]) -> Option<PathBuf> {
     })
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 
