@@ -37,6 +37,7 @@ struct Inner {
 pub(crate) struct Verdict {
     pub(crate) is_tried_again: bool,
     pub(crate) is_remembered: bool,
+    pub(crate) may_lock_account: bool,
     pub(crate) may_have_arrived: bool,
 }
 
@@ -220,6 +221,11 @@ impl Error {
     }
 
     /// Whether the next calls are answered with this error, without a request.
+    /// Asked like this again and again, the provider may lock the account.
+    pub(crate) fn may_lock_account(&self) -> bool {
+        self.0.verdict.is_some_and(|verdict| verdict.may_lock_account)
+    }
+
     pub(crate) fn is_remembered(&self) -> bool {
         self.0.verdict.is_some_and(|verdict| verdict.is_remembered)
     }

@@ -171,6 +171,14 @@ impl Cause {
         Verdict {
             is_tried_again: outcome.is_tried_again,
             is_remembered: outcome.is_remembered,
+            may_lock_account: matches!(
+                self,
+                Self::CredentialsRefused
+                    | Self::RefusalInSuccess
+                    | Self::AccountRefused
+                    | Self::CertificateRefusedByFront
+                    | Self::ClientCertificateRefused
+            ),
             may_have_arrived: match outcome.effect {
                 Effect::None => false,
                 Effect::IfSent => was_sent,
@@ -341,8 +349,9 @@ mod tests {
             let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
             let is_other = |path: &PathBuf| OTHERS.iter().any(|(name, _)| path.ends_with(name));
             // Tests in files of their own decide nothing.
-            let is_test =
-                path.parent().unwrap().ends_with("flight") || path.ends_with("reference.rs");
+            let is_test = path.parent().unwrap().ends_with("flight")
+                || path.ends_with("reference.rs")
+                || path.ends_with("conformance.rs");
             if is_other(&path) || is_test {
                 continue;
             }

@@ -308,7 +308,8 @@ impl Shared {
                     let compared = lock(&self.compared);
                     let is_ours = |known: &StoredRefusal| compared.contains(&(known.salt, true));
                     entry.refusals.retain(|known| !is_ours(known));
-                    entry.refuse(fetcher.clock.now().wall, refusal);
+                    let wall = fetcher.clock.now().wall;
+                    entry.refuse(error.may_lock_account().then_some(wall), refusal);
                 }
                 entry.outage = self.outage(fetcher, error);
                 was_parked || error.is_remembered() || entry.outage.is_some()

@@ -169,6 +169,19 @@ fn a_secret_that_differs_at_each_run_is_refused_six_times_an_hour_at_most() {
 }
 
 #[test]
+fn a_provider_that_asks_for_less_is_obeyed_and_is_no_refusal_of_the_account() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    sandbox.fault_next(NTX, 8, Fault::TooManyRequests { retry_after: Some("1".into()) });
+    for _ in 0..8 {
+        let error = process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        clock.advance(secs(2));
+    }
+    process(&sandbox, NTX, &folder, &clock).token().unwrap();
+}
+
+#[test]
 fn two_stale_secrets_in_turn_are_each_remembered() {
     let sandbox = Sandbox::start().unwrap();
     let (folder, clock) = (Folder::new(), ManualClock::new());

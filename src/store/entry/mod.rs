@@ -210,9 +210,10 @@ impl Entry {
         self.outage = None;
     }
 
-    /// A refused request, and what is remembered of it: of this secret, the longest that stands.
-    pub(crate) fn refuse(&mut self, wall: SystemTime, refusal: Option<StoredRefusal>) {
-        self.refused_at.push(wall);
+    /// What is remembered of a refused request, and when it was, where asking so again could lock
+    /// the account.
+    pub(crate) fn refuse(&mut self, wall: Option<SystemTime>, refusal: Option<StoredRefusal>) {
+        self.refused_at.extend(wall);
         self.refused_at = last(MOST_REFUSED, std::mem::take(&mut self.refused_at));
         self.refusals.extend(refusal);
         self.refusals = last(MOST_REFUSALS, std::mem::take(&mut self.refusals));
