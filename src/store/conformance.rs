@@ -229,6 +229,7 @@ pub fn waits<S: Store>(open: impl Fn() -> S + Sync) {
 pub fn races<S: Store>(open: impl Fn() -> S + Sync) {
     const THREADS: usize = 4;
     const UPDATES: usize = 12;
+    const READS: usize = 100;
     let key = &new_key();
     let shared = &open();
     let open = &open;
@@ -237,9 +238,10 @@ pub fn races<S: Store>(open: impl Fn() -> S + Sync) {
     thread::scope(|scope| {
         let reader = scope.spawn(move || {
             let store = open();
-            let mut last = 0;
-            while !is_over.load(Ordering::SeqCst) {
+            let (mut last, mut reads) = (0, 0);
+            while reads < READS || !is_over.load(Ordering::SeqCst) {
                 let now = count(read(&store, key));
+                reads += 1;
                 assert!(now >= last, "store: an older entry was read after a newer one");
                 last = now;
                 thread::yield_now();
@@ -254,7 +256,8 @@ pub fn races<S: Store>(open: impl Fn() -> S + Sync) {
                     for _ in 0..UPDATES {
                         let mut guard = locked(store, key);
                         let count = count(done(guard.read(), "read under the lock"));
-                        thread::yield_now();
+                        // Long enough for another to come in between, if it can.
+                        thread::sleep(Duration::from_millis(1));
                         write(&mut *guard, &counted(count + 1));
                     }
                 })

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 use super::{FileStore, StoreGuard, StoreKey, make_private, private_options};
@@ -52,6 +53,7 @@ impl<'a> FileGuard<'a> {
 
     fn replace(&self, entry: &[u8]) -> io::Result<()> {
         let new = self.store.path(&self.key, "new");
+        let entry_path = self.store.path(&self.key, "entry");
         // What a writer that was killed has left behind; only the lock's holder comes here.
         match fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -61,9 +63,10 @@ impl<'a> FileGuard<'a> {
             let mut file = private_options().write(true).create_new(true).open(&new)?;
             make_private(&file, &file.metadata()?)?;
             file.write_all(entry)?;
+            date_after(&entry_path, &file)?;
             file.sync_all()?;
             drop(file);
-            fs::rename(&new, self.store.path(&self.key, "entry"))?;
+            fs::rename(&new, &entry_path)?;
             // The rename itself has to survive a power cut, too.
             #[cfg(unix)]
             File::open(self.store.directory())?.sync_all()?;
@@ -73,6 +76,23 @@ impl<'a> FileGuard<'a> {
             let _ = fs::remove_file(&new);
         }
         result
+    }
+}
+
+/// Dates a new file after the one that it replaces, so that its stamp is another one. By themselves
+/// the dates of two files can be the same: the system counts them in milliseconds, and a clock is
+/// set back.
+fn date_after(replaced: &Path, new: &File) -> io::Result<()> {
+    let Ok(replaced) = fs::symlink_metadata(replaced).and_then(|file| file.modified()) else {
+        return Ok(());
+    };
+    if new.metadata()?.modified()? > replaced {
+        return Ok(());
+    }
+    // A date that cannot be later is an odd one, and stays as it is.
+    match replaced.checked_add(Duration::from_millis(1)) {
+        Some(later) => new.set_modified(later),
+        None => Ok(()),
     }
 }
 
@@ -138,6 +158,24 @@ mod tests {
             drop(child.stdin.take());
             child.wait().unwrap();
             assert!(is_free(store, key));
+        });
+    }
+
+    #[test]
+    fn each_entry_is_later_than_the_one_before_whatever_the_clock_says() {
+        with_store(|store, key| {
+            let mut guard = lock(store, key);
+            let entry = store.path(key, "entry");
+            let date = || fs::metadata(&entry).unwrap().modified().unwrap();
+            guard.write(b"one", AT_ONCE).unwrap();
+            let an_hour_ahead = date() + Duration::from_secs(3600);
+            File::open(&entry).unwrap().set_modified(an_hour_ahead).unwrap();
+            let mut last = an_hour_ahead;
+            for _ in 0..3 {
+                guard.write(b"two", AT_ONCE).unwrap();
+                assert!(date() > last);
+                last = date();
+            }
         });
     }
 
