@@ -16,6 +16,8 @@ mod single_flight;
 mod store;
 mod store_changes;
 mod store_contract;
+#[cfg(unix)]
+mod store_owner;
 mod support;
 mod surface;
 mod transport;
