@@ -66,6 +66,9 @@ static void configurations(void) {
     refused(PAYTOKEN_CONFIGURATION, config, "root");
     config = config_for(PAYTOKEN_SEND_PAYMENTS);
     paytoken_config_set_store_directory(config, variable("PAYTOKEN_CA")); /* a file */
+    refused(PAYTOKEN_CONFIGURATION, config, "store");
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    paytoken_config_set_store_directory(config, "/"); /* open to everybody */
     refused(PAYTOKEN_STORE, config, "store");
     config = config_for(PAYTOKEN_NEXTER_PAY);
     CODE(PAYTOKEN_OK, paytoken_config_set_connect_timeout_ms(config, 2000));

@@ -167,8 +167,9 @@ PAYTOKEN_API int32_t paytoken_config_set_proxy(paytoken_config *config, const ch
  * NexterPay only. Default 0: the library starts no thread that outlives a call. */
 PAYTOKEN_API int32_t paytoken_config_set_renew_in_background(paytoken_config *config, int32_t on);
 
-/* Share the token with other processes of this user, through files in this directory (0700; made if it is missing).
- * Needed where several processes use one Send Payments account. */
+/* Share the token with other processes of this user, through files in this directory (0700; made when there is a token to
+ * keep, but never in another user's directory; a link is refused, and so is a ~, which only a shell replaces). Needed where
+ * several processes use one Send Payments account. */
 PAYTOKEN_API int32_t paytoken_config_set_store_directory(paytoken_config *config, const char *directory);
 
 /* Wipes its secrets and frees it. Sources made from it go on. */

@@ -61,8 +61,9 @@ Options
   --min-validity TIME   the token has to be good for at least this long (60s, 2m)
   --force               a new token, even if the stored one is good
   --timeout TIME        for the whole command (default 15s)
-  --store DIR           the shared store; default $CACHE_DIRECTORY (in a unit), else
-                        $XDG_CACHE_HOME/paytoken, else ~/.cache/paytoken
+  --store DIR           the shared store; default: the directory paytoken in
+                        $CACHE_DIRECTORY (set by systemd), else in $XDG_CACHE_HOME,
+                        else in ~/.cache
   --no-store            do not use a store
   --ca FILE             certificate authorities (PEM) instead of the built-in ones
   --json                status as JSON

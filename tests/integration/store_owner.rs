@@ -53,7 +53,7 @@ fn a_token_planted_by_another_user_is_not_used() {
         if !give_away(&folder.0) {
             return;
         }
-        let read = opened_before.read(&key).unwrap_err();
+        let read = opened_before.read(&key).err().unwrap();
         let locked = opened_before.lock(&key, AT_ONCE, AT_ONCE).err().unwrap();
         let opened = FileStore::open(&folder.0).unwrap_err();
         for error in [read, locked, opened] {
@@ -91,7 +91,7 @@ fn a_directory_that_becomes_a_link_or_open_to_others_is_refused_at_the_next_use(
     let (store, key) = (folder.store(), key(&sandbox));
     let refused = |what: &str| {
         for error in
-            [store.read(&key).unwrap_err(), store.lock(&key, AT_ONCE, AT_ONCE).err().unwrap()]
+            [store.read(&key).err().unwrap(), store.lock(&key, AT_ONCE, AT_ONCE).err().unwrap()]
         {
             assert!(error.to_string().contains(what), "{error}");
             assert!(error.is_retryable(), "it may be mended while the program runs");
