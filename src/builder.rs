@@ -1,13 +1,14 @@
 //! Settings of a source: collected by setters that cannot fail, checked by `build()` before
 //! anything is sent.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, ClockSource};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, CredentialsKey};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventHook};
 use crate::facts::Renewal;
@@ -242,6 +243,11 @@ impl Builder {
     pub(crate) fn into_parts(self) -> Result<(Fetcher, Option<Shared>)> {
         let provider = self.credentials.provider();
         self.checked().map_err(|error| error.with_provider(provider))
+    }
+
+    /// Whether it was made for these credentials.
+    pub(crate) fn is_for(&self, key: &CredentialsKey<'_>) -> bool {
+        CredentialsKey(Cow::Borrowed(&self.credentials), self.environment) == *key
     }
 
     /// For a cache, whose sources belong to several providers.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::builder::Builder;
 use crate::credentials::{Credentials, CredentialsKey};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::names::Environment;
 use crate::source::TokenSource;
 use crate::sync;
@@ -89,8 +89,15 @@ impl TokenCache {
         // Built without the lock: it parses keys and runs the program's own `configure`.
         let builder =
             (self.0.configure)(TokenSource::builder(credentials.clone(), environment).in_cache());
-        let source = builder.pool(self.0.pool.clone()).build()?;
         let key = CredentialsKey(Cow::Owned(credentials.clone()), environment);
+        // Another account's token would be handed out under this one's name.
+        if !builder.is_for(&key) {
+            return Err(Error::configuration(
+                "configure: it returned a builder of another account; return the one that it was given",
+            )
+            .with_provider(credentials.provider()));
+        }
+        let source = builder.pool(self.0.pool.clone()).build()?;
         Ok(self.lock().entry(key).or_insert(source).clone())
     }
 

@@ -71,6 +71,22 @@ fn an_address_set_for_all_alike_is_refused_and_nothing_reaches_it() {
 }
 
 #[test]
+fn a_cache_is_not_given_another_account_s_builder() {
+    let sandbox = Sandbox::start().unwrap();
+    let provider = Provider::SendPayments;
+    let (url, ca) = (sandbox.url(provider), sandbox.ca_pem().to_owned());
+    let another = TokenSource::builder(credentials(&sandbox, provider), SANDBOX)
+        .base_url(&url)
+        .root_certificates_pem(ca.as_bytes());
+    let cache = TokenCache::with(move |_| another.clone());
+    let merchant = Credentials::new(provider, "merchant-7", "not-a-real-secret", None).unwrap();
+    let error = cache.token(&merchant, SANDBOX).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("configure: "), "{error}");
+    assert_eq!((requests(&sandbox), cache.len()), (0, 0));
+}
+
+#[test]
 fn an_address_set_for_one_provider_serves_that_one() {
     let sandbox = Sandbox::start().unwrap();
     let provider = Provider::SendPayments;
