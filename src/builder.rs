@@ -63,7 +63,7 @@ pub struct Builder {
     renew_in_background: bool,
     on_event: Option<Arc<EventHook>>,
     label: Option<Arc<str>>,
-    supply: Option<Arc<Supply>>,
+    pub(crate) supply: Option<Arc<Supply>>,
     clock: ClockSource,
     store: Option<Arc<dyn Store>>,
     pool: AgentPool,
@@ -203,7 +203,7 @@ impl Builder {
         mut self,
         fetch: impl Fn() -> Result<(Secret, Duration)> + Send + Sync + 'static,
     ) -> Self {
-        self.supply = Some(Arc::new(fetch));
+        self.supply = Some(Arc::new(move |_| fetch()));
         self
     }
 

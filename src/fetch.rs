@@ -1,9 +1,7 @@
 //! One fetch from beginning to end: attempts, retries and what is told about them. No cache.
 
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use log::{debug, info, warn};
@@ -20,7 +18,7 @@ use crate::outcome::Cause;
 use crate::pace::{Failed, Pace};
 use crate::protocol::{self, Timing};
 use crate::secret::Secret;
-use crate::sync::lock;
+use crate::sync::{chance, lock, sleep};
 use crate::token::{AuthorizationHeader, Grant, Token};
 use crate::transport::Transport;
 
@@ -43,7 +41,7 @@ pub(crate) struct Fetcher {
 }
 
 /// A token and how long it lives.
-pub(crate) type Supply = dyn Fn() -> Result<(Secret, Duration)> + Send + Sync;
+pub(crate) type Supply = dyn Fn(Deadline) -> Result<(Secret, Duration)> + Send + Sync;
 
 /// Of all log records.
 pub(crate) const LOG_TARGET: &str = "paytoken";
@@ -51,16 +49,24 @@ pub(crate) const LOG_TARGET: &str = "paytoken";
 impl Fetcher {
     pub(crate) fn fetch_once(&self) -> Result<Token> {
         let order = Order::of_patient_caller(Duration::ZERO, Deadline::after(self.timeout));
-        self.fetch(&order, self.retries, &AtomicU64::new(0))
+        self.fetch(&order, self.retries, &AtomicU64::new(0), &|_| false)
     }
 
     pub(crate) fn provider(&self) -> Provider {
         self.credentials.provider()
     }
 
-    /// One fetch, and what is to be remembered of it.
-    pub(crate) fn fetch(&self, order: &Order, retries: u32, requests: &AtomicU64) -> Result<Token> {
-        let (result, tried) = self.attempts(order.deadline, retries, requests);
+    /// One fetch, and what is to be remembered of it. A token that `is_revoked` is none.
+    pub(crate) fn fetch(
+        &self,
+        order: &Order,
+        retries: u32,
+        requests: &AtomicU64,
+        is_revoked: &dyn Fn(&str) -> bool,
+    ) -> Result<Token> {
+        let is_revoked = |secret: &str| order.is_revoked(secret) || is_revoked(secret);
+        let retries = if lock(&self.pace).is_probing() { 0 } else { retries };
+        let (result, tried) = self.attempts(order.deadline, retries, requests, &is_revoked);
         let now = self.clock.now();
         let mut pace = lock(&self.pace);
         match result {
@@ -70,14 +76,13 @@ impl Fetcher {
             }
             Err(error) => {
                 let replaces = self.provider().facts().renewal == Renewal::ReplacesPrevious;
-                let chance = chance();
                 let failed = Failed {
                     error: &error,
                     requests: tried,
                     caller: order.caller,
                     has_token: order.effort == Effort::OneAttempt,
                     replaces,
-                    chance,
+                    chance: chance(),
                 };
                 // From the first one on, everybody is told how long it is remembered.
                 let wait = pace.record_failure(now.monotonic, &failed);
@@ -92,12 +97,16 @@ impl Fetcher {
         deadline: Deadline,
         retries: u32,
         requests: &AtomicU64,
+        is_revoked: &dyn Fn(&str) -> bool,
     ) -> (Result<Token>, u32) {
         let mut may_have_arrived = false;
         let mut attempt = 0;
         loop {
             attempt += 1;
             let error = match self.attempt(attempt, deadline, requests) {
+                Ok(token) if is_revoked(token.secret()) => self.error(Cause::RevokedTokenAgain.error(
+                    "the provider answered with the very token that its API has answered 401 to; try again in a moment",
+                )),
                 Ok(token) => return (Ok(token), attempt),
                 Err(error) => error,
             };
@@ -109,7 +118,7 @@ impl Fetcher {
                 return (Err(error.with_may_have_arrived(may_have_arrived)), attempt);
             }
             self.tell(EventKind::Retry { error, wait });
-            thread::sleep(wait);
+            sleep(wait);
         }
     }
 
@@ -121,7 +130,7 @@ impl Fetcher {
         self.tell(EventKind::Request { attempt });
         requests.fetch_add(1, Ordering::Relaxed);
         if let Some(supply) = &self.supply {
-            return self.supplied(&**supply, sent);
+            return self.supplied(&**supply, sent, deadline);
         }
         let request = protocol::request(&self.credentials);
         let response = self.transport.send(request, deadline).map_err(|error| self.error(error))?;
@@ -134,8 +143,8 @@ impl Fetcher {
         Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
     }
 
-    fn supplied(&self, supply: &Supply, sent: Now) -> Result<Token> {
-        let (secret, lifetime) = supply().map_err(|error| self.error(error))?;
+    fn supplied(&self, supply: &Supply, sent: Now, deadline: Deadline) -> Result<Token> {
+        let (secret, lifetime) = supply(deadline).map_err(|error| self.error(error))?;
         protocol::check_token(secret.expose()).map_err(|error| self.error(error))?;
         let grant = Grant::of(secret.expose(), lifetime);
         Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
@@ -187,11 +196,6 @@ fn backoff(attempt: u32) -> Duration {
     let full =
         Duration::from_millis(100 << attempt.saturating_sub(1).min(5)).min(Duration::from_secs(2));
     full - full * (chance() % 1000) as u32 / 2000
-}
-
-/// The standard library's only source of chance: each hasher starts from a new random key.
-fn chance() -> u64 {
-    std::hash::RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

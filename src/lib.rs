@@ -87,6 +87,8 @@ mod renewal;
 mod secret;
 mod settings;
 mod shared;
+#[cfg(all(test, paytoken_model))]
+mod simulation;
 mod slot;
 mod source;
 mod status;

@@ -63,6 +63,8 @@ pub(crate) enum Cause {
     RefusalInSuccess,
     ErrorInSuccess,
     UnusableSuccess,
+    /// A token that the API has answered 401 to, once more.
+    RevokedTokenAgain,
 }
 
 /// What follows from a [`Cause`].
@@ -148,6 +150,8 @@ impl Cause {
             // Asked again and again, a refused account could be locked.
             Self::RefusalInSuccess => remembered(Rejected, None),
             Self::ErrorInSuccess | Self::UnusableSuccess => lasting(InvalidResponse, Unknown),
+            // Made in the same second, two tokens can be the same: the next is another one.
+            Self::RevokedTokenAgain => passing(InvalidResponse, Unknown),
         }
     }
 
@@ -250,6 +254,7 @@ mod tests {
             RefusalInSuccess,
             ErrorInSuccess,
             UnusableSuccess,
+            RevokedTokenAgain,
         ]
     }
 
@@ -294,6 +299,7 @@ mod tests {
                 "CredentialsRefused" | "RefusalInSuccess" | "FreshTokensRevoked" => {
                     (Rejected, "M", None)
                 }
+                "RevokedTokenAgain" => (InvalidResponse, "R", Unknown),
                 "CertificateRefusedByFront" => (Certificate, "M", None),
                 "AccountRefused" => (Forbidden, "M", None),
                 "NoEndpoint" | "ProxyStatus" => (Configuration, "M", None),

@@ -161,6 +161,12 @@ impl Pace {
         Some((left, self.failures))
     }
 
+    /// Whether the last that is known of the provider is an outage: then one request finds out
+    /// whether it is over.
+    pub(crate) fn is_probing(&self) -> bool {
+        self.outage.is_some()
+    }
+
     /// Takes over the outage that another process has met.
     pub(crate) fn adopt_outage(
         &mut self,

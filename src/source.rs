@@ -243,7 +243,7 @@ impl TokenSource {
     ) -> Result<T, E> {
         let began = monotonic();
         let token = self.token_with(options)?;
-        let took = began.elapsed();
+        let took = monotonic().saturating_duration_since(began);
         let (answer, may_replay) = match request(&token)? {
             Attempt::Done(answer) => return Ok(answer),
             Attempt::UnauthorizedFinal(answer) => (answer, false),

@@ -13,7 +13,7 @@ use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Backend, Change, Effort, Landing, Obtained, Order};
 use crate::pace::Caller;
 use crate::shared::{Shared, Watch};
-use crate::sync::lock;
+use crate::sync::{lock, spawn};
 use crate::token::Token;
 
 pub(crate) struct Upstream {
@@ -96,15 +96,15 @@ impl Backend for Upstream {
             Some(shared) => {
                 shared.obtain(&self.fetcher, &self.watch, order, retries, &self.requests)
             }
-            None => self.fetcher.fetch(order, retries, &self.requests).map(Obtained::Fetched),
+            None => self
+                .fetcher
+                .fetch(order, retries, &self.requests, &|_| false)
+                .map(Obtained::Fetched),
         }
     }
 
     fn in_background(&self, landing: Landing<Self>) {
-        let spawned = std::thread::Builder::new()
-            .name("paytoken-renew".into())
-            .spawn(move || landing.fly_in_background());
-        if let Err(error) = spawned {
+        if let Err(error) = spawn("paytoken-renew", move || landing.fly_in_background()) {
             // The landing went with the closure, so a later caller may try.
             warn!(target: LOG_TARGET, "{}: no thread for a renewal: {error}", self.fetcher.provider());
         }

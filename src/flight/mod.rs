@@ -313,7 +313,10 @@ impl<W: Backend> Landing<W> {
                 failed(backend, error.with_may_have_arrived(true), now)
             }
             Ok(Obtained::Fetched(token)) => {
-                let news = EventKind::Fetched { took: began.elapsed(), lifetime: token.lifetime() };
+                let news = EventKind::Fetched {
+                    took: monotonic().saturating_duration_since(began),
+                    lifetime: token.lifetime(),
+                };
                 (Ok(token), news)
             }
             Err(error) => failed(backend, error, now),

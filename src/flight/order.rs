@@ -70,6 +70,11 @@ impl Order {
         self.effort != Effort::Full
     }
 
+    /// Whether the API answered 401 to this token last.
+    pub(crate) fn is_revoked(&self, secret: &str) -> bool {
+        self.unwanted[0].as_ref().is_some_and(|revoked| revoked.has_secret(secret))
+    }
+
     pub(crate) fn is_served_by(&self, token: &Token, now: Now, renewal: Renewal) -> bool {
         renewal::is_good(token, now, self.min_validity)
             && self.forced_at.is_none_or(|moment| token.obtained_at() >= moment)

@@ -1,0 +1,381 @@
+//! What must hold at every step of every history.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use shuttle::current::me;
+
+use super::process::{Case, RIGHT};
+use super::provider::{Moment, lifetime, name_of, number_of, replaces};
+use crate::error::{Error, Result};
+use crate::facts::Renewal;
+use crate::options::TokenOptions;
+use crate::renewal::end_margin;
+use crate::secret::Secret;
+use crate::store::entry::Entry;
+use crate::sync::lock;
+use crate::sync::simulated::{machine_time, now, slipped};
+use crate::token::Token;
+
+static CALLS: AtomicU64 = AtomicU64::new(0);
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+static DEATHS: AtomicU64 = AtomicU64::new(0);
+static LOST_LEASES: AtomicU64 = AtomicU64::new(0);
+
+/// What all histories were made of.
+pub(super) fn tally() -> String {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    format!(
+        "{} tokens handed out or refused, {} requests, {} processes died, {} leases lost",
+        count(&CALLS),
+        count(&REQUESTS),
+        count(&DEATHS),
+        count(&LOST_LEASES)
+    )
+}
+
+/// What others did becomes known within this time.
+const KNOWN_WITHIN: Duration = Duration::from_secs(1);
+
+/// Steps of a store and of the world take a little.
+const A_LITTLE: Duration = Duration::from_secs(1);
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// One call for a token.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ask {
+    pub(super) at: Duration,
+    began: Duration,
+    slipped: Duration,
+    is_forced: bool,
+    is_hurried: bool,
+    min_validity: Duration,
+}
+
+impl Ask {
+    pub(super) fn of(options: &TokenOptions, at: Duration, began: Duration) -> Self {
+        Self {
+            at,
+            began,
+            slipped: slipped(),
+            is_forced: options.force,
+            is_hurried: options.deadline.is_some(),
+            min_validity: options.min_validity,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Judge {
+    /// By task: when it read the clock last, and what it asks for.
+    read: Vec<Duration>,
+    asks: Vec<Option<Ask>>,
+    requests: Vec<Request>,
+    /// By process: the newest token that it was handed.
+    newest: Vec<Option<usize>>,
+    lost_leases: Vec<(usize, Duration)>,
+    /// A request may have arrived, and nobody has what came of it.
+    uncertain: Option<Duration>,
+}
+
+struct Request {
+    process: usize,
+    task: usize,
+    secret: usize,
+    begun: Duration,
+    ended: Option<Duration>,
+    /// Nobody waits for it any more.
+    is_orphaned: bool,
+    is_forced: bool,
+    is_hurried: bool,
+    /// Its process had a good token.
+    renews: bool,
+    outcome: Outcome,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    UnderWay,
+    Token,
+    /// 401 or 403.
+    Refused,
+    Limited(Duration),
+    Failed,
+}
+
+fn at<T: Default + Clone>(list: &mut Vec<T>, index: usize) -> &mut T {
+    if list.len() <= index {
+        list.resize(index + 1, T::default());
+    }
+    &mut list[index]
+}
+
+impl Judge {
+    pub(super) fn clock_was_read(&mut self, now: Duration) {
+        *at(&mut self.read, me().into()) = now;
+    }
+
+    pub(super) fn begins(&mut self, ask: Ask) {
+        *at(&mut self.asks, me().into()) = Some(ask);
+    }
+
+    pub(super) fn ends(&mut self) {
+        *at(&mut self.asks, me().into()) = None;
+    }
+
+    /// Of the current task; a renewal in the background asks for nothing.
+    fn ask(&mut self) -> Ask {
+        at(&mut self.asks, me().into()).clone().unwrap_or_default()
+    }
+
+    pub(super) fn process_died(&mut self, process: usize) {
+        DEATHS.fetch_add(1, Ordering::Relaxed);
+        for request in &mut self.requests {
+            if request.process == process && request.ended.is_none() {
+                request.is_orphaned = true;
+                self.uncertain = Some(now());
+            }
+        }
+    }
+
+    pub(super) fn lost_its_lease(&mut self, process: usize) {
+        LOST_LEASES.fetch_add(1, Ordering::Relaxed);
+        self.lost_leases.push((process, now()));
+    }
+
+    fn has_lost_its_lease_since(&self, process: usize, since: Duration) -> bool {
+        self.lost_leases.iter().any(|(who, when)| *who == process && *when >= since)
+    }
+}
+
+impl Case {
+    /// A call ends by its deadline.
+    pub(super) fn took(&self, process: usize, ask: &Ask, limit: Duration) {
+        let took = machine_time() - ask.began;
+        let most = limit + (slipped() - ask.slipped) + A_LITTLE;
+        assert!(took <= most, "process {process}: a call took {took:?} of {limit:?}");
+    }
+
+    /// A token that is handed out.
+    pub(super) fn handed_out(&self, process: usize, token: &Token, asked: Duration) {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        let number = number_of(token.secret()).expect("no token of this provider");
+        let decided = {
+            let mut judge = lock(&self.judge);
+            *at(&mut judge.newest, process) = Some(number);
+            *at(&mut judge.read, me().into())
+        };
+        let endpoint = lock(&self.endpoint);
+        let issued = &endpoint.issued[number];
+        let end = issued.ends + self.clocks_apart();
+        assert!(
+            end >= decided,
+            "process {process}: {number} had ended at {end:?}, handed out at {decided:?}"
+        );
+        // Whoever could not look may not know.
+        let knows = |since: Moment| {
+            asked > since.at + KNOWN_WITHIN + (slipped() - since.slipped)
+                && self.store_failed(process).is_none_or(|failed| failed < since.at)
+        };
+        if let Some(at) = issued.invalidated {
+            assert!(
+                !knows(at),
+                "process {process}: {number} was invalidated at {at:?}, handed out to who asked at {asked:?}"
+            );
+        }
+        if let Some(superseded) = issued.superseded.filter(|superseded| !superseded.is_excused) {
+            let is_lost =
+                lock(&self.judge).lost_leases.iter().any(|(_, when)| *when >= issued.made);
+            let at = superseded.at;
+            assert!(
+                is_lost || !knows(at),
+                "process {process}: {number} was superseded at {at:?}, handed out to who asked at {asked:?}"
+            );
+        }
+    }
+
+    /// A call that got none.
+    pub(super) fn went_without(&self, process: usize, ask: &Ask, error: &Error) {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        if ask.is_forced || !ask.min_validity.is_zero() || self.plan.clocks_disagree {
+            return;
+        }
+        let mut judge = lock(&self.judge);
+        let Some(number) = *at(&mut judge.newest, process) else { return };
+        let endpoint = lock(&self.endpoint);
+        let issued = &endpoint.issued[number];
+        let margin = end_margin(lifetime(self.plan.provider)) + A_LITTLE;
+        let is_good = issued.invalidation_began.is_none()
+            && issued.superseded.is_none()
+            && issued.ends > now() + margin
+            && !self.plan.repeats_tokens;
+        let is_excused = replaces(self.plan.provider)
+            && (judge.uncertain.is_some_and(|since| since >= issued.made)
+                || judge.requests.iter().any(|request| {
+                    request.begun >= issued.made
+                        && request.ended.is_none_or(|ended| ended >= ask.at)
+                }));
+        assert!(
+            !is_good || is_excused,
+            "process {process} had the good {number}, and now: {error}"
+        );
+    }
+
+    pub(super) fn request_begins(&self, process: usize, secret: usize) {
+        REQUESTS.fetch_add(1, Ordering::Relaxed);
+        let mut judge = lock(&self.judge);
+        let ask = judge.ask();
+        let newest = *at(&mut judge.newest, process);
+        let now = now();
+        let margin = end_margin(lifetime(self.plan.provider));
+        let renews = newest.is_some_and(|number| {
+            let issued = &lock(&self.endpoint).issued[number];
+            issued.superseded.is_none()
+                && issued.invalidation_began.is_none()
+                && issued.ends > now + margin
+        });
+        let request = Request {
+            process,
+            task: me().into(),
+            secret,
+            begun: now,
+            ended: None,
+            is_orphaned: false,
+            is_forced: ask.is_forced,
+            is_hurried: ask.is_hurried,
+            renews,
+            outcome: Outcome::UnderWay,
+        };
+        self.tell(|| format!("process {process} sends a request"));
+        self.overlaps(&judge, &request);
+        if !ask.is_forced && self.plan.is_calm() {
+            self.is_needed(&ask, process);
+            judge.is_in_pace(&request);
+        }
+        judge.requests.push(request);
+    }
+
+    /// Where a new token ends the one before, one request at a time.
+    fn overlaps(&self, judge: &Judge, request: &Request) {
+        if !replaces(self.plan.provider) {
+            return;
+        }
+        let open =
+            judge.requests.iter().filter(|other| other.ended.is_none() && !other.is_orphaned);
+        for other in open {
+            assert!(
+                judge.has_lost_its_lease_since(other.process, other.begun),
+                "processes {} and {} ask at the same time",
+                other.process,
+                request.process
+            );
+        }
+        let holder = self.shelf.holder();
+        assert!(
+            holder == Some(request.process)
+                || judge.lost_leases.iter().any(|(who, _)| *who == request.process)
+                || self.plan.has_leases,
+            "process {} asks without the lock",
+            request.process
+        );
+    }
+
+    /// No request while the store has a token that would do.
+    fn is_needed(&self, ask: &Ask, process: usize) {
+        if self.plan.repeats_tokens {
+            return;
+        }
+        let life = lifetime(self.plan.provider);
+        let rest_of_window = match self.plan.provider.facts().renewal {
+            Renewal::Coexists { renew_from_percent } => life * (100 - renew_from_percent) / 100,
+            Renewal::ReplacesPrevious => end_margin(life),
+        };
+        let entry = self.shelf.entry();
+        let Some(entry) = entry.and_then(|bytes| Entry::try_decode(&bytes, &self.key)) else {
+            return;
+        };
+        let endpoint = lock(&self.endpoint);
+        for (number, issued) in endpoint.issued.iter().enumerate() {
+            let left = issued.ends.saturating_sub(now());
+            let would_do = issued.invalidation_began.is_none()
+                && issued.superseded.is_none()
+                && left > rest_of_window + A_LITTLE
+                && left > ask.min_validity + A_LITTLE;
+            assert!(
+                !would_do || !entry.is_about(&name_of(number)),
+                "process {process} asks, and {number} is good for {left:?}"
+            );
+        }
+    }
+
+    pub(super) fn request_ends(
+        &self,
+        process: usize,
+        secret: usize,
+        result: &Result<(Secret, Duration)>,
+    ) {
+        let mut judge = lock(&self.judge);
+        let task: usize = me().into();
+        let outcome = match result {
+            Ok(_) => Outcome::Token,
+            Err(error) => match error.status() {
+                Some(401 | 403) => Outcome::Refused,
+                Some(429) => Outcome::Limited(error.retry_after().unwrap_or_default()),
+                _ => Outcome::Failed,
+            },
+        };
+        self.tell(|| format!("process {process}: {result:?}"));
+        if matches!(result, Err(error) if error.may_have_arrived()) {
+            judge.uncertain = Some(now());
+        }
+        debug_assert!(secret == RIGHT || outcome != Outcome::Token);
+        let request =
+            judge.requests.iter_mut().rfind(|request| request.task == task).expect("it began");
+        request.ended = Some(now());
+        request.outcome = outcome;
+    }
+}
+
+impl Judge {
+    /// Requests that nobody forces, of processes that see each other.
+    fn is_in_pace(&self, request: &Request) {
+        let now = request.begun;
+        // A token that came ends what was remembered.
+        let since = self.requests.iter().filter(|other| other.outcome == Outcome::Token);
+        let since = since.filter_map(|other| other.ended).max().unwrap_or_default();
+        let ended = |other: &Request| other.ended.filter(|ended| *ended >= since);
+        let within =
+            |other: &Request, time: Duration| ended(other).is_some_and(|ended| ended + time > now);
+        let refused = |other: &Request| other.outcome == Outcome::Refused;
+        let who = request.process;
+
+        let count =
+            self.requests.iter().filter(|other| refused(other) && within(other, HOUR)).count();
+        assert!(count < 6, "process {who} asks after {count} refusals within an hour");
+        let same = |other: &Request| refused(other) && other.secret == request.secret;
+        assert!(
+            !self
+                .requests
+                .iter()
+                .any(|other| same(other) && within(other, Duration::from_secs(60))),
+            "process {who} asks within a minute of a refusal of its secret"
+        );
+        let limited = |other: &Request| matches!(other.outcome, Outcome::Limited(wait) if within(other, wait));
+        assert!(
+            !self.requests.iter().any(limited),
+            "process {who} asks earlier than it was told to"
+        );
+
+        let few = Duration::from_secs(5);
+        let alike = |other: &Request| {
+            other.outcome == Outcome::Failed
+                && !other.is_forced
+                && within(other, few)
+                && (other.is_hurried, other.renews) == (request.is_hurried, request.renews)
+                && (!request.is_hurried || other.process == who)
+        };
+        let count = self.requests.iter().filter(|other| alike(other)).count();
+        assert!(count < 3, "process {who} asks after {count} failures within five seconds");
+    }
+}

@@ -1,0 +1,445 @@
+//! One history's processes: how they start, what their threads do, how they die, and what the rest
+//! of the world does to them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use shuttle::thread::{self, JoinHandle};
+
+use super::PATIENCE;
+use super::judge::{Ask, Judge};
+use super::plan::{Plan, either};
+use super::provider::{Endpoint, Moment, number_of};
+use super::store::{Reach, Shelf};
+use crate::certificate::ClientCertificate;
+use crate::clock::{Clock, Now, monotonic};
+use crate::credentials::Credentials;
+use crate::key::StoreKey;
+use crate::names::Environment;
+use crate::options::TokenOptions;
+use crate::source::{Attempt, TokenSource};
+use crate::store::Account;
+use crate::sync::lock;
+use crate::sync::simulated::{self, Chance, machine_time, now, sleep};
+
+/// The secret that the provider knows; the others are wrong.
+pub(super) const RIGHT: usize = 0;
+
+/// Everything of one history.
+pub(super) struct Case {
+    pub(super) plan: Plan,
+    pub(super) chance: Mutex<Chance>,
+    pub(super) endpoint: Mutex<Endpoint>,
+    pub(super) shelf: Shelf,
+    pub(super) judge: Mutex<Judge>,
+    pub(super) key: StoreKey,
+    processes: Mutex<Vec<State>>,
+    /// Of processes that took the place of dead ones.
+    successors: Mutex<Vec<JoinHandle<()>>>,
+    is_over: AtomicBool,
+    tells: bool,
+}
+
+struct State {
+    machine: usize,
+    secret: usize,
+    source: Option<TokenSource>,
+    /// Milliseconds.
+    wall_is_ahead: i64,
+    steps_to_live: Option<u64>,
+    is_dead: bool,
+    store_failed: Option<Duration>,
+    /// Its machine stood still for so long while its monotonic clock ran.
+    stopped: Duration,
+}
+
+/// What a thread unwinds with when its process is dead.
+struct Dead;
+
+pub(super) struct Process;
+
+impl Process {
+    /// Its threads.
+    pub(super) fn start(case: &Arc<Case>) -> Vec<JoinHandle<()>> {
+        let (process, source) = case.new_process();
+        (0..case.plan.threads)
+            .map(|_| {
+                let (case, source) = (case.clone(), source.clone());
+                thread::spawn(move || case.thread(process, &source))
+            })
+            .collect()
+    }
+}
+
+/// A process's clocks.
+struct Clocks {
+    case: Arc<Case>,
+    process: usize,
+}
+
+impl Clock for Clocks {
+    fn now(&self) -> Now {
+        let ahead = lock(&self.case.processes)[self.process].wall_is_ahead;
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_760_000_000) + now();
+        let ahead_by = Duration::from_millis(ahead.unsigned_abs());
+        lock(&self.case.judge).clock_was_read(now());
+        Now {
+            monotonic: monotonic(),
+            wall: if ahead < 0 { wall - ahead_by } else { wall + ahead_by },
+        }
+    }
+}
+
+fn credentials(plan: &Plan, secret: usize) -> Credentials {
+    let takes_certificate = plan.provider.facts().takes_certificate;
+    let certificate = takes_certificate.then(ClientCertificate::injected_by_proxy);
+    Credentials::new(plan.provider, "id", format!("secret-{secret}"), certificate).unwrap()
+}
+
+impl Case {
+    pub(super) fn new(plan: Plan, chance: Chance) -> Self {
+        let account = Account::new(
+            &credentials(&plan, RIGHT),
+            Environment::Sandbox,
+            Some("https://api.example"),
+        );
+        let case = Self {
+            chance: Mutex::new(chance),
+            endpoint: Mutex::default(),
+            shelf: Shelf::default(),
+            judge: Mutex::default(),
+            key: account.unwrap().key().clone(),
+            processes: Mutex::default(),
+            successors: Mutex::default(),
+            is_over: AtomicBool::new(false),
+            tells: std::env::var_os("PAYTOKEN_STORY").is_some(),
+            plan,
+        };
+        case.tell(|| format!("{:?}", case.plan));
+        case
+    }
+
+    pub(super) fn tell(&self, story: impl FnOnce() -> String) {
+        if self.tells {
+            println!("{:>10.3} {}", now().as_secs_f64(), story());
+        }
+    }
+
+    fn percent(&self, percent: u64) -> bool {
+        lock(&self.chance).percent(percent)
+    }
+
+    fn below(&self, limit: u64) -> u64 {
+        lock(&self.chance).below(limit)
+    }
+
+    fn new_process(self: &Arc<Self>) -> (usize, TokenSource) {
+        let plan = &self.plan;
+        let secret = if plan.secrets_differ { self.below(4) as usize } else { RIGHT };
+        let wall_is_ahead =
+            if plan.clocks_disagree { self.below(240_000) as i64 - 120_000 } else { 0 };
+        let steps_to_live = (plan.processes_die && self.percent(60)).then(|| 1 + self.below(120));
+        let process = {
+            let mut processes = lock(&self.processes);
+            processes.push(State {
+                machine: simulated::new_machine(),
+                secret,
+                source: None,
+                wall_is_ahead,
+                steps_to_live,
+                is_dead: false,
+                store_failed: None,
+                stopped: Duration::ZERO,
+            });
+            processes.len() - 1
+        };
+        self.tell(|| {
+            format!("process {process} starts, secret {secret}, clock {wall_is_ahead} ms ahead")
+        });
+        let mut builder = TokenSource::builder(credentials(plan, secret), Environment::Sandbox)
+            .base_url("https://api.example")
+            .timeout(Duration::from_secs(2 + self.below(14)))
+            .retries(plan.retries)
+            .renew_in_background(plan.renews_in_background)
+            .clock(Clocks { case: self.clone(), process })
+            .store(Reach { case: self.clone(), process });
+        let case = self.clone();
+        builder.supply = Some(Arc::new(move |deadline| case.request(process, secret, deadline)));
+        let source = builder.build().unwrap();
+        lock(&self.processes)[process].source = Some(source.clone());
+        (process, source)
+    }
+
+    // What happens at the edge of a process.
+
+    /// A point at which threads change places, and a process may die.
+    pub(super) fn step(&self, process: usize) {
+        if std::thread::panicking() {
+            return;
+        }
+        let dies = {
+            let mut processes = lock(&self.processes);
+            let state = &mut processes[process];
+            match &mut state.steps_to_live {
+                Some(0) => !std::mem::replace(&mut state.is_dead, true),
+                Some(left) => {
+                    *left -= 1;
+                    false
+                }
+                None => false,
+            }
+        };
+        if dies {
+            self.tell(|| format!("process {process} dies"));
+            self.shelf.process_died(process);
+            lock(&self.judge).process_died(process);
+        }
+        if !self.is_dead(process) {
+            thread::yield_now();
+        }
+        if self.is_dead(process) {
+            resume_unwind(Box::new(Dead));
+        }
+    }
+
+    pub(super) fn is_dead(&self, process: usize) -> bool {
+        lock(&self.processes)[process].is_dead
+    }
+
+    pub(super) fn store_fails(&self, process: usize) -> bool {
+        let fails = self.plan.store_fails && !self.plan.is_well(now()) && self.percent(12);
+        if fails {
+            lock(&self.processes)[process].store_failed = Some(now());
+        }
+        fails
+    }
+
+    pub(super) fn lost_its_lease(&self, process: usize) {
+        self.tell(|| format!("process {process} has lost its lease"));
+        lock(&self.judge).lost_its_lease(process);
+    }
+
+    /// Since then it may not know what the store says.
+    pub(super) fn store_failed(&self, process: usize) -> Option<Duration> {
+        lock(&self.processes)[process].store_failed
+    }
+
+    /// The furthest that two clocks can be apart.
+    pub(super) fn clocks_apart(&self) -> Duration {
+        Duration::from_secs(if self.plan.clocks_disagree { 240 + 600 } else { 0 })
+    }
+
+    // What its threads do.
+
+    fn thread(self: &Arc<Self>, process: usize, source: &TokenSource) {
+        simulated::run_on(Some(lock(&self.processes)[process].machine));
+        let work = || {
+            for _ in 0..self.plan.calls {
+                self.step(process);
+                self.pause();
+                self.act(process, source);
+            }
+        };
+        let Err(payload) = catch_unwind(AssertUnwindSafe(work)) else { return };
+        if !payload.is::<Dead>() {
+            resume_unwind(payload);
+        }
+        let is_first = lock(&self.processes)[process].source.take().is_some();
+        if is_first && self.percent(60) && lock(&self.processes).len() < 10 {
+            let threads = Process::start(self);
+            lock(&self.successors).extend(threads);
+        }
+    }
+
+    fn pause(&self) {
+        let most = match self.below(20) {
+            0..10 => 500,
+            10..16 => 10_000,
+            16..19 => 120_000,
+            _ => 700_000,
+        };
+        sleep(Duration::from_millis(self.below(most)));
+    }
+
+    fn act(&self, process: usize, source: &TokenSource) {
+        let plan = &self.plan;
+        let options = TokenOptions::new();
+        match self.below(20) {
+            0 | 1 if plan.some_force => self.token(process, source, options.force(true)),
+            2..6 if plan.some_hurry => {
+                let limit = [0, 50, 300, 1500][self.below(4) as usize];
+                self.token(process, source, options.deadline(Duration::from_millis(limit)));
+            }
+            6..9 if plan.some_want_long => {
+                let life = super::provider::lifetime(plan.provider).as_millis() as u64;
+                let least = Duration::from_millis(self.below(life * 85 / 100));
+                self.token(process, source, options.min_validity(least));
+            }
+            9 => {
+                let asked = now();
+                if let Some(token) = source.cached() {
+                    self.handed_out(process, &token, asked);
+                }
+            }
+            10..13 => self.call(process, source),
+            13..16 => self.use_one(process, source),
+            _ => self.token(process, source, options),
+        }
+    }
+
+    fn token(&self, process: usize, source: &TokenSource, options: TokenOptions) {
+        let ask = Ask::of(&options, now(), machine_time());
+        let stopped = lock(&self.processes)[process].stopped;
+        lock(&self.judge).begins(ask.clone());
+        let result = source.token_with(&options);
+        lock(&self.judge).ends();
+        self.tell(|| match &result {
+            Ok(token) => format!("process {process} has {} by {ask:?}", token.secret()),
+            Err(error) => format!("process {process} has an error by {ask:?}: {error}"),
+        });
+        let stopped = lock(&self.processes)[process].stopped - stopped;
+        let limit = options.deadline.unwrap_or(Duration::from_secs(16));
+        self.took(process, &ask, limit + stopped);
+        match result {
+            Ok(token) => self.handed_out(process, &token, ask.at),
+            Err(error) => self.went_without(process, &ask, &error),
+        }
+    }
+
+    /// As `call`, by hand: whether the others were told is known.
+    fn use_one(&self, process: usize, source: &TokenSource) {
+        let asked = now();
+        let Ok(token) = source.token() else { return };
+        self.handed_out(process, &token, asked);
+        self.step(process);
+        let number = number_of(token.secret()).unwrap();
+        if lock(&self.endpoint).accepts(&self.plan, number) {
+            return;
+        }
+        lock(&self.endpoint).issued[number].invalidation_began.get_or_insert(now());
+        let told = source.invalidate(&token);
+        self.tell(|| format!("process {process} invalidates {}: {told:?}", token.secret()));
+        if told.is_ok() {
+            lock(&self.endpoint).issued[number].invalidated.get_or_insert(Moment::now());
+        }
+    }
+
+    fn call(&self, process: usize, source: &TokenSource) {
+        let mut asked = now();
+        let ask = Ask::of(&TokenOptions::new(), now(), machine_time());
+        lock(&self.judge).begins(ask.clone());
+        let result = source.call(|token| {
+            self.handed_out(process, token, asked);
+            sleep(Duration::from_millis(self.below(300)));
+            let number = number_of(token.secret()).unwrap();
+            self.step(process);
+            let is_accepted = lock(&self.endpoint).accepts(&self.plan, number);
+            if !is_accepted {
+                lock(&self.endpoint).issued[number].invalidation_began.get_or_insert(now());
+            }
+            self.tell(|| format!("process {process} uses {}: {is_accepted}", token.secret()));
+            asked = now();
+            Ok::<_, crate::error::Error>(match is_accepted {
+                true => Attempt::Done(()),
+                false => Attempt::Unauthorized(()),
+            })
+        });
+        lock(&self.judge).ends();
+        match result {
+            Ok(()) => {}
+            Err(error) => self.went_without(process, &ask, &error),
+        }
+    }
+
+    // What the rest of the world does.
+
+    /// Tokens that the API ends, machines that stop, clocks that are set.
+    pub(super) fn fate(&self) {
+        for _ in 0..8 {
+            let time = either(&mut lock(&self.chance), 20_000, 300_000);
+            sleep(time);
+            if self.is_over.load(Ordering::Relaxed) {
+                return;
+            }
+            if self.percent(30) {
+                let mut endpoint = lock(&self.endpoint);
+                if let Some(last) = endpoint.issued.last_mut() {
+                    last.revoked.get_or_insert(now());
+                    self.tell(|| "the API ends the newest token".into());
+                }
+            }
+            let process = self.below(lock(&self.processes).len() as u64) as usize;
+            if self.plan.machines_stop && self.percent(50) {
+                let time = either(&mut lock(&self.chance), 30_000, 7_200_000);
+                let sleeps = self.percent(50);
+                self.tell(|| {
+                    format!("process {process} stops for {time:?}, its machine sleeps: {sleeps}")
+                });
+                let machine = {
+                    let mut processes = lock(&self.processes);
+                    processes[process].stopped += if sleeps { Duration::ZERO } else { time };
+                    processes[process].machine
+                };
+                simulated::stop(machine, time, sleeps);
+            }
+            if self.plan.clocks_disagree && self.percent(30) {
+                let ahead = self.below(600_000) as i64 - 300_000;
+                self.tell(|| format!("process {process}: its clock is set {ahead} ms ahead"));
+                lock(&self.processes)[process].wall_is_ahead = ahead;
+            }
+        }
+    }
+
+    /// Nothing happens any more.
+    pub(super) fn is_over(&self) {
+        loop {
+            let Some(thread) = lock(&self.successors).pop() else { break };
+            thread.join().expect("checked by the judge");
+        }
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Provider and store are well again: whoever has the right secret has a token within the pace.
+    pub(super) fn finale(self: &Arc<Self>) {
+        self.plan.be_well(now());
+        self.tell(|| "all is well".into());
+        let alive: Vec<usize> = {
+            let mut processes = lock(&self.processes);
+            processes.iter_mut().for_each(|state| state.steps_to_live = None);
+            (0..processes.len())
+                .filter(|at| !processes[*at].is_dead && processes[*at].secret == RIGHT)
+                .collect()
+        };
+        for process in alive {
+            let (machine, source) = {
+                let processes = lock(&self.processes);
+                (processes[process].machine, processes[process].source.clone())
+            };
+            simulated::run_on(Some(machine));
+            self.gets_a_token(process, &source.expect("it is alive"));
+        }
+        simulated::run_on(None);
+    }
+
+    fn gets_a_token(&self, process: usize, source: &TokenSource) {
+        let mut waited = Duration::ZERO;
+        for _ in 0..4 {
+            let asked = now();
+            let error = match source.token() {
+                Ok(token) => return self.handed_out(process, &token, asked),
+                Err(error) => error,
+            };
+            self.tell(|| format!("process {process} waits: {error}"));
+            let wait =
+                error.retry_after().unwrap_or(Duration::from_secs(20)) + Duration::from_secs(1);
+            waited += wait;
+            sleep(wait);
+        }
+        let most = PATIENCE * 4 + PATIENCE;
+        panic!(
+            "process {process} has no token after {waited:?} (at most {most:?}), and all is well"
+        );
+    }
+}
