@@ -46,10 +46,26 @@ impl Now {
         self.monotonic < moment.monotonic && self.wall < moment.wall
     }
 
+    /// The moment at which this much time has passed on both clocks, if they reach so far.
+    pub(crate) fn checked_add(self, time: Duration) -> Option<Self> {
+        let (monotonic, wall) = (self.monotonic.checked_add(time)?, self.wall.checked_add(time)?);
+        Some(Self { monotonic, wall })
+    }
+
+    /// What comes last, on each clock.
+    pub(crate) fn max(self, other: Self) -> Self {
+        Self { monotonic: self.monotonic.max(other.monotonic), wall: self.wall.max(other.wall) }
+    }
+
+    /// What comes first, on each clock.
+    pub(crate) fn min(self, other: Self) -> Self {
+        Self { monotonic: self.monotonic.min(other.monotonic), wall: self.wall.min(other.wall) }
+    }
+
     /// The moment at which this much time has passed on both clocks.
     #[cfg(test)]
     pub(crate) fn after(self, time: Duration) -> Self {
-        Self { monotonic: self.monotonic + time, wall: self.wall + time }
+        self.checked_add(time).unwrap()
     }
 }
 

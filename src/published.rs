@@ -1,4 +1,5 @@
-//! The current token as all calls read it: one pointer, published whenever the token changes.
+//! The current token as every way to ask reads it: one pointer, published whenever the token changes,
+//! and when it was compared with the store.
 //!
 //! The slot's Mutex owns the truth. A reader takes no lock and writes to no memory of others but the
 //! token's count of clones. What was taken back is gone for whoever looks afterwards, and wiped when
@@ -12,8 +13,17 @@ use crate::token::Token;
 
 /// A token for as long as nothing is to be done for it.
 pub(crate) struct Published {
-    pub(crate) token: Token,
-    pub(crate) quiet_until: Now,
+    token: Token,
+    quiet_until: Now,
+    /// What the token has left at `quiet_until` at the least.
+    spare: Duration,
+}
+
+impl Published {
+    pub(crate) fn new(token: Token, quiet_until: Now) -> Self {
+        let spare = token.remaining_at(quiet_until);
+        Self { token, quiet_until, spare }
+    }
 }
 
 /// Clones share the pointer.
@@ -25,21 +35,15 @@ impl Publication {
         self.0.store(published.map(Arc::new));
     }
 
-    /// The token if nothing is to be done for it, it is good for as long as the caller needs it, and
-    /// it will do.
+    /// The token if nothing is to be done for it, and it is good for as long as the caller needs it.
     #[inline]
-    pub(crate) fn get(
-        &self,
-        now: Now,
-        min_validity: Duration,
-        will_do: impl FnOnce(&Token) -> bool,
-    ) -> Option<Token> {
+    pub(crate) fn get(&self, now: Now, min_validity: Duration) -> Option<Token> {
         let published = self.0.load();
-        let Published { token, quiet_until } = &**published.as_ref()?;
-        let is_at_rest = now.is_before(*quiet_until)
-            && (min_validity.is_zero() || token.remaining_at(now) >= min_validity)
-            && will_do(token);
-        is_at_rest.then(|| token.clone())
+        let Published { token, quiet_until, spare } = &**published.as_ref()?;
+        // To compare is cheaper than to compute what is left.
+        let will_do = now.is_before(*quiet_until)
+            && (min_validity <= *spare || token.remaining_at(now) >= min_validity);
+        will_do.then(|| token.clone())
     }
 }
 
@@ -76,13 +80,18 @@ mod tests {
         let token = Token::granted("token", Duration::from_secs(600), now);
         let quiet_until = token.moment_of_age(Duration::from_secs(480)).unwrap();
         let published = Publication::default();
-        let get = |now| published.get(now, Duration::ZERO, |_| true);
+        let get = |now| published.get(now, Duration::ZERO);
         assert!(get(now).is_none());
-        published.set(Some(Published { token: token.clone(), quiet_until }));
+        published.set(Some(Published::new(token.clone(), quiet_until)));
         assert_eq!(get(now).unwrap().secret(), token.secret());
-        assert!(published.get(now, Duration::ZERO, |_| false).is_none(), "it would not do");
-        let long = |seconds| published.get(now, Duration::from_secs(seconds), |_| true);
-        assert!(long(600).is_some() && long(601).is_none());
+        for (age, longest) in [(0, 600), (1, 599), (479, 121)] {
+            let now = now.after(Duration::from_secs(age));
+            let is_good_for = |seconds| published.get(now, Duration::from_secs(seconds)).is_some();
+            for seconds in [119, 120, 121, longest] {
+                assert!(is_good_for(seconds), "{age} s: {seconds} s");
+            }
+            assert!(!is_good_for(longest + 1), "{age} s");
+        }
         let instant = Duration::from_nanos(1);
         let [mut monotonic, mut wall] = [quiet_until; 2];
         monotonic.wall -= instant;

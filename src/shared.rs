@@ -34,9 +34,6 @@ const MOST_COMPARED: usize = 8;
 /// Whether a remembered refusal was for our secret is slow to find out, on purpose.
 const COMPARISON_TAKES: Duration = Duration::from_millis(250);
 
-/// A token that this process holds is compared with the store's this often at most.
-const CHECK_EVERY: Duration = Duration::from_secs(1);
-
 /// A source's part in a store.
 pub(crate) struct Shared {
     store: Arc<dyn Store>,
@@ -140,8 +137,8 @@ impl Shared {
         account::invalidate(&*self.store, self.account.key(), revoked, limit).map(|_| ())
     }
 
-    /// What other processes did to `token`. Costs one `stamp` at most once a second, and a read
-    /// when the entry has changed. If the store fails, nothing counts as changed.
+    /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has
+    /// changed. If the store fails, nothing counts as changed.
     pub(crate) fn change(
         &self,
         fetcher: &Fetcher,
@@ -149,24 +146,31 @@ impl Shared {
         token: &Token,
         now: Now,
     ) -> Change {
-        if !watch.is_up_to_me(now, token) {
+        let Ok(stamp) = self.store.stamp(self.account.key()) else {
+            return Change::None;
+        };
+        if stamp.is_some() && *lock(&watch.stamp) == stamp {
             return Change::None;
         }
-        let age = token.age_at(now).as_millis() as u64;
-        let change = self.change2(fetcher, watch, token, now);
-        watch.looked_at.store(age, Ordering::Relaxed);
+        let Ok(bytes) = self.store.read(self.account.key()) else {
+            return Change::None;
+        };
+        let change = self.compared(fetcher, watch, token, now, bytes);
+        // It counts as seen once the token in memory is known to agree with the entry.
+        if matches!(change, Change::None) {
+            *lock(&watch.stamp) = stamp;
+        }
         change
     }
 
-    fn change2(&self, fetcher: &Fetcher, watch: &Watch, token: &Token, now: Now) -> Change {
-        let stamp = match self.store.stamp(self.account.key()) {
-            Ok(Some(stamp)) if watch.stamp.load(Ordering::Relaxed) == stamp => return Change::None,
-            Ok(stamp) => stamp,
-            Err(_) => return Change::None,
-        };
-        let Ok(bytes) = self.store.read(self.account.key()) else {
-            return Change::None; // looked at again, since the stamp counts as seen only after this
-        };
+    fn compared(
+        &self,
+        fetcher: &Fetcher,
+        watch: &Watch,
+        token: &Token,
+        now: Now,
+        bytes: Option<Vec<u8>>,
+    ) -> Change {
         let bytes = bytes.map(Zeroizing::new);
         let Some(entry) = bytes.and_then(|bytes| Entry::try_decode(&bytes, self.account.key()))
         else {
@@ -186,12 +190,7 @@ impl Shared {
             }
             _ if is_revoked => Change::Revoked,
             None if replaces && is_newer => Change::Replaced,
-            _ => {
-                if let Some(stamp) = stamp {
-                    watch.stamp.store(stamp, Ordering::Relaxed);
-                }
-                Change::None
-            }
+            _ => Change::None,
         }
     }
 
@@ -364,12 +363,11 @@ impl Shared {
     }
 }
 
-/// When a slot's token was last compared with the store, and what the store's stamp was then.
+/// What a slot has seen of the store.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// The token's age in milliseconds at the last look: the caller knows it, so no clock is read.
-    looked_at: AtomicU64,
-    stamp: AtomicU64,
+    /// The store's when the slot's token last agreed with the entry.
+    stamp: Mutex<Option<u64>>,
     /// The entry's when this process last took a token from it, or put one there.
     generation: AtomicU64,
 }
@@ -377,27 +375,5 @@ pub(crate) struct Watch {
 impl Watch {
     fn saw(&self, entry: &Entry) {
         self.generation.store(entry.generation, Ordering::Relaxed);
-    }
-
-    /// Whether it is time for another look.
-    #[inline]
-    pub(crate) fn is_due(&self, now: Now, token: &Token) -> bool {
-        self.ages(now, token).is_some()
-    }
-
-    /// True for one caller per second.
-    fn is_up_to_me(&self, now: Now, token: &Token) -> bool {
-        self.ages(now, token).is_some_and(|(last, age)| {
-            let _ = (last, age);
-            true
-        })
-    }
-
-    /// The token's age at the last look, and now, if it is time for another.
-    #[inline]
-    fn ages(&self, now: Now, token: &Token) -> Option<(u64, u64)> {
-        let age = token.age_at(now).as_millis() as u64;
-        let last = self.looked_at.load(Ordering::Relaxed);
-        (age.abs_diff(last) >= CHECK_EVERY.as_millis() as u64).then_some((last, age))
     }
 }

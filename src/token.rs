@@ -156,6 +156,11 @@ impl Token {
         }))
     }
 
+    /// Before its request was sent.
+    pub(crate) fn since(&self) -> Now {
+        self.0.since
+    }
+
     /// By the wall clock, before its request was sent.
     pub(crate) fn obtained_at(&self) -> SystemTime {
         self.0.since.wall
@@ -176,11 +181,7 @@ impl Token {
 
     /// The moment at which it is this old by either clock.
     pub(crate) fn moment_of_age(&self, age: Duration) -> Option<Now> {
-        let since = self.0.since;
-        Some(Now {
-            monotonic: since.monotonic.checked_add(age)?,
-            wall: since.wall.checked_add(age)?,
-        })
+        self.0.since.checked_add(age)
     }
 
     pub(crate) fn has_secret(&self, secret: &str) -> bool {

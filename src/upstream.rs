@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use log::warn;
 
-use crate::clock::Now;
+use crate::clock::{ClockSource, Now};
 use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::fetch::{Fetcher, LOG_TARGET};
@@ -18,6 +18,8 @@ use crate::token::Token;
 
 pub(crate) struct Upstream {
     pub(crate) fetcher: Arc<Fetcher>,
+    /// The fetcher's, here as well: it is read for each cached token.
+    clock: ClockSource,
     /// Sent to the token endpoint for this slot.
     pub(crate) requests: AtomicU64,
     /// What was last seen of the store shared with other processes.
@@ -28,7 +30,8 @@ pub(crate) struct Upstream {
 
 impl Upstream {
     pub(crate) fn new(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {
-        Self { fetcher, requests: AtomicU64::new(0), watch: Watch::default(), shared }
+        let (clock, requests) = (fetcher.clock.clone(), AtomicU64::new(0));
+        Self { fetcher, clock, requests, watch: Watch::default(), shared }
     }
 
     /// Tells the other processes that the API rejected this token.
@@ -43,8 +46,9 @@ impl Upstream {
 }
 
 impl Backend for Upstream {
+    #[inline]
     fn now(&self) -> Now {
-        self.fetcher.clock.now()
+        self.clock.now()
     }
 
     fn timeout(&self) -> Duration {
@@ -69,11 +73,6 @@ impl Backend for Upstream {
 
     fn is_shared(&self) -> bool {
         self.shared.is_some()
-    }
-
-    #[inline]
-    fn is_quiet(&self, token: &Token, now: Now) -> bool {
-        self.shared.is_none() || !self.watch.is_due(now, token)
     }
 
     fn change(&self, token: &Token, now: Now) -> Change {

@@ -43,9 +43,6 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn renews_in_background(&self) -> bool;
     /// Whether tokens are shared with other processes.
     fn is_shared(&self) -> bool;
-    /// Whether it is too early to ask what other processes did to this token. Called for each
-    /// cached token: cheap.
-    fn is_quiet(&self, token: &Token, now: Now) -> bool;
     /// What other processes did to a token that this one holds.
     fn change(&self, token: &Token, now: Now) -> Change;
     /// A good token of another process, for a caller whom a refusal holds back.
@@ -70,8 +67,9 @@ pub(crate) struct Flights<W> {
 impl<W: Backend> Flights<W> {
     pub(crate) fn new(renewal: Renewal, backend: W) -> Self {
         let publication = Publication::default();
+        let slot = Slot::new(renewal, publication.clone(), backend.is_shared());
         Self {
-            slot: Mutex::new(Slot::new(renewal, publication.clone())),
+            slot: Mutex::new(slot),
             publication,
             landed: Condvar::new(),
             backend,
@@ -100,17 +98,11 @@ impl<W: Backend> Flights<W> {
     pub(crate) fn token(self: &Arc<Self>, options: &TokenOptions) -> Result<Token> {
         let now = self.backend.now();
         if !options.force
-            && let Some(token) = self.published(now, options.min_validity)
+            && let Some(token) = self.publication.get(now, options.min_validity)
         {
             return Ok(token);
         }
         self.token_of_slot(options, now)
-    }
-
-    #[inline]
-    fn published(&self, now: Now, min_validity: Duration) -> Option<Token> {
-        let is_quiet = |token: &Token| self.backend.is_quiet(token, now);
-        self.publication.get(now, min_validity, is_quiet)
     }
 
     #[inline(never)]
@@ -130,14 +122,14 @@ impl<W: Backend> Flights<W> {
             // Whoever has no time goes on with a token that is good, and leads no renewal.
             may_renew: limit > Duration::ZERO || backend.renews_in_background(),
         };
-        let mut has_compared = !backend.is_shared();
+        let mut has_looked = false;
         loop {
             let (flight, own_error) = match slot
                 .decide(now, &wish, || backend.hold(now, terms.caller))
             {
-                Decision::Use(token) if has_compared => return Ok(token),
+                Decision::Use(token) if has_looked || !slot.begin_look(now) => return Ok(token),
                 Decision::Use(token) => {
-                    has_compared = true;
+                    has_looked = true;
                     drop(slot);
                     if !self.has_changed(&token, now) {
                         return Ok(token);
@@ -212,12 +204,15 @@ impl<W: Backend> Flights<W> {
     /// A good token that is in memory: asks nobody and waits for nobody.
     pub(crate) fn cached(&self) -> Option<Token> {
         let now = self.backend.now();
-        if let Some(token) = self.published(now, Duration::ZERO) {
+        if let Some(token) = self.publication.get(now, Duration::ZERO) {
             return Some(token);
         }
-        let good = || self.lock().usable(now, &Wish::default());
-        let token = good()?;
-        if self.backend.is_shared() && self.has_changed(&token, now) { good() } else { Some(token) }
+        let good = |slot: &Slot| slot.usable(now, &Wish::default());
+        let mut slot = self.lock();
+        let token = good(&slot)?;
+        let is_up_to_me = slot.begin_look(now);
+        drop(slot);
+        if is_up_to_me && self.has_changed(&token, now) { good(&self.lock()) } else { Some(token) }
     }
 
     /// Takes over what other processes did to a token of ours; false where they did nothing.
@@ -225,8 +220,14 @@ impl<W: Backend> Flights<W> {
         let change = self.backend.change(token, now);
         let mut slot = self.lock();
         match change {
-            Change::None => return false,
-            Change::Newer(newer) => slot.adopt(token, newer),
+            Change::None => {
+                slot.end_look(token, now);
+                return false;
+            }
+            Change::Newer(newer) => {
+                slot.adopt(token, newer.clone());
+                slot.end_look(&newer, now);
+            }
             Change::Revoked => _ = slot.invalidate(token.secret()),
             Change::Replaced => slot.forget(token),
         }

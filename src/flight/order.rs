@@ -43,6 +43,7 @@ pub(crate) enum Obtained {
 
 /// What the store says about a token in memory.
 pub(crate) enum Change {
+    /// Nothing, or the store cannot say.
     None,
     /// Another process has a newer one.
     Newer(Token),

@@ -33,9 +33,6 @@ impl<S: Script> Backend for S {
     fn is_shared(&self) -> bool {
         false
     }
-    fn is_quiet(&self, _: &Token, _: Now) -> bool {
-        true
-    }
     fn change(&self, _: &Token, _: Now) -> Change {
         Change::None
     }

@@ -86,9 +86,9 @@ fn a_rejected_token_is_handed_out_by_no_way_to_ask_and_kept_by_the_slot_alone() 
     let flights = flights(&[(0, None), (0, None)]);
     let rejected = flights.token(&TokenOptions::new()).unwrap();
     let now = Script::now(&flights.backend);
-    assert_eq!(flights.published(now, Duration::ZERO).unwrap().secret(), rejected.secret());
+    assert_eq!(flights.publication.get(now, Duration::ZERO).unwrap().secret(), rejected.secret());
     assert!(flights.invalidate(rejected.secret()).is_some());
-    assert!(flights.published(now, Duration::ZERO).is_none() && flights.cached().is_none());
+    assert!(flights.publication.get(now, Duration::ZERO).is_none() && flights.cached().is_none());
     assert_eq!(rejected.clones(), 2, "this one, and the one that is not to come again");
     let options = TokenOptions::new().min_validity(LIFETIME / 2);
     assert_ne!(flights.token(&options).unwrap().secret(), rejected.secret());
@@ -132,9 +132,9 @@ fn no_copy_of_a_token_is_left_when_its_replacement_dies() {
     let flights = Arc::new(Flights::new(Renewal::ReplacesPrevious, Deadly(now)));
     let token = Token::granted("old", LIFETIME, now);
     flights.lock().place(token.clone());
-    assert!(flights.published(now, Duration::ZERO).is_some());
+    assert!(flights.publication.get(now, Duration::ZERO).is_some());
     let refresh = || flights.token(&TokenOptions::new().force(true));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(refresh)).is_err());
-    assert!(flights.published(now, Duration::ZERO).is_none(), "a copy was left");
+    assert!(flights.publication.get(now, Duration::ZERO).is_none(), "a copy was left");
     assert_eq!(token.clones(), 1);
 }

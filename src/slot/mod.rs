@@ -19,6 +19,13 @@ use crate::published::{Publication, Published};
 use crate::renewal;
 use crate::token::Token;
 
+/// A token is compared with the store this often, by one caller; the others go on.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Nobody goes on with a token that was last compared so long ago: what is invalidated elsewhere is
+/// handed out by nobody who asks more than a second later.
+const LOOK_WITHIN: Duration = Duration::from_secs(1);
+
 pub(crate) struct Slot {
     renewal: Renewal,
     current: Current,
@@ -51,11 +58,18 @@ struct Held {
     flight: u64,
     /// Until then nothing is to be done for it.
     quiet_until: Option<Now>,
+    /// When the last comparison with the store began that said that it may stay. It cannot have
+    /// been revoked before it was asked for.
+    compared_at: Now,
+    /// When somebody last began to compare.
+    look_began: Now,
 }
 
 /// The token in use. Every change of it is published at once.
 struct Current {
     held: Option<Held>,
+    /// Other processes may revoke or replace it, so it is published until the next comparison.
+    is_shared: bool,
     publication: Publication,
 }
 
@@ -66,7 +80,11 @@ impl Current {
 
     fn replace(&mut self, held: Option<Held>) -> Option<Held> {
         self.publication.set(held.as_ref().and_then(|held| {
-            Some(Published { token: held.token.clone(), quiet_until: held.quiet_until? })
+            let mut quiet_until = held.quiet_until?;
+            if self.is_shared {
+                quiet_until = quiet_until.min(held.compared_at.checked_add(LOOK_EVERY)?);
+            }
+            Some(Published::new(held.token.clone(), quiet_until))
         }));
         std::mem::replace(&mut self.held, held)
     }
@@ -137,11 +155,11 @@ pub(crate) enum Decision {
 }
 
 impl Slot {
-    /// What is in use is published there.
-    pub(crate) fn new(renewal: Renewal, publication: Publication) -> Self {
+    /// What is in use is published there. `is_shared`: with other processes.
+    pub(crate) fn new(renewal: Renewal, publication: Publication, is_shared: bool) -> Self {
         Self {
             renewal,
-            current: Current { held: None, publication },
+            current: Current { held: None, is_shared, publication },
             flight: None,
             flights: 0,
             generation: 0,
@@ -262,7 +280,35 @@ impl Slot {
 
     fn hold(&mut self, token: Token, flight: u64) {
         let quiet_until = self.renewal.quiet_until(&token);
-        self.current.replace(Some(Held { token, flight, quiet_until }));
+        let since = token.since();
+        let held = Held { token, flight, quiet_until, compared_at: since, look_began: since };
+        self.current.replace(Some(held));
+    }
+
+    /// Whether the caller is to compare the current token with the store: one, and everybody when
+    /// that one takes too long.
+    pub(crate) fn begin_look(&mut self, now: Now) -> bool {
+        let Some(held) = self.current.held.as_mut().filter(|_| self.current.is_shared) else {
+            return false;
+        };
+        let is_within = |moment: Now, time| {
+            moment.checked_add(time).is_some_and(|end| now.is_before(end))
+        };
+        let may_go_on = is_within(held.compared_at, LOOK_EVERY)
+            || is_within(held.look_began, LOOK_EVERY) && is_within(held.compared_at, LOOK_WITHIN);
+        if !may_go_on {
+            held.look_began = now;
+        }
+        !may_go_on
+    }
+
+    /// A look that began at `now` says that this token may stay.
+    pub(crate) fn end_look(&mut self, token: &Token, now: Now) {
+        let is_it = |held: &Held| held.token.has_secret(token.secret());
+        if let Some(held) = self.current.as_ref().filter(|held| is_it(held)) {
+            let compared_at = now.max(held.compared_at);
+            self.current.replace(Some(Held { compared_at, ..held.clone() }));
+        }
     }
 
     /// Drops the token if it is still the current one: another process is replacing it.

@@ -84,7 +84,7 @@ impl Reference {
 fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
     let start = Now::from_system();
     let publication = Publication::default();
-    let mut slot = Slot::new(renewal, publication.clone());
+    let mut slot = Slot::new(renewal, publication.clone(), false);
     let mut reference = Reference::default();
     // Far enough from the clocks' beginnings to step back.
     let now_of = |reference: &Reference| {
@@ -122,7 +122,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 let coexists = renewal != Renewal::ReplacesPrevious;
                 // The short cut says what the long way says.
                 let published = publication
-                    .get(now, ask.min_validity, |_| true)
+                    .get(now, ask.min_validity)
                     .map(|token| token.secret().to_owned());
                 let in_no_window = reference
                     .usable(&Wish { newer_than: None, ..ask })

@@ -12,7 +12,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { slot: Slot::new(COEXISTS, Publication::default()), start: Now::from_system() }
+        Self { slot: Slot::new(COEXISTS, Publication::default(), false), start: Now::from_system() }
     }
 
     fn after(&self, seconds: u64) -> Now {
@@ -141,4 +141,35 @@ fn a_token_falls_short_if_it_is_good_and_came_with_this_flight_but_does_not_live
     assert!(!falls_short(500, 100, flight), "it lives so long");
     assert!(!falls_short(500, 101, flight + 1), "the next may bring a better one");
     assert!(!falls_short(599, 101, flight), "it has ended, which is another matter");
+}
+
+#[test]
+fn one_caller_compares_with_the_store_while_the_others_go_on_unless_it_takes_too_long() {
+    let publication = Publication::default();
+    let mut slot = Slot::new(COEXISTS, publication.clone(), true);
+    let start = Now::from_system();
+    let at = |milliseconds| start.after(Duration::from_millis(milliseconds));
+    let is_published = |ms| publication.get(at(ms), Duration::ZERO).is_some();
+    let token = Token::granted("a", Duration::from_secs(600), start);
+    slot.place(token.clone());
+    assert!(is_published(499) && !is_published(500));
+    assert!(!slot.begin_look(at(499)));
+    assert!(slot.begin_look(at(500)));
+    assert!(!slot.begin_look(at(501)) && !slot.begin_look(at(999)), "another one is at it");
+    assert!(slot.begin_look(at(1_000)) && slot.begin_look(at(1_001)), "it takes too long");
+    // It ends late: the token was good when it began.
+    slot.end_look(&token, at(500));
+    assert!(!is_published(1_001) && !slot.begin_look(at(1_002)));
+    slot.end_look(&token, at(1_001));
+    slot.end_look(&token, at(1_000));
+    assert!(is_published(1_500) && !is_published(1_501));
+    // By the wall clock alone, as after a suspension.
+    let mut later = at(1_500);
+    later.wall += Duration::from_millis(1);
+    assert!(publication.get(later, Duration::ZERO).is_none() && slot.begin_look(later));
+    // What is said of one token is not said of the next.
+    slot.adopt(&token, Token::granted("b", Duration::from_secs(600), at(1_000)));
+    slot.end_look(&token, at(1_600));
+    assert!(is_published(1_499) && !is_published(1_500));
+    assert!(slot.invalidate("b") && !is_published(1_499) && !slot.begin_look(at(9_999)));
 }

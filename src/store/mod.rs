@@ -97,8 +97,8 @@ pub trait Store: Send + Sync {
     /// [`Store`](crate::ErrorKind::Store) when it is not known whether there is one.
     fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>>;
 
-    /// A number that changes whenever the entry does, cheaper to get than the entry. It is asked at
-    /// most once a second and source. `None`, the default: the entry itself is read then.
+    /// A number that changes whenever the entry does, cheaper to get than the entry. A source that
+    /// is in use asks for it twice a second. `None`, the default: the entry itself is read then.
     ///
     /// # Errors
     /// As [`read`](Self::read).
