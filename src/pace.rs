@@ -112,7 +112,7 @@ impl Pace {
         let spread = |pause: Duration| pause + pause * (failed.chance % 200) as u32 / 1000;
         let held = |pause| Some(Held { error: failed.error.clone(), until: now + pause });
         if failed.caller == Caller::Hurried && failed.error.ran_out_of_time() {
-            self.hurries = self.hurries.saturating_add(1);
+            self.hurries = self.hurries.saturating_add(failed.requests);
             let pause = if failed.replaces { PAUSES.len() as u32 } else { self.hurries };
             self.hurry = held(spread(pause_after(pause)));
             return None;
@@ -149,8 +149,7 @@ impl Pace {
     }
 
     /// Takes over what another process has remembered.
-    pub(crate) fn adopt(&mut self, now: Instant, error: Error, left: Duration, strikes: u32) {
-        self.strikes = strikes;
+    pub(crate) fn adopt(&mut self, now: Instant, error: Error, left: Duration) {
         self.refusal = Some(Held { error, until: now + left.min(LONGEST) });
     }
 
@@ -161,10 +160,10 @@ impl Pace {
         Some((left, self.failures))
     }
 
-    /// Whether the last that is known of the provider is an outage: then one request finds out
-    /// whether it is over.
+    /// Whether the last that is known of the provider is that it failed: then one request finds out
+    /// whether that is over.
     pub(crate) fn is_probing(&self) -> bool {
-        self.outage.is_some()
+        self.failures > 0
     }
 
     /// Takes over the outage that another process has met.
@@ -355,16 +354,19 @@ mod tests {
         let mut pace = Pace::default();
         let now = monotonic();
         assert_eq!(pace.strikes(), 0);
-        pace.adopt(now, rejected(), Duration::from_secs(100), 1);
+        pace.continue_from(1);
+        pace.adopt(now, rejected(), Duration::from_secs(100));
         assert_eq!((pace.strikes(), pace.refused_for(now)), (1, Some(Duration::from_secs(100))));
-        pace.adopt(now, rejected(), Duration::from_secs(100_000), 1);
+        pace.continue_from(1);
+        pace.adopt(now, rejected(), Duration::from_secs(100_000));
         assert_eq!(pace.refused_for(now), Some(LONGEST));
         let wait = pace.record_failure(now, &failed(&rejected()));
         assert_eq!(wait, Some(LONGEST), "one that stands longer stays");
         assert_eq!(pace.refused_for(now), Some(LONGEST));
         let later = now + LONGEST - Duration::from_secs(100);
         assert_eq!(pace.record_failure(later, &failed(&rejected())).unwrap(), LONGEST);
-        pace.adopt(now, rejected(), Duration::ZERO, 1);
+        pace.continue_from(1);
+        pace.adopt(now, rejected(), Duration::ZERO);
         assert_eq!(pace.record_failure(now, &failed(&rejected())).unwrap().as_secs(), 240);
         pace.continue_from(1);
         assert_eq!(pace.strikes(), 2, "it has counted further itself");

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use log::warn;
 use zeroize::Zeroizing;
@@ -17,7 +17,7 @@ use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Change, Obtained, Order};
 use crate::renewal;
 use crate::store::account;
-use crate::store::entry::{Entry, StoredOutage, StoredRefusal, StoredToken};
+use crate::store::entry::{Derived, Entry, StoredOutage, StoredRefusal, StoredToken, sha256_hex};
 use crate::store::{Account, Store, StoreGuard};
 use crate::sync::lock;
 use crate::token::Token;
@@ -66,8 +66,10 @@ impl Shared {
     ) -> Result<Obtained> {
         let mut guard = loop {
             let entry = self.entry()?;
-            if let Some(token) = self.found(fetcher, order, &entry)? {
-                watch.saw(&entry);
+            // While another process is replacing the token, what it was refused is not the answer.
+            let is_open = entry.parked.is_some();
+            if !is_open && let Some(token) = self.found(fetcher, order, &entry)? {
+                watch.took(&token, entry.generation);
                 return Ok(Obtained::Found(token));
             }
             let left = order.deadline.remaining();
@@ -89,34 +91,40 @@ impl Shared {
             }
         };
         let mut entry = account::decode(guard.read()?, self.account.key());
-        let found = self.found(fetcher, order, &entry)?;
-        watch.saw(&entry);
-        if let Some(token) = found {
+        if let Some(token) = self.found(fetcher, order, &entry)? {
+            watch.took(&token, entry.generation);
             return Ok(Obtained::Found(token));
         }
         let parked = self.park(fetcher, &mut *guard, &mut entry)?;
-        watch.saw(&entry);
+        watch.parked(&entry);
+        let before = entry.generation;
         let result = fetcher.fetch(order, retries, requests, &|secret| entry.has_revoked(secret));
-        // What could not be written has no number: another process's next change gets that one.
-        if self.keep(fetcher, &mut *guard, &mut entry, parked, &result) {
-            watch.saw(&entry);
+        let is_written = self.keep(fetcher, &mut *guard, &mut entry, parked, &result);
+        if let Ok(token) = &result {
+            // Another process's next change gets the number of what could not be written.
+            watch.took(token, if is_written { entry.generation } else { before });
         }
         result.map(Obtained::Fetched)
     }
 
     /// The stored token if it is good for so long: for a process that is held back by a refusal
-    /// of its own, which another process may have overcome.
+    /// of its own, which another process may have overcome. Where one is replacing it, that is
+    /// waited for.
     pub(crate) fn good_token(
         &self,
         fetcher: &Fetcher,
         watch: &Watch,
         min_validity: Duration,
+        deadline: Deadline,
         unwanted: Option<Token>,
     ) -> Option<Token> {
         let unwanted = [unwanted, None];
-        let none = Deadline::after(Duration::ZERO);
-        let order = Order { unwanted, ..Order::of_patient_caller(min_validity, none) };
-        let entry = self.entry().ok()?;
+        let order = Order { unwanted, ..Order::of_patient_caller(min_validity, deadline) };
+        let mut entry = self.entry().ok()?;
+        if entry.parked.is_some() {
+            let guard = self.store.lock(self.account.key(), deadline.remaining(), HOLD_BEYOND);
+            entry = account::decode(guard.ok()??.read().ok()?, self.account.key());
+        }
         let now = fetcher.clock.now();
         let token = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
         let token = token
@@ -127,14 +135,16 @@ impl Shared {
             && self.has_stored_refusal.swap(false, Ordering::Relaxed);
         if token.is_some() || is_over {
             lock(&fetcher.pace).record_success();
-            watch.saw(&entry);
+        }
+        if let Some(token) = &token {
+            watch.took(token, entry.generation);
         }
         token
     }
 
     /// Drops a token that the API answered 401 to, for every process.
     pub(crate) fn invalidate(&self, revoked: &str, limit: Duration) -> Result<()> {
-        account::invalidate(&*self.store, self.account.key(), revoked, limit).map(|_| ())
+        self.account.invalidate(&*self.store, revoked, limit).map(|_| ())
     }
 
     /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has
@@ -156,8 +166,8 @@ impl Shared {
             return Change::None;
         };
         let change = self.compared(fetcher, watch, token, now, bytes);
-        // It counts as seen once the token in memory is known to agree with the entry.
-        if matches!(change, Change::None) {
+        // It counts as seen once the newest token in memory is known to agree with the entry.
+        if matches!(change, Change::None) && watch.known(token).is_some() {
             *lock(&watch.stamp) = stamp;
         }
         change
@@ -180,16 +190,21 @@ impl Shared {
         if stored.as_ref().is_some_and(|stored| stored.has_secret(token.secret())) {
             return Change::None;
         }
-        let is_newer = entry.generation > watch.generation.load(Ordering::Relaxed);
+        // One that is not the newest that this process took is older than any.
+        let known = watch.known(token).unwrap_or_default();
+        let is_newer = entry.generation > known;
+        // By another clock it comes from the future: there is a newer one, and it cannot be used.
+        let is_unusable = is_newer && stored.is_none() && entry.token.is_some();
         let replaces = fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
         let is_revoked = entry.has_revoked(token.secret());
         match stored.filter(|stored| !renewal::has_ended(stored, now)) {
             Some(stored) if is_revoked || replaces || is_newer => {
-                watch.saw(&entry);
+                watch.took(&stored, entry.generation);
                 Change::Newer(stored)
             }
             _ if is_revoked => Change::Revoked,
             None if replaces && is_newer => Change::Replaced,
+            _ if is_unusable || entry.may_have_forgotten(known) => Change::Replaced,
             _ => Change::None,
         }
     }
@@ -207,14 +222,13 @@ impl Shared {
             return Ok(None);
         }
         if let Some(outage) = &entry.outage {
-            let left = outage.left(now.wall);
-            if !left.is_zero() {
-                let mut pace = lock(&fetcher.pace);
-                let error = fetcher.error(outage.error());
-                pace.adopt_outage(now.monotonic, error, left, outage.failures);
-                if let Some(error) = pace.hold(now.monotonic, order.caller) {
-                    return Err(error);
-                }
+            let mut pace = lock(&fetcher.pace);
+            let (error, left) = (fetcher.error(outage.error()), outage.left(now.wall));
+            // Once it is over, what was counted goes on: nobody has succeeded since.
+            pace.adopt_outage(now.monotonic, error, left, outage.failures);
+            if let Some(error) = pace.hold(now.monotonic, order.caller).filter(|_| !left.is_zero())
+            {
+                return Err(error);
             }
         }
         if let Some(left) = entry.too_many_refused(now.wall) {
@@ -227,10 +241,11 @@ impl Shared {
                 " [too many requests of this account were refused within an hour, so the provider is not asked again for {seconds} s; call refresh() to override]"
             ))));
         }
+        let mut longest = Duration::ZERO;
         // The newest first: it is the likeliest to be for this secret.
         for refusal in entry.refusals.iter().rev() {
             let left = refusal.left(now.wall);
-            match self.is_for_our_secret(fetcher, refusal, order.deadline) {
+            match self.is_for_us(fetcher, refusal, order.deadline) {
                 Some(true) => {}
                 Some(false) => continue,
                 None if left.is_zero() => continue,
@@ -243,36 +258,44 @@ impl Shared {
             }
             let mut pace = lock(&fetcher.pace);
             pace.continue_from(refusal.strikes);
-            if !left.is_zero() {
-                pace.adopt(now.monotonic, fetcher.error(refusal.error()), left, refusal.strikes);
+            if left > longest {
+                longest = left;
+                pace.adopt(now.monotonic, fetcher.error(refusal.error()), left);
                 self.has_stored_refusal.store(true, Ordering::Relaxed);
             }
-            return match pace.hold(now.monotonic, order.caller) {
-                Some(error) => Err(error),
-                None => Ok(None),
-            };
         }
-        Ok(None)
+        match lock(&fetcher.pace).hold(now.monotonic, order.caller) {
+            Some(error) if !longest.is_zero() => Err(error),
+            _ => Ok(None),
+        }
     }
 
-    /// `None` where there is no time to find out.
-    fn is_for_our_secret(
+    /// Whether a refusal was for our secret, or for all. `None` where there is no time to find out.
+    fn is_for_us(
         &self,
         fetcher: &Fetcher,
         refusal: &StoredRefusal,
         deadline: Deadline,
     ) -> Option<bool> {
-        let mut compared = lock(&self.compared);
-        if let Some((_, is_ours)) = compared.iter().find(|(salt, _)| *salt == refusal.salt) {
+        let Some(derived) = &refusal.secret else {
+            return Some(true);
+        };
+        let known = |(salt, _): &&([u8; 16], bool)| *salt == derived.salt;
+        if let Some((_, is_ours)) = lock(&self.compared).iter().find(known) {
             return Some(*is_ours);
         }
         if deadline.remaining() < COMPARISON_TAKES {
             return None;
         }
-        let is_ours = refusal.is_for(fetcher.credentials.parts().secret);
-        compared.truncate(MOST_COMPARED - 1);
-        compared.insert(0, (refusal.salt, is_ours));
+        let is_ours = derived.is_of(fetcher.credentials.parts().secret);
+        self.remember(derived, is_ours);
         Some(is_ours)
+    }
+
+    fn remember(&self, derived: &Derived, is_ours: bool) {
+        let mut compared = lock(&self.compared);
+        compared.truncate(MOST_COMPARED - 1);
+        compared.insert(0, (derived.salt, is_ours));
     }
 
     /// Where a new token ends the one before, the stored one is taken out before the request is
@@ -315,10 +338,8 @@ impl Shared {
                 if error.is_remembered() {
                     let refusal = self.refusal(fetcher, error);
                     self.has_stored_refusal.store(refusal.is_some(), Ordering::Relaxed);
-                    let compared = lock(&self.compared);
-                    let is_ours = |known: &StoredRefusal| compared.contains(&(known.salt, true));
-                    entry.refusals.retain(|known| !is_ours(known));
                     let wall = fetcher.clock.now().wall;
+                    self.forget_older(entry, refusal.as_ref(), wall);
                     entry.refuse(error.may_lock_account().then_some(wall), refusal);
                 }
                 entry.outage = self.outage(fetcher, error);
@@ -333,6 +354,21 @@ impl Shared {
         true
     }
 
+    /// Drops what a new refusal takes the place of: the last one of our secret, or of all, where that
+    /// does not stand longer.
+    fn forget_older(&self, entry: &mut Entry, newer: Option<&StoredRefusal>, wall: SystemTime) {
+        let Some(newer) = newer else { return };
+        let compared = lock(&self.compared);
+        entry.refusals.retain(|known| {
+            let is_alike = match (&known.secret, &newer.secret) {
+                (None, None) => true,
+                (Some(known), Some(_)) => compared.contains(&(known.salt, true)),
+                _ => false,
+            };
+            !is_alike || known.left(wall) > newer.left(wall)
+        });
+    }
+
     fn refusal(&self, fetcher: &Fetcher, error: &Error) -> Option<StoredRefusal> {
         let now = fetcher.clock.now();
         let (left, strikes) = {
@@ -340,7 +376,13 @@ impl Shared {
             (pace.refused_for(now.monotonic)?, pace.strikes())
         };
         let until = now.wall.checked_add(left)?;
-        StoredRefusal::of(error, until, strikes, fetcher.credentials.parts().secret)
+        // What is not about the credentials (slower, please; no such endpoint) is for all.
+        let secret = error.may_lock_account().then(|| fetcher.credentials.parts().secret);
+        let refusal = StoredRefusal::of(error, until, strikes, secret)?;
+        if let Some(derived) = &refusal.secret {
+            self.remember(derived, true);
+        }
+        Some(refusal)
     }
 
     fn outage(&self, fetcher: &Fetcher, error: &Error) -> Option<StoredOutage> {
@@ -368,12 +410,34 @@ impl Shared {
 pub(crate) struct Watch {
     /// The store's when the slot's token last agreed with the entry.
     stamp: Mutex<Option<u64>>,
-    /// The entry's when this process last took a token from it, or put one there.
-    generation: AtomicU64,
+    taken: Mutex<Taken>,
+}
+
+/// The token that this process last took from the entry, or put there, and the entry's generation
+/// then. Another one in its memory is older.
+#[derive(Default)]
+struct Taken {
+    generation: u64,
+    /// SHA-256.
+    token: String,
 }
 
 impl Watch {
-    fn saw(&self, entry: &Entry) {
-        self.generation.store(entry.generation, Ordering::Relaxed);
+    fn took(&self, token: &Token, generation: u64) {
+        *lock(&self.taken) = Taken { generation, token: sha256_hex(token.secret().as_bytes()) };
+    }
+
+    /// Our own replacement is no news for the token that is taken out.
+    fn parked(&self, entry: &Entry) {
+        let mut taken = lock(&self.taken);
+        if entry.parked.as_ref() == Some(&taken.token) {
+            taken.generation = entry.generation;
+        }
+    }
+
+    /// The entry's generation when this token was taken, if it is the newest.
+    fn known(&self, token: &Token) -> Option<u64> {
+        let taken = lock(&self.taken);
+        (taken.token == sha256_hex(token.secret().as_bytes())).then_some(taken.generation)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use log::warn;
 
-use crate::clock::{ClockSource, Now};
+use crate::clock::{ClockSource, Deadline, Now};
 use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::fetch::{Fetcher, LOG_TARGET};
@@ -82,8 +82,19 @@ impl Backend for Upstream {
         }
     }
 
-    fn stored(&self, min_validity: Duration, unwanted: Option<Token>) -> Option<Token> {
-        self.shared.as_ref()?.good_token(&self.fetcher, &self.watch, min_validity, unwanted)
+    fn stored(
+        &self,
+        min_validity: Duration,
+        deadline: Deadline,
+        unwanted: Option<Token>,
+    ) -> Option<Token> {
+        self.shared.as_ref()?.good_token(
+            &self.fetcher,
+            &self.watch,
+            min_validity,
+            deadline,
+            unwanted,
+        )
     }
 
     fn obtain(&self, order: &Order) -> Result<Obtained> {

@@ -46,7 +46,12 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     /// What other processes did to a token that this one holds.
     fn change(&self, token: &Token, now: Now) -> Change;
     /// A good token of another process, for a caller whom a refusal holds back.
-    fn stored(&self, min_validity: Duration, unwanted: Option<Token>) -> Option<Token>;
+    fn stored(
+        &self,
+        min_validity: Duration,
+        deadline: Deadline,
+        unwanted: Option<Token>,
+    ) -> Option<Token>;
     /// The one call that takes long. It may panic.
     fn obtain(&self, order: &Order) -> Result<Obtained>;
     fn in_background(&self, landing: Landing<Self>);
@@ -68,12 +73,7 @@ impl<W: Backend> Flights<W> {
     pub(crate) fn new(renewal: Renewal, backend: W) -> Self {
         let publication = Publication::default();
         let slot = Slot::new(renewal, publication.clone(), backend.is_shared());
-        Self {
-            slot: Mutex::new(slot),
-            publication,
-            landed: Condvar::new(),
-            backend,
-        }
+        Self { slot: Mutex::new(slot), publication, landed: Condvar::new(), backend }
     }
 
     pub(crate) fn backend(&self) -> &W {
@@ -140,7 +140,8 @@ impl<W: Backend> Flights<W> {
                 Decision::Fail(error) => {
                     let unwanted = slot.last_revoked();
                     drop(slot);
-                    let Some(token) = backend.stored(wish.min_validity, unwanted) else {
+                    let Some(token) = backend.stored(wish.min_validity, terms.deadline, unwanted)
+                    else {
                         return Err(error);
                     };
                     let mut slot = self.lock();
@@ -150,15 +151,14 @@ impl<W: Backend> Flights<W> {
                     }
                     return Ok(token);
                 }
-                Decision::Renew(flight, token) => {
+                Decision::Renew(flight) => {
                     drop(slot);
                     let landing = Landing::new(self, flight);
-                    if backend.renews_in_background() {
-                        backend.in_background(landing);
-                        return Ok(token);
+                    match backend.renews_in_background() {
+                        true => backend.in_background(landing),
+                        // If it fails, the token stays, unless it was invalidated meanwhile.
+                        false => _ = landing.fly(&wish, terms, Effort::OneAttempt),
                     }
-                    // If it fails, the token stays, unless it was invalidated meanwhile.
-                    let _ = landing.fly(&wish, terms, Effort::OneAttempt);
                     wish.may_renew = false;
                     now = backend.now();
                     slot = self.lock();
@@ -181,6 +181,8 @@ impl<W: Backend> Flights<W> {
                     (flight, None)
                 }
             };
+            // What lands, or is put back, is another token than the one that was looked at.
+            has_looked = false;
             now = backend.now();
             slot = self.lock();
             match slot.usable(now, &wish) {

@@ -49,7 +49,8 @@ pub(crate) enum Change {
     Newer(Token),
     /// The API answered 401 to it.
     Revoked,
-    /// It is being replaced, or was and its successor is gone.
+    /// It is being replaced, or was and its successor is gone or of no use here; or nobody knows any
+    /// more whether it was revoked.
     Replaced,
 }
 

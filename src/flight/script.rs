@@ -36,7 +36,7 @@ impl<S: Script> Backend for S {
     fn change(&self, _: &Token, _: Now) -> Change {
         Change::None
     }
-    fn stored(&self, _: Duration, _: Option<Token>) -> Option<Token> {
+    fn stored(&self, _: Duration, _: Deadline, _: Option<Token>) -> Option<Token> {
         None
     }
     fn obtain(&self, _: &Order) -> Result<Obtained> {

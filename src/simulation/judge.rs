@@ -40,6 +40,9 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(1);
 /// Steps of a store and of the world take a little.
 const A_LITTLE: Duration = Duration::from_secs(1);
 
+/// A token's age is counted from the request, which takes no longer than this.
+const UNDER_WAY: Duration = Duration::from_secs(17);
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// One call for a token.
@@ -75,6 +78,7 @@ pub(super) struct Judge {
     /// By process: the newest token that it was handed.
     newest: Vec<Option<usize>>,
     lost_leases: Vec<(usize, Duration)>,
+    died: Option<Duration>,
     /// A request may have arrived, and nobody has what came of it.
     uncertain: Option<Duration>,
 }
@@ -131,6 +135,7 @@ impl Judge {
 
     pub(super) fn process_died(&mut self, process: usize) {
         DEATHS.fetch_add(1, Ordering::Relaxed);
+        self.died = Some(now());
         for request in &mut self.requests {
             if request.process == process && request.ended.is_none() {
                 request.is_orphaned = true;
@@ -209,9 +214,15 @@ impl Case {
         let is_good = issued.invalidation_began.is_none()
             && issued.superseded.is_none()
             && issued.ends > now() + margin
-            && !self.plan.repeats_tokens;
+            && !self.plan.repeats_tokens
+            // An entry remembers eight; then nobody knows whether it was one of those before.
+            && endpoint.issued.iter().filter(|other| other.invalidation_began.is_some()).count() < 8;
+        // A replacement that was never heard of again may have been made.
         let is_excused = replaces(self.plan.provider)
-            && (judge.uncertain.is_some_and(|since| since >= issued.made)
+            && (self.plan.store_fails
+                || error.ran_out_of_time()
+                || judge.died.is_some_and(|since| since >= issued.made)
+                || judge.uncertain.is_some_and(|since| since >= issued.made)
                 || judge.requests.iter().any(|request| {
                     request.begun >= issued.made
                         && request.ended.is_none_or(|ended| ended >= ask.at)
@@ -300,8 +311,8 @@ impl Case {
             let left = issued.ends.saturating_sub(now());
             let would_do = issued.invalidation_began.is_none()
                 && issued.superseded.is_none()
-                && left > rest_of_window + A_LITTLE
-                && left > ask.min_validity + A_LITTLE;
+                && left > rest_of_window + UNDER_WAY
+                && left > ask.min_validity + UNDER_WAY;
             assert!(
                 !would_do || !entry.is_about(&name_of(number)),
                 "process {process} asks, and {number} is good for {left:?}"

@@ -144,8 +144,8 @@ impl Default for Wish {
 pub(crate) enum Decision {
     /// Here it is.
     Use(Token),
-    /// Lead flight `.0`; the token `.1` is good meanwhile and if the flight fails.
-    Renew(u64, Token),
+    /// Lead this flight; the token is good meanwhile and if the flight fails.
+    Renew(u64),
     /// Lead this flight; there is nothing to hand out until it lands.
     Lead(u64),
     /// Wait for this flight.
@@ -181,7 +181,7 @@ impl Slot {
     ) -> Decision {
         if let Some(token) = self.usable(now, wish) {
             if wish.may_renew && self.is_time_to_renew(now, &token) && refusal().is_none() {
-                return Decision::Renew(self.begin(), token);
+                return Decision::Renew(self.begin());
             }
             return Decision::Use(token);
         }
@@ -291,9 +291,8 @@ impl Slot {
         let Some(held) = self.current.held.as_mut().filter(|_| self.current.is_shared) else {
             return false;
         };
-        let is_within = |moment: Now, time| {
-            moment.checked_add(time).is_some_and(|end| now.is_before(end))
-        };
+        let is_within =
+            |moment: Now, time| moment.checked_add(time).is_some_and(|end| now.is_before(end));
         let may_go_on = is_within(held.compared_at, LOOK_EVERY)
             || is_within(held.look_began, LOOK_EVERY) && is_within(held.compared_at, LOOK_WITHIN);
         if !may_go_on {

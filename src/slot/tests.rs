@@ -26,7 +26,7 @@ impl Story {
 
     fn renews_at(&mut self, seconds: u64) -> Option<u64> {
         match self.slot.decide(self.after(seconds), &Wish::default(), || None) {
-            Decision::Renew(flight, _) => Some(flight),
+            Decision::Renew(flight) => Some(flight),
             Decision::Use(_) => None,
             _ => panic!("there is a good token"),
         }

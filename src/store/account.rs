@@ -9,6 +9,7 @@ use super::{Store, StoreKey};
 use crate::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
+use crate::facts::Renewal;
 use crate::names::{Environment, Provider};
 use crate::protocol;
 use crate::renewal;
@@ -91,7 +92,7 @@ impl Account {
         revoked: &str,
         limit: Duration,
     ) -> Result<bool> {
-        invalidate(store, &self.key, revoked, limit)
+        invalidate(store, &self.key, self.provider.facts().renewal, revoked, limit)
             .map_err(|error| error.with_provider(self.provider))
     }
 
@@ -157,15 +158,21 @@ pub(crate) fn decode(bytes: Option<Vec<u8>>, key: &StoreKey) -> Entry {
     Entry::decode(bytes.map(Zeroizing::new).as_ref(), key)
 }
 
-/// Revokes a token in the store, if it is the one that is there.
+/// Revokes a token in the store, and says whether it is the one that was there. Where tokens coexist,
+/// others may still have an older one: they are told in any case.
 pub(crate) fn invalidate(
     store: &(impl Store + ?Sized),
     key: &StoreKey,
+    renewal: Renewal,
     revoked: &str,
     limit: Duration,
 ) -> Result<bool> {
-    // A look without the lock settles the common case, in which a newer token is there.
-    if !decode(store.read(key)?, key).is_about(revoked) {
+    // A look without the lock settles the common case: others have said so, and a newer one is there.
+    let is_settled = |entry: &Entry| {
+        !entry.is_about(revoked)
+            && (entry.has_revoked(revoked) || renewal == Renewal::ReplacesPrevious)
+    };
+    if is_settled(&decode(store.read(key)?, key)) {
         return Ok(false);
     }
     let Some(mut guard) = store.lock(key, limit, HOLD)? else {
@@ -174,9 +181,10 @@ pub(crate) fn invalidate(
         ));
     };
     let mut entry = decode(guard.read()?, key);
-    let is_it = entry.revoke(revoked);
-    if is_it {
-        guard.write(&entry.encode(key), entry.keep_for())?;
+    if is_settled(&entry) {
+        return Ok(false);
     }
+    let is_it = entry.revoke(revoked);
+    guard.write(&entry.encode(key), entry.keep_for())?;
     Ok(is_it)
 }

@@ -221,6 +221,9 @@ pub(crate) fn stop(machine: usize, time: Duration, sleeps: bool) {
     in_world(|world| {
         let until = world.now + time;
         let machine = &mut world.machines[machine];
+        if machine.stopped_until > world.now {
+            return;
+        }
         machine.stopped_until = until;
         if sleeps {
             machine.lost += time;

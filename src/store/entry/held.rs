@@ -1,4 +1,4 @@
-//! What holds processes back: refusals, each for one secret, and an outage, for all.
+//! What holds processes back: refusals, for one secret or for all, and an outage, for all.
 
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use crate::secret::Secret;
 const ITERATIONS: NonZeroU32 =
     NonZeroU32::new(if cfg!(paytoken_model) { 1 } else { 600_000 }).expect("not zero");
 
-/// A refusal by the provider, and for which secret.
+/// A refusal by the provider, and for which secret; without one it is for all.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct StoredRefusal {
     #[serde(serialize_with = "kind", deserialize_with = "read_kind")]
@@ -28,10 +28,34 @@ pub(crate) struct StoredRefusal {
     #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
     until: SystemTime,
     pub(crate) strikes: u32,
+    pub(crate) secret: Option<Derived>,
+}
+
+/// What a secret can be recognised by, slowly.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct Derived {
     #[serde(serialize_with = "base64", deserialize_with = "read_base64")]
     pub(crate) salt: [u8; 16],
     #[serde(serialize_with = "base64", deserialize_with = "read_base64")]
-    derived: [u8; 32],
+    key: [u8; 32],
+}
+
+impl Derived {
+    /// Slow on purpose.
+    fn of(secret: &Secret) -> Option<Self> {
+        let (mut salt, mut key) = ([0; 16], [0; 32]);
+        rand::SystemRandom::new().fill(&mut salt).ok()?;
+        let secret = secret.expose().as_bytes();
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &salt, secret, &mut key);
+        Some(Self { salt, key })
+    }
+
+    /// Whether it is of this secret. Slow on purpose.
+    pub(crate) fn is_of(&self, secret: &Secret) -> bool {
+        let secret = secret.expose().as_bytes();
+        pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &self.salt, secret, &self.key)
+            .is_ok()
+    }
 }
 
 /// An outage that a process has met: whatever the secret, nobody asks before its end.
@@ -49,44 +73,24 @@ pub(crate) struct StoredOutage {
 }
 
 impl StoredRefusal {
-    /// Slow on purpose: it derives a key from the secret.
+    /// `None` where it cannot be said for which secret it is. Slow on purpose with one.
     pub(crate) fn of(
         error: &Error,
         until: SystemTime,
         strikes: u32,
-        secret: &Secret,
+        secret: Option<&Secret>,
     ) -> Option<Self> {
-        let mut salt = [0; 16];
-        rand::SystemRandom::new().fill(&mut salt).ok()?;
-        let mut derived = [0; 32];
-        pbkdf2::derive(
-            pbkdf2::PBKDF2_HMAC_SHA256,
-            ITERATIONS,
-            &salt,
-            secret.expose().as_bytes(),
-            &mut derived,
-        );
-        Some(Self {
-            kind: error.kind(),
-            status: error.status(),
-            message: error.message().to_owned(),
-            until,
-            strikes,
-            salt,
-            derived,
-        })
+        let secret = match secret {
+            Some(secret) => Some(Derived::of(secret)?),
+            None => None,
+        };
+        let message = error.message().to_owned();
+        Some(Self { kind: error.kind(), status: error.status(), message, until, strikes, secret })
     }
 
     /// How long it still stands. One from a clock that is ahead is none.
     pub(crate) fn left(&self, wall: SystemTime) -> Duration {
         self.until.duration_since(wall).ok().filter(|left| *left <= LONGEST).unwrap_or_default()
-    }
-
-    /// Whether it was this secret that was refused. Slow on purpose.
-    pub(crate) fn is_for(&self, secret: &Secret) -> bool {
-        let secret = secret.expose().as_bytes();
-        pbkdf2::verify(pbkdf2::PBKDF2_HMAC_SHA256, ITERATIONS, &self.salt, secret, &self.derived)
-            .is_ok()
     }
 
     pub(crate) fn error(&self) -> Error {

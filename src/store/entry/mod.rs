@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use self::fields::{
     moment, read_moment, read_moments, read_secret, read_span, secret, span, write_moments,
 };
-pub(crate) use self::held::{StoredOutage, StoredRefusal};
+pub(crate) use self::held::{Derived, StoredOutage, StoredRefusal};
 use super::StoreKey;
 use crate::clock::{ClockSource, Now};
 use crate::json::{self, Member, SecretText};
@@ -165,23 +165,32 @@ impl Entry {
         !self.revoked.is_empty() && self.revoked.contains(&sha256_hex(secret.as_bytes()))
     }
 
+    /// Whether a token that was good at this generation can have been revoked since and be forgotten.
+    pub(crate) fn may_have_forgotten(&self, generation: u64) -> bool {
+        self.generation.saturating_sub(generation) > MOST_REVOKED as u64
+            && self.revoked.len() >= MOST_REVOKED
+    }
+
     /// Whether this token is the one that is here, or the one that is being replaced.
     pub(crate) fn is_about(&self, secret: &str) -> bool {
         self.token.as_ref().is_some_and(|token| *token.secret == *secret)
             || self.parked.as_deref().is_some_and(|parked| parked == sha256_hex(secret.as_bytes()))
     }
 
-    /// Drops the token with this text, and takes note of it; false where another one is there.
+    /// Drops the token with this text, and takes note of it; false where another one is there. That
+    /// one stays, and the note is for who still has the revoked one.
     pub(crate) fn revoke(&mut self, secret: &str) -> bool {
-        if !self.is_about(secret) {
+        let is_it = self.is_about(secret);
+        if is_it {
+            self.token = None;
+            self.parked = None;
+        } else if self.has_revoked(secret) {
             return false;
         }
         self.generation += 1;
-        self.token = None;
-        self.parked = None;
         self.revoked.push(sha256_hex(secret.as_bytes()));
         self.revoked = last(MOST_REVOKED, std::mem::take(&mut self.revoked));
-        true
+        is_it
     }
 
     /// Whether the API answered 401 to the last token, and there is no new one.

@@ -146,13 +146,14 @@ fn a_refusal_knows_its_secret_and_hides_it() {
     let secret = Secret::from("wrong-password");
     let error = Error::new(ErrorKind::Rejected, "no").with_status(401);
     let until = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
-    let refusal = StoredRefusal::of(&error, until, 3, &secret);
+    let refusal = StoredRefusal::of(&error, until, 3, Some(&secret));
     let bytes =
         Entry { refusals: refusal.into_iter().collect(), ..Entry::default() }.encode(&key("a"));
     assert!(!String::from_utf8_lossy(&bytes).contains("wrong-password"));
     let read = Entry::decode(Some(&bytes), &key("a")).refusals.pop().unwrap();
-    assert!(read.is_for(&secret));
-    assert!(!read.is_for(&Secret::from("wrong-passwore")));
+    let derived = read.secret.as_ref().unwrap();
+    assert!(derived.is_of(&secret));
+    assert!(!derived.is_of(&Secret::from("wrong-passwore")));
     assert_eq!(
         (
             read.kind(),
@@ -163,7 +164,7 @@ fn a_refusal_knows_its_secret_and_hides_it() {
         (ErrorKind::Rejected, Some(401), 3, Duration::from_secs(9))
     );
     let error = Error::new(ErrorKind::Rejected, "two\nlines".repeat(200));
-    let refusal = StoredRefusal::of(&error, until, 3, &secret);
+    let refusal = StoredRefusal::of(&error, until, 3, Some(&secret));
     let bytes =
         Entry { refusals: refusal.into_iter().collect(), ..Entry::default() }.encode(&key("a"));
     let said = Entry::decode(Some(&bytes), &key("a")).refusals.pop().unwrap().error().to_string();
