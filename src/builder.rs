@@ -1,14 +1,13 @@
 //! Settings of a source: collected by setters that cannot fail, checked by `build()` before
 //! anything is sent.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, ClockSource};
-use crate::credentials::{Credentials, CredentialsKey};
+use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventHook};
 use crate::facts::Renewal;
@@ -246,8 +245,8 @@ impl Builder {
     }
 
     /// Whether it was made for these credentials.
-    pub(crate) fn is_for(&self, key: &CredentialsKey<'_>) -> bool {
-        CredentialsKey(Cow::Borrowed(&self.credentials), self.environment) == *key
+    pub(crate) fn is_for(&self, credentials: &Credentials, environment: Environment) -> bool {
+        self.environment == environment && self.credentials.are(credentials)
     }
 
     /// For a cache, whose sources belong to several providers.

@@ -328,9 +328,15 @@ impl TokenSource {
         self.fetcher().credentials.id()
     }
 
-    /// Whether the two share one slot.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.flights, &other.flights)
+    /// The published token, if nothing is to be done for it.
+    #[inline]
+    pub(crate) fn published(&self) -> Option<Token> {
+        self.flights.published()
+    }
+
+    /// Whether the provider has given a token for this secret.
+    pub(crate) fn has_fetched(&self) -> bool {
+        self.upstream().has_fetched.load(Ordering::Relaxed)
     }
 
     fn with_slot_of_its_own(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {

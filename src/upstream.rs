@@ -1,7 +1,7 @@
 //! What the flights of one slot reach: the clock, the store, the provider.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use log::warn;
@@ -22,6 +22,8 @@ pub(crate) struct Upstream {
     clock: ClockSource,
     /// Sent to the token endpoint for this slot.
     pub(crate) requests: AtomicU64,
+    /// The provider has given a token for this secret.
+    pub(crate) has_fetched: AtomicBool,
     /// What was last seen of the store shared with other processes.
     watch: Watch,
     /// Where other processes find the token; a worker keeps its token to itself.
@@ -31,7 +33,8 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) fn new(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {
         let (clock, requests) = (fetcher.clock.clone(), AtomicU64::new(0));
-        Self { fetcher, clock, requests, watch: Watch::default(), shared }
+        let has_fetched = AtomicBool::new(false);
+        Self { fetcher, clock, requests, has_fetched, watch: Watch::default(), shared }
     }
 
     /// Tells the other processes that the API rejected this token.
@@ -102,7 +105,7 @@ impl Backend for Upstream {
             Effort::OneAttempt => 0,
             Effort::Full | Effort::Background => self.fetcher.retries,
         };
-        match &self.shared {
+        let result = match &self.shared {
             Some(shared) => {
                 shared.obtain(&self.fetcher, &self.watch, order, retries, &self.requests)
             }
@@ -110,7 +113,11 @@ impl Backend for Upstream {
                 .fetcher
                 .fetch(order, retries, &self.requests, &|_| false)
                 .map(Obtained::Fetched),
+        };
+        if let Ok(Obtained::Fetched(_)) = result {
+            self.has_fetched.store(true, Ordering::Relaxed);
         }
+        result
     }
 
     fn in_background(&self, landing: Landing<Self>) {

@@ -2,13 +2,10 @@
 
 pub(crate) mod variables;
 
-use std::borrow::Cow;
-use std::hash::{Hash, Hasher};
-
 use self::variables::{Reading, Variables};
 use crate::certificate::ClientCertificate;
 use crate::error::{Error, Result};
-use crate::names::{Environment, Provider};
+use crate::names::Provider;
 use crate::secret::Secret;
 
 /// What a provider gave you at onboarding. They differ per [`Environment`].
@@ -163,43 +160,37 @@ impl Credentials {
     }
 }
 
+impl Credentials {
+    /// Whether they are the same account's, whatever the secret.
+    pub(crate) fn have_account_of(&self, other: &Self) -> bool {
+        self.id() == other.id() && self.provider() == other.provider()
+    }
+
+    /// Whether every part is equal, the secret included.
+    pub(crate) fn are(&self, other: &Self) -> bool {
+        let (own, others) = (self.parts(), other.parts());
+        own.id == others.id
+            && own.secret.expose() == others.secret.expose()
+            && self.provider() == other.provider()
+            && match (own.certificate, others.certificate) {
+                (Some(own), Some(other)) => is_same(own, other),
+                (None, None) => true,
+                _ => false,
+            }
+    }
+}
+
 pub(crate) struct Parts<'a> {
     pub(crate) id: &'a str,
     pub(crate) secret: &'a Secret,
     pub(crate) certificate: Option<&'a ClientCertificate>,
 }
 
-/// Credentials as a map's key: equal when every part is, the secret included. Borrowed for a
-/// look-up, so that it copies no secret.
-#[derive(Clone)]
-pub(crate) struct CredentialsKey<'a>(pub(crate) Cow<'a, Credentials>, pub(crate) Environment);
-
-impl CredentialsKey<'_> {
-    fn parts(&self) -> (Provider, Environment, &str, &str, impl Eq) {
-        let parts = self.0.parts();
-        (
-            self.0.provider(),
-            self.1,
-            parts.id,
-            parts.secret.expose(),
-            parts.certificate.map(ClientCertificate::distinction),
-        )
-    }
-}
-
-impl PartialEq for CredentialsKey<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.parts() == other.parts()
-    }
-}
-
-impl Eq for CredentialsKey<'_> {}
-
-impl Hash for CredentialsKey<'_> {
-    /// Without the long parts: who has many secrets or certificates for one id has few.
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.0.provider(), self.1, self.0.parts().id).hash(state);
-    }
+/// A program's copies of a certificate share their memory, which is compared first: chains are long.
+fn is_same(one: &ClientCertificate, other: &ClientCertificate) -> bool {
+    let leaves = one.leaf().zip(other.leaf());
+    leaves.is_some_and(|(one, other)| std::ptr::eq(one, other))
+        || one.distinction() == other.distinction()
 }
 
 /// Printable ASCII, no white space around it. What is wrong is said; the text is not repeated.

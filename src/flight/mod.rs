@@ -92,6 +92,12 @@ impl<W: Backend> Flights<W> {
         Some(slot.last_revoked().filter(|_| was_current)?.age_at(now))
     }
 
+    /// The published token, if nothing is to be done for it.
+    #[inline]
+    pub(crate) fn published(&self) -> Option<Token> {
+        self.publication.get(self.backend.now(), Duration::ZERO)
+    }
+
     /// A token on the caller's terms: the published one, or the slot's, or by waiting for a flight,
     /// or by leading one.
     #[inline]

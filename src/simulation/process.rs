@@ -415,6 +415,8 @@ impl Case {
                 (processes[process].machine, processes[process].source.clone())
             };
             simulated::run_on(Some(machine));
+            // Whoever still stands still goes on first.
+            sleep(Duration::from_millis(1));
             self.gets_a_token(process, &source.expect("it is alive"));
         }
         simulated::run_on(None);

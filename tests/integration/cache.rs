@@ -8,6 +8,7 @@ use std::time::Duration;
 use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, TokenCache};
 use paytoken_sandbox::Sandbox;
 
+use crate::store::Folder;
 use crate::support::{PATIENCE, credentials, credentials_with, together};
 
 const ENV: Environment = Environment::Sandbox;
@@ -56,16 +57,19 @@ fn known_credentials_are_not_set_up_again() {
 }
 
 #[test]
-fn a_changed_secret_is_another_entry_and_so_is_another_environment() {
+fn another_environment_is_another_entry_and_so_is_a_changed_secret_until_it_has_brought_a_token() {
     let sandbox = Sandbox::start().unwrap();
     let provider = Provider::NexterPay;
     let cache = cache(&sandbox, provider);
     let old = credentials_with(&sandbox, provider, "wrong-secret");
     let new = credentials(&sandbox, provider);
     assert_eq!(cache.token(&old, ENV).unwrap_err().kind(), ErrorKind::Rejected);
+    cache.source(&new, ENV).unwrap();
+    cache.source(&new, Environment::Production).unwrap();
+    assert_eq!(cache.len(), 3);
     cache.token(&new, ENV).unwrap();
     cache.token(&new, Environment::Production).unwrap();
-    assert_eq!(cache.len(), 3);
+    assert_eq!(cache.len(), 2);
     assert_eq!(sandbox.token_requests(provider), 3);
     // Removed, whatever its secret was, and asked for again: a new slot.
     assert!(cache.remove(&old, ENV));
@@ -73,6 +77,124 @@ fn a_changed_secret_is_another_entry_and_so_is_another_environment() {
     assert_eq!(cache.len(), 1);
     cache.token(&new, ENV).unwrap();
     assert_eq!(sandbox.token_requests(provider), 4);
+}
+
+#[test]
+fn an_account_whose_secret_was_changed_keeps_one_entry_once_the_new_one_has_brought_a_token() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let cache = cache(&sandbox, provider);
+        let (id, first) = (sandbox.client_id(provider), credentials(&sandbox, provider));
+        let held = cache.source(&first, ENV).unwrap();
+        let old_token = held.token().unwrap();
+        let other = Credentials::new(Provider::SendPayments, id, "another provider's", None);
+        if provider != Provider::SendPayments {
+            // Of the same name, and no business of the account.
+            assert!(cache.token(&other.unwrap(), ENV).is_err());
+        }
+        let others = cache.len() - 1;
+        for number in 0..20 {
+            let secret = format!("secret-{number}");
+            let next = credentials_with(&sandbox, provider, &secret);
+            // Not yet known to the provider: the old one's entry is not displaced.
+            let wrong = credentials_with(&sandbox, provider, "wrong");
+            assert!(cache.token(&wrong, ENV).is_err());
+            assert_eq!(cache.len(), 2 + others, "{provider} {number}");
+            sandbox.change_secret(provider, id, &secret);
+            // By either way to ask.
+            let token = match number % 2 {
+                0 => cache.token(&next, ENV).unwrap(),
+                _ => {
+                    let token = cache.source(&next, ENV).unwrap().token().unwrap();
+                    cache.source(&next, ENV).unwrap();
+                    token
+                }
+            };
+            assert_eq!((cache.len(), cache.sources().len()), (1 + others, 1 + others), "{number}");
+            assert_eq!(cache.token(&next, ENV).unwrap().secret(), token.secret());
+        }
+        // Who holds the first secret's source goes on with it.
+        assert_eq!(held.token().unwrap().secret(), old_token.secret(), "{provider}");
+        assert_eq!(held.status().requests, 1);
+        assert!(cache.remove(&first, ENV) && cache.len() == others, "whatever the secret was");
+    }
+}
+
+#[test]
+fn a_program_that_uses_the_old_secret_beside_the_new_one_asks_once_more_and_then_no_more() {
+    let sandbox = Sandbox::start().unwrap();
+    let provider = Provider::NexterPay;
+    let cache = cache(&sandbox, provider);
+    let (old, new) = (credentials(&sandbox, provider), credentials_with(&sandbox, provider, "new"));
+    cache.token(&old, ENV).unwrap();
+    sandbox.change_secret(provider, sandbox.client_id(provider), "new");
+    cache.token(&new, ENV).unwrap();
+    assert_eq!(cache.len(), 1);
+    let requests = sandbox.token_requests(provider);
+    for _ in 0..100 {
+        assert_eq!(cache.token(&old, ENV).unwrap_err().kind(), ErrorKind::Rejected);
+        cache.token(&new, ENV).unwrap();
+    }
+    assert_eq!((sandbox.token_requests(provider) - requests, cache.len()), (1, 2));
+    // And where both are good.
+    sandbox.change_secret(provider, sandbox.client_id(provider), sandbox.client_secret(provider));
+    cache.source(&old, ENV).unwrap().refresh().unwrap();
+    let requests = sandbox.token_requests(provider);
+    for _ in 0..100 {
+        cache.token(&old, ENV).unwrap();
+        cache.token(&new, ENV).unwrap();
+    }
+    assert_eq!((sandbox.token_requests(provider) - requests, cache.len()), (0, 2));
+}
+
+#[test]
+fn a_token_found_in_a_store_says_nothing_for_a_secret() {
+    let sandbox = Sandbox::start().unwrap();
+    let provider = Provider::NtxPay;
+    let folder = Folder::new();
+    let (url, ca, store) =
+        (sandbox.url(provider), sandbox.ca_pem().to_owned(), Arc::new(folder.store()));
+    let cache = TokenCache::with(move |builder| {
+        let builder = builder.base_url_for(provider, &url).root_certificates_pem(ca.as_bytes());
+        builder.store(store.clone())
+    });
+    let right = credentials(&sandbox, provider);
+    let token = cache.token(&right, ENV).unwrap();
+    let wrong = credentials_with(&sandbox, provider, "wrong");
+    for _ in 0..3 {
+        assert_eq!(cache.token(&wrong, ENV).unwrap().secret(), token.secret());
+    }
+    assert_eq!((cache.len(), sandbox.token_requests(provider)), (2, 1));
+}
+
+#[test]
+fn threads_that_ask_while_merchants_come_and_go_and_change_their_secrets_get_their_own_tokens() {
+    let cache = TokenCache::with(|builder| {
+        let token = builder.id().to_owned();
+        builder.fetch_with(move || Ok((Secret::new(&*token), Duration::from_secs(600))))
+    });
+    let of = |merchant: usize, secret: usize| {
+        let (id, secret) = (format!("merchant-{merchant}"), format!("secret-{secret}"));
+        Credentials::new(Provider::NexterPay, id, secret, None).unwrap()
+    };
+    together(8, |thread| {
+        for round in 0..300 {
+            let merchant = (round * 7 + thread) % 50;
+            let credentials = of(merchant, round / 100);
+            let token = cache.token(&credentials, ENV).unwrap();
+            assert_eq!(token.secret(), credentials.id());
+            if thread == 0 && round % 10 == 0 {
+                cache.remove(&credentials, ENV);
+            }
+        }
+    });
+    for merchant in 0..50 {
+        cache.token(&of(merchant, 2), ENV).unwrap();
+        cache.token(&of(merchant, 3), ENV).unwrap();
+    }
+    assert_eq!(cache.len(), 50, "a new secret has displaced all before");
+    cache.retain(|source| source.id() == "merchant-7");
+    assert_eq!((cache.len(), cache.sources()[0].id()), (1, "merchant-7"));
 }
 
 #[test]
