@@ -3,13 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)] // it measures
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use paytoken::store::FileStore;
-use paytoken::{Credentials, Environment, Secret, TokenCache};
+use paytoken::{Credentials, Environment, Secret, TokenCache, TokenSource};
 use paytoken_bench::{Candidate, compare, rounds, shown, sources};
 use paytoken_sandbox::{Fault, Sandbox, Service};
 
@@ -17,12 +18,30 @@ const CALLS: u32 = 1_000_000;
 const SEND: Service = Service::SendPayments;
 const MERCHANTS: usize = 10_000;
 const THREADS: [usize; 4] = [1, 2, 8, 64];
+/// More than the token has left when it is due.
+const LONG: Duration = Duration::from_secs(100);
 
 /// What a cache holds at the least.
 struct Entry {
     token: Arc<str>,
     until: Instant,
     until_wall: SystemTime,
+}
+
+impl Entry {
+    fn new() -> Self {
+        let hour = Duration::from_secs(3600);
+        let (until, until_wall) = (Instant::now() + hour, SystemTime::now() + hour);
+        Self { token: "a".repeat(600).into(), until, until_wall }
+    }
+
+    fn token(&self, now: (Instant, SystemTime)) -> Option<Arc<str>> {
+        (now.0 < self.until && now.1 < self.until_wall).then(|| self.token.clone())
+    }
+}
+
+fn both_clocks() -> (Instant, SystemTime) {
+    (Instant::now(), SystemTime::now())
 }
 
 fn main() {
@@ -32,12 +51,7 @@ fn main() {
         format!(r#"{{"accessToken":"{}","expiresAt":"2100-01-01T00:00:00Z"}}"#, "t".repeat(600));
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
     sandbox.fault_always(SEND, Some(Fault::Raw((head + &body).into_bytes())));
-    let hour = Duration::from_secs(3600);
-    let locked = Mutex::new(Entry {
-        token: "a".repeat(600).into(),
-        until: Instant::now() + hour,
-        until_wall: SystemTime::now() + hour,
-    });
+    let locked = Mutex::new(Entry::new());
     let source = sources::source(&sandbox, SEND);
     source.token().unwrap();
     let folder = std::env::temp_dir().join(format!("paytoken-bench-{}", std::process::id()));
@@ -48,7 +62,23 @@ fn main() {
     let of_cache = |(cache, merchants): &(TokenCache, Vec<Credentials>), index: usize| {
         black_box(cache.token(&merchants[index], Environment::Sandbox).unwrap());
     };
+    // The least for many: by the id alone, and with whatever secret.
+    let all: HashMap<String, Entry> =
+        many.1.iter().map(|merchant| (merchant.id().to_owned(), Entry::new())).collect();
+    let all = Mutex::new(all);
+    let sources: Vec<TokenSource> = many
+        .1
+        .iter()
+        .map(|merchant| many.0.source(merchant, Environment::Sandbox).unwrap())
+        .collect();
     let begun = AtomicUsize::new(0);
+    let in_no_order = |calls: u32, call: &dyn Fn(usize)| {
+        let mut index = begun.fetch_add(1, Ordering::Relaxed) * 97;
+        for _ in 0..calls {
+            index = (index + 7_919) % MERCHANTS;
+            call(index);
+        }
+    };
     let mut of_threads = Vec::new();
     for threads in THREADS {
         of_threads.push(compare(
@@ -57,11 +87,8 @@ fn main() {
             vec![
                 Candidate::threads("Mutex + both clocks + Arc clone", threads, CALLS, |calls| {
                     for _ in 0..calls {
-                        let now = (Instant::now(), SystemTime::now());
-                        let entry = locked.lock().unwrap();
-                        if now.0 < entry.until && now.1 < entry.until_wall {
-                            black_box(entry.token.clone());
-                        }
+                        let now = both_clocks();
+                        black_box(locked.lock().unwrap().token(now).unwrap());
                     }
                 }),
                 Candidate::threads("`token()`", threads, CALLS, |calls| {
@@ -72,6 +99,11 @@ fn main() {
                 Candidate::threads("`token_valid_for(1 s)`", threads, CALLS, |calls| {
                     for _ in 0..calls {
                         black_box(source.token_valid_for(Duration::from_secs(1)).unwrap());
+                    }
+                }),
+                Candidate::threads("`token_valid_for(100 s)`", threads, CALLS, |calls| {
+                    for _ in 0..calls {
+                        black_box(source.token_valid_for(LONG).unwrap());
                     }
                 }),
                 Candidate::threads("`token()` with a `FileStore`", threads, CALLS, |calls| {
@@ -85,18 +117,44 @@ fn main() {
                 Candidate::threads("the same one of 10,000", threads, CALLS, |calls| {
                     (0..calls).for_each(|_| of_cache(&many, MERCHANTS / 2));
                 }),
-                Candidate::threads("10,000 in no order", threads, CALLS, |calls| {
-                    let mut index = begun.fetch_add(1, Ordering::Relaxed) * 97;
-                    for _ in 0..calls {
-                        index = (index + 7_919) % MERCHANTS;
-                        of_cache(&many, index);
-                    }
+            ],
+        ));
+        // What costs here is to fetch ten thousand entries from the machine's memory.
+        of_threads.last_mut().unwrap().extend(compare(
+            &format!("among 10,000 in no order, threads: {threads}"),
+            rounds(9),
+            vec![
+                Candidate::threads("Mutex + map by id + both clocks", threads, CALLS, |calls| {
+                    in_no_order(calls, &|index| {
+                        let now = both_clocks();
+                        let all = all.lock().unwrap();
+                        black_box(all[many.1[index].id()].token(now).unwrap());
+                    });
+                }),
+                Candidate::threads("`token()` of 10,000 sources", threads, CALLS, |calls| {
+                    in_no_order(calls, &|index| {
+                        black_box(sources[index].token().unwrap());
+                    });
+                }),
+                Candidate::threads("`TokenCache::token`", threads, CALLS, |calls| {
+                    in_no_order(calls, &|index| of_cache(&many, index));
                 }),
             ],
         ));
     }
     println!("\n### in all, ns a call by threads\n");
-    let names = ["floor", "plain", "validity", "store", "cache", "one of 10,000", "all of 10,000"];
+    let names = [
+        "floor",
+        "plain",
+        "valid for 1 s",
+        "valid for 100 s",
+        "with a store",
+        "cache, one merchant",
+        "cache, one of 10,000",
+        "map of 10,000 in no order",
+        "plain of 10,000 in no order",
+        "cache of 10,000 in no order",
+    ];
     for (row, name) in names.iter().enumerate() {
         let times = of_threads.iter().map(|times| shown(times[row])).collect::<Vec<_>>();
         println!("| {name} | {} |", times.join(" | "));

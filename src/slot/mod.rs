@@ -58,8 +58,8 @@ struct Held {
     flight: u64,
     /// Until then nothing is to be done for it.
     quiet_until: Option<Now>,
-    /// When the last comparison with the store began that said that it may stay. It cannot have
-    /// been revoked before it was asked for.
+    /// When it was last published; with a store, when the last comparison began that said that it
+    /// may stay. It cannot have been revoked before it was asked for.
     compared_at: Now,
     /// When somebody last began to compare.
     look_began: Now,
@@ -68,7 +68,7 @@ struct Held {
 /// The token in use. Every change of it is published at once.
 struct Current {
     held: Option<Held>,
-    /// Other processes may revoke or replace it, so it is published until the next comparison.
+    /// Other processes may revoke or replace it, so it is compared with the store.
     is_shared: bool,
     publication: Publication,
 }
@@ -80,13 +80,16 @@ impl Current {
 
     fn replace(&mut self, held: Option<Held>) -> Option<Held> {
         self.publication.set(held.as_ref().and_then(|held| {
-            let mut quiet_until = held.quiet_until?;
-            if self.is_shared {
-                quiet_until = quiet_until.min(held.compared_at.checked_add(LOOK_EVERY)?);
-            }
-            Some(Published::new(held.token.clone(), quiet_until))
+            let next = held.compared_at.checked_add(self.publish_for(held))?;
+            Some(Published::new(held.token.clone(), held.quiet_until?.min(next)))
         }));
         std::mem::replace(&mut self.held, held)
+    }
+
+    /// Alone, a part of its life: what it has left at the end of that time is known, so a caller
+    /// that needs it for long need not compute it.
+    fn publish_for(&self, held: &Held) -> Duration {
+        if self.is_shared { LOOK_EVERY } else { held.token.lifetime() / 64 }
     }
 
     fn take_if(&mut self, is_it: impl FnOnce(&Held) -> bool) -> Option<Held> {
@@ -286,19 +289,26 @@ impl Slot {
     }
 
     /// Whether the caller is to compare the current token with the store: one, and everybody when
-    /// that one takes too long.
+    /// that one takes too long. Where there is no store, it is published anew.
     pub(crate) fn begin_look(&mut self, now: Now) -> bool {
-        let Some(held) = self.current.held.as_mut().filter(|_| self.current.is_shared) else {
-            return false;
-        };
         let is_within =
             |moment: Now, time| moment.checked_add(time).is_some_and(|end| now.is_before(end));
-        let may_go_on = is_within(held.compared_at, LOOK_EVERY)
-            || is_within(held.look_began, LOOK_EVERY) && is_within(held.compared_at, LOOK_WITHIN);
-        if !may_go_on {
-            held.look_began = now;
+        let Some(held) = self.current.as_ref() else {
+            return false;
+        };
+        if is_within(held.compared_at, self.current.publish_for(held)) {
+            return false;
         }
-        !may_go_on
+        if !self.current.is_shared {
+            let token = held.token.clone();
+            self.end_look(&token, now);
+            return false;
+        }
+        if is_within(held.look_began, LOOK_EVERY) && is_within(held.compared_at, LOOK_WITHIN) {
+            return false;
+        }
+        self.current.held = Some(Held { look_began: now, ..held.clone() });
+        true
     }
 
     /// A look that began at `now` says that this token may stay.

@@ -120,7 +120,8 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 prop_assert_eq!(ask.newer_than, force.then(|| slot.newest()));
                 let expected = reference.usable(&ask).cloned();
                 let coexists = renewal != Renewal::ReplacesPrevious;
-                // The short cut says what the long way says.
+                // The short cut says what the long way says, once it is published for this moment.
+                prop_assert!(!slot.begin_look(now));
                 let published =
                     publication.get(now, ask.min_validity).map(|token| token.secret().to_owned());
                 let in_no_window = reference
