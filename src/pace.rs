@@ -52,6 +52,13 @@ struct Held {
     until: Instant,
 }
 
+impl Held {
+    /// How long it still stands.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        self.until.checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
@@ -80,8 +87,8 @@ impl Pace {
     /// The error for a caller that is held back.
     pub(crate) fn hold(&self, now: Instant, caller: Caller) -> Option<Error> {
         let held = |held: &Option<Held>, note: &str| {
-            let held = held.as_ref().filter(|held| now < held.until)?;
-            let left = held.until - now;
+            let held = held.as_ref()?;
+            let left = held.left(now)?;
             let seconds = left.as_secs() + 1;
             let note =
                 format!(" [remembered: the provider is not asked again for {seconds} s{note}]");
@@ -97,8 +104,7 @@ impl Pace {
 
     /// How long a refusal still stands.
     pub(crate) fn refused_for(&self, now: Instant) -> Option<Duration> {
-        let held = self.refusal.as_ref()?;
-        held.until.checked_duration_since(now).filter(|left| !left.is_zero())
+        self.refusal.as_ref()?.left(now)
     }
 
     /// Takes note of a fetch that failed; `Some` is how long everybody is held back.
@@ -155,9 +161,7 @@ impl Pace {
 
     /// How long an outage still holds everybody back, and how many requests failed in it.
     pub(crate) fn paused_for(&self, now: Instant) -> Option<(Duration, u32)> {
-        let until = self.outage.as_ref()?.until;
-        let left = until.checked_duration_since(now).filter(|left| !left.is_zero())?;
-        Some((left, self.failures))
+        Some((self.outage.as_ref()?.left(now)?, self.failures))
     }
 
     /// Whether the last that is known of the provider is that it failed: then one request finds out
