@@ -17,9 +17,9 @@ use crate::secret::Secret;
 const ITERATIONS: NonZeroU32 =
     NonZeroU32::new(if cfg!(paytoken_model) { 1 } else { 600_000 }).expect("not zero");
 
-/// A refusal by the provider, and for which secret; without one it is for all.
+/// The error that a process met, and until when it holds.
 #[derive(Deserialize, Serialize)]
-pub(crate) struct StoredRefusal {
+pub(crate) struct StoredError {
     #[serde(serialize_with = "kind", deserialize_with = "read_kind")]
     kind: ErrorKind,
     status: Option<u16>,
@@ -27,6 +27,13 @@ pub(crate) struct StoredRefusal {
     message: String,
     #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
     until: SystemTime,
+}
+
+/// A refusal by the provider, and for which secret; without one it is for all.
+#[derive(Deserialize, Serialize)]
+pub(crate) struct StoredRefusal {
+    #[serde(flatten)]
+    held: StoredError,
     pub(crate) strikes: u32,
     pub(crate) secret: Option<Derived>,
 }
@@ -61,15 +68,30 @@ impl Derived {
 /// An outage that a process has met: whatever the secret, nobody asks before its end.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct StoredOutage {
-    #[serde(serialize_with = "kind", deserialize_with = "read_kind")]
-    kind: ErrorKind,
-    status: Option<u16>,
-    #[serde(deserialize_with = "read_message")]
-    message: String,
-    #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
-    until: SystemTime,
+    #[serde(flatten)]
+    held: StoredError,
     /// Failed requests in a row.
     pub(crate) failures: u32,
+}
+
+impl StoredError {
+    fn of(error: &Error, until: SystemTime) -> Self {
+        let (kind, status) = (error.kind(), error.status());
+        Self { kind, status, message: error.message().to_owned(), until }
+    }
+
+    /// How long it still holds. One from a clock that is ahead is none.
+    fn left(&self, wall: SystemTime, longest: Duration) -> Duration {
+        self.until.duration_since(wall).ok().filter(|left| *left <= longest).unwrap_or_default()
+    }
+
+    fn error(&self) -> Error {
+        let error = Error::new(self.kind, &*self.message);
+        match self.status {
+            Some(status) => error.with_status(status),
+            None => error,
+        }
+    }
 }
 
 impl StoredRefusal {
@@ -84,49 +106,34 @@ impl StoredRefusal {
             Some(secret) => Some(Derived::of(secret)?),
             None => None,
         };
-        let message = error.message().to_owned();
-        Some(Self { kind: error.kind(), status: error.status(), message, until, strikes, secret })
+        Some(Self { held: StoredError::of(error, until), strikes, secret })
     }
 
-    /// How long it still stands. One from a clock that is ahead is none.
+    /// How long it still stands.
     pub(crate) fn left(&self, wall: SystemTime) -> Duration {
-        self.until.duration_since(wall).ok().filter(|left| *left <= LONGEST).unwrap_or_default()
+        self.held.left(wall, LONGEST)
     }
 
     pub(crate) fn error(&self) -> Error {
-        error(self.kind, &self.message, self.status)
+        self.held.error()
     }
 
     pub(crate) fn kind(&self) -> ErrorKind {
-        self.kind
+        self.held.kind
     }
 }
 
 impl StoredOutage {
     pub(crate) fn of(error: &Error, until: SystemTime, failures: u32) -> Self {
-        let (kind, status) = (error.kind(), error.status());
-        Self { kind, status, message: error.message().to_owned(), until, failures }
+        Self { held: StoredError::of(error, until), failures }
     }
 
-    /// How long it still holds everybody back; no longer than any pause, whatever the clock says.
+    /// How long it still holds everybody back.
     pub(crate) fn left(&self, wall: SystemTime) -> Duration {
-        // One from a clock that is ahead is none.
-        self.until
-            .duration_since(wall)
-            .ok()
-            .filter(|left| *left <= LONGEST_PAUSE)
-            .unwrap_or_default()
+        self.held.left(wall, LONGEST_PAUSE)
     }
 
     pub(crate) fn error(&self) -> Error {
-        error(self.kind, &self.message, self.status)
-    }
-}
-
-fn error(kind: ErrorKind, message: &str, status: Option<u16>) -> Error {
-    let error = Error::new(kind, message);
-    match status {
-        Some(status) => error.with_status(status),
-        None => error,
+        self.held.error()
     }
 }
