@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use paytoken::store::{Store, StoreGuard, StoreKey};
-use paytoken::{Error, ErrorKind, FileStore, Provider, Result, TokenSource};
+use paytoken::{ErrorKind, Provider, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
 
 use crate::store::Folder;
-use crate::support::{ManualClock, PATIENCE, builder, credentials_with, reach};
+use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder, credentials_with, reach};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;
@@ -81,38 +80,17 @@ fn a_stored_token_that_has_ended_does_not_displace_a_good_one() {
     assert_eq!(sandbox.token_requests(NTX), 2);
 }
 
-/// Its next read fails when it is told so.
-struct Forgetful(FileStore, Arc<AtomicBool>);
-
-impl Store for Forgetful {
-    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
-        match self.1.swap(false, Ordering::SeqCst) {
-            true => Err(Error::store("store: no descriptors")),
-            false => self.0.read(key),
-        }
-    }
-
-    fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
-        self.0.stamp(key)
-    }
-
-    fn lock(
-        &self,
-        key: &StoreKey,
-        wait: Duration,
-        hold: Duration,
-    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-        self.0.lock(key, wait, hold)
-    }
-}
-
 #[test]
 fn one_failed_read_does_not_hide_a_revoked_token_for_good() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let (folder, clock) = (Folder::new(), ManualClock::new());
         let fails = Arc::new(AtomicBool::new(false));
-        let store = Forgetful(folder.store(), fails.clone());
+        let (store, told) = (folder.store(), fails.clone());
+        let store = Acting(store, move |step| match step {
+            Step::Read if told.swap(false, Ordering::SeqCst) => Does::Fails,
+            _ => Does::AsAsked,
+        });
         let source = builder(&sandbox, provider).store(store).clock(clock.clone()).build().unwrap();
         let token = source.token().unwrap();
         process(&sandbox, provider, &folder, &clock).invalidate(&token).unwrap();
@@ -246,42 +224,16 @@ fn another_process_s_success_ends_a_refusal_here() {
     }
 }
 
-/// Can be read, and not be written.
-struct Full(FileStore);
-struct FullGuard<'a>(Box<dyn StoreGuard + 'a>);
-
-impl Store for Full {
-    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
-        self.0.read(key)
-    }
-
-    fn lock(
-        &self,
-        key: &StoreKey,
-        wait: Duration,
-        hold: Duration,
-    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-        let guard = self.0.lock(key, wait, hold)?;
-        Ok(guard.map(|guard| Box::new(FullGuard(guard)) as Box<dyn StoreGuard>))
-    }
-}
-
-impl StoreGuard for FullGuard<'_> {
-    fn read(&mut self) -> Result<Option<Vec<u8>>> {
-        self.0.read()
-    }
-
-    fn write(&mut self, _: &[u8], _: Duration) -> Result<()> {
-        Err(Error::store("store: the disk is full"))
-    }
-}
-
 #[test]
 fn with_a_full_disk_coexisting_tokens_go_on_and_send_sends_nothing() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let folder = Folder::new();
-        let source = builder(&sandbox, provider).store(Full(folder.store())).build().unwrap();
+        let full = Acting(folder.store(), |step| match step {
+            Step::Write => Does::Fails,
+            _ => Does::AsAsked,
+        });
+        let source = builder(&sandbox, provider).store(full).build().unwrap();
         match provider {
             SEND => assert_eq!(source.token().unwrap_err().kind(), ErrorKind::Store),
             _ => assert!(source.token().is_ok(), "{provider}"),

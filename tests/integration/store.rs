@@ -10,14 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use paytoken::store::{Account, Store, StoreGuard, StoreKey};
-use paytoken::{
-    Environment, Error, ErrorKind, FileStore, Provider, Result, TokenOptions, TokenSource,
-};
+use paytoken::store::{Account, Store};
+use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, TokenOptions, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
 
 use crate::support::{
-    ManualClock, PATIENCE, builder, credentials, credentials_with, lifetime, reach, together,
+    Acting, Does, ManualClock, PATIENCE, Step, builder, credentials, credentials_with, lifetime,
+    reach, together,
 };
 
 const NTX: Provider = Provider::NtxPay;
@@ -162,32 +161,16 @@ fn an_invalidation_reaches_every_process_at_its_next_look_and_no_newer_token() {
 
 #[test]
 fn a_process_with_a_good_token_looks_at_the_store_twice_a_second_and_never_locks() {
-    struct Counting(FileStore, Arc<[AtomicUsize; 3]>);
-    impl Store for Counting {
-        fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
-            self.1[0].fetch_add(1, Ordering::SeqCst);
-            self.0.read(key)
-        }
-        fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
-            self.1[1].fetch_add(1, Ordering::SeqCst);
-            self.0.stamp(key)
-        }
-        fn lock(
-            &self,
-            key: &StoreKey,
-            wait: Duration,
-            hold: Duration,
-        ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-            self.1[2].fetch_add(1, Ordering::SeqCst);
-            self.0.lock(key, wait, hold)
-        }
-    }
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
     let clock = ManualClock::new();
     secret(&process(&sandbox, NTX, &folder, &clock));
-    let counts = Arc::new([0; 3].map(AtomicUsize::new));
-    let store = Counting(folder.store(), counts.clone());
+    let counts = Arc::new([0; 4].map(AtomicUsize::new));
+    let counted = counts.clone();
+    let store = Acting(folder.store(), move |step| {
+        counted[step as usize].fetch_add(1, Ordering::SeqCst);
+        Does::AsAsked
+    });
     let source = builder(&sandbox, NTX).store(store).clock(clock.clone()).build().unwrap();
     for _ in 0..100 {
         for _ in 0..10 {
@@ -195,8 +178,9 @@ fn a_process_with_a_good_token_looks_at_the_store_twice_a_second_and_never_locks
         }
         clock.advance(Duration::from_millis(100));
     }
-    let [reads, stamps, locks] = [0, 1, 2].map(|which: usize| counts[which].load(Ordering::SeqCst));
-    assert_eq!(locks, 0);
+    let [reads, stamps, locks, writes] =
+        [0, 1, 2, 3].map(|which: usize| counts[which].load(Ordering::SeqCst));
+    assert_eq!((locks, writes), (0, 0));
     // Ten seconds; the first read is the cold one, the second follows the first stamp.
     assert!((18..=20).contains(&stamps), "{stamps} stamps");
     assert_eq!(reads, 2);
@@ -603,41 +587,20 @@ fn forced_by_many_at_once_there_is_one_fetch_too() {
 #[test]
 fn a_process_killed_while_it_replaces_a_token_leaves_no_dead_one_behind() {
     // Killed here means: its guard is dropped without a word, after the request was sent.
-    struct Dying(FileStore);
-    struct DyingGuard<'a>(Box<dyn StoreGuard + 'a>, usize);
-    impl Store for Dying {
-        fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
-            self.0.read(key)
-        }
-        fn lock(
-            &self,
-            key: &StoreKey,
-            wait: Duration,
-            hold: Duration,
-        ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-            let guard = self.0.lock(key, wait, hold)?;
-            Ok(guard.map(|guard| Box::new(DyingGuard(guard, 0)) as Box<dyn StoreGuard>))
-        }
-    }
-    impl StoreGuard for DyingGuard<'_> {
-        fn read(&mut self) -> Result<Option<Vec<u8>>> {
-            self.0.read()
-        }
-        fn write(&mut self, entry: &[u8], keep_for: Duration) -> Result<()> {
-            self.1 += 1;
-            match self.1 {
-                1 => self.0.write(entry, keep_for), // before the request
-                _ => panic!("killed after the request"),
-            }
-        }
-    }
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
     let clock = ManualClock::new();
     let first = secret(&process(&sandbox, SEND, &folder, &clock));
     clock.advance(secs(10));
-    let dying =
-        builder(&sandbox, SEND).store(Dying(folder.store())).clock(clock.clone()).build().unwrap();
+    let writes = AtomicUsize::new(0);
+    let dying = Acting(folder.store(), move |step| {
+        // The first one is before the request.
+        if step == Step::Write && writes.fetch_add(1, Ordering::SeqCst) == 1 {
+            panic!("killed after the request");
+        }
+        Does::AsAsked
+    });
+    let dying = builder(&sandbox, SEND).store(dying).clock(clock.clone()).build().unwrap();
     let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dying.refresh()));
     assert!(killed.is_err());
     assert!(!sandbox.is_valid(SEND, &first), "the provider has ended it");

@@ -1,18 +1,19 @@
 //! What one process does to a shared store, and what another makes of it.
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use paytoken::store::{Account, Store, StoreGuard, StoreKey};
-use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, Result, TokenOptions};
+use paytoken::store::{Account, Store};
+use paytoken::{Environment, ErrorKind, Provider, TokenOptions};
 use paytoken_sandbox::{Fault, Sandbox};
 
 use crate::store::{Folder, process, secret, secs};
 use crate::support::{
-    ManualClock, PATIENCE, builder, credentials, credentials_with, lifetime, reach,
+    Acting, Does, ManualClock, PATIENCE, Step, builder, credentials, credentials_with, lifetime,
+    reach,
 };
 
 const NTX: Provider = Provider::NtxPay;
@@ -136,30 +137,15 @@ fn account(sandbox: &Sandbox) -> Account {
     Account::new(&credentials(sandbox, SEND), Environment::Sandbox, Some(&url)).unwrap()
 }
 
-/// A store that cannot tell of a change but by its entries.
-struct WithoutStamps(FileStore);
-
-impl Store for WithoutStamps {
-    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
-        self.0.read(key)
-    }
-
-    fn lock(
-        &self,
-        key: &StoreKey,
-        wait: Duration,
-        hold: Duration,
-    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-        self.0.lock(key, wait, hold)
-    }
-}
-
 #[test]
 fn a_store_without_stamps_is_read_at_every_look() {
     let sandbox = Sandbox::start().unwrap();
     let (folder, clock) = (Folder::new(), ManualClock::new());
     let [one, two] = [0; 2].map(|_| {
-        let store = WithoutStamps(folder.store());
+        let store = Acting(folder.store(), |step| match step {
+            Step::Stamp => Does::HasNone,
+            _ => Does::AsAsked,
+        });
         builder(&sandbox, NTX).store(store).clock(clock.clone()).build().unwrap()
     });
     for _ in 0..3 {
@@ -202,38 +188,18 @@ fn an_entry_is_read_back_under_its_lock() {
     assert_eq!(guard.read().unwrap().unwrap().as_slice(), b"anything");
 }
 
-/// Stops working on demand: its stamps fail, and its lock is always taken.
-struct Moody(FileStore, Arc<AtomicBool>);
-
-impl Store for Moody {
-    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
-        self.0.read(key)
-    }
-
-    fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
-        if self.1.load(Ordering::SeqCst) {
-            return Err(Error::store("store: not today"));
-        }
-        self.0.stamp(key)
-    }
-
-    fn lock(
-        &self,
-        key: &StoreKey,
-        wait: Duration,
-        hold: Duration,
-    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
-        if self.1.load(Ordering::SeqCst) { Ok(None) } else { self.0.lock(key, wait, hold) }
-    }
-}
-
 #[test]
 fn a_store_that_stops_working_costs_no_token_and_a_rejected_one_is_dropped_all_the_same() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let (folder, clock) = (Folder::new(), ManualClock::new());
         let is_moody = Arc::new(AtomicBool::new(false));
-        let store = Moody(folder.store(), is_moody.clone());
+        let told = is_moody.clone();
+        let store = Acting(folder.store(), move |step| match step {
+            Step::Stamp if told.load(Ordering::SeqCst) => Does::Fails,
+            Step::Lock if told.load(Ordering::SeqCst) => Does::HasNone,
+            _ => Does::AsAsked,
+        });
         let source = builder(&sandbox, provider).store(store).clock(clock.clone()).build().unwrap();
         let token = source.token().unwrap();
         is_moody.store(true, Ordering::SeqCst);
@@ -246,6 +212,49 @@ fn a_store_that_stops_working_costs_no_token_and_a_rejected_one_is_dropped_all_t
         assert!(source.token_with(&now).is_err(), "{provider}: the store still has it");
         is_moody.store(false, Ordering::SeqCst);
         assert_ne!(secret(&source), token.secret(), "{provider}");
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
+    }
+}
+
+#[test]
+fn while_one_thread_waits_for_a_slow_store_the_others_go_on_for_a_second_at_most() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let looks = Arc::new(AtomicUsize::new(0));
+        let ((began, begins), (end, ends)) = (mpsc::channel(), mpsc::channel::<()>());
+        let (count, ends) = (looks.clone(), Mutex::new(ends));
+        let slow = Acting(folder.store(), move |step| {
+            // The second look takes until it is let go.
+            if step == Step::Stamp && count.fetch_add(1, Ordering::SeqCst) == 1 {
+                began.send(()).unwrap();
+                let _ = ends.lock().unwrap().recv_timeout(PATIENCE);
+            }
+            Does::AsAsked
+        });
+        let source = builder(&sandbox, provider).store(slow).clock(clock.clone()).build().unwrap();
+        let token = source.token().unwrap();
+        let another = process(&sandbox, provider, &folder, &clock);
+        clock.advance(Duration::from_millis(500));
+        secret(&source);
+        assert_eq!(looks.load(Ordering::SeqCst), 1);
+        clock.advance(Duration::from_millis(800));
+        thread::scope(|scope| {
+            let end = end; // also when an assertion fails
+            let looking = scope.spawn(|| secret(&source));
+            begins.recv_timeout(PATIENCE).unwrap();
+            another.invalidate(&token).unwrap();
+            for _ in 0..10 {
+                assert_eq!(secret(&source), token.secret(), "{provider}");
+                assert_eq!(source.cached().unwrap().secret(), token.secret());
+            }
+            assert_eq!(looks.load(Ordering::SeqCst), 2, "one looks");
+            // Now the last look is more than a second ago.
+            clock.advance(Duration::from_millis(201));
+            assert_ne!(secret(&source), token.secret(), "{provider}");
+            end.send(()).unwrap();
+            assert_ne!(looking.join().unwrap(), token.secret(), "{provider}");
+        });
         assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }

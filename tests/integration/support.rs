@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use paytoken::store::{Store, StoreGuard, StoreKey};
 use paytoken::{
-    Builder, ClientCertificate, Clock, Credentials, Environment, Now, Provider, TokenSource,
+    Builder, ClientCertificate, Clock, Credentials, Environment, Error, FileStore, Now, Provider,
+    Result, TokenSource,
 };
 use paytoken_sandbox::{Sandbox, example_call};
 
@@ -112,6 +114,71 @@ pub fn together<T: Send>(threads: usize, run: impl Fn(usize) -> T + Sync) -> Vec
             .collect();
         handles.into_iter().map(|handle| handle.join().unwrap()).collect()
     })
+}
+
+/// What a store is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Read,
+    Stamp,
+    Lock,
+    /// By who holds the lock.
+    Write,
+}
+
+/// What it does.
+pub enum Does {
+    AsAsked,
+    /// An error.
+    Fails,
+    /// It says that there is none: no entry, no stamp, no lock in time.
+    HasNone,
+}
+
+/// A [`FileStore`] of which a closure decides, before each step, what it does.
+pub struct Acting<F>(pub FileStore, pub F);
+
+impl<F: Fn(Step) -> Does> Acting<F> {
+    fn act<T>(&self, step: Step, real: impl FnOnce() -> Result<Option<T>>) -> Result<Option<T>> {
+        match (self.1)(step) {
+            Does::AsAsked => real(),
+            Does::Fails => Err(Error::store("store: not today")),
+            Does::HasNone => Ok(None),
+        }
+    }
+}
+
+impl<F: Fn(Step) -> Does + Send + Sync> Store for Acting<F> {
+    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
+        self.act(Step::Read, || self.0.read(key))
+    }
+
+    fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
+        self.act(Step::Stamp, || self.0.stamp(key))
+    }
+
+    fn lock(
+        &self,
+        key: &StoreKey,
+        wait: Duration,
+        hold: Duration,
+    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+        let guard = self.act(Step::Lock, || self.0.lock(key, wait, hold))?;
+        Ok(guard.map(|guard| Box::new(ActingGuard(guard, self)) as Box<dyn StoreGuard>))
+    }
+}
+
+struct ActingGuard<'a, F>(Box<dyn StoreGuard + 'a>, &'a Acting<F>);
+
+impl<F: Fn(Step) -> Does> StoreGuard for ActingGuard<'_, F> {
+    fn read(&mut self) -> Result<Option<Vec<u8>>> {
+        self.0.read()
+    }
+
+    fn write(&mut self, entry: &[u8], keep_for: Duration) -> Result<()> {
+        let store = self.1;
+        store.act(Step::Write, || self.0.write(entry, keep_for).map(Some)).map(|_| ())
+    }
 }
 
 /// A plain-HTTP server on loopback that answers every request with the same bytes, closes, and
