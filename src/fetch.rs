@@ -65,7 +65,7 @@ impl Fetcher {
         is_revoked: &dyn Fn(&str) -> bool,
     ) -> Result<Token> {
         let is_revoked = |secret: &str| order.is_revoked(secret) || is_revoked(secret);
-        let retries = if lock(&self.pace).is_probing() { 0 } else { retries };
+        let retries = if lock(&self.pace).is_probing(order.caller) { 0 } else { retries };
         let (result, tried) = self.attempts(order.deadline, retries, requests, &is_revoked);
         let now = self.clock.now();
         let mut pace = lock(&self.pace);

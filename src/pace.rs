@@ -166,8 +166,8 @@ impl Pace {
 
     /// Whether the last that is known of the provider is that it failed: then one request finds out
     /// whether that is over.
-    pub(crate) fn is_probing(&self) -> bool {
-        self.failures > 0
+    pub(crate) fn is_probing(&self, caller: Caller) -> bool {
+        self.failures > 0 || (caller == Caller::Hurried && self.hurries > 0)
     }
 
     /// Takes over the outage that another process has met.

@@ -123,7 +123,8 @@ impl Shared {
         let mut entry = self.entry().ok()?;
         if entry.parked.is_some() {
             let guard = self.store.lock(self.account.key(), deadline.remaining(), HOLD_BEYOND);
-            entry = account::decode(guard.ok()??.read().ok()?, self.account.key());
+            drop(guard.ok()?);
+            entry = self.entry().ok()?;
         }
         let now = fetcher.clock.now();
         let token = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
@@ -149,13 +150,7 @@ impl Shared {
 
     /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has
     /// changed. If the store fails, nothing counts as changed.
-    pub(crate) fn change(
-        &self,
-        fetcher: &Fetcher,
-        watch: &Watch,
-        token: &Token,
-        now: Now,
-    ) -> Change {
+    pub(crate) fn change(&self, fetcher: &Fetcher, watch: &Watch, token: &Token) -> Change {
         let Ok(stamp) = self.store.stamp(self.account.key()) else {
             return Change::None;
         };
@@ -165,7 +160,7 @@ impl Shared {
         let Ok(bytes) = self.store.read(self.account.key()) else {
             return Change::None;
         };
-        let change = self.compared(fetcher, watch, token, now, bytes);
+        let change = self.compared(fetcher, watch, token, bytes);
         // It counts as seen once the newest token in memory is known to agree with the entry.
         if matches!(change, Change::None) && watch.known(token).is_some() {
             *lock(&watch.stamp) = stamp;
@@ -178,7 +173,6 @@ impl Shared {
         fetcher: &Fetcher,
         watch: &Watch,
         token: &Token,
-        now: Now,
         bytes: Option<Vec<u8>>,
     ) -> Change {
         let bytes = bytes.map(Zeroizing::new);
@@ -186,6 +180,8 @@ impl Shared {
         else {
             return Change::None;
         };
+        // The caller's moment can be long ago, if this machine was suspended meanwhile.
+        let now = fetcher.clock.now();
         let stored = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
         if stored.as_ref().is_some_and(|stored| stored.has_secret(token.secret())) {
             return Change::None;

@@ -78,9 +78,9 @@ impl Backend for Upstream {
         self.shared.is_some()
     }
 
-    fn change(&self, token: &Token, now: Now) -> Change {
+    fn change(&self, token: &Token) -> Change {
         match &self.shared {
-            Some(shared) => shared.change(&self.fetcher, &self.watch, token, now),
+            Some(shared) => shared.change(&self.fetcher, &self.watch, token),
             None => Change::None,
         }
     }

@@ -44,7 +44,7 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     /// Whether tokens are shared with other processes.
     fn is_shared(&self) -> bool;
     /// What other processes did to a token that this one holds.
-    fn change(&self, token: &Token, now: Now) -> Change;
+    fn change(&self, token: &Token) -> Change;
     /// A good token of another process, for a caller whom a refusal holds back.
     fn stored(
         &self,
@@ -137,9 +137,9 @@ impl<W: Backend> Flights<W> {
                 Decision::Use(token) => {
                     has_looked = true;
                     drop(slot);
-                    if !self.has_changed(&token, now) {
-                        return Ok(token);
-                    }
+                    self.look(&token, now);
+                    // A look can take long, on a machine that was suspended meanwhile.
+                    now = backend.now();
                     slot = self.lock();
                     continue;
                 }
@@ -215,23 +215,24 @@ impl<W: Backend> Flights<W> {
         if let Some(token) = self.publication.get(now, Duration::ZERO) {
             return Some(token);
         }
-        let good = |slot: &Slot| slot.usable(now, &Wish::default());
+        let good = |slot: &Slot, now| slot.usable(now, &Wish::default());
         let mut slot = self.lock();
-        let token = good(&slot)?;
-        let is_up_to_me = slot.begin_look(now);
+        let token = good(&slot, now)?;
+        if !slot.begin_look(now) {
+            return Some(token);
+        }
         drop(slot);
-        if is_up_to_me && self.has_changed(&token, now) { good(&self.lock()) } else { Some(token) }
+        self.look(&token, now);
+        let now = self.backend.now();
+        good(&self.lock(), now)
     }
 
-    /// Takes over what other processes did to a token of ours; false where they did nothing.
-    fn has_changed(&self, token: &Token, now: Now) -> bool {
-        let change = self.backend.change(token, now);
+    /// Takes over what other processes did to a token of ours.
+    fn look(&self, token: &Token, now: Now) {
+        let change = self.backend.change(token);
         let mut slot = self.lock();
         match change {
-            Change::None => {
-                slot.end_look(token, now);
-                return false;
-            }
+            Change::None => slot.end_look(token, now),
             Change::Newer(newer) => {
                 slot.adopt(token, newer.clone());
                 slot.end_look(&newer, now);
@@ -239,7 +240,6 @@ impl<W: Backend> Flights<W> {
             Change::Revoked => _ = slot.invalidate(token.secret()),
             Change::Replaced => slot.forget(token),
         }
-        true
     }
 
     /// Waits until the flight has landed or the deadline has passed.

@@ -33,7 +33,7 @@ impl<S: Script> Backend for S {
     fn is_shared(&self) -> bool {
         false
     }
-    fn change(&self, _: &Token, _: Now) -> Change {
+    fn change(&self, _: &Token) -> Change {
         Change::None
     }
     fn stored(&self, _: Duration, _: Deadline, _: Option<Token>) -> Option<Token> {

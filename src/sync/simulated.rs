@@ -62,9 +62,10 @@ struct Sleeper {
     wake: Wake,
 }
 
+#[derive(Clone)]
 enum Wake {
     Task(usize),
-    Condvar(Arc<sync::Condvar>),
+    Condvar(usize, Arc<sync::Condvar>),
 }
 
 /// splitmix64: small, and the same everywhere.
@@ -159,12 +160,20 @@ impl World {
             self.now += slip;
             self.slipped += slip;
         }
-        let (due, asleep) = std::mem::take(&mut self.sleepers)
-            .into_iter()
-            .partition(|sleeper| self.wakes_at(sleeper) <= self.now);
-        self.sleepers = asleep;
-        let due: Vec<Sleeper> = due;
-        due.into_iter().map(|sleeper| sleeper.wake).collect()
+        let now = self.now;
+        let due: Vec<bool> =
+            self.sleepers.iter().map(|sleeper| self.wakes_at(sleeper) <= now).collect();
+        let mut due = due.into_iter();
+        let mut woken = Vec::new();
+        self.sleepers.retain(|sleeper| {
+            let is_due = due.next().unwrap_or_default();
+            if is_due {
+                woken.push(sleeper.wake.clone());
+            }
+            // One that is about to wait for a condition is told again, until it says that it woke.
+            !is_due || matches!(sleeper.wake, Wake::Condvar(..))
+        });
+        woken
     }
 }
 
@@ -175,7 +184,7 @@ pub(crate) fn run_clock() {
         for woken in in_world(World::pass).unwrap_or_default() {
             match woken {
                 Wake::Task(task) => wake(task),
-                Wake::Condvar(condvar) => condvar.notify_all(),
+                Wake::Condvar(_, condvar) => condvar.notify_all(),
             }
         }
         thread::yield_now();
@@ -302,6 +311,13 @@ fn add_sleeper(until: Duration, wake: Wake) {
     in_world(|world| world.sleepers.push(Sleeper { machine, until, wake }));
 }
 
+/// The current task waits for no condition any more.
+fn woke() {
+    let task = usize::from(me());
+    let is_it = |wake: &Wake| matches!(wake, Wake::Condvar(waiting, _) if *waiting == task);
+    in_world(|world| world.sleepers.retain(|sleeper| !is_it(&sleeper.wake)));
+}
+
 pub(crate) fn spawn(_name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let machine = machine();
     in_world(|world| world.background += 1);
@@ -346,9 +362,10 @@ impl Condvar {
                 if machine_time() >= until {
                     break;
                 }
-                add_sleeper(until, Wake::Condvar(self.0.clone()));
+                add_sleeper(until, Wake::Condvar(me().into(), self.0.clone()));
             }
             guard = self.0.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            woke();
         }
         Ok((guard, ()))
     }
