@@ -165,9 +165,14 @@ impl Builder {
         self
     }
 
-    /// An HTTP proxy, `http://host:port`; `""` for none. By default the usual environment
-    /// variables (`HTTPS_PROXY`, `NO_PROXY`, …) decide, except on loopback. A setting that cannot be
-    /// used is an error. Plain http, which is for loopback alone, never goes through a proxy.
+    /// An HTTP proxy, `http://host:port` or `http://user:password@host:port` (percent-encoded);
+    /// `""` for none. Without a port it is 1080, as for curl.
+    ///
+    /// By default the environment decides by curl's rules: the first of `https_proxy`,
+    /// `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY` that is not empty, unless `no_proxy`, else
+    /// `NO_PROXY`, names the host (itself or a parent domain, an address, a network such as
+    /// `10.0.0.0/8`, or `*` for all). A setting that cannot be used, SOCKS among them, is an error,
+    /// never a direct connection. Plain http, which is for loopback alone, goes through no proxy.
     pub fn proxy(mut self, url: &str) -> Self {
         self.proxy = Some(url.to_owned());
         self

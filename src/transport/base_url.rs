@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 pub(crate) struct BaseUrl {
     text: String,
     pub(super) is_https: bool,
-    pub(super) is_loopback: bool,
 }
 
 impl BaseUrl {
@@ -57,18 +56,24 @@ impl BaseUrl {
             Some(port) if port != default_port => format!(":{port}"),
             _ => String::new(),
         };
-        Ok(Self { text: format!("{scheme}://{host}{port}{path}"), is_https, is_loopback })
+        Ok(Self { text: format!("{scheme}://{host}{port}{path}"), is_https })
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
+
+    /// The host alone, an IPv6 address in its brackets.
+    pub(super) fn host(&self) -> &str {
+        let rest = self.text.split_once("://").map_or(self.text.as_str(), |(_, rest)| rest);
+        split_port(rest.split('/').next().unwrap_or_default()).0
+    }
 }
 
-/// Whether this is a host, with a port or without.
-pub(super) fn is_address(authority: &str) -> bool {
+/// Host and port, where it is one with a port or without.
+pub(super) fn address_of(authority: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = split_port(authority);
-    host_of(host).is_some() && port_of(port).is_some()
+    host_of(host).zip(port_of(port))
 }
 
 /// Host, and what follows its colon.
