@@ -95,6 +95,24 @@ pub(crate) fn parse_x509_time(text: &[u8]) -> Option<SystemTime> {
     parse_rfc_3339(&format!("{century}{date}T{time}Z"))
 }
 
+/// `2026-01-31 12:00:00 UTC`, as people read it.
+pub(crate) fn utc(time: SystemTime) -> String {
+    let since_1970 = match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => SignedDuration::try_from(after).unwrap_or(SignedDuration::MAX),
+        Err(before) => -SignedDuration::try_from(before.duration()).unwrap_or(SignedDuration::MAX),
+    };
+    let at = YEAR_1970.saturating_add(since_1970);
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
+        at.year(),
+        at.month(),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second()
+    )
+}
+
 fn since_1970(duration: SignedDuration) -> Option<SystemTime> {
     let distance = duration.unsigned_abs();
     match duration.is_negative() {
@@ -237,6 +255,21 @@ mod tests {
             assert_eq!(parse_x509_time(text), None);
         }
         assert_eq!(parse_x509_time(b"26010100000"), None);
+    }
+
+    #[test]
+    fn a_date_is_written_as_people_read_it() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (1_767_225_599, "2025-12-31 23:59:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(utc(at(seconds)), text);
+        }
+        assert_eq!(utc(UNIX_EPOCH - Duration::from_secs(1)), "1969-12-31 23:59:59 UTC");
+        assert!(utc(at(1 << 50)).starts_with("9999-12-31"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What happens inside a source, for programs that count or log it themselves.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::error::Error;
 use crate::key::StoreKey;
@@ -80,11 +80,35 @@ pub enum EventKind {
     },
     /// The API answered 401 to the current token, so it was dropped.
     Invalidated,
+    /// The client certificate's files had changed and were read again.
+    #[non_exhaustive]
+    CertificateRenewed {
+        /// When the new one expires.
+        not_after: SystemTime,
+    },
+    /// The client certificate's files have changed, but what is in them cannot be used: a key that
+    /// does not fit (half of a pair may not be written yet), or no certificate. The one in use
+    /// stays; the files are read again when they change once more.
+    #[non_exhaustive]
+    CertificateNotRenewed {
+        /// Why.
+        error: Error,
+    },
+    /// The client certificate expires in less than 30 days. Told when a token is fetched, once a
+    /// day.
+    #[non_exhaustive]
+    CertificateExpiresSoon {
+        /// When.
+        not_after: SystemTime,
+        /// Until then.
+        remaining: Duration,
+    },
 }
 
 impl EventKind {
     /// A fixed name for each kind, for counters and log fields: `request`, `retry`,
-    /// `lifetime_not_understood`, `fetched`, `found`, `failed`, `invalidated`.
+    /// `lifetime_not_understood`, `fetched`, `found`, `failed`, `invalidated`,
+    /// `certificate_renewed`, `certificate_not_renewed`, `certificate_expires_soon`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Request { .. } => "request",
@@ -94,6 +118,9 @@ impl EventKind {
             Self::Found { .. } => "found",
             Self::Failed { .. } => "failed",
             Self::Invalidated => "invalidated",
+            Self::CertificateRenewed { .. } => "certificate_renewed",
+            Self::CertificateNotRenewed { .. } => "certificate_not_renewed",
+            Self::CertificateExpiresSoon { .. } => "certificate_expires_soon",
         }
     }
 }

@@ -8,10 +8,12 @@ use log::{debug, info, warn};
 
 use crate::clock::{ClockSource, Deadline, Now};
 use crate::credentials::Credentials;
+use crate::date;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventHook, EventKind};
 use crate::facts::Renewal;
 use crate::flight::{Effort, Order};
+use crate::identity::Renewals;
 use crate::key::StoreKey;
 use crate::names::{Environment, Provider};
 use crate::outcome::Cause;
@@ -36,6 +38,7 @@ pub(crate) struct Fetcher {
     pub(crate) pace: Mutex<Pace>,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) account: StoreKey,
+    pub(crate) renewals: Renewals,
     /// Where tokens come from instead of the network.
     pub(crate) supply: Option<Arc<Supply>>,
 }
@@ -124,7 +127,13 @@ impl Fetcher {
 
     fn attempt(&self, attempt: u32, deadline: Deadline, requests: &AtomicU64) -> Result<Token> {
         let sent = self.clock.now();
-        if let Some(certificate) = self.credentials.parts().certificate {
+        let (newer, news) = self.renewals.look(&self.credentials, &self.transport, sent.wall);
+        news.into_iter().for_each(|kind| self.tell(kind));
+        let (credentials, transport) = match newer.as_deref() {
+            Some(newer) => (&newer.credentials, &newer.transport),
+            None => (&self.credentials, &self.transport),
+        };
+        if let Some(certificate) = credentials.parts().certificate {
             certificate.check_validity(sent.wall).map_err(|error| self.error(error))?;
         }
         self.tell(EventKind::Request { attempt });
@@ -132,10 +141,10 @@ impl Fetcher {
         if let Some(supply) = &self.supply {
             return self.supplied(&**supply, sent, deadline);
         }
-        let request = protocol::request(&self.credentials);
-        let response = self.transport.send(request, deadline).map_err(|error| self.error(error))?;
+        let request = protocol::request(credentials);
+        let response = transport.send(request, deadline).map_err(|error| self.error(error))?;
         let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
-        let grant = protocol::read(&self.credentials, self.environment, &response, timing)
+        let grant = protocol::read(credentials, self.environment, &response, timing)
             .map_err(|error| self.error(Cause::UnusableSuccess.of(error)))?;
         if grant.lifetime_not_understood {
             self.tell(EventKind::LifetimeNotUnderstood { assumed: grant.lifetime });
@@ -170,7 +179,8 @@ impl Fetcher {
             }
             EventKind::LifetimeNotUnderstood { assumed } => {
                 warn!(
-                    "{provider}: the answer does not say when its token ends in a way that is understood; it is taken to live for {assumed:?}"
+                    target: LOG_TARGET,
+                    "{provider}: the answer does not say when its token ends in a way that is understood; it is taken to live for {assumed:?}{label}"
                 );
             }
             EventKind::Fetched { took, lifetime } => {
@@ -183,6 +193,22 @@ impl Fetcher {
             EventKind::Invalidated => {
                 info!(target: LOG_TARGET, "{provider}: the API answered 401 to the token; it is dropped{label}")
             }
+            EventKind::CertificateRenewed { not_after } => info!(
+                target: LOG_TARGET,
+                "{provider}: the client certificate was read again, and is valid until {}{label}",
+                date::utc(*not_after)
+            ),
+            EventKind::CertificateNotRenewed { error } => warn!(
+                target: LOG_TARGET,
+                "{provider}: the client certificate's files have changed and cannot be used, so the one in use stays: {}{label}",
+                error.message()
+            ),
+            EventKind::CertificateExpiresSoon { not_after, remaining } => warn!(
+                target: LOG_TARGET,
+                "{provider}: the client certificate expires on {}, in {} days; ask NTX Pay for a renewal{label}",
+                date::utc(*not_after),
+                remaining.as_secs() / (24 * 3600)
+            ),
         }
         if let Some(hook) = &self.on_event {
             let (environment, label) = (self.environment, self.label.clone());

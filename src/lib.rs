@@ -43,6 +43,7 @@
 //   faces          lib ─ provider ─ settings ─ cache ─ source ─ builder            ▶ capi/ (C), cli/ (cron, shell)
 //                             │
 //   fetching       upstream ──┼── fetch: attempts, retries, telling
+//                     │       ├── identity: certificates read again
 //                     │       └── shared: one fetch for every process
 //   sharing           │           store: trait, entry, account, FileStore          ▶ files
 //   single flight  flight (Mutex + Condvar) ─ slot (who fetches next) ─ published
@@ -74,6 +75,7 @@ mod facts;
 mod fetch;
 mod files;
 mod flight;
+mod identity;
 mod json;
 mod key;
 mod names;

@@ -1,12 +1,15 @@
 //! Everything that the environment says of a provider, read the same way by Rust programs, the
 //! command and the C library: [`Settings`].
 
+use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::builder::Builder;
 use crate::credentials::Credentials;
-use crate::credentials::variables::{self, Variables};
+use crate::credentials::variables::{Reading, Variables};
 use crate::error::{Error, Result};
+use crate::files::Once;
 use crate::names::{Environment, Provider};
 use crate::source::TokenSource;
 use crate::store::{Account, FileStore};
@@ -23,6 +26,7 @@ use crate::store::{Account, FileStore};
 /// | those of [`Credentials::from_env`] | read when they are needed |
 ///
 /// `<PREFIX>` is `NTXPAY`, `NEXTERPAY` or `SENDPAYMENTS`. An empty variable counts as not set.
+/// A file may be a pipe (`<(…)`, `/dev/stdin`): it is read once for all that follows.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -35,7 +39,7 @@ use crate::store::{Account, FileStore};
 ///     .build()?;
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Settings {
     /// Whose tokens.
@@ -48,6 +52,11 @@ pub struct Settings {
     pub ca: Option<PathBuf>,
     /// The directory of a [`FileStore`].
     pub store: Option<PathBuf>,
+    /// The time for one fetch, as [`Builder::timeout`]; pipes among the files are waited for as
+    /// long. Not read from the environment; 15 s unless set.
+    pub timeout: Option<Duration>,
+    /// What was read from pipes.
+    once: Once,
 }
 
 impl Settings {
@@ -65,6 +74,8 @@ impl Settings {
                 .map_err(|error| error.with_provider(provider))?,
             ca: variables.path("PAYTOKEN_CA"),
             store: variables.path("PAYTOKEN_STORE"),
+            timeout: None,
+            once: Once::default(),
         })
     }
 
@@ -103,12 +114,15 @@ impl Settings {
     /// As [`Credentials::from_env`], [`environment`](Self::environment) and [`FileStore::open`].
     pub fn builder(&self) -> Result<Builder> {
         let environment = self.environment()?;
-        let mut builder = Builder::new(Credentials::from_env(self.provider)?, environment);
+        let mut builder = Builder::new(self.credentials(Reading::Whole)?, environment);
         if let Some(url) = &self.base_url {
             builder = builder.base_url(url);
         }
         if let Some(pem) = self.root_certificates_pem()? {
             builder = builder.root_certificates_pem(&pem);
+        }
+        if let Some(limit) = self.timeout {
+            builder = builder.timeout(limit);
         }
         if let Some(directory) = &self.store {
             builder = builder.store(FileStore::open(directory)?);
@@ -121,7 +135,7 @@ impl Settings {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when it cannot be read.
     pub fn root_certificates_pem(&self) -> Result<Option<Vec<u8>>> {
-        let pem = self.ca.as_deref().map(variables::read_authorities).transpose()?;
+        let pem = self.ca.as_deref().map(|path| self.variables().authorities(path)).transpose()?;
         Ok(pem.map(|pem| pem.to_vec()))
     }
 
@@ -130,8 +144,31 @@ impl Settings {
     /// # Errors
     /// As [`Credentials::from_env`] and [`environment`](Self::environment).
     pub fn account(&self) -> Result<Account> {
-        let credentials = Credentials::from_env_without_secret(self.provider)?;
+        let credentials = self.credentials(Reading::WithoutSecret)?;
         Account::new(&credentials, self.environment()?, self.base_url.as_deref())
+    }
+
+    fn credentials(&self, reading: Reading) -> Result<Credentials> {
+        self.variables().credentials(self.provider, reading)
+    }
+
+    fn variables(&self) -> Variables<'static> {
+        Variables::of_process().with_pipes(self.timeout, self.once.clone())
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Without address and paths: what stands there may be a secret in the wrong place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = |is_set: bool| if is_set { "set" } else { "not set" };
+        f.debug_struct("Settings")
+            .field("provider", &self.provider)
+            .field("environment", &self.environment)
+            .field("base_url", &set(self.base_url.is_some()))
+            .field("ca", &set(self.ca.is_some()))
+            .field("store", &set(self.store.is_some()))
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Status {
     pub last_error: Option<(ErrorKind, Duration)>,
     /// How long a remembered refusal still keeps requests back.
     pub blocked_for: Option<Duration>,
+    /// When the client certificate in use expires, where there is one.
+    pub certificate_not_after: Option<SystemTime>,
 }
 
 /// What a store says of an [`Account`](crate::store::Account): never a secret.

@@ -5,12 +5,15 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use crate::builder::Builder;
 use crate::cache::TokenCache;
+use crate::certificate::ClientCertificate;
 use crate::error::Error;
 use crate::source::TokenSource;
 use crate::token::Token;
 
 impl UnwindSafe for Builder {}
 impl RefUnwindSafe for Builder {}
+impl UnwindSafe for ClientCertificate {}
+impl RefUnwindSafe for ClientCertificate {}
 impl UnwindSafe for Error {}
 impl RefUnwindSafe for Error {}
 impl UnwindSafe for Token {}

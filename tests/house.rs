@@ -22,7 +22,7 @@ const FLOORS: [(&str, &[&str]); 9] = [
     ("wire", &["transport"]),
     ("single flight", &["published", "slot", "flight"]),
     ("sharing", &["store"]),
-    ("fetching", &["fetch", "shared", "upstream"]),
+    ("fetching", &["identity", "fetch", "shared", "upstream"]),
     ("faces", &["builder", "source", "cache", "settings", "provider", "unwind", "bench", "lib"]),
 ];
 

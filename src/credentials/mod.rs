@@ -93,8 +93,10 @@ impl Credentials {
     /// | Send Payments | `SENDPAYMENTS_CLIENT_ID`, `SENDPAYMENTS_CLIENT_SECRET` |
     ///
     /// Each identifier and secret may instead be in a file named by the variable with `_FILE`
-    /// appended; one line end at the file's end is dropped. A variable that is empty counts as not
-    /// set.
+    /// appended, or in a pipe that ends within 15 s; a byte order mark and one line end at its end
+    /// are dropped. A variable that is empty counts as not set.
+    ///
+    /// Certificate and key are read again when their files have changed: see [`ClientCertificate`].
     ///
     /// Address and environment are not read here: see [`Settings::from_env`](crate::Settings::from_env).
     ///
@@ -103,12 +105,6 @@ impl Credentials {
     /// [`Certificate`](crate::ErrorKind::Certificate), naming the variable.
     pub fn from_env(provider: Provider) -> Result<Self> {
         Variables::of_process().credentials(provider, Reading::Whole)
-    }
-
-    /// As [`from_env`](Self::from_env), but neither secret nor private key is read: enough to tell
-    /// whose account it is, and for nothing else.
-    pub(crate) fn from_env_without_secret(provider: Provider) -> Result<Self> {
-        Variables::of_process().credentials(provider, Reading::WithoutSecret)
     }
 
     /// Whose credentials these are.
@@ -136,12 +132,22 @@ impl Credentials {
         }
     }
 
+    /// The same account with another certificate, where it has one.
+    pub(crate) fn with_certificate(&self, renewed: ClientCertificate) -> Self {
+        let mut credentials = self.clone();
+        if let Self::NtxPay { certificate, .. } = &mut credentials {
+            *certificate = renewed;
+        }
+        credentials
+    }
+
     /// Refuses what can only be a mistake, naming the field.
     pub(crate) fn check(&self) -> Result<()> {
         let parts = self.parts();
         let facts = self.provider().facts();
         check_text(facts.id.name, parts.id)?;
-        check_text(facts.secret.name, parts.secret.expose())
+        check_text(facts.secret.name, parts.secret.expose())?;
+        parts.certificate.map_or(Ok(()), ClientCertificate::check_key)
     }
 
     /// The same three things whatever the provider calls them.
@@ -193,16 +199,19 @@ fn is_same(one: &ClientCertificate, other: &ClientCertificate) -> bool {
         || one.distinction() == other.distinction()
 }
 
-/// Printable ASCII, no white space around it. What is wrong is said; the text is not repeated.
+/// Text of any script without control characters and white space around it. What is wrong is said;
+/// the text is not repeated.
 fn check_text(field: &str, text: &str) -> Result<()> {
+    // Seen by nobody: copied along from a web page, or put there by an editor.
+    let is_unseen = |c: char| matches!(c, '\u{feff}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}');
     let problem = if text.trim().is_empty() {
         "is empty; set it"
     } else if text.contains(|c: char| c.is_control()) {
         "holds a control character (a line end, or NUL); remove it"
     } else if text.trim() != text {
         "has white space around it; remove it"
-    } else if !text.is_ascii() {
-        "holds a character that is not ASCII; copy it again from the provider's portal"
+    } else if text.starts_with(is_unseen) || text.ends_with(is_unseen) {
+        "begins or ends with an invisible character (a byte order mark, or one copied from a web page); type it anew"
     } else {
         return Ok(());
     };

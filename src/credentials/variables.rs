@@ -3,13 +3,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::{Credentials, check_text};
-use crate::certificate::ClientCertificate;
+use crate::certificate::{ClientCertificate, Files, Names};
 use crate::error::{Error, Result};
-use crate::files;
+use crate::files::{self, Once, PATIENCE};
 use crate::names::{Environment, Provider};
 use crate::secret::Secret;
 
@@ -22,15 +23,29 @@ pub(crate) enum Reading {
 }
 
 /// Where variables come from: the environment, or a test. One that is empty is not set.
-pub(crate) struct Variables<'a>(&'a dyn Fn(&str) -> Option<OsString>);
+pub(crate) struct Variables<'a> {
+    values: &'a dyn Fn(&str) -> Option<OsString>,
+    /// How long pipes are waited for.
+    patience: Duration,
+    /// What was read from them.
+    once: Once,
+}
 
 impl Variables<'static> {
     pub(crate) fn of_process() -> Self {
-        Self(&|name| std::env::var_os(name))
+        Self::of(&|name| std::env::var_os(name))
     }
 }
 
-impl Variables<'_> {
+impl<'a> Variables<'a> {
+    fn of(values: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self { values, patience: PATIENCE, once: Once::default() }
+    }
+
+    pub(crate) fn with_pipes(self, patience: Option<Duration>, once: Once) -> Self {
+        Self { patience: patience.unwrap_or(PATIENCE), once, ..self }
+    }
+
     pub(crate) fn credentials(&self, provider: Provider, reading: Reading) -> Result<Credentials> {
         self.read_credentials(provider, reading).map_err(|error| error.with_provider(provider))
     }
@@ -83,14 +98,16 @@ impl Variables<'_> {
                 "{name}: not set; set it to the path of the client certificate's PEM file"
             ))
         })?;
-        let pem = read_pem(&name, &path)?;
-        match (reading, self.path(&key_name)) {
-            (Reading::WithoutSecret, _) => ClientCertificate::from_pem_without_key(&pem),
-            (Reading::Whole, Some(key)) => {
-                ClientCertificate::from_pem(&*pem)?.with_private_key(&*read_pem(&key_name, &key)?)
+        let key = self.path(&key_name);
+        if let Reading::WithoutSecret = reading {
+            let pem = self.pem(&name).read(&path)?;
+            if let Some(certificate) = ClientCertificate::from_pem_without_key(&pem, &name)? {
+                return Ok(certificate);
             }
-            (Reading::Whole, None) => ClientCertificate::from_pem(&*pem),
         }
+        let names = Names { certificate: name, key: key_name };
+        let files = Files::new(&path, key.as_deref(), Some(names));
+        files.with_pipes(self.patience, self.once.clone()).load()
     }
 
     /// The variable, or the content of the file that `NAME_FILE` names.
@@ -108,10 +125,35 @@ impl Variables<'_> {
                 )));
             }
             (Some(text), None) => Zeroizing::new(text),
-            (None, Some(path)) => text_of_file(&file_name, &path)?,
+            (None, Some(path)) => self.text_of_file(&file_name, &path)?,
         };
         check_text(name, &text)?;
         Ok(text)
+    }
+
+    /// The certificate authorities that `PAYTOKEN_CA` names, as PEM.
+    pub(crate) fn authorities(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+        self.pem("PAYTOKEN_CA").read(path)
+    }
+
+    fn text_of_file(&self, name: &str, path: &Path) -> Result<Zeroizing<String>> {
+        let file = self.file(name, "the path of a file that holds it", LARGEST_SECRET_FILE);
+        let content = files::as_utf8(&file.read(path)?);
+        let content = std::str::from_utf8(&content)
+            .map_err(|_| Error::configuration(format!("{name}: the file is not valid UTF-8")))?;
+        let content = content.strip_suffix('\n').unwrap_or(content);
+        let content = content.strip_suffix('\r').unwrap_or(content);
+        Ok(Zeroizing::new(content.to_owned()))
+    }
+
+    fn pem<'b>(&'b self, name: &'b str) -> files::Reading<'b> {
+        self.file(name, "the PEM file's path", files::LARGEST_PEM)
+    }
+
+    /// The path is not shown: it may be the secret itself, put in the wrong place.
+    fn file<'b>(&'b self, name: &'b str, what: &'b str, limit: u64) -> files::Reading<'b> {
+        let (patience, once) = (self.patience, &self.once);
+        files::Reading { name, what, shows_path: false, limit, patience, once }
     }
 
     fn text(&self, name: &str) -> Result<Option<String>> {
@@ -120,38 +162,12 @@ impl Variables<'_> {
     }
 
     fn value(&self, name: &str) -> Option<OsString> {
-        (self.0)(name).filter(|value| !value.is_empty())
+        (self.values)(name).filter(|value| !value.is_empty())
     }
 }
 
 /// A secret in a file is short.
 const LARGEST_SECRET_FILE: u64 = 64 * 1024;
-
-fn text_of_file(name: &str, path: &Path) -> Result<Zeroizing<String>> {
-    let content = read(name, "a file that holds it", path, LARGEST_SECRET_FILE)?;
-    let content = std::str::from_utf8(&content)
-        .map_err(|_| Error::configuration(format!("{name}: the file is not valid UTF-8")))?;
-    let content = content.strip_suffix('\n').unwrap_or(content);
-    let content = content.strip_suffix('\r').unwrap_or(content);
-    Ok(Zeroizing::new(content.to_owned()))
-}
-
-fn read_pem(name: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    read(name, "the PEM file's path", path, files::LARGEST_PEM)
-}
-
-/// The path is not repeated: it may be the secret itself, put in the wrong place.
-fn read(name: &str, what: &str, path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>> {
-    files::read_bounded(path, limit).map_err(|error| {
-        Error::configuration(format!("{name}: cannot read that file ({error}); set it to {what}"))
-            .with_source(error)
-    })
-}
-
-/// The certificate authorities that `PAYTOKEN_CA` names, as PEM.
-pub(crate) fn read_authorities(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    read_pem("PAYTOKEN_CA", path)
-}
 
 #[cfg(test)]
 mod tests {
@@ -161,7 +177,7 @@ mod tests {
         let value = |name: &str| {
             pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         };
-        Variables(&value).read_credentials(provider, Reading::Whole)
+        Variables::of(&value).read_credentials(provider, Reading::Whole)
     }
 
     #[test]
@@ -192,7 +208,7 @@ mod tests {
     fn the_largest_file_is_read_whole() {
         let path = std::env::temp_dir().join(format!("paytoken-largest-{}", std::process::id()));
         std::fs::write(&path, [b'a'; LARGEST_SECRET_FILE as usize]).unwrap();
-        let read = text_of_file("NAME", &path);
+        let read = Variables::of(&|_| None).text_of_file("NAME", &path);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(read.unwrap().len(), LARGEST_SECRET_FILE as usize);
     }
@@ -223,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_bad_variable_is_named_and_not_repeated() {
-        for bad in ["  ", " padded", "two\nlines", "nul\0", "señor"] {
+        for bad in ["  ", " padded", "two\nlines", "nul\0", "\u{200b}pasted"] {
             let pairs = [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD", bad)];
             let text = from(Provider::NexterPay, &pairs).unwrap_err().to_string();
             assert!(text.starts_with("NEXTERPAY_PASSWORD: "), "{text}");

@@ -1,24 +1,26 @@
-//! How a connection is made: ureq's own links (proxy, TCP, TLS), with two of ours between them.
+//! How a connection is made: ureq's own links (proxy, TCP), with three of ours between them.
 //!
-//! [`Limit`], directly above the socket, holds every read and write to the request's one deadline:
+//! [`Tls`] is in a file of its own. [`Limit`], directly above the socket, holds every read and write to the request's one deadline:
 //! ureq gives each read of a proxy's answer the whole time again. [`Veil`], above TLS, knows when
 //! the request's first byte is sent, and keeps both bodies from ureq's log.
 
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use ureq::unversioned::transport::time::Duration;
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, LazyBuffers, NextTimeout,
-    RustlsConnector, TcpConnector, Transport,
+    TcpConnector, Transport,
 };
 use ureq::{Error, Timeout};
 
 use super::cover::Cover;
+use super::tls::Tls;
 use super::wire::{FILL, Phase, Wire};
 
 /// The chain for one request. `tls` is shared: it holds the sessions to resume.
-pub(super) fn connector(wire: &Arc<Wire>, tls: &Arc<RustlsConnector>) -> impl Connector {
+pub(super) fn connector(wire: &Arc<Wire>, tls: &Arc<ClientConfig>) -> impl Connector {
     ().chain(ConnectProxyConnector::default())
         .chain(TcpConnector::default())
         .chain(Limit(wire.clone()))
@@ -86,22 +88,6 @@ impl<T: Transport> Transport for Limited<T> {
 
     fn is_tls(&self) -> bool {
         self.inner.is_tls()
-    }
-}
-
-/// ureq's link for TLS, which caches its settings and the sessions, for more than one agent.
-#[derive(Debug)]
-struct Tls(Arc<RustlsConnector>);
-
-impl<In: Transport> Connector<In> for Tls {
-    type Out = <RustlsConnector as Connector<In>>::Out;
-
-    fn connect(
-        &self,
-        details: &ConnectionDetails<'_>,
-        chained: Option<In>,
-    ) -> Result<Option<Self::Out>, Error> {
-        self.0.connect(details, chained)
     }
 }
 

@@ -2,8 +2,7 @@
 //!
 //! https only (http on loopback alone), no redirects, bounded bodies, one deadline over all of a
 //! request, TLS 1.2 or newer. Each request has an agent, and so a connection, of its own; TLS
-//! sessions are resumed. Identity and roots are checked when the transport is made, so that ureq
-//! never meets what it would panic on.
+//! sessions are resumed. Identity and roots are checked before a transport is made.
 
 mod base_url;
 mod connector;
@@ -12,6 +11,7 @@ mod failure;
 mod proxy;
 mod resolver;
 mod roots;
+mod tls;
 mod tls_failure;
 mod wire;
 
@@ -21,17 +21,16 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 use ureq::config::AutoHeaderValue;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
-use ureq::unversioned::transport::RustlsConnector;
 
 pub(crate) use self::base_url::BaseUrl;
 use self::failure::Failure;
 pub(crate) use self::proxy::check_proxy;
 pub(crate) use self::roots::Roots;
 use self::wire::{FILL, Wire};
-use crate::certificate::{ClientCertificate, pem_text};
+use crate::certificate::ClientCertificate;
 use crate::clock::Deadline;
 use crate::error::{Error, Result};
 use crate::exchange::{Request, Response};
@@ -53,6 +52,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How to reach one provider.
 pub(crate) struct Transport {
     identity: Arc<Identity>,
+    roots: Option<Roots>,
+    pool: AgentPool,
     base_url: BaseUrl,
     proxy: Option<ureq::Proxy>,
     connect_timeout: Duration,
@@ -69,10 +70,7 @@ pub(crate) struct Settings {
 }
 
 /// What connections have in common that may resume each other's TLS sessions.
-struct Identity {
-    settings: TlsConfig,
-    sessions: Arc<RustlsConnector>,
-}
+struct Identity(Arc<ClientConfig>);
 
 impl Transport {
     /// Checks everything and touches no network. Identities in `pool` are shared where they can be.
@@ -85,10 +83,25 @@ impl Transport {
         Ok(Self {
             proxy: proxy::of(settings.proxy.as_deref(), &base_url)?,
             connect_timeout: settings.connect_timeout,
-            identity: pool.identity(settings),
+            identity: pool.identity(settings.certificate.as_ref(), settings.roots.as_ref()),
+            roots: settings.roots,
+            pool: pool.clone(),
             base_url,
             user_agent: user_agent.unwrap_or_else(|| USER_AGENT.to_owned()),
         })
+    }
+
+    /// The same way, as somebody else.
+    pub(crate) fn with_certificate(&self, certificate: &ClientCertificate) -> Self {
+        Self {
+            identity: self.pool.identity(Some(certificate), self.roots.as_ref()),
+            roots: self.roots.clone(),
+            pool: self.pool.clone(),
+            base_url: self.base_url.clone(),
+            proxy: self.proxy.clone(),
+            connect_timeout: self.connect_timeout,
+            user_agent: self.user_agent.clone(),
+        }
     }
 
     pub(crate) fn base_url(&self) -> &BaseUrl {
@@ -152,7 +165,6 @@ impl Transport {
     /// For one request: its links know the deadline, and no connection outlives it.
     fn agent(&self, wire: &Arc<Wire>) -> ureq::Agent {
         let config = ureq::Agent::config_builder()
-            .tls_config(self.identity.settings.clone())
             .proxy(self.proxy.clone())
             .https_only(self.base_url.is_https)
             .http_status_as_error(false)
@@ -164,7 +176,7 @@ impl Transport {
             .timeout_connect(Some(wire.remaining()))
             .timeout_global(Some(wire.remaining_in_all()))
             .build();
-        let connector = connector::connector(wire, &self.identity.sessions);
+        let connector = connector::connector(wire, &self.identity.0);
         ureq::Agent::with_parts(config, connector, resolver::Lookup(wire.clone()))
     }
 }
@@ -193,52 +205,25 @@ struct IdentityKey {
 }
 
 impl AgentPool {
-    fn identity(&self, settings: Settings) -> Arc<Identity> {
-        let identity = settings.certificate.as_ref().and_then(ClientCertificate::identity);
+    fn identity(
+        &self,
+        certificate: Option<&ClientCertificate>,
+        roots: Option<&Roots>,
+    ) -> Arc<Identity> {
+        let identity = certificate.and_then(ClientCertificate::identity);
         let key = IdentityKey {
             chain: identity.map(|(chain, _)| chain.to_vec()).unwrap_or_default(),
-            roots: settings.roots.clone(),
+            roots: roots.cloned(),
         };
         let mut identities = lock(&self.0);
         if let Some(identity) = identities.get(&key).and_then(Weak::upgrade) {
             return identity;
         }
         identities.retain(|_, identity| identity.strong_count() > 0);
-        let identity = Arc::new(Identity::new(&settings));
+        let identity = Arc::new(Identity(tls::config(certificate, roots)));
         identities.insert(key, Arc::downgrade(&identity));
         identity
     }
-}
-
-impl Identity {
-    fn new(settings: &Settings) -> Self {
-        let identity = settings.certificate.as_ref().and_then(ClientCertificate::identity);
-        let settings = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            // Ours, whatever the program installed as its default.
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .client_cert(identity.map(|(chain, key)| client_cert(chain, key)))
-            .root_certs(match &settings.roots {
-                Some(roots) => roots.to_ureq(),
-                None => RootCerts::WebPki,
-            })
-            .build();
-        Self { settings, sessions: Arc::default() }
-    }
-}
-
-/// The identity was checked when the certificate was loaded, so ureq's own `expect` holds.
-fn client_cert(chain: &[CertificateDer<'static>], key: &PrivateKeyDer<'static>) -> ClientCert {
-    let chain: Vec<_> = chain.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    let label = match key {
-        PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
-        PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
-        _ => "PRIVATE KEY",
-    };
-    // ureq takes a key as PEM alone: its names for the kinds of DER are not public.
-    let pem = pem_text(label, key.secret_der());
-    let key = PrivateKey::from_pem(pem.as_bytes()).expect("it was just written as PEM");
-    ClientCert::new_with_certs(&chain, key)
 }
 
 #[cfg(test)]
@@ -249,12 +234,8 @@ mod tests {
     fn a_pool_shares_an_identity_while_it_is_in_use_and_then_forgets_it() {
         let pool = AgentPool::default();
         let identity = |roots: Option<&[u8]>| {
-            pool.identity(Settings {
-                certificate: None,
-                roots: roots.map(|der| Roots::of_der(vec![der.to_vec().into()])),
-                proxy: None,
-                connect_timeout: Duration::from_secs(1),
-            })
+            let roots = roots.map(|der| Roots::of_der(vec![der.to_vec().into()]));
+            pool.identity(None, roots.as_ref())
         };
         let kept = identity(None);
         for number in 2..10 {

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use ureq::tls::{Certificate, RootCerts};
 
+use crate::certificate::pem;
 use crate::error::{Error, Result};
 
 /// Certificate authorities to trust instead of Mozilla's.
@@ -14,14 +13,14 @@ use crate::error::{Error, Result};
 pub(crate) struct Roots(Arc<[CertificateDer<'static>]>);
 
 impl Roots {
-    /// Every certificate in the PEM text; ureq would ignore bad ones in silence.
-    pub(crate) fn from_pem(pem: &[u8]) -> Result<Self> {
+    /// Every certificate in the PEM text; one that cannot be used is an error.
+    pub(crate) fn from_pem(text: &[u8]) -> Result<Self> {
         let bad = |what| Error::configuration(format!("root_certificates_pem: {what}"));
-        let roots: Vec<_> = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<_, _>>()
-            .map_err(|_| bad("a PEM block is damaged; copy the file again"))?;
+        let roots = pem::certificates(text)
+            .ok_or_else(|| bad("a PEM block is damaged; copy the file again"))?;
         if roots.is_empty() {
-            return Err(bad("no CERTIFICATE block found; give the certificate authority's PEM"));
+            return Err(bad(pem::what_instead(text, false)
+                .unwrap_or("no CERTIFICATE block found; give the certificate authority's PEM")));
         }
         let mut store = RootCertStore::empty();
         for root in &roots {
@@ -33,10 +32,11 @@ impl Roots {
         Ok(Self(roots.into()))
     }
 
-    pub(super) fn to_ureq(&self) -> RootCerts {
-        let roots: Vec<_> =
-            self.0.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-        RootCerts::new_with_certs(&roots)
+    /// As TLS uses them.
+    pub(super) fn store(&self) -> RootCertStore {
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(self.0.iter().cloned());
+        store
     }
 
     #[cfg(test)]

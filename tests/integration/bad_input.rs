@@ -43,7 +43,8 @@ fn bad_credentials_name_the_field() {
         ("line\nend", "control character"),
         ("trailing line end\n", "control character"),
         ("nul\0", "control character"),
-        ("señor", "not ASCII"),
+        ("\u{feff}pasted", "invisible"),
+        ("pasted\u{200b}", "invisible"),
     ] {
         for &provider in Provider::ALL {
             let with_secret = credentials_with(&sandbox, provider, bad);

@@ -1,0 +1,131 @@
+//! The files a certificate came from, and whether they have changed since.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use zeroize::Zeroizing;
+
+use super::{ClientCertificate, Field, Inner, Loaded};
+use crate::error::Result;
+use crate::files::{LARGEST_PEM, Once, PATIENCE, Reading};
+
+/// A certificate's file, and its key's where that is another.
+pub(crate) struct Files {
+    certificate: PathBuf,
+    key: Option<PathBuf>,
+    /// What errors call them, where that is not the field's name.
+    names: Option<Names>,
+    patience: Duration,
+    once: Once,
+}
+
+/// The variables that name the files.
+#[derive(Clone)]
+pub(crate) struct Names {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+/// The files of a loaded certificate, and what they were like before they were read.
+#[derive(Clone)]
+pub(super) struct Origin {
+    files: Arc<Files>,
+    stamps: Stamps,
+}
+
+/// What the file system says of the files; equal as long as they have not changed. `None` for one
+/// that can be read only once, as a pipe, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stamps([Option<Stamp>; 2]);
+
+type Stamp = (u64, u64, u64, SystemTime, i64);
+
+impl ClientCertificate {
+    /// The certificate as it is in its files now, where they have changed since it was read.
+    /// `None` also for what has `failed` already.
+    pub(crate) fn read_again(&self, failed: &mut Option<Stamps>) -> Option<Result<Self>> {
+        let origin = self.loaded()?.origin.as_ref()?;
+        let stamps = origin.files.stamps();
+        if stamps == origin.stamps || failed.as_ref() == Some(&stamps) {
+            return None;
+        }
+        let read = origin.files.read().and_then(|read| read.check_key().map(|()| read));
+        *failed = read.is_err().then_some(stamps);
+        Some(read)
+    }
+}
+
+impl Files {
+    pub(crate) fn new(certificate: &Path, key: Option<&Path>, names: Option<Names>) -> Self {
+        Self {
+            certificate: certificate.to_owned(),
+            key: key.map(Path::to_owned),
+            names,
+            patience: PATIENCE,
+            once: Once::default(),
+        }
+    }
+
+    /// Pipes among them are waited for this long, and what they held is kept here.
+    pub(crate) fn with_pipes(self, patience: Duration, once: Once) -> Self {
+        Self { patience, once, ..self }
+    }
+
+    pub(crate) fn load(self) -> Result<ClientCertificate> {
+        Arc::new(self).read()
+    }
+
+    fn read(self: &Arc<Self>) -> Result<ClientCertificate> {
+        // Taken first: what is written meanwhile then shows.
+        let origin = Some(Origin { files: self.clone(), stamps: self.stamps() });
+        let [field, key_field] = self.fields();
+        let text = self.text(field, &self.certificate)?;
+        let loaded = Loaded::of(&text, field)?;
+        let loaded = match &self.key {
+            Some(key) => loaded.with_key_apart(&self.text(key_field, key)?, key_field)?,
+            None => loaded.with_key_of(&text, field),
+        };
+        Ok(ClientCertificate(Arc::new(Inner::Loaded(Loaded { origin, ..loaded }))))
+    }
+
+    fn stamps(&self) -> Stamps {
+        let stamp = |path: &PathBuf| stamp(path);
+        Stamps([stamp(&self.certificate), self.key.as_ref().and_then(stamp)])
+    }
+
+    fn fields(&self) -> [Field<'_>; 2] {
+        match &self.names {
+            Some(names) => [Field { name: &names.certificate }, Field { name: &names.key }],
+            None => [Field::CERTIFICATE, Field::PRIVATE_KEY],
+        }
+    }
+
+    fn text(&self, field: Field<'_>, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+        let reading = Reading {
+            name: field.name,
+            what: "the PEM file's path",
+            shows_path: self.names.is_none(),
+            limit: LARGEST_PEM,
+            patience: self.patience,
+            once: &self.once,
+        };
+        reading.read(path)
+    }
+}
+
+/// Follows links, so that a link which leads elsewhere shows (Kubernetes changes `..data` so).
+fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let written = metadata.modified().ok()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let changed =
+            metadata.ctime().wrapping_mul(1_000_000_000).wrapping_add(metadata.ctime_nsec());
+        Some((metadata.dev(), metadata.ino(), metadata.len(), written, changed))
+    }
+    #[cfg(not(unix))]
+    Some((0, 0, metadata.len(), written, 0))
+}
