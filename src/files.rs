@@ -22,7 +22,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What pipes held that were read: the second look at one finds nothing.
 #[derive(Clone, Default)]
-pub(crate) struct Once(Arc<Mutex<HashMap<PathBuf, Arc<Zeroizing<Vec<u8>>>>>>);
+pub(crate) struct Once(Arc<Mutex<HashMap<PathBuf, Content>>>);
+
+type Content = Zeroizing<Vec<u8>>;
 
 /// How a setting's file is read.
 pub(crate) struct Reading<'a> {
@@ -40,7 +42,7 @@ pub(crate) struct Reading<'a> {
 
 impl Reading<'_> {
     /// The whole of it, as it is.
-    pub(crate) fn read(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) fn read(&self, path: &Path) -> Result<Content> {
         if is_content(path) {
             return Err(Error::configuration(format!(
                 "{}: give a path, not the content; set it to {}",
@@ -58,14 +60,14 @@ impl Reading<'_> {
         })
     }
 
-    fn read_once(&self, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    fn read_once(&self, path: &Path) -> io::Result<Content> {
         let mut known = lock(&self.once.0);
         if let Some(content) = known.get(path) {
-            return Ok(Zeroizing::clone(content));
+            return Ok(content.clone());
         }
         let content = read_bounded(path, self.limit, self.patience)?;
         if !fs::metadata(path).is_ok_and(|now| now.is_file()) {
-            known.insert(path.to_owned(), Arc::new(content.clone()));
+            known.insert(path.to_owned(), content.clone());
         }
         Ok(content)
     }
@@ -81,11 +83,7 @@ fn is_content(path: &Path) -> bool {
 const LONGEST_PATH: usize = 4096;
 
 /// The whole of a file of at most `limit` bytes, or of a pipe that ends before time is up.
-pub(crate) fn read_bounded(
-    path: &Path,
-    limit: u64,
-    patience: Duration,
-) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_bounded(path: &Path, limit: u64, patience: Duration) -> io::Result<Content> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(io::Error::new(

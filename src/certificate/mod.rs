@@ -23,6 +23,7 @@ pub(crate) use self::watch::{Files, Names, Stamps};
 use self::x509::Fields;
 use crate::date;
 use crate::error::{Error, Result};
+use crate::files::{Once, PATIENCE};
 
 /// What a URL leaves as it is (RFC 3986 §2.3), and nginx in `$ssl_client_escaped_cert`; all else
 /// becomes `%XX`.
@@ -49,7 +50,7 @@ pub struct ClientCertificate(Arc<Inner>);
 
 enum Inner {
     Injected,
-    Loaded(Loaded),
+    Loaded(Box<Loaded>),
 }
 
 #[derive(Clone)]
@@ -78,7 +79,7 @@ impl ClientCertificate {
     pub fn from_pem(certificate: impl AsRef<[u8]>) -> Result<Self> {
         let text = certificate.as_ref();
         let loaded = Loaded::of(text, Field::CERTIFICATE)?.with_key_of(text, Field::CERTIFICATE);
-        Ok(Self(Arc::new(Inner::Loaded(loaded))))
+        Ok(Self(Arc::new(Inner::Loaded(Box::new(loaded)))))
     }
 
     /// Adds the private key, in the place of one that came with the certificate: PKCS#8, SEC1 or
@@ -94,9 +95,9 @@ impl ClientCertificate {
                 "private_key: a certificate injected by a proxy has no key here; load it with from_pem instead",
             ));
         };
-        let loaded = Loaded { origin: None, ..loaded.clone() };
+        let loaded = Loaded { origin: None, ..Loaded::clone(loaded) };
         let loaded = loaded.with_key_apart(pem.as_ref(), Field::PRIVATE_KEY)?;
-        Ok(Self(Arc::new(Inner::Loaded(loaded))))
+        Ok(Self(Arc::new(Inner::Loaded(Box::new(loaded)))))
     }
 
     /// Reads the certificate from a file and its key from another, again when they have changed.
@@ -105,7 +106,7 @@ impl ClientCertificate {
     /// As [`from_pem`](Self::from_pem) and [`with_private_key`](Self::with_private_key);
     /// [`Configuration`](crate::ErrorKind::Configuration) when a file cannot be read.
     pub fn from_pem_files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
-        Files::new(certificate.as_ref(), Some(key.as_ref()), None).load()
+        Files::new(certificate.as_ref(), Some(key.as_ref()), None).load(PATIENCE, &Once::default())
     }
 
     /// Reads the certificate from a file, and the key too where the file holds it; again when it
@@ -115,7 +116,7 @@ impl ClientCertificate {
     /// As [`from_pem`](Self::from_pem); [`Configuration`](crate::ErrorKind::Configuration) when the
     /// file cannot be read.
     pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self> {
-        Files::new(path.as_ref(), None, None).load()
+        Files::new(path.as_ref(), None, None).load(PATIENCE, &Once::default())
     }
 
     /// For the deployment in which an nginx or a load balancer in front adds the header and does
@@ -180,9 +181,9 @@ impl ClientCertificate {
     /// Reads the certificate alone: a key beside it is neither checked nor kept. `None` where only
     /// the key tells which of several certificates it is.
     pub(crate) fn from_pem_without_key(pem: &[u8], name: &str) -> Result<Option<Self>> {
-        let loaded = Loaded::of(pem, Field { name, ..Field::CERTIFICATE })?;
+        let loaded = Loaded::of(pem, Field { name })?;
         let is_sure = x509::leaves(&loaded.chain).len() <= 1;
-        Ok(is_sure.then(|| Self(Arc::new(Inner::Loaded(loaded)))))
+        Ok(is_sure.then(|| Self(Arc::new(Inner::Loaded(Box::new(loaded))))))
     }
 
     /// What tells two certificates apart: the chain's bytes, and whether there is a key.

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use zeroize::Zeroizing;
-
 use super::{ClientCertificate, Field, Inner, Loaded};
 use crate::error::Result;
 use crate::files::{LARGEST_PEM, Once, PATIENCE, Reading};
@@ -17,8 +15,6 @@ pub(crate) struct Files {
     key: Option<PathBuf>,
     /// What errors call them, where that is not the field's name.
     names: Option<Names>,
-    patience: Duration,
-    once: Once,
 }
 
 /// The variables that name the files.
@@ -35,10 +31,16 @@ pub(super) struct Origin {
     stamps: Stamps,
 }
 
-/// What the file system says of the files; equal as long as they have not changed. `None` for one
-/// that can be read only once, as a pipe, or not at all.
+/// What the file system says of the files; equal as long as they have not changed. `None` for what
+/// is no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stamps([Option<Stamp>; 2]);
+pub(crate) struct Stamps(Vec<Option<Stamp>>);
+
+impl Stamps {
+    fn are_whole(&self) -> bool {
+        self.0.iter().all(Option::is_some)
+    }
+}
 
 type Stamp = (u64, u64, u64, SystemTime, i64);
 
@@ -51,7 +53,10 @@ impl ClientCertificate {
         if stamps == origin.stamps || failed.as_ref() == Some(&stamps) {
             return None;
         }
-        let read = origin.files.read().and_then(|read| read.check_key().map(|()| read));
+        let read = origin
+            .files
+            .read(PATIENCE, &Once::default())
+            .and_then(|read| read.check_key().map(|()| read));
         *failed = read.is_err().then_some(stamps);
         Some(read)
     }
@@ -59,40 +64,43 @@ impl ClientCertificate {
 
 impl Files {
     pub(crate) fn new(certificate: &Path, key: Option<&Path>, names: Option<Names>) -> Self {
-        Self {
-            certificate: certificate.to_owned(),
-            key: key.map(Path::to_owned),
-            names,
-            patience: PATIENCE,
-            once: Once::default(),
-        }
+        Self { certificate: certificate.to_owned(), key: key.map(Path::to_owned), names }
     }
 
-    /// Pipes among them are waited for this long, and what they held is kept here.
-    pub(crate) fn with_pipes(self, patience: Duration, once: Once) -> Self {
-        Self { patience, once, ..self }
+    /// Pipes among them are waited for this long, and what they held is kept there.
+    pub(crate) fn load(self, patience: Duration, once: &Once) -> Result<ClientCertificate> {
+        Arc::new(self).read(patience, once)
     }
 
-    pub(crate) fn load(self) -> Result<ClientCertificate> {
-        Arc::new(self).read()
-    }
-
-    fn read(self: &Arc<Self>) -> Result<ClientCertificate> {
+    fn read(self: &Arc<Self>, patience: Duration, once: &Once) -> Result<ClientCertificate> {
         // Taken first: what is written meanwhile then shows.
-        let origin = Some(Origin { files: self.clone(), stamps: self.stamps() });
+        let origin = Origin { files: self.clone(), stamps: self.stamps() };
         let [field, key_field] = self.fields();
-        let text = self.text(field, &self.certificate)?;
-        let loaded = Loaded::of(&text, field)?;
-        let loaded = match &self.key {
-            Some(key) => loaded.with_key_apart(&self.text(key_field, key)?, key_field)?,
-            None => loaded.with_key_of(&text, field),
+        let text = |field: Field<'_>, path: &Path| {
+            let reading = Reading {
+                name: field.name,
+                what: "the PEM file's path",
+                shows_path: self.names.is_none(),
+                limit: LARGEST_PEM,
+                patience,
+                once,
+            };
+            reading.read(path)
         };
-        Ok(ClientCertificate(Arc::new(Inner::Loaded(Loaded { origin, ..loaded }))))
+        let certificate = text(field, &self.certificate)?;
+        let loaded = Loaded::of(&certificate, field)?;
+        let loaded = match &self.key {
+            Some(key) => loaded.with_key_apart(&text(key_field, key)?, key_field)?,
+            None => loaded.with_key_of(&certificate, field),
+        };
+        // A pipe is read once.
+        let origin = origin.stamps.are_whole().then_some(origin);
+        Ok(ClientCertificate(Arc::new(Inner::Loaded(Box::new(Loaded { origin, ..loaded })))))
     }
 
     fn stamps(&self) -> Stamps {
-        let stamp = |path: &PathBuf| stamp(path);
-        Stamps([stamp(&self.certificate), self.key.as_ref().and_then(stamp)])
+        let files = [Some(&self.certificate), self.key.as_ref()].into_iter().flatten();
+        Stamps(files.map(|path| stamp(path)).collect())
     }
 
     fn fields(&self) -> [Field<'_>; 2] {
@@ -100,18 +108,6 @@ impl Files {
             Some(names) => [Field { name: &names.certificate }, Field { name: &names.key }],
             None => [Field::CERTIFICATE, Field::PRIVATE_KEY],
         }
-    }
-
-    fn text(&self, field: Field<'_>, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-        let reading = Reading {
-            name: field.name,
-            what: "the PEM file's path",
-            shows_path: self.names.is_none(),
-            limit: LARGEST_PEM,
-            patience: self.patience,
-            once: &self.once,
-        };
-        reading.read(path)
     }
 }
 

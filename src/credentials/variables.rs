@@ -107,7 +107,7 @@ impl<'a> Variables<'a> {
         }
         let names = Names { certificate: name, key: key_name };
         let files = Files::new(&path, key.as_deref(), Some(names));
-        files.with_pipes(self.patience, self.once.clone()).load()
+        files.load(self.patience, &self.once)
     }
 
     /// The variable, or the content of the file that `NAME_FILE` names.

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cache;
+mod certificate_renewal;
 mod certificates;
 mod generations;
 mod network;
