@@ -52,7 +52,7 @@ pub struct Builder {
     base_url: Option<String>,
     /// In a cache: whether the program knows whose address it sets.
     knows_provider: Option<Arc<AtomicBool>>,
-    root_certificates: Option<Vec<u8>>,
+    authorities: Option<Authorities>,
     timeout: Duration,
     connect_timeout: Duration,
     retries: u32,
@@ -75,7 +75,7 @@ impl Builder {
             environment,
             base_url: None,
             knows_provider: None,
-            root_certificates: None,
+            authorities: None,
             timeout: TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
             retries: RETRIES,
@@ -126,7 +126,16 @@ impl Builder {
     /// Certificate authorities (PEM) to trust *instead of* Mozilla's, which are built in.
     /// No environment variable changes this choice.
     pub fn root_certificates_pem(mut self, pem: &[u8]) -> Self {
-        self.root_certificates = Some(pem.to_vec());
+        self.authorities = Some(Authorities::Pem(pem.to_vec()));
+        self
+    }
+
+    /// The certificate authorities that this system trusts, *instead of* Mozilla's, which are built
+    /// in: `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set, else where the system keeps them.
+    /// Read when the source is built.
+    #[cfg(feature = "system-roots")]
+    pub fn system_root_certificates(mut self) -> Self {
+        self.authorities = Some(Authorities::System);
         self
     }
 
@@ -336,7 +345,7 @@ impl Builder {
         }
         let settings = Settings {
             certificate,
-            roots: self.root_certificates.as_deref().map(Roots::from_pem).transpose()?,
+            roots: self.authorities.map(Authorities::read).transpose()?,
             proxy: self.proxy,
             connect_timeout: self.connect_timeout,
         };
@@ -357,6 +366,24 @@ impl Builder {
             supply: self.supply,
         };
         Ok((fetcher, self.store.map(|store| Shared::new(store, account))))
+    }
+}
+
+/// Whom to trust instead of Mozilla's list.
+#[derive(Clone)]
+enum Authorities {
+    Pem(Vec<u8>),
+    #[cfg(feature = "system-roots")]
+    System,
+}
+
+impl Authorities {
+    fn read(self) -> Result<Roots> {
+        match self {
+            Self::Pem(pem) => Roots::from_pem("root_certificates_pem", &pem),
+            #[cfg(feature = "system-roots")]
+            Self::System => Roots::of_system(),
+        }
     }
 }
 

@@ -74,7 +74,7 @@ impl Reading<'_> {
 }
 
 /// Whether this is the file's content, put where its path belongs.
-fn is_content(path: &Path) -> bool {
+pub(crate) fn is_content(path: &Path) -> bool {
     let text = path.to_string_lossy();
     text.contains("-----BEGIN ") || text.contains(['\n', '\r']) || text.len() > LONGEST_PATH
 }

@@ -9,10 +9,11 @@ use crate::builder::Builder;
 use crate::credentials::Credentials;
 use crate::credentials::variables::{Reading, Variables};
 use crate::error::{Error, Result};
-use crate::files::Once;
+use crate::files::{self, Once};
 use crate::names::{Environment, Provider};
 use crate::source::TokenSource;
 use crate::store::{Account, FileStore};
+use crate::transport::Roots;
 
 /// Settings from environment variables; change what you want to decide yourself, then
 /// [`builder`](Self::builder).
@@ -21,7 +22,7 @@ use crate::store::{Account, FileStore};
 /// |---|---|
 /// | `<PREFIX>_ENVIRONMENT` | `sandbox` (default) or `production` |
 /// | `<PREFIX>_BASE_URL` | the provider's address, where its document states none |
-/// | `PAYTOKEN_CA` | path of a PEM file: certificate authorities instead of the built-in ones |
+/// | `PAYTOKEN_CA` | path of a PEM file: certificate authorities instead of the built-in ones; `system` for the system's (feature `system-roots`) |
 /// | `PAYTOKEN_STORE` | the directory of the [`FileStore`] to share tokens in; none unless set |
 /// | those of [`Credentials::from_env`] | read when they are needed |
 ///
@@ -125,18 +126,32 @@ impl Settings {
             builder = builder.timeout(limit);
         }
         if let Some(directory) = &self.store {
+            if files::is_content(directory) {
+                return Err(Error::configuration(
+                    "PAYTOKEN_STORE: give a path, not the content; set it to a directory's path",
+                ));
+            }
             builder = builder.store(FileStore::open(directory)?);
         }
         Ok(builder)
     }
 
-    /// The content of the file named by [`ca`](Self::ca).
+    /// The content of the file named by [`ca`](Self::ca), or for `system` the certificate
+    /// authorities that this system trusts (with the feature `system-roots`).
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when it cannot be read.
+    /// [`Configuration`](crate::ErrorKind::Configuration), naming the variable, when it cannot be
+    /// read, or something in it cannot be used.
     pub fn root_certificates_pem(&self) -> Result<Option<Vec<u8>>> {
-        let pem = self.ca.as_deref().map(|path| self.variables().authorities(path)).transpose()?;
-        Ok(pem.map(|pem| pem.to_vec()))
+        let Some(path) = self.ca.as_deref() else {
+            return Ok(None);
+        };
+        if path.as_os_str() == SYSTEM {
+            return system_authorities().map(Some);
+        }
+        let pem = self.variables().authorities(path)?;
+        Roots::from_pem("PAYTOKEN_CA", &pem)?;
+        Ok(Some(pem.to_vec()))
     }
 
     /// The account that these settings describe. Neither secret nor private key is read.
@@ -155,6 +170,21 @@ impl Settings {
     fn variables(&self) -> Variables<'static> {
         Variables::of_process().with_pipes(self.timeout, self.once.clone())
     }
+}
+
+/// What `PAYTOKEN_CA` says instead of a path. (A file of that name is `./system`.)
+const SYSTEM: &str = "system";
+
+#[cfg(feature = "system-roots")]
+fn system_authorities() -> Result<Vec<u8>> {
+    Ok(Roots::of_system()?.to_pem().into_bytes())
+}
+
+#[cfg(not(feature = "system-roots"))]
+fn system_authorities() -> Result<Vec<u8>> {
+    Err(Error::configuration(
+        "PAYTOKEN_CA: this program was built without the system's certificate authorities (feature system-roots of paytoken); set it to the PEM file's path",
+    ))
 }
 
 impl fmt::Debug for Settings {

@@ -6,38 +6,33 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::SigningKey;
 
+use super::Field;
 use super::der::{self, BIT_STRING, INTEGER, OCTET_STRING, OID, SEQUENCE};
-use super::pem::Block;
-use crate::error::{Error, Result};
+use super::pem::{self, Block};
+use crate::error::Result;
 
 /// A key that TLS can use. (ring's copy of it is not wiped on drop; there is no other.)
 pub(super) type Key = Arc<dyn SigningKey>;
 
 /// The key in a block: `None` where the block is of another kind.
-pub(super) fn of(block: &Block, field: &str) -> Option<Result<Key>> {
+pub(super) fn of(block: &Block, field: Field<'_>) -> Option<Result<Key>> {
     let label = block.label.strip_suffix("PRIVATE KEY")?;
     if block.is_encrypted || label == "ENCRYPTED " {
-        return Some(Err(Error::certificate(format!(
-            "{field}: the private key is encrypted; decrypt it first (openssl pkey -in KEY -out PLAIN) and keep that file 0600"
-        ))));
+        return Some(Err(field.error(
+            "the private key is encrypted; decrypt it first (openssl pkey -in KEY -out PLAIN) and keep that file 0600",
+        )));
     }
-    let unusable = |problem: &str| Error::certificate(format!("private_key: {problem}"));
     if label == "OPENSSH " {
-        return Some(Err(unusable(
+        return Some(Err(field.key_error(
             "it is in OpenSSH's own format; convert it: ssh-keygen -p -m PKCS8 -N \"\" -f KEY",
         )));
     }
     let Some(der) = &block.der else {
-        return Some(Err(Error::certificate(format!(
-            "{field}: a PEM block is damaged (its END line or base64 is wrong); copy the file again"
-        ))));
+        return Some(Err(field.error(pem::DAMAGED)));
     };
     Some(any_supported_type(&by_shape(der)).map_err(|error| {
-        let problem = match label {
-            "DSA " => another(DSA),
-            _ => problem(der),
-        };
-        unusable(&problem).with_source(error)
+        let problem = if label == "DSA " { another(DSA) } else { problem(der) };
+        field.key_error(&problem).with_source(error)
     }))
 }
 

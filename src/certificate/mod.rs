@@ -181,7 +181,7 @@ impl ClientCertificate {
     /// Reads the certificate alone: a key beside it is neither checked nor kept. `None` where only
     /// the key tells which of several certificates it is.
     pub(crate) fn from_pem_without_key(pem: &[u8], name: &str) -> Result<Option<Self>> {
-        let loaded = Loaded::of(pem, Field { name })?;
+        let loaded = Loaded::of(pem, Field::of_variable(name))?;
         let is_sure = x509::leaves(&loaded.chain).len() <= 1;
         Ok(is_sure.then(|| Self(Arc::new(Inner::Loaded(Box::new(loaded))))))
     }
@@ -214,27 +214,32 @@ impl fmt::Debug for ClientCertificate {
 }
 
 const NOT_A_PAIR: &str =
-    "private_key: it does not belong to the certificate; give the pair that was issued together";
+    "it does not belong to the certificate; give the pair that was issued together";
 const COMPRESSED: &str = "certificate: its public key is a compressed point, which TLS servers refuse; ask NTX Pay for another, with a request made from the key after openssl ec -in KEY -conv_form uncompressed -out NEW";
 
-/// What an error calls a text: the field's name, or its variable's.
+/// What an error calls a text, and a key in it: the fields' names, or a variable's.
 #[derive(Clone, Copy)]
 struct Field<'a> {
     name: &'a str,
+    key: &'a str,
 }
 
 impl Field<'static> {
-    const CERTIFICATE: Self = Self { name: "certificate" };
-    const PRIVATE_KEY: Self = Self { name: "private_key" };
+    const CERTIFICATE: Self = Self { name: "certificate", key: "private_key" };
+    const PRIVATE_KEY: Self = Self { name: "private_key", key: "private_key" };
+}
+
+impl<'a> Field<'a> {
+    fn of_variable(name: &'a str) -> Self {
+        Self { name, key: name }
+    }
 }
 
 impl Loaded {
     /// The certificate without a key.
     fn of(text: &[u8], field: Field<'_>) -> Result<Self> {
         let Some(certificates) = pem::certificates(text) else {
-            return Err(field.error(
-                "a PEM block is damaged (its END line or base64 is wrong); copy the file again",
-            ));
+            return Err(field.error(pem::DAMAGED));
         };
         if certificates.is_empty() {
             return Err(field.no_certificate(text));
@@ -277,12 +282,12 @@ impl Loaded {
     /// where there is no key in it.
     fn adopted(&self, text: &[u8], field: Field<'_>) -> Option<Result<Self>> {
         let mut problem = None;
-        for key in pem::blocks(text).iter().filter_map(|block| key::of(block, field.name)) {
+        for key in pem::blocks(text).iter().filter_map(|block| key::of(block, field)) {
             match key {
                 Ok(key) => match self.leaf_of(&key) {
                     Some(leaf) => return Some(self.clone().with_pair(leaf, key, field)),
                     None => {
-                        problem.get_or_insert_with(|| Err(Error::certificate(NOT_A_PAIR)));
+                        problem.get_or_insert_with(|| Err(field.key_error(NOT_A_PAIR)));
                     }
                 },
                 // It may be the one that fits.
@@ -317,11 +322,15 @@ impl Field<'_> {
         Error::certificate(format!("{}: {problem}", self.name))
     }
 
+    fn key_error(&self, problem: &str) -> Error {
+        Error::certificate(format!("{}: {problem}", self.key))
+    }
+
     fn no_certificate(&self, text: &[u8]) -> Error {
         if let Some(what) = pem::what_instead(text, false) {
             return self.error(what);
         }
-        let has_key = pem::blocks(text).iter().any(|block| key::of(block, self.name).is_some());
+        let has_key = pem::blocks(text).iter().any(|block| key::of(block, *self).is_some());
         self.error(if has_key {
             "holds a private key but no certificate; give the file that has -----BEGIN CERTIFICATE-----, and the key apart"
         } else {

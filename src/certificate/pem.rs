@@ -19,6 +19,9 @@ pub(super) struct Block {
     pub(super) is_encrypted: bool,
 }
 
+pub(super) const DAMAGED: &str =
+    "a PEM block is damaged (its END line or base64 is wrong); copy the file again";
+
 const BEGIN: &[u8] = b"-----BEGIN ";
 const DASHES: &[u8] = b"-----";
 /// No label in use is longer.
@@ -116,7 +119,7 @@ fn what_blocks_instead(file: &[u8], is_key: bool) -> Option<&'static str> {
 }
 
 /// Canonical PEM (RFC 7468: 64 columns, LF, a final LF).
-pub(super) fn certificate_text(der: &[u8]) -> String {
+pub(crate) fn certificate_text(der: &[u8]) -> String {
     let base64 = STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
     let mut rest = base64.as_str();

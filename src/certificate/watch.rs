@@ -105,7 +105,7 @@ impl Files {
 
     fn fields(&self) -> [Field<'_>; 2] {
         match &self.names {
-            Some(names) => [Field { name: &names.certificate }, Field { name: &names.key }],
+            Some(names) => [&names.certificate, &names.key].map(|name| Field::of_variable(name)),
             None => [Field::CERTIFICATE, Field::PRIVATE_KEY],
         }
     }

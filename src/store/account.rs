@@ -1,11 +1,12 @@
 //! [`Account`]: whose entry it is, and what can be done with it without a secret.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
 use super::entry::{Entry, sha256_hex};
 use super::{Store, StoreKey};
+use crate::certificate::ClientCertificate;
 use crate::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub struct Account {
     provider: Provider,
     environment: Environment,
     key: StoreKey,
+    certificate_not_after: Option<SystemTime>,
 }
 
 impl Account {
@@ -47,7 +49,9 @@ impl Account {
             };
             let parts = credentials.parts();
             let certificate = parts.certificate.and_then(|certificate| certificate.leaf());
-            Ok(Self::of(provider, environment, &base_url, parts.id, certificate))
+            let account = Self::of(provider, environment, &base_url, parts.id, certificate);
+            let certificate_not_after = parts.certificate.and_then(ClientCertificate::not_after);
+            Ok(Self { certificate_not_after, ..account })
         };
         account().map_err(|error: Error| error.with_provider(provider))
     }
@@ -60,6 +64,11 @@ impl Account {
     /// The name of its entry.
     pub fn key(&self) -> &StoreKey {
         &self.key
+    }
+
+    /// When its client certificate expires, where it has one.
+    pub fn certificate_not_after(&self) -> Option<SystemTime> {
+        self.certificate_not_after
     }
 
     /// The stored token, if it is good for at least this long and not due for renewal.
@@ -135,7 +144,7 @@ impl Account {
         let parts = [&*name, &*place, base_url.as_str(), id, &*certificate];
         let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
         let key = StoreKey(format!("{name}-{}", &sha256_hex(text.as_bytes())[..40]));
-        Self { provider, environment, key }
+        Self { provider, environment, key, certificate_not_after: None }
     }
 
     fn entry(&self, store: &(impl Store + ?Sized)) -> Result<Entry> {

@@ -13,6 +13,7 @@ mod pace;
 mod provider_cases;
 mod proxy;
 mod renewal;
+mod settings;
 mod single_flight;
 mod store;
 mod store_changes;

@@ -18,9 +18,11 @@ enum Way {
 }
 use Way::{Direct, Proxy as Through};
 
+type Set = &'static [(&'static str, &'static str)];
+
 /// Each row: the host, and what is set; `@` stands for the proxy's address. What comes of it is
 /// asked of curl, and stands here for the reader alone.
-const TABLE: &[(Way, &str, &[(&str, &str)])] = &[
+const TABLE: &[(Way, &str, Set)] = &[
     // Which variable counts.
     (Direct, "api.example", &[]),
     (Through, "api.example", &[("https_proxy", "http://@")]),
