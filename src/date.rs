@@ -13,8 +13,10 @@ const YEAR_1970: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 const YEAR_10000: u64 = 253_402_300_800_000;
 
 /// A date and time in any common form: RFC 3339 (`2026-01-31T12:34:56.789Z`) also without an
-/// offset (taken as UTC), with ` UTC`, ` GMT`, or a space before the offset, and with any number of
-/// fractional digits; RFC 1123 (`Sun, 06 Nov 1994 08:49:37 GMT`); .NET's `/Date(784111777000)/`.
+/// offset (taken as UTC), with ` UTC`, ` GMT`, or a space before the offset, with a zone's name
+/// behind the offset, and with any number of fractional digits; RFC 1123
+/// (`Sun, 06 Nov 1994 08:49:37 GMT`); Java's `Sun Nov 06 08:49:37 UTC 1994`; .NET's
+/// `/Date(784111777000)/`.
 pub(crate) fn parse_date_time(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix("/Date(") {
@@ -23,7 +25,7 @@ pub(crate) fn parse_date_time(text: &str) -> Option<SystemTime> {
         let milliseconds = digits.parse().ok().filter(|number| *number < YEAR_10000)?;
         return Some(UNIX_EPOCH + Duration::from_millis(milliseconds));
     }
-    parse_rfc_3339(text).or_else(|| parse_rfc_1123(text))
+    parse_rfc_3339(text).or_else(|| parse_rfc_1123(text)).or_else(|| parse_asctime(text))
 }
 
 fn parse_rfc_3339(text: &str) -> Option<SystemTime> {
@@ -37,10 +39,12 @@ fn parse_rfc_3339(text: &str) -> Option<SystemTime> {
     }
     let text = format!("{date}{time}");
     let pieces = Pieces::parse(&text).ok()?;
-    if pieces.time_zone_annotation().is_some() {
-        return None; // there is no table of zones to look it up in
-    }
-    let offset = pieces.to_numeric_offset().map_or(0, |offset| offset.seconds());
+    let offset = match pieces.to_numeric_offset() {
+        Some(offset) => offset.seconds(),
+        // There is no table of zones to look it up in.
+        None if pieces.time_zone_annotation().is_some() => return None,
+        None => 0,
+    };
     let at = DateTime::from_parts(pieces.date(), pieces.time()?);
     since_1970(at.duration_since(YEAR_1970) - SignedDuration::from_secs(offset.into()))
 }
@@ -51,10 +55,28 @@ fn parse_rfc_1123(text: &str) -> Option<SystemTime> {
     since_1970(parser.parse_timestamp(text).ok()?.as_duration())
 }
 
-/// Seconds or milliseconds since 1970: what is too large for seconds is milliseconds.
+/// As C's and Java's libraries write it, `Sun Nov  6 08:49:37 1994`, also with UTC or GMT in front of
+/// the year.
+fn parse_asctime(text: &str) -> Option<SystemTime> {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let (month, day, time, year) = match words[..] {
+        [_, month, day, time, year] | [_, month, day, time, "UTC" | "GMT" | "Z", year] => {
+            (month, day, time, year)
+        }
+        _ => return None,
+    };
+    parse_rfc_1123(&format!("{day} {month} {year} {time} GMT"))
+}
+
+/// Seconds since 1970, or milliseconds, microseconds or nanoseconds: by its size.
 pub(crate) fn from_epoch_number(number: f64) -> Option<SystemTime> {
-    // 1e11 seconds are the year 5138; as milliseconds they are 1973.
-    let seconds = if number >= 1e11 { number / 1000.0 } else { number };
+    // 1e11 seconds are the year 5138; as milliseconds they are 1973. So on by thousands.
+    let seconds = match number {
+        ..1e11 => number,
+        ..1e14 => number / 1e3,
+        ..1e17 => number / 1e6,
+        _ => number / 1e9,
+    };
     UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
 }
 
@@ -151,6 +173,11 @@ mod tests {
             "2026-01-01 00:00:00 +0000 UTC",
             "2026-01-01 01:00:00.000000 +01:00",
             "  2026-01-01T00:00:00Z ",
+            "2026-01-01T00:00Z",
+            "20260101T000000Z",
+            "2026-01-01T00:00:00Z[UTC]",
+            "2026-01-01T00:00:00.000Z[Etc/UTC]",
+            "2025-12-31T18:00:00-06:00[America/Mexico_City]",
         ] {
             assert_eq!(parse_date_time(text), expected, "{text}");
         }
@@ -170,6 +197,9 @@ mod tests {
             "/Date(784111777000)/",
             "/Date(784111777000+0200)/",
             "19941106T084937Z",
+            "Sun Nov 06 08:49:37 UTC 1994",
+            "Sun Nov 06 08:49:37 GMT 1994",
+            "Sun Nov  6 08:49:37 1994",
         ] {
             assert_eq!(parse_date_time(text), Some(at(784_111_777)), "{text}");
         }
@@ -196,6 +226,10 @@ mod tests {
             "2026-01-01T00:00:00 Mars",
             "2026-01-01T00:00:00[America/Mexico_City]",
             "Sun, 06 Nov 1994",
+            "Sun Nov 06 08:49:37 CST 1994",
+            "11/06/1994 08:49:37 AM",
+            "06/11/1994 08:49:37",
+            "Sun Nov 06 1994 08:49:37 GMT+0000 (Coordinated Universal Time)",
             "/Date()/",
             "/Date(-1)/",
             "/Date(1767225600000)",
@@ -273,10 +307,13 @@ mod tests {
     }
 
     #[test]
-    fn epoch_numbers_are_seconds_or_milliseconds_by_their_size() {
+    fn epoch_numbers_are_seconds_or_finer_by_their_size() {
         assert_eq!(from_epoch_number(1_767_225_600.0), Some(at(1_767_225_600)));
         assert_eq!(from_epoch_number(1_767_225_600_000.0), Some(at(1_767_225_600)));
+        assert_eq!(from_epoch_number(1_767_225_600_000_000.0), Some(at(1_767_225_600)));
+        assert_eq!(from_epoch_number(1_767_225_600_000_000_000.0), Some(at(1_767_225_600)));
         assert_eq!(from_epoch_number(-1.0), None);
+        assert_eq!(from_epoch_number(f64::NAN), None);
         assert_eq!(from_epoch_number(f64::MAX), None);
     }
 }

@@ -44,6 +44,8 @@ pub struct Facts {
     pub renewal: Renewal,
     /// Where the address comes from when the document states none.
     pub(crate) address_hint: &'static str,
+    /// What to check when the provider calls the request a bad one (400).
+    pub(crate) bad_request_hint: &'static str,
     /// What to check when the provider refuses the credentials.
     pub(crate) refusal_hint: &'static str,
 }

@@ -59,7 +59,10 @@ mod ntx_pay {
             the provider answers                                                             | kind     | asked again | requests | the error says
             400 {"statusCode": 400, "message": "X-SSL-Client-Cert header is required"}       | Rejected | no          | 1        | X-SSL-Client-Cert header is required
             400 {"statusCode": 400, "message": "Malformed PEM"}                              | Rejected | no          | 1        | Malformed PEM
+            400 {"statusCode": 400, "message": "X-SSL-Client-Cert header is required"}       | Rejected | no          | 1        | proxy_set_header X-SSL-Client-Cert
+            400 {"statusCode": 400, "message": "Malformed PEM"}                              | Rejected | no          | 1        | starts with -----BEGIN CERTIFICATE-----
             401 {"statusCode": 401, "message": "Invalid credentials"}                        | Rejected | no          | 1        | no trailing spaces
+            401 {"statusCode": 401, "message": "Certificate expired"}                        | Rejected | no          | 1        | ask NTX Pay for a renewal
             401 {"statusCode": 401, "message": "Certificate expired"}                        | Rejected | no          | 1        | Certificate expired
             401 {"statusCode": 401, "message": "Certificate revoked"}                        | Rejected | no          | 1        | neither expired nor revoked
         "#;
@@ -149,7 +152,9 @@ mod nexter_pay {
             the provider answers                                                             | kind      | asked again | requests | the error says
             400 {"status": 400, "title": "Bad Request", "detail": "Invalid password"}        | Rejected  | no          | 1        | Bad Request: Invalid password
             401 {"type": "https://tools.ietf.org/html/rfc9110#section-15.5.2", "title": "Unauthorized", "status": 401} | Rejected | no | 1 | check user_name and password
+            400 {"status": 400, "title": "Bad Request"}                                      | Rejected  | no          | 1        | check user_name and password
             403 {"status": 403, "title": "Forbidden"}                                        | Forbidden | no          | 1        | suspended or restricted
+            403 {"status": 403, "title": "Forbidden"}                                        | Forbidden | no          | 1        | contact the provider
         "#;
         check_errors("/security/createToken", credentials, table);
     }
@@ -209,7 +214,9 @@ mod send_payments {
             the provider answers                                                             | kind              | asked again | requests | the error says
             400 {"message": "Validation failed", "errors": [{"message": "clientSecret is invalid", "type": "ValidationError"}]} | Rejected | no | 1 | Validation failed: clientSecret is invalid
             401 {"message": "Unauthorized", "errors": []}                                    | Rejected          | no          | 1        | check client_id and client_secret
+            400 {"message": "Validation failed", "errors": []}                               | Rejected          | no          | 1        | check client_id and client_secret
             500 {"message": "Server error", "errors": []}                                    | ServerUnavailable | yes         | 3        | Server error
+            500 {"message": "Server error", "errors": []}                                    | ServerUnavailable | yes         | 3        | try again later
         "#;
         check_errors("/auth", credentials, table);
     }

@@ -28,6 +28,7 @@ pub(super) const FACTS: Facts = Facts {
     longest_lifetime: None,
     renewal: Renewal::Coexists { renew_from_percent: 90 },
     address_hint: "NexterPay's document does not state its production address; set it to the one NexterPay gave you",
+    bad_request_hint: "check user_name and password, and that they belong to this environment",
     refusal_hint: "check user_name and password, and that they belong to this environment",
 };
 

@@ -30,7 +30,8 @@ pub(super) const FACTS: Facts = Facts {
     longest_lifetime: Some(LONGEST_LIFETIME),
     renewal: Renewal::Coexists { renew_from_percent: 80 },
     address_hint: "",
-    refusal_hint: "check client_id and client_secret (no trailing spaces), that they and the certificate belong to this environment, and that the certificate is neither expired nor revoked",
+    bad_request_hint: "check client_id and client_secret, and that the certificate reaches NTX Pay as PEM that starts with -----BEGIN CERTIFICATE----- (from a proxy: proxy_set_header X-SSL-Client-Cert $ssl_client_escaped_cert;)",
+    refusal_hint: "check client_id and client_secret (no trailing spaces), that they and the certificate belong to this environment, and that the certificate is neither expired nor revoked (else ask NTX Pay for a renewal)",
 };
 
 pub(super) fn request(

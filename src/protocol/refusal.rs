@@ -27,6 +27,7 @@ pub(super) fn read(
         .as_deref()
         .filter(|_| matches!(status, 429 | 500..=599))
         .and_then(|text| retry_after(text, date.unwrap_or(wall)));
+    let facts = provider.facts();
     let (cause, advice) = match status {
         400 | 401 if speaks_of_tls_certificate(response) => (
             Cause::CertificateRefusedByFront,
@@ -34,7 +35,7 @@ pub(super) fn read(
         ),
         403 => (
             Cause::AccountRefused,
-            "the account is suspended or restricted, or this address is not allowed; contact the provider",
+            "the account is suspended or restricted, or this machine's address is not allowed; contact the provider",
         ),
         404 | 405 | 410 => (Cause::NoEndpoint, NO_ENDPOINT),
         501 if wait.is_none() => (Cause::NotImplemented, NO_ENDPOINT),
@@ -47,7 +48,8 @@ pub(super) fn read(
             Cause::Redirect,
             "a redirect is never followed, since it could carry the credentials to another host; check base_url",
         ),
-        400..=499 => (Cause::CredentialsRefused, provider.facts().refusal_hint),
+        400 => (Cause::CredentialsRefused, facts.bad_request_hint),
+        400..=499 => (Cause::CredentialsRefused, facts.refusal_hint),
         500..=599 if wait.is_some() => (Cause::ServerBusy, FAILING),
         500..=599 => (Cause::ServerFailing, FAILING),
         _ => (Cause::UndocumentedStatus, "no such status is documented; check base_url"),

@@ -27,6 +27,7 @@ pub(super) const FACTS: Facts = Facts {
     longest_lifetime: None,
     renewal: Renewal::ReplacesPrevious,
     address_hint: "Send Payments gives each client an address per environment; set it to the one Send gave you",
+    bad_request_hint: "check client_id and client_secret, and that they belong to this environment",
     refusal_hint: "check client_id and client_secret, and that they belong to this environment",
 };
 

@@ -376,7 +376,7 @@ fn what_is_wrong_with_a_file_names_the_variable() {
         ("NTXPAY_CLIENT_CERT", &damaged, "a PEM block is damaged"),
         ("PAYTOKEN_CA", &empty, "no CERTIFICATE block"),
         ("PAYTOKEN_CA", &damaged, "a PEM block is damaged"),
-        ("PAYTOKEN_CA", &no_authority, "cannot be used"),
+        ("PAYTOKEN_CA", &no_authority, "a certificate in it cannot be used"),
     ] {
         let said = world.run(Provider::NtxPay, &[(name, file)]);
         assert!(said.contains(&format!("{name}: {says}")), "{name} {file}: {said}");
