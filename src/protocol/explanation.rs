@@ -134,7 +134,7 @@ fn redact(line: &str, forms: &[Zeroizing<String>]) -> Zeroizing<String> {
             line.char_indices().filter(|(_, c)| is_kept(*c)).map(|(place, _)| place).collect();
         for (longest, fold) in [
             (LONGEST_PIECE, char::to_owned as fn(&char) -> char),
-            (LONGEST_PIECE_IN_OTHER_CASE, char::to_ascii_lowercase),
+            (LONGEST_PIECE_IN_OTHER_CASE, lower_case),
         ] {
             let text = squeezed(line, is_kept, fold);
             for form in forms {
@@ -166,6 +166,10 @@ fn redact(line: &str, forms: &[Zeroizing<String>]) -> Zeroizing<String> {
     shown
 }
 
+fn lower_case(c: &char) -> char {
+    c.to_lowercase().next().unwrap_or(*c)
+}
+
 fn is_visible(c: char) -> bool {
     !c.is_whitespace()
 }
@@ -181,8 +185,8 @@ fn squeezed(
     squeezed
 }
 
-/// A secret as it might be echoed: as it is, escaped for JSON, HTML or a URL, in base64 wherever it
-/// begins in what was encoded, or in hexadecimal digits. Each once, and on one line, as the text is.
+/// A secret as it might be echoed: as it is, in the wrong encoding, escaped for JSON, HTML or a URL,
+/// in base64 wherever it begins in what was encoded, or in hexadecimal digits. Each once, and on one line, as the text is.
 fn forms(id: &str, secret: &str) -> Vec<Zeroizing<String>> {
     let quoted = json::to_wiped_vec(&secret);
     let quoted = std::str::from_utf8(&quoted).unwrap_or_default();
@@ -198,6 +202,12 @@ fn forms(id: &str, secret: &str) -> Vec<Zeroizing<String>> {
         one_line(&html),
         Zeroizing::new(secret.bytes().map(|byte| format!("{byte:02x}")).collect()),
     ];
+    if !secret.is_ascii() {
+        // What becomes of UTF-8 that is taken for Latin-1.
+        let mut latin = Zeroizing::new(String::with_capacity(2 * secret.len()));
+        latin.extend(secret.bytes().map(char::from));
+        forms.push(one_line(&latin));
+    }
     // A byte more before it moves all that follows; what that byte is mixed into is left out.
     for (before, mixed) in [(&b""[..], 0), (b"0", 2), (b"00", 3)] {
         let bytes = Zeroizing::new([before, secret.as_bytes()].concat());

@@ -23,3 +23,4 @@ mod store_owner;
 mod support;
 mod surface;
 mod transport;
+mod unicode;
