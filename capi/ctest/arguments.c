@@ -198,7 +198,13 @@ static void status(const paytoken_source *source) {
     CHECK(later.known.tokens > 0 && later.known.requests >= later.known.tokens);
     CHECK(later.known.token_remaining_ms > 0 && later.known.token_expires_at_ms > later.known.token_remaining_ms);
     CHECK(later.known.blocked_for_ms == -1 && later.known.last_error_code == PAYTOKEN_OK);
-    static const size_t sizes[] = {0, sizeof(paytoken_status) - 1, 5000, (size_t)-1};
+    CHECK(later.known.certificate_not_after_ms == -1);
+    /* A program that was compiled before the struct grew. */
+    size_t first = offsetof(paytoken_status, certificate_not_after_ms);
+    paytoken_status earlier = {.size = first, .certificate_not_after_ms = 5};
+    CODE(PAYTOKEN_OK, paytoken_source_status(source, &earlier));
+    CHECK(earlier.size == first && earlier.tokens > 0 && earlier.certificate_not_after_ms == 5);
+    const size_t sizes[] = {0, first - 1, 5000, (size_t)-1};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         paytoken_status small = {.size = sizes[i]};
         CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_source_status(source, &small));

@@ -1,4 +1,6 @@
 /* Failures: every code is reached, carries its details, and leaves the source fit for use. */
+#include <time.h>
+
 #include "ctest.h"
 
 /* One call that has to fail; the token comes once the fault is over. */
@@ -146,6 +148,7 @@ static void wrong_secret(void) {
     paytoken_status status = {.size = sizeof status};
     CODE(PAYTOKEN_OK, paytoken_source_status(source, &status));
     CHECK(status.blocked_for_ms > 0 && status.failures == 1);
+    CHECK(status.certificate_not_after_ms > 1000LL * time(NULL));
     paytoken_source_free(source);
 }
 

@@ -243,6 +243,7 @@ typedef struct paytoken_status {
     int64_t last_error_age_ms;   /* since the last failure */
     int32_t last_error_code;     /* its code; PAYTOKEN_OK where there was none */
     uint32_t reserved;           /* 0 */
+    int64_t certificate_not_after_ms; /* when the client certificate expires, since 1970 UTC */
 } paytoken_status;
 
 /* Fills *status, of which status->size must be set. Later versions may add members at the end. Sends nothing.

@@ -1,7 +1,7 @@
 //! `paytoken_status`: what a source is up to, as a struct that may grow.
 
 use std::mem::offset_of;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paytoken::{Environment, Provider};
 
@@ -30,14 +30,15 @@ pub(crate) struct Status {
     last_error_age_ms: i64,
     last_error_code: i32,
     reserved: u32,
+    certificate_not_after_ms: i64,
 }
 
 // SAFETY: repr(C), integers only, a usize first; the members' order leaves no gap on the platforms
 // where a usize is as large as a u64, which the assertion below states for the others.
 unsafe impl Plain for Status {}
-const _: () = assert!(size_of::<Status>() == size_of::<usize>() + 2 * 4 + 9 * 8 + 2 * 4);
+const _: () = assert!(size_of::<Status>() == size_of::<usize>() + 2 * 4 + 9 * 8 + 2 * 4 + 8);
 
-/// The struct as it was in version 0.1.
+/// The struct as it was at first: without what stands behind `reserved`.
 const SMALLEST: usize = offset_of!(Status, reserved) + size_of::<u32>();
 
 impl Status {
@@ -53,15 +54,18 @@ impl Status {
             invalidations: status.invalidations,
             token_age_ms: milliseconds(token.map(|token| token.age)),
             token_remaining_ms: milliseconds(token.map(|token| token.remaining)),
-            token_expires_at_ms: milliseconds(
-                token.map(|token| token.expires_at.duration_since(UNIX_EPOCH).unwrap_or_default()),
-            ),
+            token_expires_at_ms: milliseconds(token.map(|token| since_1970(token.expires_at))),
             blocked_for_ms: milliseconds(status.blocked_for),
             last_error_age_ms: milliseconds(status.last_error.map(|(_, age)| age)),
             last_error_code: status.last_error.map_or(code::OK, |(kind, _)| code::of(kind)),
             reserved: 0,
+            certificate_not_after_ms: milliseconds(status.certificate_not_after.map(since_1970)),
         }
     }
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn milliseconds(duration: Option<Duration>) -> i64 {

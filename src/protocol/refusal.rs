@@ -49,7 +49,7 @@ pub(super) fn read(
             "a redirect is never followed, since it could carry the credentials to another host; check base_url",
         ),
         400 => (Cause::CredentialsRefused, facts.bad_request_hint),
-        400..=499 => (Cause::CredentialsRefused, facts.refusal_hint),
+        401..=499 => (Cause::CredentialsRefused, facts.refusal_hint),
         500..=599 if wait.is_some() => (Cause::ServerBusy, FAILING),
         500..=599 => (Cause::ServerFailing, FAILING),
         _ => (Cause::UndocumentedStatus, "no such status is documented; check base_url"),
