@@ -219,6 +219,37 @@ mod tests {
         }
     }
 
+    /// What rustls says where this machine's clock is at its beginning, as without a battery.
+    #[test]
+    fn a_clock_at_1970_is_told_with_both_dates() {
+        use paytoken_sandbox::rcgen::{CertificateParams, CertifiedIssuer, KeyPair, date_time_ymd};
+        use rustls::client::WebPkiServerVerifier;
+        use rustls::client::danger::ServerCertVerifier as _;
+
+        let mut params = CertificateParams::new(vec!["api.example".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2025, 6, 1);
+        let issuer = CertifiedIssuer::self_signed(params.clone(), KeyPair::generate().unwrap());
+        let issuer = issuer.unwrap();
+        let server = params.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(issuer.der().clone()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
+        let name = ServerName::try_from("api.example").unwrap();
+        let verified =
+            verifier.build().unwrap().verify_server_cert(server.der(), &[], &name, &[], at(60));
+        let failure = of(&verified.unwrap_err(), Phase::Handshake);
+        assert_eq!(failure.cause, Cause::ServerCertificateNotYetValid);
+        let text = failure.to_string();
+        for part in [
+            "not valid before 2025-06-01 00:00:00 UTC",
+            "says 1970-01-01 00:01:00 UTC",
+            "set this machine's clock",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
     #[test]
     fn an_alert_says_which_side_did_not_like_what() {
         let alert = |alert, phase| of(&rustls::Error::AlertReceived(alert), phase);

@@ -5,6 +5,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paytoken::{ClientCertificate, Clock, ErrorKind, Now};
 
+use paytoken_sandbox::rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, date_time_ymd,
+};
+
 use crate::authority::{Authority, Identity, expired, self_signed_server, with_serial};
 use crate::backend::Backend;
 use crate::nginx::Front;
@@ -78,12 +82,44 @@ fn a_server_certificate_of_another_host_or_expired_or_self_signed_gets_nothing()
     }
     let (authority, backend) = (Authority::new("root"), Backend::start());
     let client = authority.client(|_| ());
+    let of_this_host =
+        |change: fn(&mut CertificateParams)| authority.server(&["127.0.0.1"], change);
     let servers = [
-        ("of another host", authority.server(&["api.example"], |_| ())),
-        ("expired", authority.server(&["127.0.0.1"], expired)),
-        ("self-signed", self_signed_server()),
+        (
+            "of another host",
+            authority.server(&["api.example", "api2.example"], |_| ()),
+            &["is for api.example, api2.example, not for 127.0.0.1", "base_url"][..],
+        ),
+        (
+            "expired",
+            of_this_host(expired),
+            &["expired on 2021-01-01 00:00:00 UTC, and this machine's clock says 20", "renew it"],
+        ),
+        (
+            "not yet valid",
+            of_this_host(|params| params.not_before = date_time_ymd(2048, 1, 1)),
+            &["not valid before 2048-01-01 00:00:00 UTC, and this machine's clock says 20", "set"],
+        ),
+        ("self-signed", self_signed_server(), &["authority that is not trusted here", "root_"]),
+        (
+            "of another authority",
+            Authority::new("other").server(&["127.0.0.1"], |_| ()),
+            &["authority that is not trusted here", "root_certificates_pem"],
+        ),
+        (
+            "for clients",
+            of_this_host(|params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+            &["it is not meant for servers", "ask its operator"],
+        ),
+        (
+            "an authority's own",
+            of_this_host(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+            &["it is an authority's own certificate", "ask its operator"],
+        ),
     ];
-    for (what, server) in &servers {
+    for (what, server, says) in &servers {
         let front = Front {
             server,
             client_authority: &authority.pem(),
@@ -95,6 +131,7 @@ fn a_server_certificate_of_another_host_or_expired_or_self_signed_gets_nothing()
         let error = source.token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Certificate, "{what}: {error:?}");
         assert!(error.to_string().contains("server's certificate"), "{what}: {error}");
+        assert!(says.iter().all(|part| error.to_string().contains(part)), "{what}: {error}");
         assert_eq!(source.status().requests, 1, "{what}: it is not tried again");
     }
     assert_eq!(backend.seen(), []);
