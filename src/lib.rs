@@ -29,6 +29,11 @@
 //! processes with a [`FileStore`]; for one token without a cache there is a `fetch_token` per
 //! provider in [`provider`]. In your own tests, [`TokenSource::from_fn`] needs no network.
 //!
+//! # Features
+//!
+//! `system-roots` (off unless asked for): trust the certificate authorities of this system where a
+//! program says so, by `Builder::system_root_certificates` or `PAYTOKEN_CA=system`.
+//!
 //! # Logging
 //!
 //! Events go to the `log` crate, target `paytoken`, without secrets. At `trace` the HTTP library

@@ -1,5 +1,7 @@
 //! The same decision as the real curl's, setting by setting: through the proxy, past it, or none
 //! at all. Two servers on loopback see which way curl took.
+//!
+//! Without curl on the machine the tests pass; with `CI=true` they fail.
 
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
@@ -205,8 +207,18 @@ fn ours(host: &str, settings: &[(&str, String)]) -> Result<Way> {
     })
 }
 
+/// Whether the tests can run; without curl they pass, but fail where `CI=true`.
+fn is_here() -> bool {
+    let runs = Command::new("curl").arg("--version").output().is_ok();
+    assert!(runs || env::var("CI").as_deref() != Ok("true"), "curl is not installed");
+    runs
+}
+
 #[test]
 fn each_setting_leads_the_way_that_curl_takes() {
+    if !is_here() {
+        return;
+    }
     let curl = Curl::new();
     assert!(TABLE.len() >= 40);
     let mut wrong = Vec::new();
@@ -241,6 +253,9 @@ fn where_curls_versions_differ_a_host_that_is_listed_is_reached_directly() {
 
 #[test]
 fn what_only_curl_can_use_is_an_error_and_never_a_direct_connection() {
+    if !is_here() {
+        return;
+    }
     let curl = Curl::new();
     for value in NOT_OURS {
         let set = curl.set(&[("all_proxy", value)]);
