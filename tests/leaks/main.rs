@@ -214,7 +214,7 @@ fn bad_input_is_not_repeated_in_its_error() {
     let sandbox = Sandbox::start().unwrap();
     let mut prints = Prints::default();
     for &provider in Provider::ALL {
-        for bad in [format!("{SECRET} "), format!("{SECRET}\n"), format!("{SECRET}ñ")] {
+        for bad in [format!("{SECRET} "), format!("{SECRET}\n"), format!("{SECRET}\u{200b}")] {
             prints.error(
                 &reach(&sandbox, provider, credentials_with(&sandbox, provider, &bad))
                     .build()
