@@ -137,9 +137,11 @@ pub(crate) fn certificate_text(der: &[u8]) -> String {
 /// `\n`.
 fn tidy(text: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut tidy = files::as_utf8(text);
-    if find(&tidy, b"\n").is_none() {
-        while let Some(at) = find(&tidy, b"\\n") {
-            tidy[at..at + 2].copy_from_slice(b" \n");
+    if !tidy.contains(&b'\n') {
+        for at in 1..tidy.len() {
+            if tidy[at - 1..=at] == *b"\\n" {
+                tidy[at - 1..=at].copy_from_slice(b" \n");
+            }
         }
     }
     tidy

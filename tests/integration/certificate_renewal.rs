@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use paytoken::{
     Builder, ClientCertificate, Credentials, ErrorKind, EventKind, Provider, TokenSource,
@@ -220,7 +220,7 @@ fn an_expired_certificate_that_was_renewed_on_disk_needs_no_restart() {
     let (source, clock, told) = source(&sandbox, folder.load());
     source.token().unwrap();
     let end = source.status().certificate_not_after.unwrap();
-    let left = end.duration_since(std::time::SystemTime::now()).unwrap();
+    let left = end.duration_since(SystemTime::now()).unwrap();
     clock.advance(left + Duration::from_secs(60));
     let error = source.token().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Certificate);
@@ -253,7 +253,7 @@ fn a_certificate_that_ends_within_thirty_days_is_told_at_a_fetch_and_once_a_day(
     let (source, clock, told) = source(&sandbox, certificate.unwrap());
     let end = source.status().certificate_not_after.unwrap();
     let day = Duration::from_secs(86_400);
-    let left = end.duration_since(std::time::SystemTime::now()).unwrap();
+    let left = end.duration_since(SystemTime::now()).unwrap();
     clock.advance(left - 31 * day);
     source.token().unwrap();
     assert!(told.take().is_empty(), "31 days before");
@@ -272,4 +272,22 @@ fn a_certificate_that_ends_within_thirty_days_is_told_at_a_fetch_and_once_a_day(
     // What a proxy adds has no end that could be known.
     let injected = builder(&sandbox, ClientCertificate::injected_by_proxy()).build().unwrap();
     assert_eq!(injected.status().certificate_not_after, None);
+}
+
+#[test]
+fn a_clock_at_1970_is_told_before_anything_is_sent() {
+    let sandbox = Sandbox::start().unwrap();
+    let pair = issue(&sandbox, |params| params.not_before = date_time_ymd(2025, 6, 1));
+    let certificate = ClientCertificate::from_pem(&pair.certificate_pem).unwrap();
+    let source = builder(&sandbox, certificate).clock(ManualClock::at(SystemTime::UNIX_EPOCH));
+    let error = source.build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Certificate);
+    for part in [
+        "certificate: it is not valid yet",
+        "2025-06-01 00:00:00 UTC",
+        "this machine's clock says 1970-01-01 00:00:00 UTC",
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    assert_eq!(sandbox.counts(NTX).connections, 0);
 }

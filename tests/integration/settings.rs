@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use paytoken::{Provider, Settings, TokenOptions};
 use paytoken_sandbox::Sandbox;
+use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 const CHILD: &str = "PAYTOKEN_TEST_SETTINGS";
 
@@ -38,6 +39,18 @@ fn run(provider: Provider) -> paytoken::Result<String> {
         return Ok(format!("{} {}", account.key(), source.id()));
     }
     let token = source.token_with(&TokenOptions::new())?;
+    if let Ok(newer) = std::env::var("PAYTOKEN_TEST_NEWER") {
+        let file = |name: &str| std::env::var(name).unwrap();
+        let ends = || format!("{:?}", source.status().certificate_not_after);
+        let before = ends();
+        fs::copy(format!("{newer}.pem"), file("NTXPAY_CLIENT_CERT")).unwrap();
+        source.refresh()?;
+        assert_eq!(ends(), before, "half of the pair");
+        fs::copy(format!("{newer}.key"), file("NTXPAY_CLIENT_KEY")).unwrap();
+        source.refresh()?;
+        assert_ne!(ends(), before);
+        return Ok("renewed".into());
+    }
     Ok(format!("{} {}", source.id(), token.secret().len()))
 }
 
@@ -381,6 +394,19 @@ fn what_is_wrong_with_a_file_names_the_variable() {
         let said = world.run(Provider::NtxPay, &[(name, file)]);
         assert!(said.contains(&format!("{name}: {says}")), "{name} {file}: {said}");
     }
+}
+
+#[test]
+fn files_that_variables_name_are_read_again() {
+    let sandbox = Sandbox::start().unwrap();
+    let world = World::of("newer", &sandbox);
+    let mut params = CertificateParams::new(vec!["merchant.example".into()]).unwrap();
+    params.not_after = date_time_ymd(2090, 1, 1);
+    let newer = sandbox.authority().sign(params, &KeyPair::generate().unwrap());
+    world.file("newer.pem", newer.certificate_pem);
+    world.file("newer.key", newer.key_pem);
+    let said = world.run(Provider::NtxPay, &[("PAYTOKEN_TEST_NEWER", &world.path("newer"))]);
+    assert!(said.contains("fine: renewed"), "{said}");
 }
 
 #[test]
