@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::names::Provider;
 use crate::secret::Secret;
 
-/// What a provider gave you at onboarding. They differ per [`Environment`].
+/// What a provider gave you at onboarding. They differ per [`Environment`](crate::Environment).
 ///
 /// ```
 /// use paytoken::{ClientCertificate, Credentials, Provider, Secret};
