@@ -7,7 +7,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use ureq::unversioned::transport::time::Duration;
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, LazyBuffers, NextTimeout,
@@ -16,21 +15,16 @@ use ureq::unversioned::transport::{
 use ureq::{Error, Timeout};
 
 use super::cover::Cover;
-use super::tls::Tls;
+use super::tls::{Configs, Tls};
 use super::wire::{FILL, Phase, Wire};
 
-/// The chain for one request. `tls` is shared: it holds the sessions to resume.
-pub(super) fn connector(wire: &Arc<Wire>, tls: &Arc<ClientConfig>) -> impl Connector {
+/// The chain for one request. The settings of TLS are shared: they hold the sessions to resume.
+pub(super) fn connector(wire: &Arc<Wire>, tls: &Configs) -> impl Connector {
     ().chain(ConnectProxyConnector::default())
         .chain(TcpConnector::default())
         .chain(Limit(wire.clone()))
-        .chain(Tls(tls.clone()))
+        .chain(Tls { configs: tls.clone(), wire: wire.clone() })
         .chain(Veil(wire.clone()))
-}
-
-/// Whether this is the connection to the proxy itself: ureq makes it with the same chain.
-fn is_to_proxy(wire: &Wire, details: &ConnectionDetails<'_>) -> bool {
-    wire.has_proxy() && details.config.proxy().is_none()
 }
 
 #[derive(Debug)]
@@ -44,7 +38,7 @@ impl<In: Transport> Connector<In> for Limit {
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        let is_to_proxy = is_to_proxy(&self.0, details);
+        let is_to_proxy = self.0.is_to_proxy(details);
         self.0.reach(if is_to_proxy { Phase::Proxy } else { Phase::Handshake });
         Ok(chained.map(|inner| Limited { inner, wire: self.0.clone() }))
     }
@@ -103,7 +97,7 @@ impl<In: Transport> Connector<In> for Veil {
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
         let sizes = (details.config.input_buffer_size(), details.config.output_buffer_size());
-        let is_to_proxy = is_to_proxy(&self.0, details);
+        let is_to_proxy = self.0.is_to_proxy(details);
         Ok(chained.map(|inner| Veiled {
             inner,
             wire: self.0.clone(),

@@ -29,6 +29,7 @@ pub(crate) use self::base_url::BaseUrl;
 use self::failure::Failure;
 pub(crate) use self::proxy::check_proxy;
 pub(crate) use self::roots::Roots;
+use self::tls::Configs;
 use self::wire::{FILL, Wire};
 use crate::certificate::ClientCertificate;
 use crate::clock::Deadline;
@@ -52,6 +53,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// How to reach one provider.
 pub(crate) struct Transport {
     identity: Arc<Identity>,
+    /// For a proxy that speaks TLS itself: without the client certificate.
+    for_proxy: Option<Arc<Identity>>,
     roots: Option<Roots>,
     pool: AgentPool,
     base_url: BaseUrl,
@@ -80,8 +83,14 @@ impl Transport {
         user_agent: Option<String>,
         pool: &AgentPool,
     ) -> Result<Self> {
+        let proxy = proxy::of(settings.proxy.as_deref(), &base_url)?;
+        let for_proxy = proxy
+            .as_ref()
+            .filter(|proxy| proxy.protocol() == ureq::ProxyProtocol::Https)
+            .map(|_| pool.identity(None, settings.roots.as_ref()));
         Ok(Self {
-            proxy: proxy::of(settings.proxy.as_deref(), &base_url)?,
+            proxy,
+            for_proxy,
             connect_timeout: settings.connect_timeout,
             identity: pool.identity(settings.certificate.as_ref(), settings.roots.as_ref()),
             roots: settings.roots,
@@ -95,6 +104,7 @@ impl Transport {
     pub(crate) fn with_certificate(&self, certificate: &ClientCertificate) -> Self {
         Self {
             identity: self.pool.identity(Some(certificate), self.roots.as_ref()),
+            for_proxy: self.for_proxy.clone(),
             roots: self.roots.clone(),
             pool: self.pool.clone(),
             base_url: self.base_url.clone(),
@@ -176,7 +186,11 @@ impl Transport {
             .timeout_connect(Some(wire.remaining()))
             .timeout_global(Some(wire.remaining_in_all()))
             .build();
-        let connector = connector::connector(wire, &self.identity.0);
+        let configs = Configs {
+            provider: self.identity.0.clone(),
+            proxy: self.for_proxy.as_ref().map(|identity| identity.0.clone()),
+        };
+        let connector = connector::connector(wire, &configs);
         ureq::Agent::with_parts(config, connector, resolver::Lookup(wire.clone()))
     }
 }

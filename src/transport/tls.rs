@@ -17,6 +17,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::roots::Roots;
+use super::wire::Wire;
 use crate::certificate::ClientCertificate;
 
 /// Whom to trust, and whom to be. TLS sessions are resumed among connections that share it.
@@ -43,9 +44,20 @@ pub(super) fn config(
     })
 }
 
+/// For the provider, and for a proxy where that speaks TLS itself.
+#[derive(Clone, Debug)]
+pub(super) struct Configs {
+    pub(super) provider: Arc<ClientConfig>,
+    /// Without the client certificate: it is the provider's to see.
+    pub(super) proxy: Option<Arc<ClientConfig>>,
+}
+
 /// The link: TLS over the connection below it, where the address is https.
 #[derive(Debug)]
-pub(super) struct Tls(pub(super) Arc<ClientConfig>);
+pub(super) struct Tls {
+    pub(super) configs: Configs,
+    pub(super) wire: Arc<Wire>,
+}
 
 impl<In: Transport> Connector<In> for Tls {
     type Out = Either<In, Encrypted>;
@@ -68,7 +80,9 @@ impl<In: Transport> Connector<In> for Tls {
             Err(_) => ServerName::try_from(bare.to_owned())
                 .map_err(|_| Error::Tls("the host name cannot be that of a certificate"))?,
         };
-        let mut connection = ClientConnection::new(self.0.clone(), name)?;
+        let for_proxy = self.configs.proxy.as_ref().filter(|_| self.wire.is_to_proxy(details));
+        let config = for_proxy.unwrap_or(&self.configs.provider);
+        let mut connection = ClientConnection::new(config.clone(), name)?;
         let mut below = TransportAdapter::new(inner.boxed(), details.current_time.clone());
         below.set_timeout(details.timeout);
         connection.complete_io(&mut below)?;

@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use ureq::unversioned::transport::ConnectionDetails;
 use zeroize::Zeroizing;
 
 use crate::clock::monotonic;
@@ -97,6 +98,11 @@ impl Wire {
 
     pub(super) fn has_proxy(&self) -> bool {
         self.has_proxy
+    }
+
+    /// Whether this is the connection to the proxy itself: ureq makes it with the same links.
+    pub(super) fn is_to_proxy(&self, details: &ConnectionDetails<'_>) -> bool {
+        self.has_proxy && details.config.proxy().is_none()
     }
 
     pub(super) fn is_plain_http(&self) -> bool {

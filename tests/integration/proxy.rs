@@ -2,12 +2,16 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, Token, TokenSource};
 use paytoken_sandbox::Sandbox;
+use paytoken_sandbox::rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 
 use crate::support::{ExactServer, builder};
 
@@ -199,4 +203,52 @@ fn plain_http_on_loopback_goes_through_no_proxy() {
     assert_eq!(source.token().unwrap().secret(), "aaaa.bbbb.cccc");
     assert_eq!(server.received().len(), 1);
     assert!(!proxy.saw(b"HTTP"));
+}
+
+/// A proxy that speaks TLS itself and asks for a client certificate; tells what came, and hangs up
+/// when it has read the request.
+fn asking_for_a_certificate(sandbox: &Sandbox) -> (String, mpsc::Receiver<usize>) {
+    let key = KeyPair::generate().unwrap();
+    let issued = sandbox
+        .authority()
+        .sign(CertificateParams::new(vec!["localhost".to_owned()]).unwrap(), &key);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(sandbox.ca_pem().as_bytes()).unwrap()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+        .allow_unauthenticated()
+        .build()
+        .unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let config = Arc::new(config);
+        for client in listener.incoming() {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, client.unwrap());
+            if stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {
+                let _ = tell.send(stream.conn.peer_certificates().map_or(0, |chain| chain.len()));
+            }
+        }
+    });
+    (url, told)
+}
+
+#[test]
+fn a_proxy_that_asks_for_a_client_certificate_gets_none() {
+    let sandbox = Sandbox::start().unwrap();
+    let (url, told) = asking_for_a_certificate(&sandbox);
+    let source = builder(&sandbox, Provider::NtxPay).proxy(&url).retries(0).build().unwrap();
+    let error = source.token().unwrap_err();
+    assert!(error.to_string().contains("proxy"), "{error}");
+    assert_eq!(told.recv_timeout(crate::support::PATIENCE), Ok(0), "certificates that came");
 }
