@@ -68,7 +68,8 @@ impl Fetcher {
         is_revoked: &dyn Fn(&str) -> bool,
     ) -> Result<Token> {
         let is_revoked = |secret: &str| order.is_revoked(secret) || is_revoked(secret);
-        let retries = if lock(&self.pace).is_probing(order.caller) { 0 } else { retries };
+        let is_probe = order.forced_at.is_none() && lock(&self.pace).is_probing(order.caller);
+        let retries = if is_probe { 0 } else { retries };
         let (result, tried) = self.attempts(order.deadline, retries, requests, &is_revoked);
         let now = self.clock.now();
         let mut pace = lock(&self.pace);

@@ -151,7 +151,7 @@ impl Cause {
             Self::RefusalInSuccess => remembered(Rejected, None),
             Self::ErrorInSuccess | Self::UnusableSuccess => lasting(InvalidResponse, Unknown),
             // Made in the same second, two tokens can be the same: the next is another one.
-            Self::RevokedTokenAgain => passing(InvalidResponse, Unknown),
+            Self::RevokedTokenAgain => passing(ServerUnavailable, Unknown),
         }
     }
 
@@ -299,7 +299,7 @@ mod tests {
                 "CredentialsRefused" | "RefusalInSuccess" | "FreshTokensRevoked" => {
                     (Rejected, "M", None)
                 }
-                "RevokedTokenAgain" => (InvalidResponse, "R", Unknown),
+                "RevokedTokenAgain" => (ServerUnavailable, "R", Unknown),
                 "CertificateRefusedByFront" => (Certificate, "M", None),
                 "AccountRefused" => (Forbidden, "M", None),
                 "NoEndpoint" | "ProxyStatus" => (Configuration, "M", None),

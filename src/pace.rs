@@ -369,6 +369,7 @@ mod tests {
         assert_eq!(pace.refused_for(now), Some(LONGEST));
         let later = now + LONGEST - Duration::from_secs(100);
         assert_eq!(pace.record_failure(later, &failed(&rejected())).unwrap(), LONGEST);
+        let mut pace = Pace::default();
         pace.continue_from(1);
         pace.adopt(now, rejected(), Duration::ZERO);
         assert_eq!(pace.record_failure(now, &failed(&rejected())).unwrap().as_secs(), 240);
@@ -376,5 +377,19 @@ mod tests {
         assert_eq!(pace.strikes(), 2, "it has counted further itself");
         pace.continue_from(7);
         assert_eq!(pace.strikes(), 7);
+    }
+    #[test]
+    fn after_an_outage_one_request_finds_out_whether_it_is_over() {
+        for caller in [Caller::Patient, Caller::Hurried] {
+            let (mut pace, now) = (Pace::default(), monotonic());
+            assert!(!pace.is_probing(caller));
+            let slow = Cause::AnswerTooSlow.error("no answer");
+            pace.record_failure(now, &Failed { caller, ..failed(&slow) });
+            assert!(pace.is_probing(caller));
+            // One that has more time tries as ever after one that had too little.
+            assert_eq!(pace.is_probing(Caller::Patient), caller == Caller::Patient);
+            pace.record_success();
+            assert!(!pace.is_probing(caller));
+        }
     }
 }

@@ -23,7 +23,20 @@ const FLOORS: [(&str, &[&str]); 9] = [
     ("single flight", &["published", "slot", "flight"]),
     ("sharing", &["store"]),
     ("fetching", &["identity", "fetch", "shared", "upstream"]),
-    ("faces", &["builder", "source", "cache", "settings", "provider", "unwind", "bench", "lib"]),
+    (
+        "faces",
+        &[
+            "builder",
+            "source",
+            "cache",
+            "settings",
+            "provider",
+            "unwind",
+            "bench",
+            "simulation",
+            "lib",
+        ],
+    ),
 ];
 
 /// The room that a file belongs to.

@@ -7,6 +7,7 @@ mod bad_input;
 mod cache;
 mod certificate_renewal;
 mod certificates;
+mod found;
 mod generations;
 mod network;
 mod pace;

@@ -1,0 +1,166 @@
+//! What the simulation found (`src/simulation`), each as a short history that always happens.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use paytoken::{ErrorKind, Provider, Secret, TokenSource};
+use paytoken_sandbox::{Fault, Sandbox};
+
+use crate::store::Folder;
+use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder, credentials_with, reach};
+
+const NTX: Provider = Provider::NtxPay;
+const SEND: Provider = Provider::SendPayments;
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn process(
+    sandbox: &Sandbox,
+    provider: Provider,
+    folder: &Folder,
+    clock: &ManualClock,
+) -> TokenSource {
+    builder(sandbox, provider).store(folder.store()).clock(clock.clone()).build().unwrap()
+}
+
+#[test]
+fn a_provider_that_repeats_a_token_that_its_api_refused_is_asked_again() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    // Made in the same second, the first three are the same.
+    let source = TokenSource::from_fn(NTX, move || {
+        let number = count.fetch_add(1, Ordering::SeqCst) / 3;
+        Ok((Secret::new(format!("token-{number}")), secs(600)))
+    });
+    let token = source.token().unwrap();
+    source.invalidate(&token).unwrap();
+    assert_eq!(source.token().unwrap().secret(), "token-1");
+    assert_eq!(asked.load(Ordering::SeqCst), 4);
+}
+
+#[test]
+fn slower_please_is_for_every_secret_of_the_account() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        sandbox.fault_next(provider, 1, Fault::Status(429));
+        let error = process(&sandbox, provider, &folder, &clock).token().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        let requests = sandbox.token_requests(provider);
+        let other = reach(&sandbox, provider, credentials_with(&sandbox, provider, "another"));
+        let other = other.store(folder.store()).clock(clock.clone()).build().unwrap();
+        assert_eq!(other.token().unwrap_err().kind(), ErrorKind::RateLimited);
+        assert_eq!(sandbox.token_requests(provider), requests, "{provider}");
+    }
+}
+
+#[test]
+fn a_refusal_of_one_secret_does_not_end_the_wait_that_is_for_all() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    sandbox.fault_next(NTX, 1, Fault::Status(429));
+    process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
+    let wrong = reach(&sandbox, NTX, credentials_with(&sandbox, NTX, "wrong"));
+    let wrong = wrong.store(folder.store()).clock(clock.clone()).build().unwrap();
+    assert_eq!(wrong.refresh().unwrap_err().kind(), ErrorKind::Rejected);
+    let error = process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
+    assert_eq!(sandbox.token_requests(NTX), 2);
+}
+
+#[test]
+fn who_still_has_an_older_token_hears_that_it_was_revoked() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let idle = process(&sandbox, NTX, &folder, &clock);
+    let old = idle.token().unwrap();
+    let other = process(&sandbox, NTX, &folder, &clock);
+    clock.advance(secs(1));
+    let newer = other.refresh().unwrap();
+    // Both are revoked, the older one when it is not the stored one any more.
+    other.invalidate(&old).unwrap();
+    other.invalidate(&newer).unwrap();
+    sandbox.fault_always(NTX, Some(Fault::Status(500)));
+    clock.advance(secs(2));
+    assert!(idle.token().is_err(), "its token was revoked");
+}
+
+#[test]
+fn a_revoked_token_is_not_forgotten_among_many() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let idle = process(&sandbox, NTX, &folder, &clock);
+    idle.token().unwrap();
+    let other = process(&sandbox, NTX, &folder, &clock);
+    for _ in 0..10 {
+        let token = other.token().unwrap();
+        clock.advance(secs(15)); // it was accepted for a while
+        other.invalidate(&token).unwrap();
+    }
+    sandbox.fault_always(NTX, Some(Fault::Status(500)));
+    assert!(idle.token().is_err(), "the entry names eight, and this one was before them");
+}
+
+#[test]
+fn a_renewal_in_the_background_hides_no_invalidation() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let build = builder(&sandbox, NTX).store(folder.store()).clock(clock.clone());
+    let idle = build.renew_in_background(true).build().unwrap();
+    let token = idle.token().unwrap();
+    clock.advance(secs(500));
+    process(&sandbox, NTX, &folder, &clock).invalidate(&token).unwrap();
+    clock.advance(secs(2));
+    if let Ok(next) = idle.token() {
+        assert_ne!(next.secret(), token.secret());
+    }
+}
+
+#[test]
+fn a_replacement_that_fails_elsewhere_is_waited_for() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let replacing = process(&sandbox, SEND, &folder, &clock);
+    let token = replacing.token().unwrap();
+    // Its own secret is wrong, so it lives on what others fetch.
+    let poor = reach(&sandbox, SEND, credentials_with(&sandbox, SEND, "wrong"));
+    let poor = poor.store(folder.store()).clock(clock.clone()).build().unwrap();
+    clock.advance(secs(1));
+    poor.refresh().unwrap_err();
+    clock.advance(secs(2));
+    assert_eq!(poor.token().unwrap().secret(), token.secret());
+    sandbox.fault_next(SEND, 1, Fault::Status(429));
+    let hold = sandbox.hold(SEND);
+    thread::scope(|scope| {
+        let failing = scope.spawn(|| replacing.refresh());
+        assert!(hold.wait_for_arrivals(1, PATIENCE));
+        clock.advance(secs(2));
+        let waiting = scope.spawn(|| poor.token());
+        hold.release();
+        failing.join().unwrap().unwrap_err();
+        assert_eq!(waiting.join().unwrap().unwrap().secret(), token.secret());
+    });
+}
+
+#[test]
+fn a_replacement_that_nobody_could_store_is_seen_to_be_replaced_by_the_next() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let writes = Arc::new(AtomicUsize::new(0));
+    let count = writes.clone();
+    // It can take its token out, and cannot write the new one.
+    let store = Acting(folder.store(), move |step| match step {
+        Step::Write if count.fetch_add(1, Ordering::SeqCst) == 1 => Does::Fails,
+        _ => Does::AsAsked,
+    });
+    let one = builder(&sandbox, SEND).store(store).clock(clock.clone()).build().unwrap();
+    let unstored = one.token().unwrap();
+    let next = process(&sandbox, SEND, &folder, &clock).token().unwrap();
+    assert_ne!(next.secret(), unstored.secret());
+    clock.advance(secs(2));
+    assert_eq!(one.token().unwrap().secret(), next.secret());
+}
