@@ -11,10 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use paytoken::store::FileStore;
 use paytoken::{Credentials, Environment, Secret, TokenCache, TokenSource};
-use paytoken_bench::{Candidate, compare, rounds, shown, sources};
+use paytoken_bench::{Candidate, calls, compare, rounds, shown, sources};
 use paytoken_sandbox::{Fault, Sandbox, Service};
 
-const CALLS: u32 = 1_000_000;
 const SEND: Service = Service::SendPayments;
 const MERCHANTS: usize = 10_000;
 const THREADS: [usize; 4] = [1, 2, 8, 64];
@@ -45,6 +44,7 @@ fn both_clocks() -> (Instant, SystemTime) {
 }
 
 fn main() {
+    let count = calls(1_000_000);
     let sandbox = Sandbox::start().unwrap();
     // One answer for everybody: it is only asked for once by each.
     let body =
@@ -85,36 +85,36 @@ fn main() {
             &format!("cached call, threads: {threads}"),
             rounds(9),
             vec![
-                Candidate::threads("Mutex + both clocks + Arc clone", threads, CALLS, |calls| {
+                Candidate::threads("Mutex + both clocks + Arc clone", threads, count, |calls| {
                     for _ in 0..calls {
                         let now = both_clocks();
                         black_box(locked.lock().unwrap().token(now).unwrap());
                     }
                 }),
-                Candidate::threads("`token()`", threads, CALLS, |calls| {
+                Candidate::threads("`token()`", threads, count, |calls| {
                     for _ in 0..calls {
                         black_box(source.token().unwrap());
                     }
                 }),
-                Candidate::threads("`token_valid_for(1 s)`", threads, CALLS, |calls| {
+                Candidate::threads("`token_valid_for(1 s)`", threads, count, |calls| {
                     for _ in 0..calls {
                         black_box(source.token_valid_for(Duration::from_secs(1)).unwrap());
                     }
                 }),
-                Candidate::threads("`token_valid_for(100 s)`", threads, CALLS, |calls| {
+                Candidate::threads("`token_valid_for(100 s)`", threads, count, |calls| {
                     for _ in 0..calls {
                         black_box(source.token_valid_for(LONG).unwrap());
                     }
                 }),
-                Candidate::threads("`token()` with a `FileStore`", threads, CALLS, |calls| {
+                Candidate::threads("`token()` with a `FileStore`", threads, count, |calls| {
                     for _ in 0..calls {
                         black_box(stored.token().unwrap());
                     }
                 }),
-                Candidate::threads("`TokenCache::token`, one merchant", threads, CALLS, |calls| {
+                Candidate::threads("`TokenCache::token`, one merchant", threads, count, |calls| {
                     (0..calls).for_each(|_| of_cache(&alone, 0));
                 }),
-                Candidate::threads("the same one of 10,000", threads, CALLS, |calls| {
+                Candidate::threads("the same one of 10,000", threads, count, |calls| {
                     (0..calls).for_each(|_| of_cache(&many, MERCHANTS / 2));
                 }),
             ],
@@ -124,19 +124,19 @@ fn main() {
             &format!("among 10,000 in no order, threads: {threads}"),
             rounds(9),
             vec![
-                Candidate::threads("Mutex + map by id + both clocks", threads, CALLS, |calls| {
+                Candidate::threads("Mutex + map by id + both clocks", threads, count, |calls| {
                     in_no_order(calls, &|index| {
                         let now = both_clocks();
                         let all = all.lock().unwrap();
                         black_box(all[many.1[index].id()].token(now).unwrap());
                     });
                 }),
-                Candidate::threads("`token()` of 10,000 sources", threads, CALLS, |calls| {
+                Candidate::threads("`token()` of 10,000 sources", threads, count, |calls| {
                     in_no_order(calls, &|index| {
                         black_box(sources[index].token().unwrap());
                     });
                 }),
-                Candidate::threads("`TokenCache::token`", threads, CALLS, |calls| {
+                Candidate::threads("`TokenCache::token`", threads, count, |calls| {
                     in_no_order(calls, &|index| of_cache(&many, index));
                 }),
             ],

@@ -11,7 +11,17 @@ use std::time::{Duration, Instant};
 
 /// How much is measured: a variable `ROUNDS`, else this many.
 pub fn rounds(default: usize) -> usize {
-    std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+    number("ROUNDS").unwrap_or(default)
+}
+
+/// Calls in a round: a variable `CALLS`, else this many. On a busy machine, more and shorter rounds
+/// find moments when it was not.
+pub fn calls(default: u32) -> u32 {
+    number("CALLS").unwrap_or(default)
+}
+
+fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
 }
 
 /// A named thing to measure, which answers how long one of it took.
