@@ -1,8 +1,10 @@
 //! Everything that the environment says of a provider, read the same way by Rust programs, the
 //! command and the C library: [`Settings`].
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::builder::Builder;
@@ -58,7 +60,12 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// What was read from pipes.
     once: Once,
+    lookup: Lookup,
 }
+
+/// Where the variables are.
+#[derive(Clone)]
+struct Lookup(Arc<dyn Fn(&str) -> Option<OsString> + Send + Sync>);
 
 impl Settings {
     /// Reads the variables above, the credentials not yet.
@@ -66,7 +73,33 @@ impl Settings {
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration), naming the variable.
     pub fn from_env(provider: Provider) -> Result<Self> {
-        let variables = Variables::of_process();
+        Self::from_variables(provider, |name| std::env::var_os(name))
+    }
+
+    /// As [`from_env`](Self::from_env), with variables from somewhere else, such as a file of
+    /// settings: `variables` gives the value for a name of the table above. Those of the credentials
+    /// are asked for when they are needed.
+    ///
+    /// ```
+    /// use paytoken::{Provider, Settings};
+    ///
+    /// let settings = Settings::from_variables(Provider::SendPayments, |name| match name {
+    ///     "SENDPAYMENTS_CLIENT_ID" => Some("merchant-7".into()),
+    ///     "SENDPAYMENTS_BASE_URL" => Some("https://send.example".into()),
+    ///     _ => std::env::var_os(name),
+    /// })?;
+    /// assert_eq!(settings.base_url.as_deref(), Some("https://send.example"));
+    /// # Ok::<_, paytoken::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`from_env`](Self::from_env).
+    pub fn from_variables(
+        provider: Provider,
+        variables: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let lookup = Lookup(Arc::new(variables));
+        let variables = Variables::of(&*lookup.0);
         Ok(Self {
             provider,
             environment: variables.environment(provider)?,
@@ -77,6 +110,7 @@ impl Settings {
             store: variables.path("PAYTOKEN_STORE"),
             timeout: None,
             once: Once::default(),
+            lookup,
         })
     }
 
@@ -109,7 +143,7 @@ impl Settings {
         Ok(Environment::Sandbox)
     }
 
-    /// A builder with these settings and the credentials of the environment.
+    /// A builder with these settings and their credentials.
     ///
     /// # Errors
     /// As [`Credentials::from_env`], [`environment`](Self::environment) and [`FileStore::open`].
@@ -167,8 +201,8 @@ impl Settings {
         self.variables().credentials(self.provider, reading)
     }
 
-    fn variables(&self) -> Variables<'static> {
-        Variables::of_process().with_pipes(self.timeout, self.once.clone())
+    fn variables(&self) -> Variables<'_> {
+        Variables::of(&*self.lookup.0).with_pipes(self.timeout, self.once.clone())
     }
 }
 

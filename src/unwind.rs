@@ -7,6 +7,7 @@ use crate::builder::Builder;
 use crate::cache::TokenCache;
 use crate::certificate::ClientCertificate;
 use crate::error::Error;
+use crate::settings::Settings;
 use crate::source::TokenSource;
 use crate::token::Token;
 
@@ -16,6 +17,8 @@ impl UnwindSafe for ClientCertificate {}
 impl RefUnwindSafe for ClientCertificate {}
 impl UnwindSafe for Error {}
 impl RefUnwindSafe for Error {}
+impl UnwindSafe for Settings {}
+impl RefUnwindSafe for Settings {}
 impl UnwindSafe for Token {}
 impl RefUnwindSafe for Token {}
 impl UnwindSafe for TokenCache {}

@@ -18,7 +18,7 @@ use crate::secret::Secret;
 #[derive(Clone, Copy)]
 pub(crate) enum Reading {
     Whole,
-    /// Neither secret nor private key.
+    /// Neither secret nor private key: enough to tell whose account it is, and for nothing else.
     WithoutSecret,
 }
 
@@ -38,7 +38,7 @@ impl Variables<'static> {
 }
 
 impl<'a> Variables<'a> {
-    fn of(values: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+    pub(crate) fn of(values: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
         Self { values, patience: PATIENCE, once: Once::default() }
     }
 

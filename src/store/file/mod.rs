@@ -7,6 +7,7 @@
 mod directory;
 mod guard;
 mod place;
+mod purge;
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::hash::{Hash as _, Hasher as _};
