@@ -83,7 +83,7 @@ fn min_validity_and_force() {
     let output =
         world.paytoken(&["token", "send-payments", "--min-validity", "301s"]).output().unwrap();
     assert_eq!(output.status.code(), Some(78));
-    assert!(stderr(&output).contains("min_validity"));
+    assert!(stderr(&output).contains("--min-validity"));
 }
 
 fn no_store() {
@@ -105,14 +105,14 @@ fn invalidate() {
         Service::ALL.iter().copied().zip(["{}\n", "Bearer {}", "Authorization: Bearer {}\r\n"])
     {
         let first = world.token(service);
-        // Not the stored one: nothing happens.
-        assert!(
-            with_stdin(&world, &["invalidate", service.facts().name], "another").status.success()
-        );
+        // Not the stored one: nothing happens, and that is said.
+        let output = with_stdin(&world, &["invalidate", service.facts().name], "another");
+        assert_eq!(output.status.code(), Some(65));
+        assert!(stderr(&output).contains("nothing is dropped"), "{}", stderr(&output));
         assert_eq!(world.token(service), first);
         let output =
             with_stdin(&world, &["invalidate", service.facts().name], &form.replace("{}", &first));
-        assert!(output.status.success(), "{output:?}");
+        assert!(text(output).contains("the token is dropped"), "{service}");
         assert_ne!(world.token(service), first, "{service}");
         assert_eq!(
             with_stdin(&world, &["invalidate", service.facts().name], " \n").status.code(),
@@ -155,7 +155,7 @@ fn exit_codes() {
     let command_lines: &[(&[&str], i32, &str)] = &[
         (&[], 64, "no command"),
         (&["frobnicate"], 64, "no such command"),
-        (&["token"], 64, "needs a PROVIDER"),
+        (&["token"], 64, "a PROVIDER is needed"),
         (&["token", "other-pay"], 64, "PROVIDER is not known: use ntx-pay, "),
         (&["token", "ntx-pay", "a-secret-in-argv"], 64, "too many arguments"),
         (&["token", "ntx-pay", "--frob"], 64, "--frob"),
@@ -214,7 +214,9 @@ fn remembered() {
         assert_eq!(output.status.code(), Some(77), "{}", stderr(&output));
     }
     assert_eq!(world.sandbox.token_requests(Service::NexterPay), 1);
-    let lines = text(world.paytoken(&["status", "nexter-pay"]).output().unwrap());
+    let output = world.paytoken(&["status", "nexter-pay"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(77));
+    let lines = String::from_utf8(output.stdout).unwrap();
     assert!(lines.contains("refused (Rejected), not asked again for"), "{lines}");
     // The right one is not held back.
     assert!(!world.token(Service::NexterPay).is_empty());

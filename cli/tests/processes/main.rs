@@ -12,6 +12,7 @@
 
 mod command;
 mod crashes;
+mod curl;
 mod herd;
 mod places;
 mod support;
@@ -23,7 +24,8 @@ fn main() {
         herd::worker();
         return;
     }
-    let trials = [command::trials(), crashes::trials(), herd::trials(), places::trials()];
+    let trials =
+        [command::trials(), crashes::trials(), curl::trials(), herd::trials(), places::trials()];
     libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit();
 }
 

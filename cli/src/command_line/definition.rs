@@ -1,0 +1,239 @@
+//! The command line as it is defined once: for parsing, for the help, for completions and for the
+//! manual page.
+
+use clap::{Arg, ArgAction, Command, builder::PossibleValuesParser, value_parser};
+use paytoken::{Environment, Provider};
+
+pub(crate) fn command() -> Command {
+    Command::new("paytoken")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Bearer tokens of payment providers' APIs, for shell scripts and cron jobs.")
+        .after_help(after_help())
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .max_term_width(100)
+        .args(common())
+        .subcommand(
+            Command::new("token")
+                .about("Prints the token, from the shared store when it is still good")
+                .arg(provider())
+                .args(wanted())
+                .arg(json("The token as JSON: access_token, token_type, expires_in, expires_at, scope")),
+        )
+        .subcommand(
+            Command::new("header")
+                .about("Prints \"Authorization: Bearer …\", made for curl -H @-")
+                .arg(provider())
+                .args(wanted()),
+        )
+        .subcommand(curl())
+        .subcommand(check())
+        .subcommand(
+            Command::new("invalidate")
+                .about("Reads a token that the API answered 401 to on stdin, and drops it from the store")
+                .arg(provider())
+                .after_help("Exit code 65 where nothing was dropped: the token on stdin is not the stored one."),
+        )
+        .subcommand(status())
+        .subcommand(
+            Command::new("purge").about("Removes entries of the store that ended long ago").arg(json("The result as JSON")),
+        )
+        .subcommands(pages())
+}
+
+fn provider() -> Arg {
+    Arg::new("provider")
+        .value_name("PROVIDER")
+        .required(true)
+        .help(format!("{}, or an account of the settings file", providers()))
+}
+
+/// `ntx-pay, nexter-pay or send-payments`
+pub(crate) fn providers() -> String {
+    let names: Vec<_> = Provider::ALL.iter().map(|provider| provider.facts().name).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+fn curl() -> Command {
+    Command::new("curl")
+        .about("Runs curl with the token, which never shows in an argument or a variable")
+        .arg(provider())
+        .args(wanted())
+        .arg(switch("no-replay", "Do not run curl again after a 401"))
+        .arg(
+            Arg::new("allow-host")
+                .long("allow-host")
+                .value_name("HOST")
+                .action(ArgAction::Append)
+                .help(
+                    "Also send the token to this host; by default to the provider's address alone",
+                ),
+        )
+        .arg(
+            Arg::new("curl-arguments")
+                .value_name("CURL-ARGUMENTS")
+                .num_args(1..)
+                .required(true)
+                .last(true)
+                .value_parser(value_parser!(std::ffi::OsString))
+                .help("As for curl itself"),
+        )
+        .after_help(CURL)
+}
+
+const CURL: &str = "\
+  paytoken curl ntx-pay -- -sS --fail https://sandbox.mx.ntxpay.com/api/balance
+
+curl gets the header, NTX Pay's certificate and key, and --cacert from --ca through a pipe; its own
+options that come later count. Where the API answers 401 to all that was asked, that very token is
+dropped, and curl runs once more with another one; what it wrote the first time is not shown. It is
+not run again if it may have done something: another answer than 401, a redirect, a body from stdin
+of more than 1 MiB. With -v, curl itself shows the header.
+
+The exit code is curl's, 128 and the signal's number if one ended it, 127 where there is no curl.
+Where no token could be had, curl is not run: see paytoken --help for the codes; a line on stderr
+that begins with \"paytoken:\" tells ours from curl's.";
+
+fn check() -> Command {
+    Command::new("check")
+        .about("Says what is set up right and wrong; sends no credentials")
+        .arg(provider())
+        .arg(switch("fetch", "Also get a token: sends the credentials"))
+        .arg(switch("force", "With --fetch, even if that ends a good token (Send Payments)"))
+        .arg(json("The table as JSON"))
+        .after_help("Exit code 0 when nothing is wrong (warnings do not count), else 78.")
+}
+
+fn status() -> Command {
+    Command::new("status")
+        .about("Shows the stored token's age and end, the certificate's days, the last refusal; never a secret")
+        .arg(provider().required(false))
+        .arg(json("The same as JSON"))
+        .after_help(STATUS)
+}
+
+const STATUS: &str = "\
+Exit codes, for monitoring: 0 a good token is stored, or one can be had. Without a good token: 77
+the provider refused the credentials, 75 it asked for a pause, 69 it was down. 78 a setting is
+wrong, or the certificate has ended. 74 the store cannot be read.";
+
+#[cfg(feature = "pages")]
+fn pages() -> Vec<Command> {
+    let shell = Arg::new("shell")
+        .value_name("SHELL")
+        .required(true)
+        .value_parser(PossibleValuesParser::new(["bash", "fish", "zsh"]))
+        .help("bash, fish or zsh");
+    vec![
+        Command::new("completions")
+            .about("Prints the completions for a shell")
+            .arg(shell)
+            .after_help(
+                "  paytoken completions bash > ~/.local/share/bash-completion/completions/paytoken",
+            ),
+        Command::new("man")
+            .about("Prints the manual page, for man -l -")
+            .after_help("  paytoken man > ~/.local/share/man/man1/paytoken.1"),
+    ]
+}
+
+#[cfg(not(feature = "pages"))]
+fn pages() -> Vec<Command> {
+    Vec::new()
+}
+
+/// What token, header and curl have in common.
+fn wanted() -> [Arg; 2] {
+    [
+        Arg::new("min-validity")
+            .long("min-validity")
+            .value_name("TIME")
+            .help("The token has to be good for at least this long (60s, 1m30s)"),
+        switch("force", "Get a new token, even if the stored one is good"),
+    ]
+}
+
+/// These may stand before the command, too.
+fn common() -> Vec<Arg> {
+    let valued = |name: &'static str, value: &'static str, help: String| {
+        Arg::new(name).long(name).value_name(value).help(help).global(true)
+    };
+    let path = |name, value, help: &str| {
+        valued(name, value, help.to_owned()).value_parser(value_parser!(std::ffi::OsString))
+    };
+    let environments: Vec<_> = Environment::ALL.iter().map(ToString::to_string).collect();
+    vec![
+        valued("environment", "NAME", format!("{} (default: sandbox)", environments.join(" or "))),
+        valued("base-url", "URL", "The provider's address, where its document states none".into()),
+        valued(
+            "timeout",
+            "TIME",
+            "For the whole command, but for curl's own run (default: 15s)".into(),
+        ),
+        path(
+            "store",
+            "DIR",
+            "The shared store; default: the directory paytoken in $CACHE_DIRECTORY (set by systemd), else in $XDG_CACHE_HOME, else in ~/.cache",
+        ),
+        switch("no-store", "Do not use a store").global(true),
+        path("ca", "FILE", "Certificate authorities (PEM) instead of the built-in ones"),
+        switch("verbose", "Log each step to stderr").short('v').global(true),
+    ]
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+fn json(help: &'static str) -> Arg {
+    switch("json", help)
+}
+
+fn after_help() -> String {
+    AFTER.replace("{CREDENTIALS}", credentials().trim_end())
+}
+
+/// A line per provider with the variables that hold its credentials.
+fn credentials() -> String {
+    let mut lines = String::new();
+    for provider in Provider::ALL {
+        let facts = provider.facts();
+        let name = |variable| facts.variable(variable);
+        let (id, secret) = (name(facts.id.variable), name(facts.secret.variable));
+        lines += &format!("  {provider:<20}  {id}, {secret}");
+        if facts.takes_certificate {
+            let (certificate, key) = (name("CLIENT_CERT"), name("CLIENT_KEY"));
+            lines += &format!(", and files named by\n{:24}{certificate} and {key}", "");
+        }
+        lines.push('\n');
+    }
+    lines
+}
+
+const AFTER: &str = "\
+  paytoken curl ntx-pay -- -sS --fail https://sandbox.mx.ntxpay.com/api/balance
+  paytoken header ntx-pay | curl -H @- https://sandbox.mx.ntxpay.com/api/balance
+  TOKEN=$(paytoken token send-payments --min-validity 60s)
+
+Settings: an option counts before a variable, and that before the settings file. Secrets never stand
+on the command line. Variables:
+{CREDENTIALS}
+Each identifier and secret also from a file: NTXPAY_CLIENT_SECRET_FILE=/run/secrets/ntx.
+NTXPAY_BASE_URL, NTXPAY_ENVIRONMENT and so on; PAYTOKEN_STORE; PAYTOKEN_CA. The settings file is
+$PAYTOKEN_CONFIG, else paytoken/config.toml in $XDG_CONFIG_HOME, else in ~/.config:
+  [merchant-7]                         # an account: paytoken curl merchant-7 -- …
+  provider = \"send-payments\"
+  base_url = \"https://…\"
+  client_id = \"…\"
+  client_secret_file = \"/run/secrets/send\"     # or client_secret, or client_secret_command = [\"pass\", \"send\"]
+
+Exit codes
+   0  it worked                       74  the store, or stdout, failed
+  64  the command line is wrong       75  too slow, or too many requests: try later
+  65  invalidate: nothing dropped     76  the answer is not what is documented
+  66  nothing on stdin                77  refused: wrong credentials, suspended account
+  69  provider or network is down     78  a setting or a certificate is wrong
+";

@@ -1,0 +1,77 @@
+//! Signals that are meant for curl, which may not be in our process group.
+
+use std::fs;
+use std::io;
+use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+
+const PASSED_ON: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+
+/// Who gets the signals that come here.
+#[derive(Clone, Default)]
+pub(super) struct PassOn {
+    curl: Arc<Mutex<Option<Pid>>>,
+    last: Arc<AtomicI32>,
+}
+
+impl PassOn {
+    /// From now on.
+    pub(super) fn start() -> Self {
+        let pass_on = Self::default();
+        let ignored = ignored();
+        // What is ignored stays so, as nohup and shells want it: it is ignored by curl, too.
+        let passed_on = PASSED_ON.iter().filter(|signal| ignored >> (*signal - 1) & 1 == 0);
+        if let Ok(mut signals) = Signals::new(passed_on) {
+            let pass_on = pass_on.clone();
+            let _ = thread::Builder::new().spawn(move || {
+                for signal in signals.forever() {
+                    pass_on.send(signal);
+                }
+            });
+        }
+        pass_on
+    }
+
+    fn send(&self, number: i32) {
+        let curl = self.curl.lock().unwrap_or_else(PoisonError::into_inner);
+        self.last.store(number, Ordering::Relaxed);
+        if let (Some(curl), Some(signal)) = (*curl, Signal::from_named_raw(number)) {
+            let _ = kill_process(curl, signal);
+        }
+    }
+
+    /// The signal that came last, if one did.
+    pub(super) fn last(&self) -> Option<i32> {
+        Some(self.last.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
+    }
+
+    /// To this process, until it has ended.
+    pub(super) fn to(&self, curl: &Child) {
+        let mut receiver = self.curl.lock().unwrap_or_else(PoisonError::into_inner);
+        *receiver = Pid::from_raw(curl.id().cast_signed());
+    }
+
+    /// Waits for it; once its number may be another's, it gets no signals.
+    pub(super) fn wait(&self, curl: &mut Child) -> io::Result<ExitStatus> {
+        if let Some(pid) = Pid::from_raw(curl.id().cast_signed()) {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            while waitid(WaitId::Pid(pid), options).is_err_and(|error| error == Errno::INTR) {}
+        }
+        *self.curl.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        curl.wait()
+    }
+}
+
+/// The signals that this process ignores, a bit each; none where that is not known.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}

@@ -1,0 +1,300 @@
+//! The settings file: TOML, a table per provider and per account that it names.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use paytoken::{Facts, Provider};
+use toml::{Table, Value};
+use zeroize::Zeroizing;
+
+use crate::command_line::duration;
+use crate::words::closest;
+
+/// A larger file holds no settings.
+const LARGEST: u64 = 1024 * 1024;
+
+/// What is wrong with the file: a sentence that names it.
+pub(super) type Problem = String;
+
+pub(crate) struct SettingsFile {
+    pub(super) path: PathBuf,
+    tables: Table,
+    metadata: Metadata,
+}
+
+/// One account's table.
+pub(crate) struct Account {
+    pub(crate) provider: Provider,
+    pub(crate) timeout: Option<Duration>,
+    values: Vec<(&'static str, Setting)>,
+}
+
+/// Where a setting's value is.
+pub(crate) enum Setting {
+    Inline(Zeroizing<String>),
+    Path(PathBuf),
+    Command(Vec<String>),
+}
+
+impl SettingsFile {
+    /// `$PAYTOKEN_CONFIG`, else the user's own; `None` where there is none.
+    pub(super) fn open() -> Result<Option<Self>, Problem> {
+        let folder = |name| {
+            let path = std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+            path.filter(|path| path.is_absolute())
+        };
+        let named = std::env::var_os("PAYTOKEN_CONFIG").filter(|value| !value.is_empty());
+        let (path, is_named) = match named {
+            Some(path) => (PathBuf::from(path), true),
+            None => {
+                let folder = folder("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")));
+                let Some(folder) = folder else { return Ok(None) };
+                (folder.join("paytoken/config.toml"), false)
+            }
+        };
+        match File::open(&path) {
+            Ok(file) => Self::read(path, file).map(Some),
+            Err(error) if !is_named && is_absent(&error) => Ok(None),
+            Err(error) => Err(format!("{}: cannot read the settings ({error})", path.display())),
+        }
+    }
+
+    fn read(path: PathBuf, file: File) -> Result<Self, Problem> {
+        let problem = |what: &str| format!("{}: {what}", path.display());
+        let cannot_read = |error| problem(&format!("cannot read the settings ({error})"));
+        let metadata = file.metadata().map_err(cannot_read)?;
+        if !metadata.is_file() {
+            return Err(problem("the settings have to be in a regular file"));
+        }
+        // Sized at once: growing would leave an unwiped copy behind.
+        let mut text =
+            Zeroizing::new(String::with_capacity(metadata.len().min(LARGEST) as usize + 1));
+        file.take(LARGEST + 1).read_to_string(&mut text).map_err(cannot_read)?;
+        if text.len() as u64 > LARGEST {
+            return Err(problem("larger than 1 MiB, so these are no settings"));
+        }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let tables = text.parse::<Table>().map_err(|error| {
+            // The whole error shows the line, which may hold a secret.
+            let before =
+                &text.as_bytes()[..error.span().map_or(0, |span| span.start).min(text.len())];
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            problem(&format!(
+                "line {line} is not TOML; a text stands in quotes, as in client_id = \"…\""
+            ))
+        })?;
+        Ok(Self { path, tables, metadata })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of all tables.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name.as_str())
+    }
+
+    /// The table of this name.
+    pub(crate) fn account(&self, name: &str) -> Result<Option<Account>, Problem> {
+        if let Some((stray, _)) = self.tables.iter().find(|(_, value)| !value.is_table()) {
+            return Err(format!(
+                "{}: {stray} stands outside of a table; put it below [ntx-pay], [nexter-pay], [send-payments] or an account's name",
+                self.path.display()
+            ));
+        }
+        let Some(table) = self.tables.get(name).and_then(Value::as_table) else { return Ok(None) };
+        let problem = |what: String| format!("{}: [{name}] {what}", self.path.display());
+        let account = Account::read(name, table, &self.path).map_err(problem)?;
+        self.check_ownership(account.holds_a_secret()).map_err(problem)?;
+        Ok(Some(account))
+    }
+
+    /// Whoever can change the file says where the secret goes, and which command is run.
+    fn check_ownership(&self, holds_a_secret: bool) -> Result<(), String> {
+        let ourselves = rustix::process::geteuid().as_raw();
+        let (owner, mode) = (self.metadata.uid(), self.metadata.mode());
+        if owner != ourselves && owner != 0 {
+            return Err(
+                "belongs to another user; use a file of your own (under sudo, sudo -H)".into()
+            );
+        }
+        if mode & 0o022 != 0 {
+            return Err(format!("can be changed by others; chmod 600 {}", self.path.display()));
+        }
+        // Root may give a file to a group, for a service that runs as its member.
+        let readers = if owner == ourselves { 0o044 } else { 0o004 };
+        if holds_a_secret && mode & readers != 0 {
+            return Err(format!(
+                "holds a secret, and others can read the file; chmod 600 {}, or name the secret's own file",
+                self.path.display()
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// `$HOME`, else that of the password file, as in a unit. Users that only a directory service knows
+/// have HOME.
+fn home() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    home.or_else(|| {
+        const LARGEST: u64 = 16 * 1024 * 1024;
+        let mut users = String::new();
+        File::open("/etc/passwd").ok()?.take(LARGEST).read_to_string(&mut users).ok()?;
+        let ourselves = rustix::process::geteuid().as_raw().to_string();
+        let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let home =
+            users.find(|fields| fields.get(2) == Some(&&*ourselves))?.get(5).map(PathBuf::from);
+        home.filter(|home| home.is_absolute())
+    })
+}
+
+impl Account {
+    fn read(name: &str, table: &Table, file: &Path) -> Result<Self, String> {
+        let provider = match table.get("provider") {
+            Some(Value::String(provider)) => provider.parse().map_err(|_| {
+                format!("provider: not known; use {}", crate::command_line::providers())
+            })?,
+            Some(_) => return Err("provider: has to be a text".into()),
+            None => name.parse().map_err(|_| {
+                format!("provider is missing; use {}", crate::command_line::providers())
+            })?,
+        };
+        if name.parse().is_ok_and(|named: Provider| named != provider) {
+            return Err("provider: is another one than the table's name says; give the table a name of your own".into());
+        }
+        let keys = Keys::of(provider.facts());
+        let mut account = Self { provider, timeout: None, values: Vec::new() };
+        for (key, value) in table {
+            if key == "provider" {
+                continue;
+            }
+            let Some(&(key, kind)) = keys.0.iter().find(|(known, _)| known == key) else {
+                let close = closest(key, keys.0.iter().map(|(known, _)| *known));
+                let close =
+                    close.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
+                return Err(format!("{key}: not known for {provider}{close}"));
+            };
+            let setting = setting(kind, value, file).map_err(|what| format!("{key}: {what}"))?;
+            match (key, &setting) {
+                ("timeout", Setting::Inline(text)) => {
+                    let time = duration::parse(text).filter(|time| !time.is_zero());
+                    account.timeout =
+                        Some(time.ok_or("timeout: not a time; write it as \"90s\" or \"1m30s\"")?);
+                }
+                _ => account.values.push((key, setting)),
+            }
+        }
+        for key in [provider.facts().id.name, provider.facts().secret.name] {
+            let ways: Vec<_> = account
+                .values
+                .iter()
+                .map(|(known, _)| *known)
+                .filter(|known| stem(known) == key)
+                .collect();
+            if let [first, second, ..] = ways[..] {
+                return Err(format!("{first} and {second} are both set; keep one of them"));
+            }
+        }
+        Ok(account)
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Setting> {
+        self.values.iter().find(|(known, _)| *known == key).map(|(_, setting)| setting)
+    }
+
+    /// `client_secret_file` for `client_secret`, if that is how it is set.
+    pub(crate) fn way(&self, key: &str) -> Option<&'static str> {
+        self.values.iter().map(|(known, _)| *known).find(|known| stem(known) == key)
+    }
+
+    fn holds_a_secret(&self) -> bool {
+        self.get(self.provider.facts().secret.name).is_some()
+    }
+}
+
+fn stem(key: &str) -> &str {
+    key.strip_suffix("_file").or_else(|| key.strip_suffix("_command")).unwrap_or(key)
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Path,
+    Command,
+}
+
+struct Keys(Vec<(&'static str, Kind)>);
+
+impl Keys {
+    fn of(facts: &Facts) -> Self {
+        let mut keys = vec![
+            ("environment", Kind::Text),
+            ("base_url", Kind::Text),
+            ("timeout", Kind::Text),
+            ("ca", Kind::Path),
+            ("store", Kind::Path),
+        ];
+        for name in [facts.id.name, facts.secret.name] {
+            let [file, command] = ways(name);
+            keys.extend([(name, Kind::Text), (file, Kind::Path), (command, Kind::Command)]);
+        }
+        if facts.takes_certificate {
+            keys.extend([("certificate", Kind::Path), ("private_key", Kind::Path)]);
+        }
+        Self(keys)
+    }
+}
+
+/// From a file, and from a command.
+pub(super) fn ways(name: &str) -> [&'static str; 2] {
+    match name {
+        "client_id" => ["client_id_file", "client_id_command"],
+        "user_name" => ["user_name_file", "user_name_command"],
+        "password" => ["password_file", "password_command"],
+        _ => ["client_secret_file", "client_secret_command"],
+    }
+}
+
+/// The value is never repeated: it may be a secret.
+fn setting(kind: Kind, value: &Value, file: &Path) -> Result<Setting, &'static str> {
+    match (kind, value) {
+        (Kind::Text, Value::String(text)) => Ok(Setting::Inline(Zeroizing::new(text.clone()))),
+        (Kind::Text, _) => Err("has to be a text in quotes"),
+        (Kind::Path, Value::String(path)) if !path.is_empty() => {
+            Ok(Setting::Path(absolute(path, file)?))
+        }
+        (Kind::Path, _) => Err("has to be a path in quotes"),
+        (Kind::Command, Value::Array(words)) => {
+            let words: Option<Vec<_>> =
+                words.iter().map(|word| word.as_str().map(str::to_owned)).collect();
+            match words {
+                Some(words) if !words.is_empty() => Ok(Setting::Command(words)),
+                _ => Err("has to be texts in quotes, the program first"),
+            }
+        }
+        (Kind::Command, _) => Err(
+            "has to be an array, the program first, as in [\"pass\", \"show\", \"send\"]; no shell is used",
+        ),
+    }
+}
+
+/// A relative path is meant from where the settings file is, wherever cron starts the command.
+fn absolute(path: &str, file: &Path) -> Result<PathBuf, &'static str> {
+    if let Some(rest) = path.strip_prefix("~/") {
+        return Ok(home().ok_or("there is no home directory for ~")?.join(rest));
+    }
+    if path.starts_with('~') {
+        return Err("only ~/ is understood, not another user's home");
+    }
+    let folder = std::path::absolute(file).ok().and_then(|file| Some(file.parent()?.to_owned()));
+    Ok(folder.unwrap_or_default().join(path))
+}

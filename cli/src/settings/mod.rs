@@ -1,0 +1,329 @@
+//! What a PROVIDER on the command line stands for, with all that is set for it: an option counts
+//! before a variable, and that before the settings file.
+//!
+//! The library reads variables; the settings file is shown to it as variables, too. An account that
+//! the file names takes none of its provider's variables from the environment: they are another
+//! account's.
+
+mod file;
+mod secret_command;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, Settings, TokenSource};
+use zeroize::Zeroizing;
+
+pub(crate) use self::file::{Setting, SettingsFile};
+pub(crate) use self::secret_command::is_readable;
+use crate::command_line::{Options, providers};
+use crate::deadline::{self, Deadline};
+use crate::exit::Failure;
+use crate::words;
+
+/// One account, ready to be asked for.
+pub(crate) struct Target {
+    /// As on the command line.
+    pub(crate) name: String,
+    pub(crate) settings: Settings,
+    options: Options,
+    lookup: Arc<Lookup>,
+}
+
+/// The variables of one account.
+struct Lookup {
+    provider: Provider,
+    of_file: Option<file::Account>,
+    file: PathBuf,
+    /// The provider's variables in the environment are this account's.
+    takes_variables: bool,
+    deadline: Mutex<Deadline>,
+    /// What commands printed, and the first that failed.
+    printed: Mutex<Printed>,
+}
+
+#[derive(Default)]
+struct Printed {
+    secrets: Vec<(&'static str, Zeroizing<String>)>,
+    failed: Option<String>,
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Option(&'static str),
+    Variable(String),
+    File(&'static str),
+    NotSet,
+}
+
+/// The settings file, if there is one.
+pub(crate) fn open_file() -> Result<Option<SettingsFile>, Failure> {
+    SettingsFile::open().map_err(Failure::Configuration)
+}
+
+impl Target {
+    pub(crate) fn open(
+        name: &str,
+        file: Option<&SettingsFile>,
+        options: &Options,
+    ) -> Result<Self, Failure> {
+        let of_file = match file {
+            Some(file) => file.account(name).map_err(Failure::Configuration)?,
+            None => None,
+        };
+        let of_name = name.parse::<Provider>().ok();
+        let Some(provider) = of_file.as_ref().map(|account| account.provider).or(of_name) else {
+            return Err(unknown(name, file));
+        };
+        let timeout = options.timeout.or(of_file.as_ref().and_then(|account| account.timeout));
+        let deadline = Deadline::after(timeout.unwrap_or(deadline::DEFAULT));
+        let lookup = Arc::new(Lookup {
+            provider,
+            of_file,
+            file: file.map(|file| file.path().to_owned()).unwrap_or_default(),
+            takes_variables: of_name.is_some(),
+            deadline: Mutex::new(deadline),
+            printed: Mutex::default(),
+        });
+        let variables = lookup.clone();
+        let settings = Settings::from_variables(provider, move |name| variables.value(name));
+        let mut settings = settings.map_err(|error| lookup.failure(&error, options))?;
+        settings.environment = options.environment.or(settings.environment);
+        settings.base_url = options.base_url.clone().or(settings.base_url);
+        settings.ca = options.ca.clone().or(settings.ca);
+        settings.store = options.store.clone().or(settings.store);
+        Ok(Self { name: name.to_owned(), settings, options: options.clone(), lookup })
+    }
+
+    pub(crate) fn provider(&self) -> Provider {
+        self.settings.provider
+    }
+
+    /// Until when the command has to end.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.lookup.deadline()
+    }
+
+    /// Gives another token as much time as the first had: curl's own run does not count.
+    pub(crate) fn restart(&self) {
+        let limit = self.deadline().limit();
+        *self.lookup.deadline.lock().unwrap_or_else(PoisonError::into_inner) =
+            Deadline::after(limit);
+    }
+
+    pub(crate) fn environment(&self) -> Result<Environment, Failure> {
+        self.settings.environment().map_err(|error| self.failure(&error))
+    }
+
+    /// The provider's address, as far as it is known.
+    pub(crate) fn base_url(&self) -> Option<String> {
+        let site = self.settings.environment().ok()?;
+        let documented = self.provider().facts().in_environment(site).base_url;
+        self.settings.base_url.clone().or(documented.map(str::to_owned))
+    }
+
+    pub(crate) fn store(&self) -> Result<Option<FileStore>, Failure> {
+        let store = match &self.settings.store {
+            _ if self.options.no_store => return Ok(None),
+            Some(directory) => FileStore::open(directory),
+            None => FileStore::open_default(),
+        };
+        store.map(Some).map_err(|error| self.failure(&error))
+    }
+
+    pub(crate) fn account(&self) -> Result<paytoken::store::Account, Failure> {
+        let account = || self.settings.account().map_err(|error| self.failure(&error));
+        // A certificate that comes through a pipe may never come.
+        match self.path("CLIENT_CERT").is_some_and(|path| is_no_file(&path)) {
+            true => self.deadline().watch(account),
+            false => account(),
+        }
+    }
+
+    pub(crate) fn source(&self, store: Option<FileStore>) -> Result<TokenSource, Failure> {
+        let mut settings = self.settings.clone();
+        settings.store = None; // opened already
+        let source = || {
+            let mut builder = settings.builder()?.timeout(self.deadline().left().max(LEAST));
+            if let Some(store) = store {
+                builder = builder.store(store);
+            }
+            builder.build()
+        };
+        source().map_err(|error| self.failure(&error))
+    }
+
+    /// The path that this variable of the provider holds, wherever it is set.
+    pub(crate) fn path(&self, variable: &str) -> Option<PathBuf> {
+        self.lookup.value(&self.provider().facts().variable(variable)).map(PathBuf::from)
+    }
+
+    /// Where `NTXPAY_CLIENT_ID`, `PAYTOKEN_CA` and so on come from.
+    pub(crate) fn origin(&self, variable: &str) -> Origin {
+        let facts = self.provider().facts();
+        let options = &self.options;
+        let by_option = match variable.strip_prefix(facts.prefix).unwrap_or(variable) {
+            "_ENVIRONMENT" if options.environment.is_some() => Some("--environment"),
+            "_BASE_URL" if options.base_url.is_some() => Some("--base-url"),
+            "PAYTOKEN_CA" if options.ca.is_some() => Some("--ca"),
+            "PAYTOKEN_STORE" if options.store.is_some() => Some("--store"),
+            _ => None,
+        };
+        if let Some(option) = by_option {
+            return Origin::Option(option);
+        }
+        self.lookup.origin(variable)
+    }
+
+    pub(crate) fn file(&self) -> &std::path::Path {
+        &self.lookup.file
+    }
+
+    /// In the words of whoever set what is wrong.
+    pub(crate) fn failure(&self, error: &Error) -> Failure {
+        self.lookup.failure(error, &self.options)
+    }
+}
+
+/// A time-out of nothing is a mistake to the library, and here it means that the time is up.
+const LEAST: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// Whether reading it may take for ever.
+pub(crate) fn is_no_file(path: &std::path::Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
+}
+
+fn unknown(name: &str, file: Option<&SettingsFile>) -> Failure {
+    let accounts: Vec<&str> = file.map(|file| file.accounts().collect()).unwrap_or_default();
+    let known = Provider::ALL.iter().map(|provider| provider.facts().name);
+    match words::closest(name, known.chain(accounts.iter().copied())) {
+        Some(close) => Failure::Usage(format!("PROVIDER is not known: did you mean {close}?")),
+        None => {
+            let mut known = providers();
+            if !accounts.is_empty() {
+                known += &format!(", or an account of the settings file ({})", accounts.join(", "));
+            }
+            Failure::Usage(format!("PROVIDER is not known: use {known}"))
+        }
+    }
+}
+
+impl Lookup {
+    fn deadline(&self) -> Deadline {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn value(&self, variable: &str) -> Option<OsString> {
+        match self.origin(variable) {
+            Origin::Variable(name) if name == variable => std::env::var_os(variable),
+            Origin::File(key) => self.of_file_for(variable, key),
+            _ => None,
+        }
+    }
+
+    /// The settings file's value for a variable that this key sets, be it as text or as a file.
+    fn of_file_for(&self, variable: &str, key: &'static str) -> Option<OsString> {
+        let is_about_a_file = variable.ends_with("_FILE");
+        match self.of_file.as_ref()?.get(key)? {
+            Setting::Inline(text) if !is_about_a_file => Some(text.as_str().into()),
+            Setting::Path(path) if is_about_a_file || !key.ends_with("_file") => Some(path.into()),
+            Setting::Command(words) if !is_about_a_file => self.output_of(key, words),
+            _ => None,
+        }
+    }
+
+    fn output_of(&self, key: &'static str, words: &[String]) -> Option<OsString> {
+        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, secret)) = printed.secrets.iter().find(|(known, _)| *known == key) {
+            return Some(secret.as_str().into());
+        }
+        match secret_command::output_of(words, self.deadline()) {
+            Ok(secret) => {
+                let value = secret.as_str().into();
+                printed.secrets.push((key, secret));
+                Some(value)
+            }
+            Err(problem) => {
+                printed.failed.get_or_insert(format!("{}: {problem}", self.place(key)));
+                None
+            }
+        }
+    }
+
+    fn origin(&self, variable: &str) -> Origin {
+        let base = variable.strip_suffix("_FILE").unwrap_or(variable);
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if self.takes_variables || variable.starts_with("PAYTOKEN_") {
+            // One that is set in either way hides both ways of the file.
+            for name in [variable.to_owned(), base.to_owned(), format!("{base}_FILE")] {
+                if is_set(&name) {
+                    return Origin::Variable(name);
+                }
+            }
+        }
+        let key = self.key(base);
+        let way = key.and_then(|key| self.of_file.as_ref()?.way(key));
+        way.map_or(Origin::NotSet, Origin::File)
+    }
+
+    /// The settings file's key for what this variable sets.
+    fn key(&self, variable: &str) -> Option<&'static str> {
+        let facts = self.provider.facts();
+        Some(match variable {
+            "PAYTOKEN_CA" => "ca",
+            "PAYTOKEN_STORE" => "store",
+            _ => match variable.strip_prefix(facts.prefix)?.strip_prefix('_')? {
+                "ENVIRONMENT" => "environment",
+                "BASE_URL" => "base_url",
+                "CLIENT_CERT" => "certificate",
+                "CLIENT_KEY" => "private_key",
+                name if name == facts.id.variable => facts.id.name,
+                name if name == facts.secret.variable => facts.secret.name,
+                _ => return None,
+            },
+        })
+    }
+
+    fn place(&self, key: &str) -> String {
+        format!("{key} in {}", self.file.display())
+    }
+
+    fn failure(&self, error: &Error, options: &Options) -> Failure {
+        // Without its output, the library can only say that the secret is not set.
+        let printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(problem) = &printed.failed
+            && error.kind() == ErrorKind::Configuration
+        {
+            return Failure::Configuration(problem.clone());
+        }
+        let mut text = words::sentence(error);
+        let facts = self.provider.facts();
+        let prefixed = [
+            facts.id.variable,
+            facts.secret.variable,
+            "ENVIRONMENT",
+            "BASE_URL",
+            "CLIENT_CERT",
+            "CLIENT_KEY",
+        ]
+        .map(|name| facts.variable(name));
+        for variable in prefixed.iter().map(String::as_str).chain(["PAYTOKEN_CA", "PAYTOKEN_STORE"])
+        {
+            let is_of_file =
+                !self.takes_variables || matches!(self.origin(variable), Origin::File(_));
+            if let Some(key) = self.key(variable).filter(|_| is_of_file) {
+                text = text.replace(&format!("{variable}_FILE"), &format!("{key}_file"));
+                text = text.replace(variable, key);
+            }
+        }
+        if options.ca.is_some() {
+            text = text.replace("PAYTOKEN_CA", "--ca");
+        }
+        if self.of_file.is_some() && error.kind() == ErrorKind::Configuration {
+            text += &format!(" [settings: {}]", self.file.display());
+        }
+        Failure::of(error.kind(), text)
+    }
+}

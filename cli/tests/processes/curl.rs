@@ -1,0 +1,422 @@
+//! `paytoken curl`: the real curl, the sandbox's API, tokens that were revoked, and who can see what.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+
+use libtest_mimic::Trial;
+use paytoken_sandbox::{Fault, Service, example_call};
+
+use crate::support::{PAYTOKEN, World, has_tool, text, until};
+use crate::trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("curl_calls_the_api_of_each_provider_with_one_token_request", each_provider),
+        trial("a_revoked_token_is_dropped_and_curl_runs_once_more", revoked),
+        trial("a_call_that_may_have_done_something_is_not_made_again", not_again),
+        trial("curls_own_options_work_as_without_us", own_options),
+        trial("what_came_on_stdin_is_sent_again_or_not_at_all", bodies),
+        trial("no_process_shows_a_token_or_a_secret", nothing_shows),
+        trial("the_token_goes_to_the_providers_host_alone", hosts),
+        trial("signals_reach_curl_and_the_code_says_so", signals),
+        trial("the_code_is_curls_or_ours_where_it_was_not_run", codes),
+    ]
+}
+
+impl World {
+    fn address(&self, service: Service) -> String {
+        format!("{}{}", self.sandbox.url(service), example_call(service).1)
+    }
+
+    /// `paytoken curl SERVICE -- -sS …`, calling the example of the provider's document.
+    fn curl(&self, service: Service, options: &[&str]) -> Command {
+        let address = self.address(service);
+        let method = example_call(service).0;
+        let name = service.facts().name;
+        let call = ["curl", name, "--", "-sS", "-X", method, &address];
+        self.paytoken(&[&call, options].concat())
+    }
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn file(world: &World, name: &str, content: &str) -> PathBuf {
+    let path = world.folder.join(name);
+    fs::write(&path, content).unwrap();
+    path
+}
+
+fn each_provider() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    for &service in Service::ALL {
+        for _ in 0..2 {
+            let output = world.curl(service, &["-w", "%{http_code}"]).output().unwrap();
+            assert!(told(&output).is_empty(), "{}", told(&output));
+            let shown = text(output);
+            assert!(shown.ends_with("200") && shown.len() > 3, "{service}: {shown}");
+        }
+        let counts = world.sandbox.counts(service);
+        assert_eq!(
+            (counts.token_requests, counts.api_requests, counts.api_unauthorized),
+            (1, 2, 0)
+        );
+    }
+}
+
+fn revoked() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    for &service in Service::ALL {
+        let first = world.token(service);
+        world.sandbox.revoke(&first);
+        let answer = world.folder.join("answer");
+        let all = ["--fail", "-i", "-w", "%{http_code}"];
+        let output = world.curl(service, &all).output().unwrap();
+        assert!(told(&output).is_empty(), "{service}: {}", told(&output));
+        let shown = text(output);
+        assert!(shown.starts_with("HTTP/") && shown.ends_with("200"), "{service}: {shown}");
+        assert!(!shown.contains("401"), "{service}: {shown}");
+        let counts = world.sandbox.counts(service);
+        assert_eq!(
+            (counts.token_requests, counts.api_requests, counts.api_unauthorized),
+            (2, 2, 1)
+        );
+        // Into a file: the second answer is in it, alone.
+        world.sandbox.revoke(&world.token(service));
+        text(world.curl(service, &["-o", answer.to_str().unwrap()]).output().unwrap());
+        let second = text(world.curl(service, &[]).output().unwrap());
+        assert_eq!(fs::read_to_string(&answer).unwrap().trim_end().len(), second.len());
+        assert_eq!(world.sandbox.counts(service).token_requests, 3);
+    }
+    // An API that answers 401 whatever the token: two calls, one token, its answer handed back.
+    let service = Service::NtxPay;
+    world.sandbox.reset_counts();
+    world.sandbox.api_fault_next(service, 2, Fault::Status(401));
+    let output = world.curl(service, &["-w", "%{http_code}"]).output().unwrap();
+    let shown = text(output);
+    assert_eq!((shown.matches("401").count() > 0, shown.ends_with("401")), (true, true));
+    let counts = world.sandbox.counts(service);
+    assert_eq!((counts.token_requests, counts.api_requests), (1, 2));
+}
+
+fn not_again() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    let service = Service::NtxPay;
+    let address = world.address(service);
+    let calls = || world.sandbox.counts(service).api_requests;
+    let revoke = || world.sandbox.revoke(&world.token(service));
+    for (options, fault, why) in [
+        (&["--no-replay"][..], false, "--no-replay says so"),
+        (&[][..], true, "other answers came"),
+        (&["globs"][..], false, "what it asked for"),
+        (&["continue"][..], false, "write its file"),
+    ] {
+        revoke();
+        if fault {
+            // The second of two calls only.
+            world.sandbox.api_fault_next(service, 1, Fault::Status(503));
+        }
+        let before = calls();
+        let (ours, curls): (&[&str], Vec<String>) = match options {
+            ["--no-replay"] => (options, vec![address.clone()]),
+            ["globs"] => (&[], vec![format!("{address}?[1-2]")]),
+            ["continue"] => (&[], vec!["--no-clobber".into(), address.clone()]),
+            _ => (&[], vec![address.clone(), address.clone()]),
+        };
+        let mut command = world.paytoken(&[&["curl", "ntx-pay"], ours, &["--", "-sS"]].concat());
+        let output = command.args(&curls).output().unwrap();
+        let told = told(&output);
+        assert!(told.contains(why) && told.lines().count() == 1, "{options:?}: {told}");
+        assert!(text(output).contains("401"), "{options:?}: its answer is shown");
+        let expected = 1 + usize::from(options == ["globs"] || fault);
+        assert_eq!(calls() - before, expected, "{options:?}");
+        // It is dropped all the same.
+        assert!(world.sandbox.is_valid(service, &world.token(service)), "{options:?}");
+    }
+    // Two calls, both 401: then neither has done anything.
+    revoke();
+    let before = calls();
+    let shown = text(world.curl(service, &[&address, "-w", "%{http_code}\n"]).output().unwrap());
+    assert_eq!((shown.matches("200").count(), shown.matches("401").count()), (2, 0), "{shown}");
+    assert_eq!(calls() - before, 4);
+    // And with --next, whose options are its own.
+    revoke();
+    let next = ["-w", "%{http_code}\n", "--next", "-sS", "-w", "%{http_code}\n", &address];
+    let shown = text(world.curl(service, &next).output().unwrap());
+    assert_eq!((shown.matches("200").count(), shown.matches("401").count()), (2, 0), "{shown}");
+}
+
+fn own_options() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    let service = Service::NtxPay;
+    let heads = world.folder.join("heads");
+    let heads = heads.to_str().unwrap();
+    for is_revoked in [false, true] {
+        let run = |options: &[&str]| {
+            if is_revoked {
+                world.sandbox.revoke(&world.token(service));
+            }
+            let output = world.curl(service, options).output().unwrap();
+            let (told, shown) = (told(&output), text(output));
+            assert!(!shown.contains("401") && told.is_empty(), "{options:?}: {shown} {told}");
+            shown
+        };
+        let body = run(&[]);
+        assert_eq!(run(&["-o", "/dev/null", "-w", "%{http_code}"]), "200");
+        assert_eq!(run(&["-s", "-f"]), body);
+        assert!(run(&["-i"]).starts_with("HTTP/1.1 200"));
+        assert_eq!(run(&["-D", heads]), body);
+        assert!(fs::read_to_string(heads).unwrap().starts_with("HTTP/1.1 200"));
+        let with_heads = run(&["--dump-header", "-"]);
+        assert!(with_heads.starts_with("HTTP/1.1 200") && with_heads.ends_with(&body));
+        assert_eq!(run(&["-L", "--compressed", "--retry", "1"]), body);
+    }
+    // Long output is not kept, and comes as it is.
+    let output = world.paytoken(&["curl", "ntx-pay", "--", "--version"]).output().unwrap();
+    assert!(text(output).starts_with("curl "));
+}
+
+fn bodies() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    let service = Service::NexterPay;
+    let address = world.address(service);
+    let content = "{\"amount\": 1}".to_owned() + &" ".repeat(1000);
+    let path = file(&world, "body", &content);
+    let script = |script: &str| {
+        world.sandbox.revoke(&world.token(service));
+        let mut shell = world.program("/bin/sh");
+        let output = shell.args(["-c", script, PAYTOKEN, &address]).arg(&path).output().unwrap();
+        let received = world.sandbox.received(service);
+        let bodies: Vec<usize> = received
+            .iter()
+            .rev()
+            .map_while(|request| {
+                let text = String::from_utf8_lossy(request).into_owned();
+                (!text.contains("createToken"))
+                    .then(|| text.split("\r\n\r\n").nth(1).unwrap().len())
+            })
+            .collect();
+        (output, bodies)
+    };
+    for (how, input) in [
+        ("a pipe", "cat \"$2\" | \"$0\" curl nexter-pay -- -sS --data-binary @- \"$1\""),
+        ("a file", "\"$0\" curl nexter-pay -- -sS --data-binary @- \"$1\" < \"$2\""),
+        ("a named file", "\"$0\" curl nexter-pay -- -sS --data-binary @\"$2\" \"$1\""),
+    ] {
+        let (output, bodies) = script(input);
+        assert!(!text(output).contains("401"), "{how}");
+        assert_eq!(bodies, [content.len()], "{how}: the second time, after the token request");
+    }
+    let (output, _) = script(
+        "mkfifo \"$2.fifo\"; cat \"$2\" > \"$2.fifo\" & \"$0\" curl nexter-pay -- -sS -d @\"$2.fifo\" \"$1\"",
+    );
+    assert!(told(&output).contains("reads from a pipe, which is read once"), "{}", told(&output));
+    let (output, _) = script(
+        "head -c 1500000 /dev/zero | \"$0\" curl nexter-pay -- -sS -w '%{http_code}' --data-binary @- \"$1\"",
+    );
+    assert!(told(&output).contains("more than 1 MiB"), "{}", told(&output));
+    // The rest of a pipe that is not kept is sent whole, where the token is good.
+    let (output, bodies) = script(
+        "\"$0\" token nexter-pay --force >/dev/null; head -c 1500000 /dev/zero | \"$0\" curl nexter-pay -- -sS -H Expect: --data-binary @- \"$1\"",
+    );
+    assert!(told(&output).is_empty(), "{}", told(&output));
+    assert!(bodies.len() == 1, "{bodies:?}");
+}
+
+/// Arguments and environments of all processes below this one.
+fn processes_below(child: &Child) -> Vec<(String, String)> {
+    let mut below = vec![child.id()];
+    let mut found = Vec::new();
+    while let Some(id) = below.pop() {
+        let read = |name: &str| {
+            let bytes = fs::read(format!("/proc/{id}/{name}")).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        found.push((read("cmdline"), read("environ")));
+        let tasks = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+        for task in tasks {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            below.extend(children.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
+        }
+    }
+    found
+}
+
+fn nothing_shows() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    for &service in Service::ALL {
+        let facts = service.facts();
+        let token = world.token(service);
+        let secret = world.sandbox.client_secret(service);
+        world.sandbox.api_fault_next(service, 1, Fault::Delay(std::time::Duration::from_secs(60)));
+        let before = world.sandbox.counts(service).api_requests;
+        let mut child = world.curl(service, &[]).spawn().unwrap();
+        until("the call has arrived", || world.sandbox.counts(service).api_requests > before);
+        let processes = processes_below(&child);
+        let curl = processes.iter().find(|(arguments, _)| arguments.starts_with("curl\0"));
+        let (_, environment) = curl.expect("curl runs below paytoken");
+        assert!(!environment.contains(&facts.variable(facts.secret.variable)), "{service}");
+        assert!(!environment.contains(secret));
+        for (arguments, environment) in &processes {
+            assert!(!arguments.contains(secret) && !arguments.contains(&token), "{service}");
+            assert!(!environment.contains(&token), "{service}");
+        }
+        rustix_kill(&child);
+        child.wait().unwrap();
+    }
+}
+
+fn rustix_kill(child: &Child) {
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+}
+
+fn hosts() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    let service = Service::NtxPay;
+    let port = world.sandbox.address(service).port();
+    let run = |ours: &[&str], curls: &[&str]| {
+        world
+            .paytoken(&[&["curl", "ntx-pay"], ours, &["--", "-sS"], curls].concat())
+            .output()
+            .unwrap()
+    };
+    let own = world.address(service);
+    let other = format!("https://localhost:{port}/api/balance");
+    for (curls, says) in [
+        (&[&*other][..], "would be sent to localhost"),
+        (&[&own, &other], "would be sent to localhost"),
+        (&["--url", &other], "would be sent to localhost"),
+        (&["--location-trusted", &own], "--location-trusted"),
+        (&[&*own.replace("https", "http")], "would show the token"),
+        (&["https://127.0.0.1@example.com/"], "cannot tell"),
+    ] {
+        let output = run(&[], curls);
+        assert_eq!(output.status.code(), Some(64), "{curls:?}: {}", told(&output));
+        assert!(told(&output).contains(says), "{curls:?}: {}", told(&output));
+    }
+    assert_eq!(world.sandbox.token_requests(service), 0, "nothing was fetched");
+    assert!(!text(run(&["--allow-host", "localhost"], &[&other])).is_empty());
+    // A redirect to another host does not get it; the 401 there says nothing of the token.
+    let elsewhere = world.address(Service::NexterPay).replace("127.0.0.1", "localhost");
+    world.sandbox.api_fault_next(service, 1, Fault::Redirect(elsewhere));
+    let before = world.token(service);
+    let output = run(&[], &["-L", "-o", "/dev/null", "-w", "%{http_code}", &own]);
+    assert!(told(&output).is_empty(), "{}", told(&output));
+    assert_ne!(text(output), "200");
+    let received = world.sandbox.received(Service::NexterPay);
+    let request = String::from_utf8_lossy(received.last().unwrap()).into_owned();
+    assert!(!request.contains(&before) && !request.contains("uthorization"), "{request}");
+    assert_eq!(world.token(service), before);
+}
+
+fn signals() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    let service = Service::SendPayments;
+    for (name, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        world.token(service);
+        world.sandbox.api_fault_next(service, 1, Fault::Delay(std::time::Duration::from_secs(60)));
+        let before = world.sandbox.counts(service).api_requests;
+        let child = world.curl(service, &[]).spawn().unwrap();
+        until("the call has arrived", || world.sandbox.counts(service).api_requests > before);
+        let curl = curl_below(&child);
+        let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(128 + number), "{name}: {output:?}");
+        assert_eq!(output.status.signal(), None);
+        assert!(!PathBuf::from(format!("/proc/{curl}/exe")).exists(), "{name}: curl goes on");
+    }
+    // What nohup ignores stays ignored.
+    world.sandbox.api_fault_next(service, 1, Fault::Delay(std::time::Duration::from_secs(60)));
+    let before = world.sandbox.counts(service).api_requests;
+    let mut shell = world.program("/bin/sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", PAYTOKEN]);
+    let mut child = shell
+        .args(["curl", "send-payments", "--", "-sS", &world.address(service)])
+        .spawn()
+        .unwrap();
+    until("the call has arrived", || world.sandbox.counts(service).api_requests > before);
+    for name in ["HUP", "TERM"] {
+        let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
+}
+
+fn curl_below(child: &Child) -> u32 {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    let children =
+        tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")).unwrap());
+    children.collect::<String>().split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn codes() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    let service = Service::NexterPay;
+    world.sandbox.api_fault_next(service, 1, Fault::Status(503));
+    let output = world.curl(service, &["-f"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(22), "{output:?}");
+    let output = world.curl(service, &["--no-such-option"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let mut command = world.curl(service, &[]);
+    let empty = world.folder.join("empty");
+    fs::create_dir(&empty).unwrap();
+    let output = command.env("PATH", &empty).output().unwrap();
+    assert_eq!(output.status.code(), Some(127), "{output:?}");
+    // No token: curl is not run.
+    let marker = world.folder.join("curl-ran");
+    let script = format!("#!/bin/sh\ntouch '{}'\n", marker.display());
+    let fake = file(&world, "empty/curl", &script);
+    fs::set_permissions(fake, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = world.curl(service, &["--no-store"]);
+    command.env("PATH", &empty).env("PAYTOKEN_STORE", world.folder.join("another"));
+    let output = command.env("NEXTERPAY_PASSWORD", "wrong-password").output().unwrap();
+    assert_eq!(output.status.code(), Some(77), "{output:?}");
+    assert!(told(&output).starts_with("paytoken: ") && !marker.exists());
+    // Whoever reads may stop reading.
+    let mut child = world.curl(service, &[]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let status = child.wait().unwrap();
+    assert!(status.success() || status.code() == Some(23), "{status}");
+    // After the token was rejected, none can be had: the API's answer is handed back.
+    let token = world.token(service);
+    world.sandbox.revoke(&token);
+    world.sandbox.fault_always(service, Some(Fault::Status(403)));
+    let output = world.curl(service, &["-w", "%{http_code}"]).output().unwrap();
+    assert!(told(&output).contains("another token cannot be had"), "{output:?}");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("401"));
+    let _ = std::io::stderr().flush();
+}
