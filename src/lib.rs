@@ -120,7 +120,7 @@ pub use options::TokenOptions;
 pub use secret::Secret;
 pub use settings::Settings;
 pub use source::{Attempt, TokenSource};
-pub use status::{Status, StoredStatus, TokenStatus};
+pub use status::{Probe, Status, StoredStatus, TokenStatus};
 pub use store::FileStore;
 pub use token::Token;
 

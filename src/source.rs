@@ -9,7 +9,7 @@ use log::warn;
 
 use crate::builder::Builder;
 use crate::certificate::ClientCertificate;
-use crate::clock::monotonic;
+use crate::clock::{Deadline, monotonic};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::event::EventKind;
@@ -20,7 +20,7 @@ use crate::names::{Environment, Provider};
 use crate::options::TokenOptions;
 use crate::secret::Secret;
 use crate::shared::Shared;
-use crate::status::{Status, TokenStatus};
+use crate::status::{Probe, Status, TokenStatus};
 use crate::sync::lock;
 use crate::token::Token;
 use crate::upstream::Upstream;
@@ -307,6 +307,23 @@ impl TokenSource {
             blocked_for: lock(&self.fetcher().pace).refused_for(now.monotonic),
             certificate_not_after: fetcher.renewals.not_after(&fetcher.credentials),
         }
+    }
+
+    /// Reaches the provider's address without sending credentials (TLS shows the client certificate
+    /// where the server asks for it): name resolution, proxy, connection, TLS, and the server's
+    /// clock. It has no effect on tokens and pace.
+    ///
+    /// # Errors
+    /// [`Transport`](crate::ErrorKind::Transport), [`Timeout`](crate::ErrorKind::Timeout) or
+    /// [`Certificate`](crate::ErrorKind::Certificate), as a fetch would.
+    pub fn probe(&self, limit: Duration) -> Result<Probe> {
+        let fetcher = self.fetcher();
+        let began = monotonic();
+        let (status, clocks) = fetcher
+            .transport
+            .probe(Deadline::after(limit), || fetcher.clock.now().wall)
+            .map_err(|error| fetcher.error(error))?;
+        Ok(Probe { status, took: began.elapsed(), clocks })
     }
 
     /// Whose tokens these are.

@@ -49,6 +49,19 @@ pub struct StoredStatus {
     pub blocked_for: Option<Duration>,
 }
 
+/// What [`TokenSource::probe`](crate::TokenSource::probe) found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Probe {
+    /// The HTTP status; any will do.
+    pub status: u16,
+    /// How long the connection and the answer took.
+    pub took: Duration,
+    /// The server's clock, by its `Date`, and this machine's when the answer came. (A `Date` has
+    /// whole seconds.)
+    pub clocks: Option<(SystemTime, SystemTime)>,
+}
+
 /// A token's ages.
 #[derive(Clone, Debug)]
 #[non_exhaustive]

@@ -8,6 +8,7 @@ mod base_url;
 mod connector;
 mod cover;
 mod failure;
+mod probe;
 mod proxy;
 mod resolver;
 mod roots;

@@ -143,7 +143,7 @@ fn is_absent(error: &io::Error) -> bool {
 
 /// `$HOME`, else that of the password file, as in a unit. Users that only a directory service knows
 /// have HOME.
-fn home() -> Option<PathBuf> {
+pub(crate) fn home() -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     home.or_else(|| {
         const LARGEST: u64 = 16 * 1024 * 1024;

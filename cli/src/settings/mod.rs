@@ -9,13 +9,15 @@ mod file;
 mod secret_command;
 
 use std::ffi::OsString;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, Settings, TokenSource};
 use zeroize::Zeroizing;
 
-pub(crate) use self::file::{Setting, SettingsFile};
+use self::file::Setting;
+pub(crate) use self::file::{SettingsFile, home};
 pub(crate) use self::secret_command::is_readable;
 use crate::command_line::{Options, providers};
 use crate::deadline::{self, Deadline};
@@ -158,6 +160,22 @@ impl Target {
     /// The path that this variable of the provider holds, wherever it is set.
     pub(crate) fn path(&self, variable: &str) -> Option<PathBuf> {
         self.lookup.value(&self.provider().facts().variable(variable)).map(PathBuf::from)
+    }
+
+    /// The text of an id or a secret, wherever it is set; `None` where it cannot be read.
+    pub(crate) fn text_of(&self, variable: &str) -> Option<Zeroizing<String>> {
+        const LARGEST: u64 = 64 * 1024;
+        let name = self.provider().facts().variable(variable);
+        if let Some(text) = self.lookup.value(&name) {
+            return text.into_string().ok().map(Zeroizing::new);
+        }
+        let path = self.path(&format!("{variable}_FILE")).filter(|path| !is_no_file(path))?;
+        // Sized at once: growing would leave an unwiped copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(LARGEST as usize + 1));
+        std::fs::File::open(path).ok()?.take(LARGEST).read_to_string(&mut text).ok()?;
+        let length = text.trim_end_matches(['\r', '\n']).len();
+        text.truncate(length);
+        Some(text)
     }
 
     /// Where `NTXPAY_CLIENT_ID`, `PAYTOKEN_CA` and so on come from.

@@ -1,0 +1,135 @@
+//! The files that are named: whether they are there, who can read them, and the certificate.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use paytoken::ClientCertificate;
+
+use super::{Table, from};
+use crate::command_line::duration::spoken;
+use crate::settings::{Origin, Target};
+use crate::status::{Certificate, SOON};
+
+/// nginx's default buffer for a header line, less its name.
+const LONGEST_HEADER: usize = 8_171;
+
+pub(super) fn check(target: &Target, table: &mut Table) {
+    let facts = target.provider().facts();
+    for field in [facts.id, facts.secret] {
+        let variable = format!("{}_FILE", field.variable);
+        if let Some(path) = target.path(&variable) {
+            file(&format!("{} file", field.name), &path, field.name == facts.secret.name, table);
+        }
+    }
+    if facts.takes_certificate {
+        certificate(target, table);
+    }
+    match target.origin("PAYTOKEN_CA") {
+        Origin::NotSet => table.ok("authorities", "the built-in ones (Mozilla's)"),
+        origin => {
+            table.ok("authorities", from(target, &origin));
+            if let Some(path) = &target.settings.ca {
+                file("authorities file", path, false, table);
+            }
+        }
+    }
+}
+
+fn certificate(target: &Target, table: &mut Table) {
+    let facts = target.provider().facts();
+    let [of_certificate, of_key] =
+        ["CLIENT_CERT", "CLIENT_KEY"].map(|name| target.origin(&facts.variable(name)));
+    let Some(path) = target.path("CLIENT_CERT") else {
+        let variable = facts.variable("CLIENT_CERT");
+        return table
+            .wrong("certificate", format!("not set; set {variable} to the PEM file's path"));
+    };
+    let key = target.path("CLIENT_KEY");
+    file("certificate", &path, key.is_none(), table);
+    match &key {
+        Some(key) => file("private key", key, true, table),
+        None => table.ok("private key", "looked for in the certificate's file"),
+    }
+    table.ok("certificate", from(target, &of_certificate));
+    if of_key != Origin::NotSet {
+        table.ok("private key", from(target, &of_key));
+    }
+    let loaded = match &key {
+        Some(key) => ClientCertificate::from_pem_files(&path, key),
+        None => ClientCertificate::from_pem_file(&path),
+    };
+    match loaded {
+        Ok(certificate) if certificate.has_private_key() => {
+            table.ok("private key", "fits the certificate")
+        }
+        Ok(_) => table.warning(
+            "private key",
+            format!("none, so TLS shows no certificate; set {}", facts.variable("CLIENT_KEY")),
+        ),
+        Err(error) => return table.wrong("certificate", target.failure(&error).to_string()),
+    }
+    if let Some(length) =
+        ClientCertificate::from_pem_file(&path).ok().and_then(|it| Some(it.header_value()?.len()))
+    {
+        table.ok("certificate", format!("{length} bytes as a header, of {LONGEST_HEADER}"));
+    }
+    if let Some(certificate) = Certificate::of(target) {
+        let left = spoken(certificate.left);
+        match certificate.days() {
+            _ if certificate.left.is_zero() => {
+                table.wrong("certificate", "has ended; ask for a renewal")
+            }
+            days if days < SOON => {
+                table.warning("certificate", format!("ends in {left}; ask for a renewal"))
+            }
+            _ => table.ok("certificate", format!("ends in {left}")),
+        }
+    }
+}
+
+/// The path of what is no file is not shown: it may be the secret itself.
+fn file(what: &str, path: &Path, is_secret: bool, table: &mut Table) {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            return table.wrong(
+                what,
+                format!("cannot be read ({error}); give the path of the file, not its content"),
+            );
+        }
+    };
+    let mode = metadata.mode() & 0o777;
+    let mut text = path.display().to_string();
+    if fs::symlink_metadata(path).is_ok_and(|link| link.is_symlink()) {
+        let leads = fs::canonicalize(path).map(|path| path.display().to_string());
+        text += &format!(" (a link to {})", leads.unwrap_or_default());
+    }
+    let ourselves = rustix::process::geteuid().as_raw();
+    if !metadata.is_file() {
+        table.warning(
+            what,
+            format!(
+                "{text} is not a regular file, so it is read once, and paytoken curl cannot use it"
+            ),
+        );
+    } else if let Err(error) = fs::File::open(path) {
+        table.wrong(
+            what,
+            format!(
+                "{text} cannot be read ({error}); see its owner and mode, and those of its folders"
+            ),
+        );
+    } else if mode & 0o022 != 0 || (metadata.uid() != ourselves && metadata.uid() != 0) {
+        table.warning(
+            what,
+            format!("{text} can be changed by others (mode {mode:o}); chmod go-w, and own it"),
+        );
+    } else if is_secret && mode & 0o004 != 0 {
+        table.warning(what, format!("{text} can be read by everybody (mode {mode:o}); chmod 600"));
+    } else if is_secret && mode & 0o040 != 0 && metadata.uid() == ourselves {
+        table.warning(what, format!("{text} can be read by its group (mode {mode:o}); chmod 600"));
+    } else {
+        table.ok(what, format!("{text} (mode {mode:o})"));
+    }
+}

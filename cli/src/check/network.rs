@@ -1,0 +1,110 @@
+//! The way to the provider, its clock, and, if asked for, a token.
+
+use std::time::Duration;
+
+use paytoken::{ClientCertificate, Credentials, Provider, Renewal, TokenOptions, TokenSource};
+
+use super::{Table, Wish};
+use crate::command_line::duration::spoken;
+use crate::exit::Failure;
+use crate::settings::Target;
+
+/// In the order in which they count for https.
+const PROXIES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+
+/// Clocks that differ by less do no harm.
+const NEAR: Duration = Duration::from_secs(60);
+const FAR: Duration = Duration::from_secs(3_600);
+
+pub(super) fn check(target: &Target, wish: &Wish, table: &mut Table) {
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    // The value may hold a password.
+    match PROXIES.iter().find(|name| is_set(name)) {
+        Some(name) => table.ok("proxy", format!("{name} is set; NO_PROXY may exempt the address")),
+        None => table.ok("proxy", "none is set"),
+    }
+    if target.base_url().is_some() && target.settings.environment().is_ok() {
+        connection(target, table);
+    }
+    match std::process::Command::new("curl").arg("--version").output() {
+        Ok(_) => table.ok("curl", "is there, for paytoken curl"),
+        Err(error) => table
+            .warning("curl", format!("cannot be run ({error}), so paytoken curl cannot, either")),
+    }
+    if wish.fetch {
+        fetch(target, wish, table);
+    }
+}
+
+fn connection(target: &Target, table: &mut Table) {
+    let source = target.source(None).or_else(|_| without_credentials(target));
+    let probe = source.and_then(|source| {
+        source.probe(target.deadline().left()).map_err(|error| target.failure(&error))
+    });
+    match probe {
+        Ok(probe) => {
+            table.ok(
+                "connection",
+                format!("answered in {} ms, over TLS that is verified", probe.took.as_millis()),
+            );
+            match probe.clocks {
+                Some((theirs, ours)) => {
+                    let (apart, is_slow) = match theirs.duration_since(ours) {
+                        Ok(apart) => (apart, true),
+                        Err(error) => (error.duration(), false),
+                    };
+                    let how = if is_slow { "behind" } else { "ahead of" };
+                    let text = format!("{} {how} the server's", spoken(apart));
+                    match apart {
+                        _ if apart < NEAR => table.ok("clock", "agrees with the server's"),
+                        _ if apart < FAR => table.warning("clock", format!("{text}; set it (NTP)")),
+                        _ => table.wrong("clock", format!("{text}; set it (NTP)")),
+                    }
+                }
+                None => table.warning("clock", "the server does not say what time it is"),
+            }
+        }
+        Err(failure) => table.wrong("connection", failure.to_string()),
+    }
+}
+
+/// The way to the provider can be tried while its credentials are incomplete.
+fn without_credentials(target: &Target) -> Result<TokenSource, Failure> {
+    let provider = target.provider();
+    let certificate = (provider == Provider::NtxPay).then(ClientCertificate::injected_by_proxy);
+    let source = || {
+        let credentials = Credentials::new(provider, "check", "check", certificate)?;
+        let mut builder = TokenSource::builder(credentials, target.settings.environment()?);
+        if let Some(url) = &target.settings.base_url {
+            builder = builder.base_url(url);
+        }
+        if let Some(pem) = target.settings.root_certificates_pem()? {
+            builder = builder.root_certificates_pem(&pem);
+        }
+        builder.build()
+    };
+    source().map_err(|error| target.failure(&error))
+}
+
+fn fetch(target: &Target, wish: &Wish, table: &mut Table) {
+    let store = match target.store() {
+        Ok(store) => store,
+        Err(_) => return table.wrong("fetch", "not tried, since the store cannot be used"),
+    };
+    let replaces = target.provider().facts().renewal == Renewal::ReplacesPrevious;
+    let has_good_token =
+        store.as_ref().zip(target.account().ok()).is_some_and(|(store, account)| {
+            let status = account.stored_status(store);
+            status.is_ok_and(|status| status.token.is_some_and(|token| !token.remaining.is_zero()))
+        });
+    if replaces && has_good_token && !wish.force {
+        return table.warning("fetch", "not tried, since it would end the good token that is stored; use --force if that is meant");
+    }
+    let token = target.source(store).and_then(|source| {
+        source.token_with(&TokenOptions::new().force(true)).map_err(|error| target.failure(&error))
+    });
+    match token {
+        Ok(token) => table.ok("fetch", format!("a token, good for {}", spoken(token.remaining()))),
+        Err(failure) => table.wrong("fetch", failure.to_string()),
+    }
+}

@@ -1,0 +1,105 @@
+//! The store, and other stores in which the same account has a token: jobs that use them do not
+//! know of each other.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use paytoken::{FileStore, Renewal};
+
+use super::{Table, from};
+use crate::command_line::duration::spoken;
+use crate::settings::{Origin, Target};
+
+pub(super) fn check(target: &Target, table: &mut Table) {
+    let store = match target.store() {
+        Ok(Some(store)) => store,
+        Ok(None) => return table.warning("store", "none, so each run gets a token of its own"),
+        Err(failure) => return table.wrong("store", failure.to_string()),
+    };
+    let directory = store.directory();
+    let origin = match target.origin("PAYTOKEN_STORE") {
+        Origin::NotSet => "the default".to_owned(),
+        origin => from(target, &origin),
+    };
+    match free_of(directory) {
+        Some(0) => {
+            table.wrong("store", format!("{}: the disk is full; make room", directory.display()))
+        }
+        _ if directory.exists()
+            && rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_err() =>
+        {
+            table.wrong(
+                "store",
+                format!("{} cannot be written; see its owner and mode", directory.display()),
+            );
+        }
+        _ if !directory.exists() => {
+            table.ok(
+                "store",
+                format!("{}, {origin}; made when there is something to keep", directory.display()),
+            );
+        }
+        _ => table.ok("store", format!("{}, {origin}", directory.display())),
+    }
+    let Ok(account) = target.account() else { return };
+    match account.stored_status(&store) {
+        Ok(status) => {
+            if let Some(token) = status.token.filter(|token| !token.remaining.is_zero()) {
+                table.ok("stored token", format!("good for {}", spoken(token.remaining)));
+            } else {
+                table.ok("stored token", "none");
+            }
+            if let (Some(kind), Some(left)) = (status.last_error, status.blocked_for) {
+                let left = spoken(left);
+                table.warning("refusal", format!("{kind}; the provider is not asked again for {left}; correct the credentials, or use --force"));
+            }
+        }
+        Err(error) => table.wrong("stored token", target.failure(&error).to_string()),
+    }
+    for other in others(directory) {
+        let token = FileStore::open(&other)
+            .and_then(|store| account.stored_status(&store))
+            .ok()
+            .and_then(|status| status.token)
+            .filter(|token| !token.remaining.is_zero());
+        if token.is_some() {
+            let harm = match target.provider().facts().renewal {
+                Renewal::ReplacesPrevious => "jobs that use it end each other's tokens",
+                _ => "jobs that use it get tokens of their own",
+            };
+            table.warning(
+                "other store",
+                format!(
+                    "{} has a token of this account, too: {harm}; name one with PAYTOKEN_STORE",
+                    other.display()
+                ),
+            );
+        }
+    }
+}
+
+/// Blocks for us on the disk that it is, or will be, on.
+fn free_of(directory: &Path) -> Option<u64> {
+    let existing = directory.ancestors().find(|folder| folder.exists())?;
+    rustix::fs::statvfs(existing).ok().map(|disk| disk.f_bavail)
+}
+
+/// Where login shells, cron jobs, units and earlier versions have theirs.
+fn others(chosen: &Path) -> Vec<PathBuf> {
+    let variable = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
+    let user = rustix::process::geteuid().as_raw();
+    let folders = [
+        variable("CACHE_DIRECTORY").and_then(|all| std::env::split_paths(&all).next()),
+        variable("XDG_CACHE_HOME").map(PathBuf::from),
+        crate::settings::home().map(|home| home.join(".cache")),
+        variable("XDG_RUNTIME_DIR").map(PathBuf::from),
+        Some(PathBuf::from(format!("/run/user/{user}"))),
+    ];
+    let mut others: Vec<_> =
+        folders.into_iter().flatten().map(|folder| folder.join("paytoken")).collect();
+    others.extend(variable("PAYTOKEN_STORE").map(PathBuf::from));
+    others.retain(|other| other != chosen && other.is_dir());
+    others.sort();
+    others.dedup();
+    others
+}

@@ -1,0 +1,44 @@
+//! Reaching a provider without credentials: its name, the way there, TLS and its clock.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::failure::Failure;
+use super::wire::Wire;
+use super::{LARGEST_BODY, LONGEST_WAIT, Transport};
+use crate::clock::Deadline;
+use crate::date;
+use crate::error::Result;
+use crate::outcome::Cause;
+
+impl Transport {
+    /// `HEAD /`: the status, and what the server's clock says.
+    pub(crate) fn probe(
+        &self,
+        deadline: Deadline,
+        wall: impl FnOnce() -> SystemTime,
+    ) -> Result<(u16, Option<(SystemTime, SystemTime)>)> {
+        let left = deadline.remaining().min(LONGEST_WAIT);
+        if left.is_zero() {
+            return Err(Cause::NoTimeLeft.error("no time was left to send a request; allow more"));
+        }
+        let wire = Arc::new(Wire::new(
+            Vec::new().into(),
+            left,
+            self.connect_timeout,
+            self.proxy.is_some(),
+            !self.base_url.is_https,
+            LARGEST_BODY,
+        ));
+        let answer = self
+            .agent(&wire)
+            .head(format!("{}/", self.base_url.as_str()))
+            .header("User-Agent", &self.user_agent)
+            .call()
+            .map_err(|error| Failure::of(error, &wire).into_error(wire.was_sent()))?;
+        let date = answer.headers().get("date").and_then(|value| value.to_str().ok());
+        let now = wall();
+        let clocks = date.and_then(|text| Some((date::parse_http_date(text, now)?, now)));
+        Ok((answer.status().as_u16(), clocks))
+    }
+}
