@@ -83,12 +83,20 @@ pub(crate) struct Options {
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(Command, Options), Failure> {
-    let matches = match definition().try_get_matches_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = match definition().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => {
             return Ok((Command::Print(error.render().to_string()), Options::default()));
         }
-        Err(error) => return Err(Failure::Usage(refusal::sentence(&error))),
+        Err(error) => {
+            let mut sentence = refusal::sentence(&error);
+            let has = |word: &str| arguments.iter().any(|argument| argument == word);
+            if has("curl") && !has("--") {
+                sentence += "; curl's own arguments stand after --";
+            }
+            return Err(Failure::Usage(sentence));
+        }
     };
     // Whatever it is called, clap has found one.
     let Some((name, of_command)) = matches.subcommand() else {

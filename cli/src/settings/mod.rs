@@ -329,8 +329,12 @@ impl Lookup {
         .map(|name| facts.variable(name));
         for variable in prefixed.iter().map(String::as_str).chain(["PAYTOKEN_CA", "PAYTOKEN_STORE"])
         {
-            let is_of_file =
-                !self.takes_variables || matches!(self.origin(variable), Origin::File(_));
+            let is_of_file = !self.takes_variables
+                || match self.origin(variable) {
+                    Origin::File(_) => true,
+                    Origin::NotSet => self.of_file.is_some(),
+                    _ => false,
+                };
             if let Some(key) = self.key(variable).filter(|_| is_of_file) {
                 text = text.replace(&format!("{variable}_FILE"), &format!("{key}_file"));
                 text = text.replace(variable, key);

@@ -26,9 +26,9 @@ pub(super) fn output_of(words: &[String], deadline: Deadline) -> Result<Zeroizin
         .spawn()
         .map_err(|error| format!("cannot run {program} ({error})"))?;
     let result = match child.stdout.take() {
-        Some(mut stdout) => read(&mut stdout, deadline).and_then(|text| {
+        Some(mut stdout) => read(&mut stdout, deadline).and_then(|(bytes, length)| {
             ended(&mut child, deadline)?;
-            Ok(text)
+            text_of(&bytes[..length])
         }),
         None => Err("has no output".into()),
     };
@@ -39,7 +39,11 @@ pub(super) fn output_of(words: &[String], deadline: Deadline) -> Result<Zeroizin
     result.map_err(|what| format!("{program} {what}"))
 }
 
-fn read(stdout: &mut ChildStdout, deadline: Deadline) -> Result<Zeroizing<String>, String> {
+/// What it prints, and how long that is.
+fn read(
+    stdout: &mut ChildStdout,
+    deadline: Deadline,
+) -> Result<(Zeroizing<Vec<u8>>, usize), String> {
     // Sized at once: growing would leave an unwiped copy behind.
     let mut bytes = Zeroizing::new(vec![0; LARGEST + 1]);
     let mut length = 0;
@@ -51,13 +55,16 @@ fn read(stdout: &mut ChildStdout, deadline: Deadline) -> Result<Zeroizing<String
             Ok(0) if length > LARGEST => {
                 return Err("printed more than 64 KiB; that is no secret".into());
             }
-            Ok(0) => break,
+            Ok(0) => return Ok((bytes, length)),
             Ok(read) => length += read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(format!("cannot be read from ({error})")),
         }
     }
-    let text = std::str::from_utf8(&bytes[..length]).map_err(|_| "did not print UTF-8 text")?;
+}
+
+fn text_of(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "did not print UTF-8 text")?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     match text {

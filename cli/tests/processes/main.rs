@@ -15,7 +15,9 @@ mod crashes;
 mod curl;
 mod herd;
 mod places;
+mod settings;
 mod support;
+mod usage;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -24,8 +26,15 @@ fn main() {
         herd::worker();
         return;
     }
-    let trials =
-        [command::trials(), crashes::trials(), curl::trials(), herd::trials(), places::trials()];
+    let trials = [
+        command::trials(),
+        crashes::trials(),
+        curl::trials(),
+        herd::trials(),
+        places::trials(),
+        settings::trials(),
+        usage::trials(),
+    ];
     libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit();
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,6 +31,8 @@ impl World {
         fs::write(folder.join("ca.pem"), sandbox.ca_pem()).unwrap();
         fs::write(folder.join("cert.pem"), sandbox.client_certificate_pem()).unwrap();
         fs::write(folder.join("key.pem"), sandbox.client_key_pem()).unwrap();
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(folder.join("key.pem"), private).unwrap();
         Self { sandbox, folder }
     }
 

@@ -1,0 +1,289 @@
+//! The settings file, and what counts where a setting is given twice.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use paytoken_sandbox::Service;
+
+use crate::support::{World, text};
+use crate::trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("accounts_of_the_settings_file_are_used_by_their_names", accounts),
+        trial("an_option_counts_before_a_variable_and_that_before_the_file", order),
+        trial("a_secret_comes_from_the_file_from_another_file_or_from_a_command", secrets),
+        trial("a_command_for_a_secret_is_bounded_and_no_shell", commands),
+        trial("a_mistake_in_the_file_is_named_with_the_way_out_and_no_secret", mistakes),
+        trial("a_file_that_others_can_read_or_change_is_refused", modes),
+        trial("the_file_is_found_where_the_user_keeps_settings", places),
+    ]
+}
+
+/// `paytoken` with a settings file, and nothing in its environment but the path of that.
+pub(crate) fn with_file(world: &World, content: &str, arguments: &[&str]) -> Command {
+    let path = config(world, content);
+    let mut command = world.paytoken(arguments);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("PAYTOKEN_CONFIG", path);
+    command
+}
+
+fn config(world: &World, content: &str) -> PathBuf {
+    let path = world.folder.join("config.toml");
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+/// A table for this service, complete but for the secret.
+pub(crate) fn table(world: &World, name: &str, service: Service) -> String {
+    let facts = service.facts();
+    let mut table = format!(
+        "[{name}]\nprovider = \"{}\"\nenvironment = \"sandbox\"\nbase_url = \"{}\"\n{} = \"{}\"\nca = \"ca.pem\"\nstore = \"store\"\n",
+        facts.name,
+        world.sandbox.url(service),
+        facts.id.name,
+        world.sandbox.client_id(service),
+    );
+    if facts.takes_certificate {
+        table += "certificate = \"cert.pem\"\nprivate_key = \"key.pem\"\n";
+    }
+    table
+}
+
+fn secret(world: &World, service: Service) -> String {
+    let name = service.facts().secret.name;
+    format!("{name} = \"{}\"\n", world.sandbox.client_secret(service))
+}
+
+fn whole(world: &World, name: &str, service: Service) -> String {
+    table(world, name, service) + &secret(world, service)
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn accounts() {
+    let world = World::new();
+    let send = Service::SendPayments;
+    world.sandbox.add_client(send, "merchant-8", "secret of eight");
+    let mut file: String =
+        Service::ALL.iter().map(|&service| whole(&world, service.facts().name, service)).collect();
+    file += &whole(&world, "merchant-7", send).replace("\"store\"", "\"other-store\"");
+    let eight =
+        table(&world, "merchant-8", send).replace(world.sandbox.client_id(send), "merchant-8");
+    file += &(eight + "client_secret = \"secret of eight\"\n");
+    let run = |arguments: &[&str]| with_file(&world, &file, arguments).output().unwrap();
+    for &service in Service::ALL {
+        let token = text(run(&["token", service.facts().name]));
+        assert!(world.sandbox.is_valid(service, &token));
+        assert_eq!(text(run(&["token", service.facts().name])), token);
+    }
+    let eight = text(run(&["token", "merchant-8"]));
+    assert!(world.sandbox.is_valid(send, &eight));
+    assert_eq!(world.sandbox.token_requests_by(send, "merchant-8"), 1);
+    assert_ne!(text(run(&["token", "merchant-7"])), eight);
+    assert!(world.folder.join("store").is_dir() && world.folder.join("other-store").is_dir());
+    let status = text(run(&["status"]));
+    assert_eq!(status.lines().count(), 5, "{status}");
+    assert!(status.contains("merchant-8     token good for 4 min"), "{status}");
+    // A provider's variables are not another account's.
+    let mut command = with_file(&world, &file, &["token", "merchant-8"]);
+    command.env("SENDPAYMENTS_CLIENT_ID", "x").env("SENDPAYMENTS_CLIENT_SECRET", "x");
+    assert_eq!(text(command.output().unwrap()), eight);
+    // Mistyped, it is suggested.
+    let output = run(&["token", "merchnt-8"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(told(&output).contains("did you mean merchant-8?"), "{}", told(&output));
+    let output = run(&["token", "no-such-thing"]);
+    assert!(told(&output).contains("(merchant-7, merchant-8, "), "{}", told(&output));
+}
+
+fn order() {
+    let world = World::new();
+    let service = Service::NexterPay;
+    let wrong = whole(&world, "nexter-pay", service)
+        .replace(&world.sandbox.url(service), "https://127.0.0.1:1")
+        .replace(world.sandbox.client_secret(service), "of-the-file")
+        .replace("\"store\"", "\"of-file\"");
+    let variables = world.variables();
+    let mut command = with_file(&world, &wrong, &["token", "nexter-pay"]);
+    let token = text(command.envs(variables.clone()).output().unwrap());
+    assert!(world.sandbox.is_valid(service, &token) && !world.folder.join("of-file").exists());
+    // Either form of a variable hides both of the file.
+    let path = world.folder.join("secret");
+    fs::write(&path, world.sandbox.client_secret(service)).unwrap();
+    let mut command = with_file(&world, &wrong, &["token", "nexter-pay", "--force"]);
+    command
+        .envs(variables.clone())
+        .env_remove("NEXTERPAY_PASSWORD")
+        .env("NEXTERPAY_PASSWORD_FILE", &path);
+    text(command.output().unwrap());
+    let elsewhere = world.folder.join("of-option");
+    let arguments =
+        ["token", "nexter-pay", "--timeout", "2s", "--store", elsewhere.to_str().unwrap()];
+    let mut command = with_file(
+        &world,
+        &wrong,
+        &[&arguments[..], &["--base-url", "https://127.0.0.1:2"]].concat(),
+    );
+    let output = command.envs(variables).output().unwrap();
+    assert_eq!(output.status.code(), Some(69), "{}", told(&output));
+    assert!(elsewhere.exists());
+}
+
+fn secrets() {
+    let world = World::new();
+    let service = Service::NexterPay;
+    let secret = world.sandbox.client_secret(service);
+    fs::write(world.folder.join("a secret"), format!("{secret}\n")).unwrap();
+    for way in [
+        format!("password = '{secret}'"),
+        "password_file = \"a secret\"".into(),
+        format!("password_file = \"{}/a secret\"", world.folder.display()),
+        format!("password_command = [\"cat\", \"{}/a secret\"]", world.folder.display()),
+        format!("password_command = [\"printf\", \"%s\", \"{secret}\"]"),
+    ] {
+        let file = table(&world, "nexter-pay", service) + &way;
+        let mut command = with_file(&world, &file, &["token", "nexter-pay", "--force"]);
+        let token = text(command.current_dir("/").output().unwrap());
+        assert!(world.sandbox.is_valid(service, &token), "{way}");
+        // A stored token needs no secret, so the command is not run.
+        let file = table(&world, "nexter-pay", service) + "password_command = [\"false\"]";
+        assert_eq!(
+            text(with_file(&world, &file, &["token", "nexter-pay"]).output().unwrap()),
+            token
+        );
+    }
+}
+
+fn commands() {
+    let world = World::new();
+    let service = Service::NexterPay;
+    let marker = world.folder.join("marker");
+    let marker = marker.to_str().unwrap();
+    for (command, code, says) in [
+        ("[\"false\"]", 78, "failed (exit status: 1)"),
+        ("[\"no-such-program-anywhere\"]", 78, "cannot run no-such-program-anywhere"),
+        ("[\"true\"]", 78, "printed nothing"),
+        ("[\"yes\"]", 78, "more than 64 KiB"),
+        ("[\"sleep\", \"60\"]", 78, "has not ended within --timeout (1s)"),
+        ("[\"sh\", \"-c\", \"exec >&-; exec sleep 60\"]", 78, "has not ended within"),
+        ("[\"sh\", \"-c\", \"echo s; exec >&-; exec sleep 60\"]", 78, "has not ended within"),
+        ("[\"printf\", \"\\\\377\"]", 78, "UTF-8"),
+        ("[]", 78, "program first"),
+        ("\"pass show x\"", 78, "has to be an array"),
+        ("[\"echo\", \"$(touch MARKER)\"]", 77, "refused"),
+        ("[\"echo\", \"`touch MARKER`; touch MARKER\"]", 77, "refused"),
+    ] {
+        let file = table(&world, "nexter-pay", service)
+            + &format!("password_command = {}", command.replace("MARKER", marker));
+        let began = Instant::now();
+        let arguments = ["token", "nexter-pay", "--timeout", "1s", "--force"];
+        let output = with_file(&world, &file, &arguments).output().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{command}");
+        assert_eq!(output.status.code(), Some(code), "{command}: {}", told(&output));
+        assert!(told(&output).contains(says) || code == 77, "{command}: {}", told(&output));
+    }
+    assert!(!fs::exists(marker).unwrap(), "a shell was used");
+}
+
+fn mistakes() {
+    let world = World::new();
+    let service = Service::SendPayments;
+    let good = whole(&world, "send-payments", service);
+    let secret = world.sandbox.client_secret(service);
+    for (file, says) in [
+        (good.replace("client_secret =", "client_sceret ="), "did you mean client_secret?"),
+        (good.replace("base_url", "baseurl"), "did you mean base_url?"),
+        (good.clone() + "password = \"x\"", "password: not known for send-payments"),
+        (good.clone() + "certificate = \"x\"", "certificate: not known"),
+        (good.clone() + "client_secret_file = \"x\"", "are both set; keep one"),
+        (good.replace("client_secret = \"", "client_secret = "), "is not TOML"),
+        (good.clone() + "timeout = \"soon\"", "timeout: not a time"),
+        (good.clone() + "timeout = 5", "timeout: has to be a text"),
+        (good.replace("\"sandbox\"", "\"live\""), "environment"),
+        (good.replace("\"send-payments\"", "\"sendpayments\""), "provider: not known"),
+        (good.replace("\"send-payments\"", "\"ntx-pay\""), "another one than the table's name"),
+        (format!("client_secret = \"{secret}\"\n{good}"), "stands outside of a table"),
+        (good.replace("client_id =", "client_id_file ="), "cannot read"),
+        (table(&world, "send-payments", service), "client_secret: not set"),
+        (good.replace("\"ca.pem\"", "\"no-ca.pem\""), "ca: cannot read"),
+        (good.replace("\"store\"", "\"~you/x\""), "store: only ~/ is understood"),
+        (good.replace("ca =", "client_secret_command = 5\nca ="), "has to be an array"),
+    ] {
+        let output = with_file(&world, &file, &["token", "send-payments"]).output().unwrap();
+        let told = told(&output);
+        assert!(matches!(output.status.code(), Some(78 | 64)), "{file}: {told}");
+        assert!(told.contains(says) && told.lines().count() == 1, "{says}: {told}");
+        assert!(!told.contains(secret) && !told.contains("SENDPAYMENTS_CLIENT_S"), "{told}");
+    }
+    let file = good.replace("provider = \"send-payments\"\n", "").replace("[send-", "[merchant-");
+    let output = with_file(&world, &file, &["token", "merchant-payments"]).output().unwrap();
+    assert!(told(&output).contains("provider is missing"), "{}", told(&output));
+    // Another account's mistake is none of this one's.
+    let file = good + "[other]\nclient_sceret = \"x\"\n";
+    text(with_file(&world, &file, &["token", "send-payments"]).output().unwrap());
+    let table = text(with_file(&world, &file, &["check", "send-payments"]).output().unwrap());
+    assert!(table.contains("warning  settings file") && table.contains("[other]"), "{table}");
+    let mut command = world.paytoken(&["token", "send-payments"]);
+    let output = command.env("PAYTOKEN_CONFIG", "/no/such/file").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(told(&output).contains("/no/such/file"), "{}", told(&output));
+}
+
+fn modes() {
+    let world = World::new();
+    let service = Service::NexterPay;
+    let inline = whole(&world, "nexter-pay", service);
+    fs::write(world.folder.join("secret"), world.sandbox.client_secret(service)).unwrap();
+    let apart = table(&world, "nexter-pay", service) + "password_file = \"secret\"";
+    for (content, mode, is_fine) in [
+        (&inline, 0o600, true),
+        (&inline, 0o400, true),
+        (&inline, 0o640, false),
+        (&inline, 0o604, false),
+        (&inline, 0o644, false),
+        (&apart, 0o644, true),
+        (&apart, 0o664, false),
+        (&apart, 0o646, false),
+    ] {
+        let mut command = with_file(&world, content, &["token", "nexter-pay"]);
+        let path = world.folder.join("config.toml");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let output = command.output().unwrap();
+        let told = told(&output);
+        assert_eq!(output.status.success(), is_fine, "{mode:o}: {told}");
+        assert!(is_fine || told.contains("chmod 600"), "{mode:o}: {told}");
+        assert!(!told.contains(world.sandbox.client_secret(service)));
+    }
+    let mut command = with_file(&world, &inline, &["token", "nexter-pay"]);
+    let path = world.folder.join("config.toml");
+    if Command::new("chown").arg("65534").arg(&path).output().unwrap().status.success() {
+        let output = command.output().unwrap();
+        assert!(told(&output).contains("another user"), "{}", told(&output));
+    }
+}
+
+fn places() {
+    let world = World::new();
+    let service = Service::NexterPay;
+    let content = whole(&world, "nexter-pay", service)
+        .replace("\"ca.pem\"", &format!("\"{}/ca.pem\"", world.folder.display()));
+    let real = config(&world, &content);
+    for (variable, folder) in [("HOME", ".config/paytoken"), ("XDG_CONFIG_HOME", "paytoken")] {
+        let home = world.folder.join(format!("of-{variable}"));
+        fs::create_dir_all(home.join(folder)).unwrap();
+        // A link is fine: it is the file that counts.
+        symlink(&real, home.join(folder).join("config.toml")).unwrap();
+        let mut command = world.paytoken(&["token", "nexter-pay"]);
+        command.env_clear().env(variable, &home).current_dir("/");
+        text(command.output().unwrap());
+        assert!(home.join(folder).join("store").is_dir(), "relative to where the file was found");
+    }
+}

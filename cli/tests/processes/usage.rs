@@ -1,0 +1,486 @@
+//! The command line as people mistype it, stderr that takes nothing, time that runs out.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use paytoken_sandbox::{Fault, Service};
+
+use crate::support::{PAYTOKEN, World, text};
+use crate::trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("what_is_mistyped_is_suggested_and_no_value_is_repeated", mistyped),
+        trial("options_are_taken_in_the_forms_that_people_use", forms),
+        trial("a_token_as_json_says_when_it_ends", token_as_json),
+        trial("stderr_that_takes_nothing_changes_no_code", stderr_is_gone),
+        trial("the_whole_command_ends_by_its_time_out", time_out),
+        trial("invalidate_says_what_it_did", invalidate),
+        trial("status_is_fit_for_monitoring", monitoring),
+        trial("verbose_says_enough_to_find_a_fault_and_no_secret", verbose),
+        trial("errors_name_options_and_variables_never_methods", words),
+        trial("entries_that_ended_long_ago_are_purged", purge),
+        trial("check_finds_what_is_wrong_and_sends_no_credentials", check),
+        trial("no_core_is_written", no_core),
+        #[cfg(feature = "pages")]
+        trial("completions_and_the_manual_page_know_every_command", pages),
+    ]
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn mistyped() {
+    let world = World::new();
+    for (arguments, says) in [
+        (&["tokn", "ntx-pay"][..], "did you mean token?"),
+        (&["stauts"], "did you mean status?"),
+        (&["token", "ntxpay"], "did you mean ntx-pay?"),
+        (&["token", "send-payment"], "did you mean send-payments?"),
+        (&["token", "ntx-pay", "--tiemout", "5s"], "did you mean --timeout?"),
+        (&["token", "ntx-pay", "--tiemout=5s"], "did you mean --timeout?"),
+        (&["token", "ntx-pay", "--min-validty", "5s"], "did you mean --min-validity?"),
+        (&["status", "--jsn"], "did you mean --json?"),
+        (&["header", "ntx-pay", "--json"], "--json: no such option here"),
+        (&["token", "ntx-pay", "--force=SECRET"], "--force: takes no value"),
+        (&["token", "ntx-pay", "--json=SECRET"], "--json: takes no value"),
+        (&["token", "ntx-pay", "-xSECRET"], "no such option"),
+        (&["token", "ntx-pay", "--client-secret=SECRET"], "no such option"),
+        (&["token", "ntx-pay", "--client-secret", "SECRET"], "no such option"),
+        (&["token", "ntx-pay", "--SECRET"], "no such option"),
+        (&["token", "ntx-pay", "SECRET"], "too many arguments"),
+        (&["token", "SECRET"], "PROVIDER is not known"),
+        (&["SECRET"], "no such command"),
+        (&["invalidate", "ntx-pay", "SECRET"], "too many arguments"),
+        (&["token", "ntx-pay", "--timeout=SECRET"], "--timeout: not a time"),
+        (&["token", "ntx-pay", "--environment=SECRET"], "sandbox or production"),
+        (&["token", "ntx-pay", "--timeout"], "--timeout: needs a value"),
+        (&["token", "ntx-pay", "--timeout", "1s", "--timeout", "2s"], "--timeout: given twice"),
+        (&["curl", "ntx-pay"], "-- and curl's arguments are needed"),
+        (&["curl", "ntx-pay", "https://127.0.0.1/SECRET"], "stand after --"),
+        (&["curl", "ntx-pay", "-sS", "https://127.0.0.1/SECRET"], "no such option"),
+        (&["check", "ntx-pay", "--force"], "--force: only with --fetch"),
+        #[cfg(feature = "pages")]
+        (&["completions", "tcsh"], "bash, fish"),
+    ] {
+        // Nothing of it may show, in whatever spelling clap cuts it.
+        let secret = "hunter2-s3cret";
+        let arguments: Vec<_> =
+            arguments.iter().map(|word| word.replace("SECRET", secret)).collect();
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let output = world.paytoken(&arguments).output().unwrap();
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {told}");
+        assert!(told.contains(says), "{arguments:?}: {told}");
+        assert!(told.lines().count() == 1 && told.ends_with("; see paytoken --help\n"), "{told}");
+        assert!(
+            !told.contains("hunter") && !told.contains("cret-") && !told.contains("s3cret"),
+            "{told}"
+        );
+    }
+}
+
+fn forms() {
+    let world = World::new();
+    let token = text(world.paytoken(&["token", "ntx-pay"]).output().unwrap());
+    for arguments in [
+        &["token", "ntx-pay", "--timeout=1m30s"][..],
+        &["token", "ntx-pay", "--timeout", "1d", "--min-validity=1m"],
+        &["--timeout=90s", "token", "ntx-pay"],
+        &["-v", "token", "ntx-pay"],
+        &["token", "-v", "ntx-pay"],
+        &["token", "--environment=sandbox", "ntx-pay"],
+        &["token", "--", "ntx-pay"],
+    ] {
+        assert_eq!(text(world.paytoken(arguments).output().unwrap()), token, "{arguments:?}");
+    }
+    for help in [&["--help"][..], &["-h"], &["token", "--help"], &["curl", "-h"]] {
+        let help = text(world.paytoken(help).output().unwrap());
+        assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
+        assert!(help.contains("--timeout <TIME>"), "{help}");
+    }
+}
+
+fn token_as_json() {
+    let world = World::new();
+    for &service in Service::ALL {
+        for _ in 0..2 {
+            let output =
+                world.paytoken(&["token", service.facts().name, "--json"]).output().unwrap();
+            let json: serde_json::Value = serde_json::from_str(&text(output)).unwrap();
+            assert!(world.sandbox.is_valid(service, json["access_token"].as_str().unwrap()));
+            assert_eq!(json["token_type"], "Bearer");
+            let left = json["expires_in"].as_u64().unwrap();
+            let lifetime = service.facts().sandbox.lifetime.as_secs();
+            assert!(left <= lifetime && left > lifetime - 60, "{json}");
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            assert!(json["expires_at"].as_u64().unwrap().abs_diff(now.as_secs() + left) <= 2);
+            assert_eq!(json["scope"].is_string(), service == Service::NtxPay, "{json}");
+        }
+    }
+}
+
+fn stderr_is_gone() {
+    let world = World::new();
+    let service = Service::SendPayments;
+    for redirect in ["2>&-", "2>/dev/full", "2>&- <&-"] {
+        for (arguments, code) in [
+            ("token send-payments --force -v", 0),
+            ("token send-payments -v", 0),
+            ("token ntx-pay --frob", 64),
+            ("token nexter-pay --base-url https://127.0.0.1:1 --timeout 2s -v", 69),
+            ("token ntx-pay --ca /no/such/file", 78),
+            ("status", 0),
+        ] {
+            let mut shell = world.program("/bin/sh");
+            let script = format!("exec \"$0\" {arguments} {redirect}");
+            let output = shell.args(["-c", &script, PAYTOKEN]).output().unwrap();
+            assert_eq!(output.status.code(), Some(code), "{arguments} {redirect}: {output:?}");
+        }
+        // The stored token is still there.
+        let before = world.sandbox.token_requests(service);
+        world.token(service);
+        assert_eq!(world.sandbox.token_requests(service), before);
+    }
+    let mut shell = world.program("/bin/sh");
+    let script = "exec \"$0\" token send-payments > /dev/full";
+    let output = shell.args(["-c", script, PAYTOKEN]).output().unwrap();
+    assert_eq!(output.status.code(), Some(74), "{output:?}");
+}
+
+fn time_out() {
+    let world = World::new();
+    let fifo = world.folder.join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    let fifo = fifo.to_str().unwrap();
+    let ends = |what: &str, command: &mut std::process::Command| {
+        let began = Instant::now();
+        let output = command.output().unwrap();
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(4), "{what}: {took:?}");
+        assert!(matches!(output.status.code(), Some(75 | 78)), "{what}: {output:?}");
+        assert_eq!(told(&output).lines().count(), 1, "{what}: {output:?}");
+    };
+    let limited = |arguments: &[&str]| world.paytoken(&[arguments, &["--timeout", "1s"]].concat());
+    ends("--ca", &mut limited(&["token", "ntx-pay", "--ca", fifo]));
+    ends("--ca of header", &mut limited(&["header", "ntx-pay", "--ca", fifo]));
+    for variable in ["NTXPAY_CLIENT_CERT", "NTXPAY_CLIENT_KEY", "NTXPAY_CLIENT_SECRET_FILE"] {
+        let mut command = limited(&["token", "ntx-pay"]);
+        if variable.ends_with("_FILE") {
+            command.env_remove("NTXPAY_CLIENT_SECRET");
+        }
+        ends(variable, command.env(variable, fifo));
+    }
+    ends("/dev/zero", &mut limited(&["token", "ntx-pay", "--ca", "/dev/zero"]));
+    // Nothing comes on stdin, and it stays open.
+    let mut command = limited(&["invalidate", "ntx-pay"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    ends("stdin", command.stdin(reader));
+    drop(writer);
+    let service = Service::NexterPay;
+    world.sandbox.fault_always(service, Some(Fault::Delay(Duration::from_secs(60))));
+    ends("the provider", &mut limited(&["token", "nexter-pay"]));
+}
+
+fn invalidate() {
+    let world = World::new();
+    let run = |script: &str, provider: &str| {
+        let mut shell = world.program("/bin/sh");
+        let script = format!("{script} | \"$0\" invalidate {provider}");
+        shell.args(["-c", &script, PAYTOKEN]).output().unwrap()
+    };
+    let token = world.token(Service::NtxPay);
+    world.token(Service::NexterPay);
+    for (script, provider, code, says) in [
+        ("echo unknown-token", "ntx-pay", 65, "nothing is dropped"),
+        (&*format!("echo {token}"), "nexter-pay", 65, "nothing is dropped"),
+        ("echo one two three four", "ntx-pay", 65, "neither a token nor its header"),
+        ("head -c 70000 /dev/zero | tr '\\0' a", "ntx-pay", 65, "more than 64 KiB"),
+        ("printf '\\377'", "ntx-pay", 65, "not text"),
+        ("true", "ntx-pay", 66, "nothing on stdin"),
+        ("\"$0\" token ntx-pay --json", "ntx-pay", 0, ""),
+    ] {
+        let output = run(script, provider);
+        assert_eq!(output.status.code(), Some(code), "{script}: {output:?}");
+        assert!(told(&output).contains(says), "{script}: {output:?}");
+        assert!(!told(&output).contains(&token));
+    }
+    assert_ne!(world.token(Service::NtxPay), token);
+}
+
+fn monitoring() {
+    let world = World::new();
+    let service = Service::NtxPay;
+    let run = |options: &[&str]| {
+        world.paytoken(&[&["status", "ntx-pay"], options].concat()).output().unwrap()
+    };
+    assert_eq!(run(&[]).status.code(), Some(0), "it can be had");
+    let json =
+        |output: Output| serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+    world.token(service);
+    let state = &json(run(&["--json"]))[0];
+    assert_eq!(state["environment"], "sandbox");
+    assert_eq!(state["base_url"], world.sandbox.url(service));
+    assert_eq!(state["store"], world.store().to_str().unwrap());
+    assert_eq!(state["exit_code"], 0);
+    assert!(state["certificate"]["days_left"].as_u64().unwrap() > 30, "{state}");
+    // Refused, and without a good token.
+    for (fault, code) in
+        [(Fault::Status(403), 77), (Fault::TooManyRequests { retry_after: None }, 75)]
+    {
+        fs::remove_file(world.entry()).unwrap();
+        world.sandbox.fault_next(service, 1, fault);
+        assert!(!world.paytoken(&["token", "ntx-pay"]).output().unwrap().status.success());
+        let output = run(&["--json"]);
+        assert_eq!(output.status.code(), Some(code));
+        assert_eq!(json(output)[0]["exit_code"], code);
+    }
+    let mut command = world.paytoken(&["status", "ntx-pay"]);
+    let output = command.env("NTXPAY_CLIENT_CERT", "/no/such/file").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    fs::set_permissions(world.store(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(run(&[]).status.code(), Some(74), "{:?}", run(&[]));
+    // Nothing is set up at all.
+    let mut command = world.paytoken(&["status"]);
+    command.env_clear().env("PAYTOKEN_STORE", world.folder.join("none"));
+    assert_eq!(command.output().unwrap().status.code(), Some(78));
+}
+
+fn verbose() {
+    let world = World::new();
+    let service = Service::NtxPay;
+    let run = || world.paytoken(&["token", "ntx-pay", "-v"]).output().unwrap();
+    let first = run();
+    let told_first = told(&first);
+    for part in [
+        "NTX Pay",
+        "sandbox",
+        &*world.sandbox.url(service),
+        world.store().to_str().unwrap(),
+        "no stored token serves",
+    ] {
+        assert!(told_first.contains(part), "{part}: {told_first}");
+    }
+    let hit = run();
+    assert!(told(&hit).contains("the stored token is good for"), "{}", told(&hit));
+    world.sandbox.revoke(&text(hit));
+    let output = world
+        .paytoken(&[
+            "curl",
+            "ntx-pay",
+            "-v",
+            "--",
+            "-sS",
+            &format!("{}/api/balance", world.sandbox.url(service)),
+        ])
+        .output()
+        .unwrap();
+    let told_curl = told(&output);
+    assert!(told_curl.contains("answered 401") && told_curl.contains("once more"), "{told_curl}");
+    for told in [told_first, told_curl] {
+        assert!(!told.contains(&*text(first.clone())), "{told}");
+        assert!(!told.contains(world.sandbox.client_secret(service)), "{told}");
+    }
+}
+
+fn words() {
+    let world = World::new();
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = world.paytoken(arguments);
+        told(&command.envs(variables.iter().copied()).output().unwrap())
+    };
+    let refused = [("NEXTERPAY_PASSWORD", "wrong-password")];
+    run(&["token", "nexter-pay"], &refused);
+    let secret = world.folder.join("key.pem");
+    let key = fs::read_to_string(&secret).unwrap();
+    for (arguments, variables, says) in [
+        (&["token", "nexter-pay"][..], &refused[..], "use --force to ask now"),
+        (&["token", "nexter-pay"], &[("PAYTOKEN_CA", "")], "set --ca or PAYTOKEN_CA"),
+        (
+            &["token", "ntx-pay"],
+            &[("NTXPAY_CLIENT_CERT", "/no/such")],
+            "NTXPAY_CLIENT_CERT: cannot read",
+        ),
+        (&["token", "send-payments"], &[("SENDPAYMENTS_BASE_URL", "")], "SENDPAYMENTS_BASE_URL"),
+        (
+            &["token", "send-payments"],
+            &[("SENDPAYMENTS_BASE_URL", "127.0.0.1")],
+            "--base-url (or SENDPAYMENTS_BASE_URL)",
+        ),
+        (&["token", "ntx-pay"], &[("NTXPAY_ENVIRONMENT", "live")], "NTXPAY_ENVIRONMENT: 'live'"),
+        (&["token", "ntx-pay", "--environment", "live"], &[], "--environment: 'live'"),
+        (&["token", "ntx-pay"], &[("NTXPAY_CLIENT_KEY", &*key)], "NTXPAY_CLIENT_KEY"),
+        (&["token", "send-payments", "--min-validity", "1h"], &[], "--min-validity"),
+        (&["token", "ntx-pay", "--ca", "/no/such"], &[], "--ca: cannot read"),
+    ] {
+        let told = run(arguments, variables);
+        assert!(told.contains(says), "{arguments:?}: {told}");
+        for methods in [
+            "refresh()",
+            "root_certificates_pem",
+            "with_private_key",
+            "base_url",
+            "builder",
+            "PRIVATE KEY-----\n",
+        ] {
+            assert!(!told.contains(methods), "{arguments:?}: {told}");
+        }
+    }
+}
+
+fn purge() {
+    let world = World::new();
+    let run = |arguments: &[&str]| text(world.paytoken(arguments).output().unwrap());
+    assert!(run(&["purge"]).starts_with("0 removed"), "{}", run(&["purge"]));
+    assert!(!world.store().exists());
+    let token = world.token(Service::NtxPay);
+    let entry = world.entry();
+    world.token(Service::NexterPay);
+    assert!(run(&["purge"]).starts_with("0 removed"));
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(8 * 24 * 3600);
+    for path in [entry.clone(), entry.with_extension("lock")] {
+        File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    }
+    let json: serde_json::Value = serde_json::from_str(&run(&["purge", "--json"])).unwrap();
+    assert_eq!(json["removed"], 1);
+    assert!(!entry.exists());
+    assert_eq!(fs::read_dir(world.store()).unwrap().count(), 2, "the other's entry and lock");
+    assert_ne!(world.token(Service::NtxPay), token);
+}
+
+fn check() {
+    let world = World::new();
+    let run = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = world.paytoken(&[&["check", "--timeout", "5s"], arguments].concat());
+        command.envs(variables.iter().copied()).output().unwrap()
+    };
+    for &service in Service::ALL {
+        let output = run(&[service.facts().name], &[]);
+        let table = text(output);
+        assert!(table.lines().all(|line| line.starts_with("ok ")), "{table}");
+        assert_eq!(world.sandbox.token_requests(service), 0);
+        let received = world.sandbox.received(service);
+        assert_eq!(received.len(), 1, "{service}");
+        let request = String::from_utf8_lossy(&received[0]).into_owned();
+        assert!(
+            request.starts_with("HEAD / HTTP/1.1\r\n") && !request.contains("uthorization"),
+            "{request}"
+        );
+        assert!(!request.contains(world.sandbox.client_id(service)), "{request}");
+    }
+    let readable = world.folder.join("readable");
+    fs::copy(world.folder.join("key.pem"), &readable).unwrap();
+    fs::set_permissions(&readable, fs::Permissions::from_mode(0o644)).unwrap();
+    let readable = readable.to_str().unwrap();
+    let sandboxes = paytoken::Provider::NexterPay.facts().sandbox.base_url.unwrap();
+    for (provider, variables, state, says) in [
+        ("ntx-pay", &[("NTXPAY_CLIENT_KEY", readable)][..], "warning", "can be read by everybody"),
+        ("ntx-pay", &[("NTXPAY_CLIENT_KEY", "/no/such")], "wrong", "cannot be read"),
+        ("ntx-pay", &[("NTXPAY_CLIENT_ID", "")], "wrong", "not set; set NTXPAY_CLIENT_ID"),
+        ("ntx-pay", &[("NTXPAY_CLIENT_SECRET", "'quoted'")], "warning", "stands in quotes"),
+        ("ntx-pay", &[("NTXPAY_CLIENT_SECRET", "two words")], "warning", "holds a blank"),
+        ("ntx-pay", &[("NTXPAY_CLIENT_SECRET", "$(cat x)")], "warning", "blank"),
+        ("ntx-pay", &[("NTXPAY_CLIENT_SECRET", "${X}")], "warning", "was not replaced"),
+        ("ntx-pay", &[("NTXPAY_CLIENT_SECRET", readable)], "warning", "is the path of a file"),
+        ("ntx-pay", &[("PAYTOKEN_CA", "")], "wrong", "authority that is not trusted"),
+        ("ntx-pay", &[("PAYTOKEN_STORE", "/dev/null/x")], "wrong", "store"),
+        (
+            "nexter-pay",
+            &[
+                ("NEXTERPAY_BASE_URL", sandboxes),
+                ("NEXTERPAY_ENVIRONMENT", "production"),
+                ("https_proxy", "http://127.0.0.1:1"),
+            ],
+            "wrong",
+            "the other environment's",
+        ),
+        ("nexter-pay", &[("NEXTERPAY_BASE_URL", "https://127.0.0.1:1")], "wrong", "refused"),
+        ("nexter-pay", &[("NEXTERPAY_ENVIRONMENT", "live")], "wrong", "NEXTERPAY_ENVIRONMENT"),
+    ] {
+        let output = run(&[provider], variables);
+        let table = String::from_utf8(output.stdout.clone()).unwrap();
+        let line = table.lines().find(|line| line.starts_with(state) && line.contains(says));
+        assert!(line.is_some(), "{variables:?}: {table} {}", told(&output));
+        let is_wrong = table.lines().any(|line| line.starts_with("wrong"));
+        assert_eq!(output.status.code(), Some(if is_wrong { 78 } else { 0 }), "{table}");
+        assert_eq!(
+            is_wrong,
+            state == "wrong" || says.contains("that is not"),
+            "{variables:?}: {table}"
+        );
+    }
+    // The same account in another store.
+    let cache = world.folder.join("cache");
+    fs::create_dir_all(&cache).unwrap();
+    let mut command = world.paytoken(&["token", "send-payments"]);
+    text(command.env_remove("PAYTOKEN_STORE").env("XDG_CACHE_HOME", &cache).output().unwrap());
+    let table = text(run(&["send-payments"], &[("XDG_CACHE_HOME", cache.to_str().unwrap())]));
+    assert!(table.contains("other store") && table.contains("end each other's tokens"), "{table}");
+    // A good token hides a wrong secret from every other command.
+    let service = Service::NexterPay;
+    world.token(service);
+    let wrong = [("NEXTERPAY_PASSWORD", "wrong-password")];
+    assert!(run(&["nexter-pay"], &wrong).status.success());
+    let output = run(&["nexter-pay", "--fetch", "--json"], &wrong);
+    assert_eq!(output.status.code(), Some(78));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json["rows"].as_array().unwrap();
+    let wrong = rows.iter().find(|row| row["state"] == "wrong").unwrap();
+    assert_eq!((&json["ok"], &wrong["what"]), (&false.into(), &"fetch".into()));
+    let token = world.token(Service::SendPayments);
+    let table = text(run(&["send-payments", "--fetch"], &[]));
+    assert!(table.contains("would end the good token"), "{table}");
+    assert_eq!(world.token(Service::SendPayments), token);
+    text(run(&["send-payments", "--fetch", "--force"], &[]));
+    assert_ne!(world.token(Service::SendPayments), token);
+}
+
+fn no_core() {
+    let world = World::new();
+    let mut child =
+        world.paytoken(&["invalidate", "ntx-pay"]).stdin(Stdio::piped()).spawn().unwrap();
+    // It has begun once it waits for its stdin, which may be read from any time on.
+    let limits = || fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap_or_default();
+    crate::support::until("the limit is set", || {
+        let limits = limits();
+        let line = limits.lines().find(|line| line.starts_with("Max core file size"));
+        line.is_some_and(|line| line.split_whitespace().filter(|word| *word == "0").count() == 2)
+    });
+    drop(child.stdin.take());
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(66), "{told}");
+}
+
+#[cfg(feature = "pages")]
+fn pages() {
+    let world = World::new();
+    let run = |arguments: &[&str]| text(world.paytoken(arguments).output().unwrap());
+    let manual = run(&["man"]);
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]);
+        for command in ["token", "header", "curl", "check", "invalidate", "status", "purge"] {
+            assert!(script.contains(command), "{shell}: {command}");
+            assert!(
+                manual.contains(&format!(".SH \"PAYTOKEN {}\"", command.to_uppercase()))
+                    || manual.contains(&format!(".SH PAYTOKEN {}", command.to_uppercase())),
+                "{command}"
+            );
+        }
+        assert!(script.contains("min-validity"), "{shell}");
+    }
+    let bash = world.folder.join("completions");
+    fs::write(&bash, run(&["completions", "bash"])).unwrap();
+    let script = format!(
+        ". '{}'; COMP_WORDS=(paytoken sta); COMP_CWORD=1; _paytoken paytoken sta paytoken; echo \"${{COMPREPLY[@]}}\"",
+        bash.display()
+    );
+    let output = world.program("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(text(output), "status");
+}
