@@ -12,6 +12,7 @@
 
 mod command;
 mod crashes;
+mod cron;
 mod curl;
 mod herd;
 mod places;
@@ -29,6 +30,7 @@ fn main() {
     let trials = [
         command::trials(),
         crashes::trials(),
+        cron::trials(),
         curl::trials(),
         herd::trials(),
         places::trials(),
