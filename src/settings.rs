@@ -65,7 +65,9 @@ pub struct Settings {
 
 /// Where the variables are.
 #[derive(Clone)]
-struct Lookup(Arc<dyn Fn(&str) -> Option<OsString> + Send + Sync>);
+struct Lookup(Arc<Find>);
+
+type Find = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
 impl Settings {
     /// Reads the variables above, the credentials not yet.

@@ -1,6 +1,10 @@
 //! `paytoken completions` and `paytoken man`: made from the definition of the command line.
 
+use std::io;
+
+use clap::Command;
 use clap_complete::Shell;
+use clap_mangen::Man;
 
 use crate::command_line::definition;
 use crate::exit::Failure;
@@ -14,25 +18,49 @@ pub(crate) fn completions(shell: &str) -> Result<(), Failure> {
 }
 
 pub(crate) fn manual() -> Result<(), Failure> {
-    let mut definition = definition().disable_help_flag(true);
-    definition.build();
-    let mut text = Vec::new();
-    let page = |command: clap::Command| clap_mangen::Man::new(command);
-    let result = page(definition.clone()).render(&mut text).and_then(|()| {
-        for command in definition.get_subcommands().filter(|command| !command.is_hide_set()) {
-            let heading =
-                format!("{} {}", definition.get_name(), command.get_name()).to_uppercase();
-            text.extend_from_slice(format!(".SH {heading}\n").as_bytes());
-            let section = page(command.clone());
-            section.render_description_section(&mut text)?;
-            section.render_synopsis_section(&mut text)?;
-            section.render_options_section(&mut text)?;
-            section.render_extra_section(&mut text)?;
-        }
-        Ok(())
-    });
-    match result {
-        Ok(()) => print(&String::from_utf8_lossy(&text)),
+    match page() {
+        Ok(page) => print(&page),
         Err(error) => Err(Failure::Output(format!("cannot make the page: {error}"))),
     }
+}
+
+/// One page for all: a heading for each command, below those of the whole.
+fn page() -> io::Result<String> {
+    let definition = definition().disable_help_flag(true).disable_version_flag(true);
+    let whole = Man::new(definition.clone().subcommands(Vec::<Command>::new()));
+    let mut text = Vec::new();
+    whole.render_title(&mut text)?;
+    whole.render_name_section(&mut text)?;
+    text.extend_from_slice(
+        b".SH SYNOPSIS\n\\fBpaytoken\\fR COMMAND [PROVIDER] [OPTIONS] [-- CURL-ARGUMENTS]\n.SH COMMANDS\n",
+    );
+    for command in definition.get_subcommands() {
+        let name = format!("paytoken {}", command.get_name());
+        let command = Man::new(command.clone().bin_name(name).disable_help_flag(true));
+        let mut section = Vec::new();
+        command.render_synopsis_section(&mut section)?;
+        command.render_description_section(&mut section)?;
+        command.render_options_section(&mut section)?;
+        command.render_extra_section(&mut section)?;
+        // Its headings are nobody's: the first begins the command's part, the others nothing.
+        let section = String::from_utf8_lossy(&section).into_owned();
+        let section = section.replacen(".SH SYNOPSIS", ".SS \"\"", 1);
+        let lines = section.lines().map(|line| match line.strip_prefix(".SH ") {
+            Some(_) => ".PP",
+            None => line,
+        });
+        text.extend(lines.flat_map(|line| [line, "\n"]).flat_map(str::bytes));
+    }
+    text.extend_from_slice(b".SH \"OPTIONS OF ALL COMMANDS\"\n");
+    let mut options = Vec::new();
+    whole.render_options_section(&mut options)?;
+    let options = String::from_utf8_lossy(&options).into_owned();
+    text.extend(options.replacen(".SH OPTIONS\n", "", 1).bytes());
+    let mut extra = Vec::new();
+    whole.render_extra_section(&mut extra)?;
+    let extra = String::from_utf8_lossy(&extra).into_owned();
+    // As it is laid out there: columns, and lines that are commands.
+    text.extend(extra.replacen(".SH EXTRA", ".SH NOTES\n.nf", 1).bytes());
+    text.extend_from_slice(b".fi\n");
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -85,6 +85,7 @@ fn curl() -> Command {
 }
 
 const CURL: &str = "\
+Example
   paytoken curl ntx-pay -- -sS --fail https://sandbox.mx.ntxpay.com/api/balance
 
 curl gets the header, NTX Pay's certificate and key, and --cacert from --ca through a pipe; its own
@@ -132,11 +133,11 @@ fn pages() -> Vec<Command> {
             .about("Prints the completions for a shell")
             .arg(shell)
             .after_help(
-                "  paytoken completions bash > ~/.local/share/bash-completion/completions/paytoken",
+                "Example\n  paytoken completions bash > ~/.local/share/bash-completion/completions/paytoken",
             ),
         Command::new("man")
             .about("Prints the manual page, for man -l -")
-            .after_help("  paytoken man > ~/.local/share/man/man1/paytoken.1"),
+            .after_help("Example\n  paytoken man > ~/.local/share/man/man1/paytoken.1"),
     ]
 }
 
@@ -214,6 +215,7 @@ fn credentials() -> String {
 }
 
 const AFTER: &str = "\
+Examples
   paytoken curl ntx-pay -- -sS --fail https://sandbox.mx.ntxpay.com/api/balance
   paytoken header ntx-pay | curl -H @- https://sandbox.mx.ntxpay.com/api/balance
   TOKEN=$(paytoken token send-payments --min-validity 60s)
@@ -228,7 +230,7 @@ $PAYTOKEN_CONFIG, else paytoken/config.toml in $XDG_CONFIG_HOME, else in ~/.conf
   provider = \"send-payments\"
   base_url = \"https://…\"
   client_id = \"…\"
-  client_secret_file = \"/run/secrets/send\"     # or client_secret, or client_secret_command = [\"pass\", \"send\"]
+  client_secret_file = \"send-secret\"  # or client_secret, or client_secret_command = [\"pass\", \"x\"]
 
 Exit codes
    0  it worked                       74  the store, or stdout, failed
