@@ -1,6 +1,6 @@
 //! `paytoken token` and `paytoken header`.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use log::debug;
 use paytoken::{FileStore, Token, TokenOptions};
@@ -44,7 +44,29 @@ pub(crate) fn obtain(target: &Target, wanted: &Wanted) -> Result<Token, Failure>
     {
         return Ok(token);
     }
+    // In the window a run has a good token in hand: it may try to renew it, and waits little.
+    if let Some(store) = &store
+        && !wanted.force
+        && let Some(wait) = wait_in_the_window(target, store, wanted)?
+        && let Ok(token) = fetch_within(target, Some(store.clone()), wanted, Some(wait))
+    {
+        return Ok(token);
+    }
     fetch(target, store, wanted)
+}
+
+/// Where the stored token is good, though it is due for renewal: how long to wait for another. A
+/// provider that answers does so in less.
+fn wait_in_the_window(
+    target: &Target,
+    store: &FileStore,
+    wanted: &Wanted,
+) -> Result<Option<Duration>, Failure> {
+    const LONGEST: Duration = Duration::from_secs(2);
+    let status = target.account()?.stored_status(store).map_err(|error| target.failure(&error))?;
+    let spare = status.token.map(|token| token.remaining.saturating_sub(wanted.min_validity));
+    // The token must not end meanwhile.
+    Ok(spare.filter(|spare| !spare.is_zero()).map(|spare| (spare / 4).min(LONGEST)))
 }
 
 fn stored(target: &Target, store: &FileStore, wanted: &Wanted) -> Result<Option<Token>, Failure> {
@@ -66,7 +88,19 @@ pub(crate) fn fetch(
     store: Option<FileStore>,
     wanted: &Wanted,
 ) -> Result<Token, Failure> {
-    let asked = TokenOptions::new().min_validity(wanted.min_validity).force(wanted.force);
+    fetch_within(target, store, wanted, None)
+}
+
+fn fetch_within(
+    target: &Target,
+    store: Option<FileStore>,
+    wanted: &Wanted,
+    limit: Option<Duration>,
+) -> Result<Token, Failure> {
+    let mut asked = TokenOptions::new().min_validity(wanted.min_validity).force(wanted.force);
+    if let Some(limit) = limit {
+        asked = asked.deadline(limit);
+    }
     target.deadline().watch(|| {
         let source = target.source(store)?;
         source.token_with(&asked).map_err(|error| target.failure(&error))

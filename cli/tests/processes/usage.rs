@@ -19,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_token_as_json_says_when_it_ends", token_as_json),
         trial("stderr_that_takes_nothing_changes_no_code", stderr_is_gone),
         trial("the_whole_command_ends_by_its_time_out", time_out),
+        trial("in_the_window_a_run_with_a_good_token_waits_little", window),
         trial("invalidate_says_what_it_did", invalidate),
         trial("status_is_fit_for_monitoring", monitoring),
         trial("verbose_says_enough_to_find_a_fault_and_no_secret", verbose),
@@ -186,6 +187,24 @@ fn time_out() {
     let service = Service::NexterPay;
     world.sandbox.fault_always(service, Some(Fault::Delay(Duration::from_secs(60))));
     ends("the provider", &mut limited(&["token", "nexter-pay"]));
+}
+
+fn window() {
+    let world = World::new();
+    let service = Service::NtxPay;
+    world.sandbox.set_lifetime(service, Duration::from_secs(10));
+    let token = world.token(service);
+    world.sandbox.fault_always(service, Some(Fault::Delay(Duration::from_secs(60))));
+    let left = || {
+        let output = world.paytoken(&["status", "ntx-pay", "--json"]).output().unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        state[0]["token"]["remaining_seconds"].as_f64().unwrap()
+    };
+    crate::support::until("it is due", || left() < 1.95);
+    let began = Instant::now();
+    let output = world.paytoken(&["token", "ntx-pay", "--timeout", "20s"]).output().unwrap();
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    assert_eq!(text(output), token);
 }
 
 fn invalidate() {
