@@ -6,14 +6,14 @@ use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::command_line::definition;
+use crate::command_line::{Extent, definition};
 use crate::exit::Failure;
 use crate::terminal::print;
 
 pub(crate) fn completions(shell: &str) -> Result<(), Failure> {
     let shell: Shell = shell.parse().map_err(Failure::Usage)?;
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut definition(), "paytoken", &mut text);
+    clap_complete::generate(shell, &mut definition(Extent::Whole), "paytoken", &mut text);
     print(&String::from_utf8_lossy(&text))
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn manual() -> Result<(), Failure> {
 
 /// One page for all: a heading for each command, below those of the whole.
 fn page() -> io::Result<String> {
-    let definition = definition().disable_help_flag(true).disable_version_flag(true);
+    let definition = definition(Extent::Whole).disable_help_flag(true).disable_version_flag(true);
     let whole = Man::new(definition.clone().subcommands(Vec::<Command>::new()));
     let mut text = Vec::new();
     whole.render_title(&mut text)?;

@@ -1,44 +1,69 @@
 //! The command line as it is defined once: for parsing, for the help, for completions and for the
 //! manual page.
 
-use clap::{Arg, ArgAction, Command, builder::PossibleValuesParser, value_parser};
+use clap::{Arg, ArgAction, Command, value_parser};
 use paytoken::{Environment, Provider};
 
-pub(crate) fn command() -> Command {
-    Command::new("paytoken")
+/// How much of the definition is made: each run needs little of it, and pays for all that is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The command that is asked for, without the help's last part.
+    Parsing,
+    Whole,
+}
+
+pub(crate) fn command(extent: Extent) -> Command {
+    let subcommand = |name: &'static str, about: &'static str, details: fn(Command) -> Command| {
+        let command = Command::new(name).about(about);
+        match extent {
+            Extent::Parsing => command.defer(details),
+            Extent::Whole => details(command),
+        }
+    };
+    let command = Command::new("paytoken")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Bearer tokens of payment providers' APIs, for shell scripts and cron jobs.")
-        .after_help(after_help())
         .subcommand_required(true)
         .disable_help_subcommand(true)
         .max_term_width(100)
         .args(common())
-        .subcommand(
-            Command::new("token")
-                .about("Prints the token, from the shared store when it is still good")
-                .arg(provider())
-                .args(wanted())
-                .arg(json("The token as JSON: access_token, token_type, expires_in, expires_at, scope")),
-        )
-        .subcommand(
-            Command::new("header")
-                .about("Prints \"Authorization: Bearer …\", made for curl -H @-")
-                .arg(provider())
-                .args(wanted()),
-        )
-        .subcommand(curl())
-        .subcommand(check())
-        .subcommand(
-            Command::new("invalidate")
-                .about("Reads a token that the API answered 401 to on stdin, and drops it from the store")
-                .arg(provider())
-                .after_help("Exit code 65 where nothing was dropped: the token on stdin is not the stored one."),
-        )
-        .subcommand(status())
-        .subcommand(
-            Command::new("purge").about("Removes entries of the store that ended long ago").arg(json("The result as JSON")),
-        )
-        .subcommands(pages())
+        .subcommands([
+            subcommand("token", "Prints the token, from the shared store when it is still good", token),
+            subcommand("header", "Prints \"Authorization: Bearer …\", made for curl -H @-", |command| {
+                command.arg(provider()).args(wanted())
+            }),
+            subcommand("curl", "Runs curl with the token, which never shows in an argument or a variable", curl),
+            subcommand("check", "Says what is set up right and wrong; sends no credentials", check),
+            subcommand("invalidate", "Reads a token that the API answered 401 to on stdin, and drops it from the store", invalidate),
+            subcommand("status", "Shows the stored token's age and end, the certificate's days, the last refusal; never a secret", status),
+            subcommand("purge", "Removes entries of the store that ended long ago", |command| {
+                command.arg(json("The result as JSON"))
+            }),
+        ]);
+    #[cfg(feature = "pages")]
+    let command = command.subcommands([
+        subcommand("completions", "Prints the completions for a shell", completions),
+        subcommand("man", "Prints the manual page, for man -l -", |command| {
+            command.after_help("Example\n  paytoken man > ~/.local/share/man/man1/paytoken.1")
+        }),
+    ]);
+    match extent {
+        Extent::Parsing => command,
+        Extent::Whole => command.after_help(after_help()),
+    }
+}
+
+fn token(command: Command) -> Command {
+    command
+        .arg(provider())
+        .args(wanted())
+        .arg(json("The token as JSON: access_token, token_type, expires_in, expires_at, scope"))
+}
+
+fn invalidate(command: Command) -> Command {
+    command.arg(provider()).after_help(
+        "Exit code 65 where nothing was dropped: the token on stdin is not the stored one.",
+    )
 }
 
 fn provider() -> Arg {
@@ -57,9 +82,8 @@ pub(crate) fn providers() -> String {
     }
 }
 
-fn curl() -> Command {
-    Command::new("curl")
-        .about("Runs curl with the token, which never shows in an argument or a variable")
+fn curl(command: Command) -> Command {
+    command
         .arg(provider())
         .args(wanted())
         .arg(switch("no-replay", "Do not run curl again after a 401"))
@@ -98,9 +122,8 @@ The exit code is curl's, 128 and the signal's number if one ended it, 127 where 
 Where no token could be had, curl is not run: see paytoken --help for the codes; a line on stderr
 that begins with \"paytoken:\" tells ours from curl's.";
 
-fn check() -> Command {
-    Command::new("check")
-        .about("Says what is set up right and wrong; sends no credentials")
+fn check(command: Command) -> Command {
+    command
         .arg(provider())
         .arg(switch("fetch", "Also get a token: sends the credentials"))
         .arg(switch("force", "With --fetch, even if that ends a good token (Send Payments)"))
@@ -108,12 +131,8 @@ fn check() -> Command {
         .after_help("Exit code 0 when nothing is wrong (warnings do not count), else 78.")
 }
 
-fn status() -> Command {
-    Command::new("status")
-        .about("Shows the stored token's age and end, the certificate's days, the last refusal; never a secret")
-        .arg(provider().required(false))
-        .arg(json("The same as JSON"))
-        .after_help(STATUS)
+fn status(command: Command) -> Command {
+    command.arg(provider().required(false)).arg(json("The same as JSON")).after_help(STATUS)
 }
 
 const STATUS: &str = "\
@@ -122,28 +141,15 @@ the provider refused the credentials, 75 it asked for a pause, 69 it was down. 7
 wrong, or the certificate has ended. 74 the store cannot be read.";
 
 #[cfg(feature = "pages")]
-fn pages() -> Vec<Command> {
+fn completions(command: Command) -> Command {
     let shell = Arg::new("shell")
         .value_name("SHELL")
         .required(true)
-        .value_parser(PossibleValuesParser::new(["bash", "fish", "zsh"]))
+        .value_parser(clap::builder::PossibleValuesParser::new(["bash", "fish", "zsh"]))
         .help("bash, fish or zsh");
-    vec![
-        Command::new("completions")
-            .about("Prints the completions for a shell")
-            .arg(shell)
-            .after_help(
-                "Example\n  paytoken completions bash > ~/.local/share/bash-completion/completions/paytoken",
-            ),
-        Command::new("man")
-            .about("Prints the manual page, for man -l -")
-            .after_help("Example\n  paytoken man > ~/.local/share/man/man1/paytoken.1"),
-    ]
-}
-
-#[cfg(not(feature = "pages"))]
-fn pages() -> Vec<Command> {
-    Vec::new()
+    command.arg(shell).after_help(
+        "Example\n  paytoken completions bash > ~/.local/share/bash-completion/completions/paytoken",
+    )
 }
 
 /// What token, header and curl have in common.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use paytoken::{Environment, Error};
 
-pub(crate) use self::definition::{command as definition, providers};
+pub(crate) use self::definition::{Extent, command as definition, providers};
 use crate::exit::Failure;
 
 /// What to do. An account is a provider's name, or one of the settings file's.
@@ -84,7 +84,17 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(Command, Options), Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let matches = match definition().try_get_matches_from(&arguments) {
+    // In a word of switches, too: -vh.
+    let asks_for_help = |word: &OsString| {
+        let word = word.as_encoded_bytes();
+        word == b"--help"
+            || (word.starts_with(b"-") && !word.starts_with(b"--") && word.contains(&b'h'))
+    };
+    let extent = match arguments.iter().any(asks_for_help) {
+        true => Extent::Whole,
+        false => Extent::Parsing,
+    };
+    let matches = match definition(extent).try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) if !error.use_stderr() => {
             return Ok((Command::Print(error.render().to_string()), Options::default()));

@@ -87,7 +87,7 @@ fn is_a_plain_word(option: &str) -> bool {
 }
 
 fn commands() -> String {
-    let definition = super::definition();
+    let definition = super::definition(super::Extent::Parsing);
     let names: Vec<_> = definition.get_subcommands().map(clap::Command::get_name).collect();
     names.join(", ")
 }
