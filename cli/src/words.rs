@@ -18,6 +18,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("or allow more with timeout", "or raise --timeout"),
     ("allow more with timeout", "raise --timeout"),
     ("allow more time", "raise --timeout"),
+    ("; allow more time", "; raise --timeout"),
     ("; allow more", "; raise --timeout"),
     ("min_validity", "--min-validity"),
     ("base_url: ", "--base-url (or {PREFIX}_BASE_URL): "),

@@ -104,6 +104,8 @@ pub(crate) fn parse(
             let has = |word: &str| arguments.iter().any(|argument| argument == word);
             if has("curl") && !has("--") {
                 sentence += "; curl's own arguments stand after --";
+            } else if has("invalidate") && sentence == refusal::TOO_MANY {
+                sentence += "; invalidate reads the token from stdin";
             }
             return Err(Failure::Usage(sentence));
         }

@@ -6,6 +6,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::providers;
 
+pub(super) const TOO_MANY: &str = "too many arguments: one PROVIDER at a time, and secrets come from the environment or from files";
+
 pub(super) fn sentence(error: &Error) -> String {
     let first = |kind| texts(error, kind).into_iter().next();
     // As clap names it, "--timeout <TIME>", but for the value.
@@ -25,9 +27,7 @@ pub(super) fn sentence(error: &Error) -> String {
                     format!("{option}: no such option here")
                 }
                 (None, Some(_)) => "no such option".into(),
-                (None, None) => {
-                    "too many arguments (secrets come from the environment or from files)".into()
-                }
+                (None, None) => TOO_MANY.into(),
             }
         }
         ErrorKind::MissingRequiredArgument => {

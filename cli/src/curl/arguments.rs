@@ -211,7 +211,10 @@ impl Arguments {
     ) -> Vec<OsString> {
         let mut words = Vec::with_capacity(self.words.len() + 2);
         // That it reads no .curlrc has to be said first.
-        let begins = self.words.first().is_some_and(|word| word == "-q" || word == "--disable");
+        let begins = self
+            .words
+            .first()
+            .is_some_and(|word| word.as_encoded_bytes().starts_with(b"-q") || word == "--disable");
         words.extend_from_slice(&self.words[..usize::from(begins)]);
         words.extend(config());
         for index in usize::from(begins)..self.words.len() {
@@ -314,6 +317,7 @@ mod tests {
         for (words, expected) in [
             (&["a"][..], "K1 a"),
             (&["-q", "a"], "-q K1 a"),
+            (&["-qsS", "a"], "-qsS K1 a"),
             (&["a", "--next", "b", "-:", "c"], "K1 a --next K2 b -: K3 c"),
             (&["-D", "file", "a"], "K1 a"),
             (&["-Dfile", "-s", "a"], "K1 -s a"),

@@ -54,6 +54,10 @@ pub(super) fn text(settings: &Settings, token: &Token, heads: Option<&str>) -> Z
     line("proto", &[protocols]);
     line("proto-redir", &[protocols]);
     line("proto-default", &[b"https"]);
+    if settings.may_be_plain {
+        // It would read the token.
+        line("noproxy", &[b"localhost,127.0.0.1,::1"]);
+    }
     // What a proxy says to CONNECT is not the API's answer.
     text.extend_from_slice(b"suppress-connect-headers\n");
     if settings.is_quiet {

@@ -107,10 +107,9 @@ impl Curl<'_> {
             let facts = provider.facts();
             command.env_remove(facts.variable(facts.secret.variable));
         }
-        let mut child = command.spawn().map_err(|error| {
+        let mut child = self.signals.start_curl(&mut command).map_err(|error| {
             Failure::NoCurl(format!("curl: cannot be run ({error}); install it, or mend PATH"))
         })?;
-        self.signals.to(&child);
         let text = config::text(self.settings, token, heads);
         pipes.into_iter().for_each(|pipe| pipe.write(&text));
         if let Err(error) = self.stdin.feed(child.stdin.take(), &mut child) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -42,8 +42,11 @@ impl PassOn {
     fn send(&self, number: i32) {
         let curl = self.curl.lock().unwrap_or_else(PoisonError::into_inner);
         self.last.store(number, Ordering::Relaxed);
-        if let (Some(curl), Some(signal)) = (*curl, Signal::from_named_raw(number)) {
-            let _ = kill_process(curl, signal);
+        match (*curl, Signal::from_named_raw(number)) {
+            (Some(curl), Some(signal)) => _ = kill_process(curl, signal),
+            // Between two runs it is for us, as if we had not asked for it.
+            (None, _) => std::process::exit(128 + number),
+            _ => {}
         }
     }
 
@@ -52,10 +55,12 @@ impl PassOn {
         Some(self.last.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
     }
 
-    /// To this process, until it has ended.
-    pub(super) fn to(&self, curl: &Child) {
+    /// From its first moment on, it gets the signals.
+    pub(super) fn start_curl(&self, command: &mut Command) -> io::Result<Child> {
         let mut receiver = self.curl.lock().unwrap_or_else(PoisonError::into_inner);
+        let curl = command.spawn()?;
         *receiver = Pid::from_raw(curl.id().cast_signed());
+        Ok(curl)
     }
 
     /// Waits for it; once its number may be another's, it gets no signals.

@@ -228,7 +228,9 @@ impl AnotherUser {
         }
         let copy = world.folder.join("paytoken-copy");
         if !copy.exists() {
-            fs::copy(PAYTOKEN, &copy).unwrap();
+            // By another process: a child that is forked here meanwhile would hold it open for
+            // writing, and it could not be run.
+            assert!(Command::new("cp").arg(PAYTOKEN).arg(&copy).status().unwrap().success());
             fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
         }
         copy

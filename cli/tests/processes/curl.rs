@@ -1,7 +1,7 @@
 //! `paytoken curl`: the real curl, the sandbox's API, tokens that were revoked, and who can see what.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_call_that_may_have_done_something_is_not_made_again", not_again),
         trial("curls_own_options_work_as_without_us", own_options),
         trial("what_came_on_stdin_is_sent_again_or_not_at_all", bodies),
+        trial("an_answer_is_shown_as_it_comes", streaming),
         trial("no_process_shows_a_token_or_a_secret", nothing_shows),
         trial("the_token_goes_to_the_providers_host_alone", hosts),
         trial("signals_reach_curl_and_the_code_says_so", signals),
@@ -243,6 +244,22 @@ fn bodies() {
     assert!(bodies.len() == 1, "{bodies:?}");
 }
 
+fn streaming() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    let service = Service::NtxPay;
+    let drip = Fault::Drip(std::time::Duration::from_millis(20));
+    world.sandbox.api_fault_next(service, 1, drip);
+    let mut child = world.curl(service, &["-N"]).spawn().unwrap();
+    let mut first = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!((first, child.try_wait().unwrap()), (*b"{", None), "the rest is still to come");
+    let output = child.wait_with_output().unwrap();
+    assert!(text(output).ends_with('}'));
+}
+
 /// Arguments and environments of all processes below this one.
 fn processes_below(child: &Child) -> Vec<(String, String)> {
     let mut below = vec![child.id()];
@@ -354,6 +371,14 @@ fn signals() {
         assert_eq!(output.status.signal(), None);
         assert!(!PathBuf::from(format!("/proc/{curl}/exe")).exists(), "{name}: curl goes on");
     }
+    // Between two runs the signal is for us.
+    world.sandbox.revoke(&world.token(service));
+    let hold = world.sandbox.hold(service);
+    let mut child = world.curl(service, &[]).spawn().unwrap();
+    assert!(hold.wait_for_arrivals(1, crate::support::PATIENCE));
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
+    hold.release();
     // What nohup ignores stays ignored.
     world.sandbox.api_fault_next(service, 1, Fault::Delay(std::time::Duration::from_secs(60)));
     let before = world.sandbox.counts(service).api_requests;
