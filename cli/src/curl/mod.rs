@@ -52,24 +52,24 @@ pub(crate) fn run(target: &Target, wanted: &Wanted, options: &CurlOptions) -> Re
     let curl =
         Curl { arguments: &arguments, settings: &settings, stdin: &stdin, signals: &signals };
     let mut first = curl.run_and_watch(&token, obstacle.is_none())?;
-    let status = match first.heads.reject_the_token() {
+    let code = match first.heads.reject_the_token() {
         true => match other_token(target, &token, &first, obstacle, &curl) {
             Ok(token) => {
                 info!("{}: curl runs once more, with another token", target.name);
-                curl.run(&token)?
+                code(curl.run(&token)?)
             }
             Err(reason) => {
                 first.release();
                 tell(reason);
-                first.status
+                first.code()
             }
         },
         false => {
             first.release();
-            first.status
+            first.code()
         }
     };
-    match code(status) {
+    match code {
         0 => Ok(()),
         code => Err(Failure::Code(code)),
     }

@@ -129,6 +129,18 @@ fn no_end(error: io::Error) -> Failure {
     Failure::Unavailable(format!("curl: cannot be waited for ({error})"))
 }
 
+impl Run {
+    /// curl's code; if what it wrote could not be shown, ours.
+    pub(super) fn code(&self) -> u8 {
+        match code(self.status) {
+            0 if self.outputs.iter().any(|output| output.has_failed) => {
+                Failure::Output(String::new()).code()
+            }
+            code => code,
+        }
+    }
+}
+
 /// curl's code, or that of the signal that ended it, as a shell has it.
 pub(super) fn code(status: ExitStatus) -> u8 {
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
@@ -195,6 +207,7 @@ struct Output {
     to: Shown,
     held: Vec<u8>,
     is_held: bool,
+    has_failed: bool,
 }
 
 enum Shown {
@@ -204,7 +217,7 @@ enum Shown {
 
 impl Output {
     fn new(from: Option<OwnedFd>, to: Shown) -> Self {
-        Self { from: from.map(File::from), to, held: Vec::new(), is_held: true }
+        Self { from: from.map(File::from), to, held: Vec::new(), is_held: true, has_failed: false }
     }
 
     fn read(&mut self, buffer: &mut [u8]) {
@@ -232,6 +245,9 @@ impl Output {
 
     /// Where nobody reads any more, curl finds out, as if it had written itself.
     fn write(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || self.has_failed {
+            return;
+        }
         let written = match self.to {
             Shown::Stdout => {
                 let mut stdout = io::stdout().lock();
@@ -245,6 +261,7 @@ impl Output {
         if let Err(error) = written {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 tell(format!("cannot write to stdout: {error}"));
+                self.has_failed = true;
             }
             self.from = None;
         }

@@ -434,6 +434,12 @@ fn codes() {
     drop(child.stdout.take());
     let status = child.wait().unwrap();
     assert!(status.success() || status.code() == Some(23), "{status}");
+    // What could not be shown was not done, also where curl had written it all.
+    let mut shell = world.program("/bin/sh");
+    shell.args(["-c", "\"$0\" curl nexter-pay -- -sS -X POST \"$1\" > /dev/full", PAYTOKEN]);
+    let output = shell.arg(world.address(service)).output().unwrap();
+    assert_eq!(output.status.code(), Some(74), "{output:?}");
+    assert_eq!(told(&output).lines().count(), 1, "{output:?}");
     // After the token was rejected, none can be had: the API's answer is handed back.
     let token = world.token(service);
     world.sandbox.revoke(&token);
