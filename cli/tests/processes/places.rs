@@ -117,7 +117,7 @@ fn looking() {
     let mut command = world.paytoken(&["status"]);
     text(command.env("PAYTOKEN_STORE", &store).output().unwrap());
     let mut command = world.program("sh");
-    let script = "echo some-token | \"$0\" invalidate ntx-pay";
+    let script = "echo some-token | \"$0\" invalidate send-payments";
     command.env("PAYTOKEN_STORE", &store).args(["-c", script, PAYTOKEN]);
     assert_eq!(command.output().unwrap().status.code(), Some(65));
     assert!(!world.store().exists());
