@@ -10,6 +10,7 @@
     clippy::print_stderr
 )] // it is a test
 
+mod checks;
 mod command;
 mod crashes;
 mod cron;
@@ -28,6 +29,7 @@ fn main() {
         return;
     }
     let trials = [
+        checks::trials(),
         command::trials(),
         crashes::trials(),
         cron::trials(),
