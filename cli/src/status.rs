@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use paytoken::{ClientCertificate, Provider, StoredStatus};
+use paytoken::store::Account;
+use paytoken::{Provider, StoredStatus};
 use serde_json::{Value, json};
 
 use crate::command_line::Options;
@@ -81,9 +82,8 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    pub(crate) fn of(target: &Target) -> Option<Self> {
-        let path = target.path("CLIENT_CERT")?;
-        let not_after = ClientCertificate::from_pem_file(path).ok()?.not_after()?;
+    pub(crate) fn of(account: &Account) -> Option<Self> {
+        let not_after = account.certificate_not_after()?;
         Some(Self { not_after, left: not_after.duration_since(now()).unwrap_or_default() })
     }
 
@@ -118,7 +118,8 @@ fn state(name: &str, file: Option<&SettingsFile>, options: &Options) -> Result<S
         let nothing = "status: there is nothing to tell without a store";
         return Err(Trouble::Other(Failure::Usage(nothing.into())));
     };
-    let stored = target.account()?.stored_status(&store);
+    let account = target.account()?;
+    let stored = account.stored_status(&store);
     let stored = stored.map_err(|error| Trouble::Other(target.failure(&error)))?;
     Ok(State {
         name: name.to_owned(),
@@ -126,7 +127,7 @@ fn state(name: &str, file: Option<&SettingsFile>, options: &Options) -> Result<S
         base_url: target.base_url().unwrap_or_default(),
         store: store.directory().display().to_string(),
         stored,
-        certificate: Certificate::of(&target),
+        certificate: Certificate::of(&account),
     })
 }
 

@@ -8,7 +8,7 @@ use paytoken::ClientCertificate;
 
 use super::{Table, from};
 use crate::command_line::duration::spoken;
-use crate::settings::{Origin, Target};
+use crate::settings::{Origin, SYSTEM, Target};
 use crate::status::{Certificate, SOON};
 
 /// nginx's default buffer for a header line, less its name.
@@ -29,7 +29,8 @@ pub(super) fn check(target: &Target, table: &mut Table) {
         Origin::NotSet => table.ok("authorities", "the built-in ones (Mozilla's)"),
         origin => {
             table.ok("authorities", from(target, &origin));
-            if let Some(path) = &target.settings.ca {
+            let path = target.settings.ca.as_ref().filter(|path| path.as_os_str() != SYSTEM);
+            if let Some(path) = path {
                 file("authorities file", path, false, table);
             }
         }
@@ -74,7 +75,7 @@ fn certificate(target: &Target, table: &mut Table) {
     {
         table.ok("certificate", format!("{length} bytes as a header, of {LONGEST_HEADER}"));
     }
-    if let Some(certificate) = Certificate::of(target) {
+    if let Some(certificate) = target.account().ok().and_then(|account| Certificate::of(&account)) {
         let left = spoken(certificate.left);
         match certificate.days() {
             _ if certificate.left.is_zero() => {

@@ -24,7 +24,7 @@ use self::stdin::Stdin;
 use crate::command_line::{CurlOptions, Wanted};
 use crate::exit::Failure;
 use crate::logger;
-use crate::settings::{Target, is_no_file};
+use crate::settings::{SYSTEM, Target, is_no_file};
 use crate::terminal::tell;
 use crate::token;
 
@@ -143,7 +143,8 @@ fn settings(
     Ok(Settings {
         certificate: file(of_certificate("CLIENT_CERT"), "the certificate")?,
         key: file(of_certificate("CLIENT_KEY"), "the private key")?,
-        ca: file(target.settings.ca.clone(), "--ca")?,
+        // curl's own default is the system's.
+        ca: file(target.settings.ca.clone().filter(|path| path.as_os_str() != SYSTEM), "--ca")?,
         may_be_plain,
         is_quiet: options.may_replay && !is_said && io::stdout().is_terminal(),
     })

@@ -16,6 +16,9 @@ use crate::words::closest;
 /// A larger file holds no settings.
 const LARGEST: u64 = 1024 * 1024;
 
+/// What `ca` says where the system's authorities are meant.
+pub(crate) const SYSTEM: &str = "system";
+
 /// What is wrong with the file: a sentence that names it.
 pub(super) type Problem = String;
 
@@ -183,7 +186,11 @@ impl Account {
                     close.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
                 return Err(format!("{key}: not known for {provider}{close}"));
             };
-            let setting = setting(kind, value, file).map_err(|what| format!("{key}: {what}"))?;
+            let setting = match (key, value.as_str()) {
+                // Not a path: a file of that name is "./system".
+                ("ca", Some(SYSTEM)) => Setting::Path(SYSTEM.into()),
+                _ => setting(kind, value, file).map_err(|what| format!("{key}: {what}"))?,
+            };
             match (key, &setting) {
                 ("timeout", Setting::Inline(text)) => {
                     let time = duration::parse(text).filter(|time| !time.is_zero());

@@ -17,7 +17,7 @@ use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, Settings, Tok
 use zeroize::Zeroizing;
 
 use self::file::Setting;
-pub(crate) use self::file::{SettingsFile, home};
+pub(crate) use self::file::{SYSTEM, SettingsFile, home};
 pub(crate) use self::secret_command::is_readable;
 use crate::command_line::{Options, providers};
 use crate::deadline::{self, Deadline};
@@ -136,7 +136,9 @@ impl Target {
     }
 
     pub(crate) fn account(&self) -> Result<paytoken::store::Account, Failure> {
-        let account = || self.settings.account().map_err(|error| self.failure(&error));
+        let mut settings = self.settings.clone();
+        settings.timeout = Some(self.deadline().left().max(LEAST));
+        let account = || settings.account().map_err(|error| self.failure(&error));
         // A certificate that comes through a pipe may never come.
         match self.path("CLIENT_CERT").is_some_and(|path| is_no_file(&path)) {
             true => self.deadline().watch(account),
@@ -147,8 +149,9 @@ impl Target {
     pub(crate) fn source(&self, store: Option<FileStore>) -> Result<TokenSource, Failure> {
         let mut settings = self.settings.clone();
         settings.store = None; // opened already
+        settings.timeout = Some(self.deadline().left().max(LEAST));
         let source = || {
-            let mut builder = settings.builder()?.timeout(self.deadline().left().max(LEAST));
+            let mut builder = settings.builder()?;
             if let Some(store) = store {
                 builder = builder.store(store);
             }
