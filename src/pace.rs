@@ -134,18 +134,14 @@ impl Pace {
 
     /// Takes note of a token that the API answered 401 to, and how old it was.
     pub(crate) fn record_revoked(&mut self, now: Instant, age: Duration) {
-        if age >= FRESH {
+        if !is_fresh(age) {
             self.fresh_revoked = 0;
             return;
         }
         self.fresh_revoked = self.fresh_revoked.saturating_add(1);
-        if self.fresh_revoked >= MOST_FRESH {
-            let error = Cause::FreshTokensRevoked.error(
-                "the API answered 401 to one fresh token after the other, so the token is not what is wrong; check that the API's address belongs to this environment, and that the account may use it",
-            );
-            // One refusal more for each further token.
-            self.strikes = self.fresh_revoked - MOST_FRESH;
-            self.refuse(now, &error);
+        if let Some(strikes) = strikes_of(self.fresh_revoked) {
+            self.strikes = strikes;
+            self.refuse(now, &fresh_tokens_revoked());
         }
     }
 
@@ -198,7 +194,7 @@ impl Pace {
     }
 
     fn refuse(&mut self, now: Instant, error: &Error) -> Duration {
-        let own = FIRST.saturating_mul(4u32.pow(self.strikes.min(4))).min(LONGEST);
+        let own = remembered_for(self.strikes);
         self.strikes = self.strikes.saturating_add(1);
         let wait = error.retry_after().unwrap_or(own).clamp(SHORTEST, LONGEST);
         // One that stands longer stays.
@@ -211,6 +207,28 @@ impl Pace {
             }
         }
     }
+}
+
+/// How long a refusal is remembered after so many others.
+pub(crate) fn remembered_for(strikes: u32) -> Duration {
+    FIRST.saturating_mul(4u32.pow(strikes.min(4))).min(LONGEST)
+}
+
+/// Whether an API that answers 401 to a token of this age never accepted it.
+pub(crate) fn is_fresh(age: Duration) -> bool {
+    age < FRESH
+}
+
+/// After so many fresh tokens in a row that were revoked: `Some` where that is a refusal, and how many
+/// there were before. Each further token is one more.
+pub(crate) fn strikes_of(fresh_revoked: u32) -> Option<u32> {
+    fresh_revoked.checked_sub(MOST_FRESH)
+}
+
+pub(crate) fn fresh_tokens_revoked() -> Error {
+    Cause::FreshTokensRevoked.error(
+        "the API answered 401 to one fresh token after the other, so the token is not what is wrong; check that the API's address belongs to this environment, and that the account may use it",
+    )
 }
 
 fn pause_after(failures: u32) -> Duration {

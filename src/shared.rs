@@ -144,8 +144,8 @@ impl Shared {
     }
 
     /// Drops a token that the API answered 401 to, for every process.
-    pub(crate) fn invalidate(&self, revoked: &str, limit: Duration) -> Result<()> {
-        self.account.invalidate(&*self.store, revoked, limit).map(|_| ())
+    pub(crate) fn invalidate(&self, revoked: &str, limit: Duration, now: Now) -> Result<()> {
+        self.account.invalidate_at(&*self.store, revoked, limit, now).map(|_| ())
     }
 
     /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has

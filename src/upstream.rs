@@ -41,7 +41,7 @@ impl Upstream {
     pub(crate) fn invalidate(&self, revoked: &str) -> Result<()> {
         match &self.shared {
             Some(shared) => shared
-                .invalidate(revoked, self.fetcher.timeout)
+                .invalidate(revoked, self.fetcher.timeout, self.now())
                 .map_err(|error| self.fetcher.error(error)),
             None => Ok(()),
         }

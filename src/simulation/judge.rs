@@ -75,8 +75,8 @@ pub(super) struct Judge {
     read: Vec<Duration>,
     asks: Vec<Option<Ask>>,
     requests: Vec<Request>,
-    /// By process: the newest token that it was handed.
-    newest: Vec<Option<usize>>,
+    /// By process: the newest token that it was handed, and since when it has that.
+    newest: Vec<Option<(usize, Duration)>>,
     lost_leases: Vec<(usize, Duration)>,
     died: Option<Duration>,
     /// A request may have arrived, and nobody has what came of it.
@@ -168,7 +168,10 @@ impl Case {
         let number = number_of(token.secret()).expect("no token of this provider");
         let decided = {
             let mut judge = lock(&self.judge);
-            *at(&mut judge.newest, process) = Some(number);
+            let newest = at(&mut judge.newest, process);
+            if newest.is_none_or(|(known, _)| known != number) {
+                *newest = Some((number, now()));
+            }
             *at(&mut judge.read, me().into())
         };
         let endpoint = lock(&self.endpoint);
@@ -207,7 +210,10 @@ impl Case {
             return;
         }
         let mut judge = lock(&self.judge);
-        let Some(number) = *at(&mut judge.newest, process) else { return };
+        let Some((number, since)) = *at(&mut judge.newest, process) else { return };
+        if since >= ask.at {
+            return;
+        }
         let endpoint = lock(&self.endpoint);
         let issued = &endpoint.issued[number];
         let margin = end_margin(lifetime(self.plan.provider)) + A_LITTLE;
@@ -221,6 +227,7 @@ impl Case {
         let is_excused = replaces(self.plan.provider)
             && (self.plan.store_fails
                 || error.ran_out_of_time()
+                || ask.is_hurried
                 || judge.died.is_some_and(|since| since >= issued.made)
                 || judge.uncertain.is_some_and(|since| since >= issued.made)
                 || judge.requests.iter().any(|request| {
@@ -240,7 +247,7 @@ impl Case {
         let newest = *at(&mut judge.newest, process);
         let now = now();
         let margin = end_margin(lifetime(self.plan.provider));
-        let renews = newest.is_some_and(|number| {
+        let renews = newest.is_some_and(|(number, _)| {
             let issued = &lock(&self.endpoint).issued[number];
             issued.superseded.is_none()
                 && issued.invalidation_began.is_none()

@@ -87,5 +87,5 @@ fn no_history_breaks_a_promise() {
     println!("simulation: {histories} histories from seed {first}: {}", judge::tally());
 }
 
-/// Longer than any refusal is remembered.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// After six refusals within an hour that hour is waited for; nothing else holds anybody longer.
+const PATIENCE: Duration = Duration::from_secs(70 * 60);

@@ -101,8 +101,40 @@ impl Account {
         revoked: &str,
         limit: Duration,
     ) -> Result<bool> {
-        invalidate(store, &self.key, self.provider.facts().renewal, revoked, limit)
+        self.invalidate_at(store, revoked, limit, Now::from_system())
             .map_err(|error| error.with_provider(self.provider))
+    }
+
+    /// Revokes a token in the store, and says whether it is the one that was there. Where tokens
+    /// coexist, others may still have an older one: they are told in any case.
+    pub(crate) fn invalidate_at(
+        &self,
+        store: &(impl Store + ?Sized),
+        revoked: &str,
+        limit: Duration,
+        now: Now,
+    ) -> Result<bool> {
+        let key = &self.key;
+        let replaces = self.provider.facts().renewal == Renewal::ReplacesPrevious;
+        // A look without the lock settles the common case: others have said so, and a newer one is
+        // there.
+        let is_settled =
+            |entry: &Entry| !entry.is_about(revoked) && (entry.has_revoked(revoked) || replaces);
+        if is_settled(&decode(store.read(key)?, key)) {
+            return Ok(false);
+        }
+        let Some(mut guard) = store.lock(key, limit, HOLD)? else {
+            return Err(Error::store(
+                "store: another process holds the lock, so the revoked token could not be dropped there; it is dropped here",
+            ));
+        };
+        let mut entry = decode(guard.read()?, key);
+        if is_settled(&entry) {
+            return Ok(false);
+        }
+        let is_it = entry.revoke(revoked, now.wall);
+        guard.write(&entry.encode(key), entry.keep_for())?;
+        Ok(is_it)
     }
 
     /// What the store says of this account: never a secret.
@@ -165,35 +197,4 @@ const HOLD: Duration = Duration::from_secs(5);
 /// The entry, wiped on drop from then on.
 pub(crate) fn decode(bytes: Option<Vec<u8>>, key: &StoreKey) -> Entry {
     Entry::decode(bytes.map(Zeroizing::new).as_ref(), key)
-}
-
-/// Revokes a token in the store, and says whether it is the one that was there. Where tokens coexist,
-/// others may still have an older one: they are told in any case.
-pub(crate) fn invalidate(
-    store: &(impl Store + ?Sized),
-    key: &StoreKey,
-    renewal: Renewal,
-    revoked: &str,
-    limit: Duration,
-) -> Result<bool> {
-    // A look without the lock settles the common case: others have said so, and a newer one is there.
-    let is_settled = |entry: &Entry| {
-        !entry.is_about(revoked)
-            && (entry.has_revoked(revoked) || renewal == Renewal::ReplacesPrevious)
-    };
-    if is_settled(&decode(store.read(key)?, key)) {
-        return Ok(false);
-    }
-    let Some(mut guard) = store.lock(key, limit, HOLD)? else {
-        return Err(Error::store(
-            "store: another process holds the lock, so the revoked token could not be dropped there; it is dropped here",
-        ));
-    };
-    let mut entry = decode(guard.read()?, key);
-    if is_settled(&entry) {
-        return Ok(false);
-    }
-    let is_it = entry.revoke(revoked);
-    guard.write(&entry.encode(key), entry.keep_for())?;
-    Ok(is_it)
 }

@@ -1,4 +1,5 @@
-//! What the simulation found (`src/simulation`), each as a short history that always happens.
+//! What the simulation (`src/simulation`) and other histories of many processes found, each as a short
+//! one that always happens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -63,9 +64,9 @@ fn a_refusal_of_one_secret_does_not_end_the_wait_that_is_for_all() {
     let sandbox = Sandbox::start().unwrap();
     let (folder, clock) = (Folder::new(), ManualClock::new());
     sandbox.fault_next(NTX, 1, Fault::Status(429));
-    process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
     let wrong = reach(&sandbox, NTX, credentials_with(&sandbox, NTX, "wrong"));
     let wrong = wrong.store(folder.store()).clock(clock.clone()).build().unwrap();
+    assert_eq!(wrong.token().unwrap_err().kind(), ErrorKind::RateLimited);
     assert_eq!(wrong.refresh().unwrap_err().kind(), ErrorKind::Rejected);
     let error = process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
@@ -147,20 +148,52 @@ fn a_replacement_that_fails_elsewhere_is_waited_for() {
 }
 
 #[test]
-fn a_replacement_that_nobody_could_store_is_seen_to_be_replaced_by_the_next() {
+fn two_replacements_that_nobody_could_store_are_not_taken_for_one() {
     let sandbox = Sandbox::start().unwrap();
     let (folder, clock) = (Folder::new(), ManualClock::new());
-    let writes = Arc::new(AtomicUsize::new(0));
-    let count = writes.clone();
-    // It can take its token out, and cannot write the new one.
-    let store = Acting(folder.store(), move |step| match step {
-        Step::Write if count.fetch_add(1, Ordering::SeqCst) == 1 => Does::Fails,
-        _ => Does::AsAsked,
-    });
-    let one = builder(&sandbox, SEND).store(store).clock(clock.clone()).build().unwrap();
-    let unstored = one.token().unwrap();
-    let next = process(&sandbox, SEND, &folder, &clock).token().unwrap();
-    assert_ne!(next.secret(), unstored.secret());
+    // Each takes the stored token out, and cannot write the new one.
+    let process = || {
+        let writes = AtomicUsize::new(0);
+        let store = Acting(folder.store(), move |step| match step {
+            Step::Write if writes.fetch_add(1, Ordering::SeqCst) == 1 => Does::Fails,
+            _ => Does::AsAsked,
+        });
+        builder(&sandbox, SEND).store(store).clock(clock.clone()).build().unwrap()
+    };
+    let one = process();
+    let first = one.token().unwrap();
+    assert_ne!(process().token().unwrap().secret(), first.secret());
     clock.advance(secs(2));
-    assert_eq!(one.token().unwrap().secret(), next.secret());
+    assert_ne!(one.token().unwrap().secret(), first.secret(), "it was replaced");
+}
+
+#[test]
+fn runs_whose_api_refuses_every_fresh_token_are_held_back_together() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let mut refused = 0;
+        for _ in 0..30 {
+            match process(&sandbox, provider, &folder, &clock).token() {
+                // Each run is a process of its own; its API answers 401.
+                Ok(token) => {
+                    process(&sandbox, provider, &folder, &clock).invalidate(&token).unwrap();
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+                    assert!(error.to_string().contains("fresh token"), "{error}");
+                    refused += 1;
+                }
+            }
+            clock.advance(secs(1));
+        }
+        assert_eq!((sandbox.token_requests(provider), refused), (3, 27), "{provider}");
+        // One more after a minute, and it holds for longer.
+        clock.advance(secs(60));
+        let token = process(&sandbox, provider, &folder, &clock).token().unwrap();
+        process(&sandbox, provider, &folder, &clock).invalidate(&token).unwrap();
+        clock.advance(secs(60));
+        process(&sandbox, provider, &folder, &clock).token().unwrap_err();
+        assert_eq!(sandbox.token_requests(provider), 4, "{provider}");
+    }
 }

@@ -24,6 +24,7 @@ pub(crate) use self::held::{Derived, StoredOutage, StoredRefusal};
 use super::StoreKey;
 use crate::clock::{ClockSource, Now};
 use crate::json::{self, Member, SecretText};
+use crate::pace::{fresh_tokens_revoked, is_fresh, remembered_for, strikes_of};
 use crate::protocol::{check_token, checked_scope};
 use crate::renewal::end_margin;
 use crate::token::{AuthorizationHeader, Grant, Token};
@@ -55,6 +56,8 @@ pub(crate) struct Entry {
     /// When requests were refused, the last ones, whatever the secret.
     refused_at: Vec<SystemTime>,
     pub(crate) outage: Option<StoredOutage>,
+    /// Fresh tokens in a row that the API answered 401 to.
+    fresh_revoked: u32,
     /// What a newer version has written: kept.
     more: BTreeMap<String, serde_json::Value>,
 }
@@ -82,6 +85,7 @@ struct Written<'a> {
     #[serde(serialize_with = "write_moments")]
     refused_at: &'a [SystemTime],
     outage: &'a Option<StoredOutage>,
+    fresh_revoked: u32,
     #[serde(flatten)]
     more: &'a BTreeMap<String, serde_json::Value>,
 }
@@ -104,6 +108,8 @@ struct Found {
     refused_at: Vec<SystemTime>,
     #[serde(default)]
     outage: Member<StoredOutage>,
+    #[serde(default)]
+    fresh_revoked: Member<u32>,
     #[serde(flatten)]
     more: BTreeMap<String, serde_json::Value>,
 }
@@ -129,6 +135,7 @@ impl Entry {
             refusals: last(MOST_REFUSALS, found.refusals.ok().unwrap_or_default()),
             refused_at: last(MOST_REFUSED, found.refused_at),
             outage: found.outage.ok(),
+            fresh_revoked: found.fresh_revoked.ok().unwrap_or_default(),
             more: found.more,
         })
     }
@@ -143,6 +150,7 @@ impl Entry {
             refusals: &self.refusals,
             refused_at: &self.refused_at,
             outage: &self.outage,
+            fresh_revoked: self.fresh_revoked,
             more: &self.more,
         });
         // Sized at once: growing would leave an unwiped copy of the token behind.
@@ -179,10 +187,12 @@ impl Entry {
 
     /// Drops the token with this text, and takes note of it; false where another one is there. That
     /// one stays, and the note is for who still has the revoked one.
-    pub(crate) fn revoke(&mut self, secret: &str) -> bool {
+    pub(crate) fn revoke(&mut self, secret: &str, wall: SystemTime) -> bool {
         let is_it = self.is_about(secret);
         if is_it {
-            self.token = None;
+            if let Some(token) = self.token.take() {
+                self.count_revoked(token.obtained_at, wall);
+            }
             self.parked = None;
         } else if self.has_revoked(secret) {
             return false;
@@ -191,6 +201,21 @@ impl Entry {
         self.revoked.push(sha256_hex(secret.as_bytes()));
         self.revoked = last(MOST_REVOKED, std::mem::take(&mut self.revoked));
         is_it
+    }
+
+    /// An API that answers 401 to one fresh token after the other: the token is not what is wrong.
+    fn count_revoked(&mut self, obtained_at: SystemTime, wall: SystemTime) {
+        if !is_fresh(wall.duration_since(obtained_at).unwrap_or_default()) {
+            self.fresh_revoked = 0;
+            return;
+        }
+        self.fresh_revoked = self.fresh_revoked.saturating_add(1);
+        if let Some(strikes) = strikes_of(self.fresh_revoked)
+            && let Some(until) = wall.checked_add(remembered_for(strikes))
+        {
+            let refusal = StoredRefusal::of(&fresh_tokens_revoked(), until, strikes + 1, None);
+            self.refuse(None, refusal);
+        }
     }
 
     /// Whether the API answered 401 to the last token, and there is no new one.
