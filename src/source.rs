@@ -22,7 +22,7 @@ use crate::secret::Secret;
 use crate::shared::Shared;
 use crate::status::{Probe, Status, TokenStatus};
 use crate::sync::lock;
-use crate::token::Token;
+use crate::token::{Token, without_scheme};
 use crate::upstream::Upstream;
 
 /// Gives a valid token, from the cache whenever it can.
@@ -183,11 +183,13 @@ impl TokenSource {
         self.invalidate_secret(revoked.secret())
     }
 
-    /// As [`invalidate`](Self::invalidate), for callers that hold only the token's text.
+    /// As [`invalidate`](Self::invalidate), for callers that hold only the token's text, or the
+    /// header's: what stands before the token (`Bearer`) is taken off, and blanks are.
     ///
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
     pub fn invalidate_secret(&self, revoked: &str) -> Result<()> {
+        let revoked = without_scheme(revoked);
         let age = self.flights.invalidate(revoked);
         if let Some(age) = age {
             let now = self.fetcher().clock.now().monotonic;

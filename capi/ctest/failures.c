@@ -166,6 +166,11 @@ static void invalidation(void) {
     CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, first)); /* an older one changes nothing */
     CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, first, sizeof first, NULL, NULL));
     CHECK(strcmp(first, second) == 0);
+    /* The header's value is as good as the token. */
+    CODE(PAYTOKEN_OK, paytoken_source_authorization(source, 0, first, sizeof first, NULL, NULL));
+    CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, first));
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, first, sizeof first, NULL, NULL));
+    CHECK(strcmp(first, second) != 0);
     paytoken_source_free(source);
 }
 

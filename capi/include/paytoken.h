@@ -219,8 +219,8 @@ typedef struct paytoken_token_options {
 PAYTOKEN_API int32_t paytoken_source_token_with(const paytoken_source *source, const paytoken_token_options *options,
                                                 char *buf, size_t cap, size_t *len, paytoken_error **err);
 
-/* Tells the source that the API answered 401 to this token (without "Bearer "). It is dropped. If a newer token has
- * already replaced it, nothing happens. Then ask for a token and send the request once more, never twice.
+/* Tells the source that the API answered 401 to this token, with or without "Bearer ". It is dropped. If a newer token
+ * has already replaced it, nothing happens. Then ask for a token and send the request once more, never twice.
  * PAYTOKEN_STORE if the shared store could not be updated. */
 PAYTOKEN_API int32_t paytoken_source_invalidate(const paytoken_source *source, const char *rejected_token);
 

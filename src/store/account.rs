@@ -15,7 +15,7 @@ use crate::names::{Environment, Provider};
 use crate::protocol;
 use crate::renewal;
 use crate::status::{StoredStatus, TokenStatus};
-use crate::token::{AuthorizationHeader, Token};
+use crate::token::{AuthorizationHeader, Token, without_scheme};
 use crate::transport::BaseUrl;
 
 /// An account at a provider, without its secret: what a [`Store`] keeps an entry for.
@@ -90,7 +90,8 @@ impl Account {
     }
 
     /// Drops the stored token if it is this one, so that no process uses it again; a newer one
-    /// stays. False where it was not the stored one.
+    /// stays. False where it was not the stored one. The text may be a header's: what stands before
+    /// the token (`Bearer`) is taken off, and blanks are.
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store) when it cannot be written, or another process holds the lock for
@@ -101,7 +102,7 @@ impl Account {
         revoked: &str,
         limit: Duration,
     ) -> Result<bool> {
-        self.invalidate_at(store, revoked, limit, Now::from_system())
+        self.invalidate_at(store, without_scheme(revoked), limit, Now::from_system())
             .map_err(|error| error.with_provider(self.provider))
     }
 

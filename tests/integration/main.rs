@@ -10,6 +10,7 @@ mod certificates;
 mod found;
 mod generations;
 mod network;
+mod odd_calls;
 mod pace;
 mod provider_cases;
 mod proxy;
