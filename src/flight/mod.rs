@@ -127,9 +127,11 @@ impl<W: Backend> Flights<W> {
             force: options.force,
             // Whoever has no time goes on with a token that is good, and leads no renewal.
             may_renew: limit > Duration::ZERO || backend.renews_in_background(),
+            may_lead: true,
         };
         let mut has_looked = false;
         loop {
+            wish.may_lead = !terms.deadline.remaining().is_zero();
             let (flight, own_error) = match slot
                 .decide(now, &wish, || backend.hold(now, terms.caller))
             {
@@ -146,16 +148,19 @@ impl<W: Backend> Flights<W> {
                 Decision::Fail(error) => {
                     let unwanted = slot.last_revoked();
                     drop(slot);
-                    let Some(token) = backend.stored(wish.min_validity, terms.deadline, unwanted)
-                    else {
-                        return Err(error);
+                    return self.stored(&wish, terms, now, unwanted).ok_or(error);
+                }
+                Decision::Nothing => {
+                    let unwanted = slot.last_revoked();
+                    drop(slot);
+                    let stored = match wish.force {
+                        true => None,
+                        false => self.stored(&wish, terms, now, unwanted),
                     };
-                    let mut slot = self.lock();
-                    // Another thread may have got a newer one meanwhile.
-                    if slot.usable(now, &wish).is_none() {
-                        slot.place(token.clone());
-                    }
-                    return Ok(token);
+                    return stored.ok_or_else(|| backend.error(Error::new(
+                        ErrorKind::Timeout,
+                        "there is no good token in the cache, and no time to fetch one; allow more time",
+                    )));
                 }
                 Decision::Renew(flight) => {
                     drop(slot);
@@ -207,6 +212,25 @@ impl<W: Backend> Flights<W> {
                 ))));
             }
         }
+    }
+
+    /// A good token of another process, for a caller who may not lead.
+    fn stored(
+        &self,
+        wish: &Wish,
+        terms: Terms,
+        now: Now,
+        unwanted: Option<Token>,
+    ) -> Option<Token> {
+        let token = self.backend.stored(wish.min_validity, terms.deadline, unwanted)?;
+        let remaining = token.remaining_at(now);
+        let mut slot = self.lock();
+        // Another thread may have got a newer one meanwhile.
+        if slot.usable(now, wish).is_none() && slot.place(token.clone()) {
+            drop(slot);
+            self.backend.tell(EventKind::Found { remaining });
+        }
+        Some(token)
     }
 
     /// A good token that is in memory: asks nobody and waits for nobody.

@@ -135,12 +135,15 @@ pub(crate) struct Wish {
     pub(crate) force: bool,
     /// Whether this caller may lead a renewal while the current token is good.
     pub(crate) may_renew: bool,
+    /// Whether this caller may lead a flight where there is no good token.
+    pub(crate) may_lead: bool,
 }
 
 impl Default for Wish {
     /// Any good token.
     fn default() -> Self {
-        Self { min_validity: Duration::ZERO, newer_than: None, force: false, may_renew: true }
+        let (may_renew, may_lead) = (true, true);
+        Self { min_validity: Duration::ZERO, newer_than: None, force: false, may_renew, may_lead }
     }
 }
 
@@ -155,6 +158,8 @@ pub(crate) enum Decision {
     Wait(u64),
     /// Not now.
     Fail(Error),
+    /// There is nothing, and this caller may not lead.
+    Nothing,
 }
 
 impl Slot {
@@ -193,6 +198,7 @@ impl Slot {
         }
         match refusal() {
             Some(error) if !wish.force => Decision::Fail(error),
+            _ if !wish.may_lead => Decision::Nothing,
             _ => Decision::Lead(self.begin()),
         }
     }
@@ -273,12 +279,16 @@ impl Slot {
         }
     }
 
-    /// Takes a token from the store where there is none, or none that is good.
-    pub(crate) fn place(&mut self, token: Token) {
-        if self.flight.is_none() {
+    /// Takes a token from the store where there is none, or none that is good. False where a flight
+    /// is about to bring one.
+    pub(crate) fn place(&mut self, token: Token) -> bool {
+        let is_free = self.flight.is_none();
+        if is_free {
             self.flights += 1;
+            self.counters.tokens += 1;
             self.hold(token, self.flights);
         }
+        is_free
     }
 
     fn hold(&mut self, token: Token, flight: u64) {

@@ -116,6 +116,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                     newer_than: force.then(|| newest.map_or(0, |token| token.flight)),
                     force,
                     may_renew: true,
+                    may_lead: true,
                 };
                 prop_assert_eq!(ask.newer_than, force.then(|| slot.newest()));
                 let expected = reference.usable(&ask).cloned();
@@ -129,6 +130,15 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                     .filter(|known| !(coexists && reference.is_due(known)))
                     .map(|known| known.name.clone());
                 prop_assert_eq!(published, in_no_window);
+                // Whoever may lead nothing is told what there is, and changes nothing.
+                let look = Wish { may_renew: false, may_lead: false, ..ask };
+                let is_told = match slot.decide(now, &look, || None) {
+                    Decision::Use(_) => expected.is_some(),
+                    Decision::Wait(_) => expected.is_none() && reference.flight.is_some(),
+                    Decision::Nothing => expected.is_none() && reference.flight.is_none(),
+                    _ => false,
+                };
+                prop_assert!(is_told, "whoever may not lead");
                 let begun = match slot.decide(now, &ask, || None) {
                     Decision::Use(token) => {
                         let known = expected.expect("the reference has none");
@@ -164,6 +174,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                             "no refusal was scripted: {error}"
                         )));
                     }
+                    Decision::Nothing => return Err(TestCaseError::fail("it may lead")),
                 };
                 if let Some(flight) = begun {
                     let parked = if coexists { None } else { reference.current.take() };
