@@ -197,6 +197,11 @@ impl Builder {
 
     /// Calls `hook` for every [`Event`], on the thread it happens on and with no lock held. A
     /// panic in it reaches that one caller and blocks nobody.
+    ///
+    /// A hook may ask any source. While its thread is fetching for its own, that one answers with the
+    /// token in memory or, where there is none, at once with an error of kind
+    /// [`Configuration`](crate::ErrorKind::Configuration): it would wait for itself. Nor may the
+    /// hook wait for another thread that asks.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Arc::new(hook));
         self

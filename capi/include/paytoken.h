@@ -282,7 +282,8 @@ PAYTOKEN_API void paytoken_error_free(paytoken_error *error);
 
 /* Gets one log record. The message is UTF-8, holds no secret, and lives until the function returns. Called on whichever
  * thread the event happens, from several at once; must return (no longjmp, no C++ exception). It may call paytoken
- * functions, but not paytoken_set_log_callback; what they would log is not logged. */
+ * functions, but not paytoken_set_log_callback; what they would log is not logged. A source for which this very thread
+ * is fetching gives the token it has, else PAYTOKEN_CONFIGURATION at once. */
 typedef void (*paytoken_log_callback)(void *context, uint32_t level, const char *message);
 
 /* Sends log records up to this level to the callback, for the whole process; replaces the one before. callback NULL, or

@@ -9,11 +9,13 @@ mod order;
 mod script;
 #[cfg(all(test, not(paytoken_model)))]
 mod tests;
+mod within;
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 pub(crate) use self::order::{Change, Effort, Obtained, Order};
+use self::within::{Within, is_within};
 use crate::clock::{Deadline, Now, monotonic};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
@@ -121,17 +123,19 @@ impl<W: Backend> Flights<W> {
             deadline: Deadline::after(limit),
             caller: if limit < backend.timeout() { Caller::Hurried } else { Caller::Patient },
         };
+        let is_within = is_within(self);
+        let has_time = limit > Duration::ZERO || backend.renews_in_background();
         let mut wish = Wish {
             min_validity: options.min_validity,
             newer_than: options.force.then(|| slot.newest()),
             force: options.force,
             // Whoever has no time goes on with a token that is good, and leads no renewal.
-            may_renew: limit > Duration::ZERO || backend.renews_in_background(),
+            may_renew: has_time && !is_within,
             may_lead: true,
         };
         let mut has_looked = false;
         loop {
-            wish.may_lead = !terms.deadline.remaining().is_zero();
+            wish.may_lead = !is_within && !terms.deadline.remaining().is_zero();
             let (flight, own_error) = match slot
                 .decide(now, &wish, || backend.hold(now, terms.caller))
             {
@@ -149,6 +153,11 @@ impl<W: Backend> Flights<W> {
                     let unwanted = slot.last_revoked();
                     drop(slot);
                     return self.stored(&wish, terms, now, unwanted).ok_or(error);
+                }
+                Decision::Nothing | Decision::Wait(_) if is_within => {
+                    return Err(backend.error(Error::configuration(
+                        "an event hook, a log callback or other code that runs while this thread fetches a token asked for that very token, and would wait for itself; use cached() there, or ask later",
+                    )));
                 }
                 Decision::Nothing => {
                     let unwanted = slot.last_revoked();
@@ -325,6 +334,7 @@ impl<W: Backend> Landing<W> {
     /// waited.
     fn fly(self, wish: &Wish, terms: Terms, effort: Effort) -> Result<()> {
         let flights = self.flights.clone();
+        let _within = Within::of(&flights);
         let backend = &flights.backend;
         let began = monotonic();
         let obtained = backend.obtain(&self.order(wish, terms, effort));

@@ -6,6 +6,8 @@ pub(crate) mod simulated;
 
 #[cfg(not(all(test, paytoken_model)))]
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
+#[cfg(not(all(test, paytoken_model)))]
+pub(crate) use std::thread_local;
 
 #[cfg(not(all(test, paytoken_model)))]
 use std::{hash::BuildHasher as _, hash::Hasher as _, io, thread, time::Duration};
@@ -14,6 +16,8 @@ use std::{hash::BuildHasher as _, hash::Hasher as _, io, thread, time::Duration}
 pub(crate) use self::simulated::{Condvar, chance, sleep, spawn};
 #[cfg(all(test, paytoken_model))]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+#[cfg(all(test, paytoken_model))]
+pub(crate) use shuttle::thread_local;
 
 /// No program code runs under a lock of ours, so what a poisoned one guards is still consistent.
 #[allow(unused_qualifications)] // the model's Mutex is another one

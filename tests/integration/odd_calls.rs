@@ -1,12 +1,16 @@
 //! Calls that a program makes in its own way: a header where a token is meant, a look that sends
 //! nothing, a hook that asks the source that told it.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use paytoken::store::Account;
-use paytoken::{Environment, ErrorKind, Provider, TokenOptions, TokenSource};
-use paytoken_sandbox::Sandbox;
+use paytoken::{
+    Environment, Error, ErrorKind, Event, Provider, Result, Secret, Token, TokenOptions,
+    TokenSource,
+};
+use paytoken_sandbox::{Fault, Sandbox};
 
 use crate::store::Folder;
 use crate::support::{ManualClock, PATIENCE, builder, credentials, lifetime, source};
@@ -78,7 +82,7 @@ fn told(
     if let Some(folder) = store {
         build = build.store(folder.store());
     }
-    let note = move |event: &paytoken::Event| events.lock().unwrap().push(event.kind.name());
+    let note = move |event: &Event| events.lock().unwrap().push(event.kind.name());
     (build.on_event(note).build().unwrap(), clock, told)
 }
 
@@ -137,4 +141,167 @@ fn a_look_finds_what_another_process_has_stored_and_tells_so() {
         assert_eq!((status.requests, status.failures, status.tokens), (0, 0, 1));
         assert_eq!(*told.lock().unwrap(), ["found"]);
     }
+}
+
+/// What an event hook got when it asked the source that told it, by the event's name.
+type Answers = Arc<Mutex<Vec<(&'static str, Result<Token>)>>>;
+
+/// A source whose hook asks it in this way.
+fn asks_itself(
+    sandbox: &Sandbox,
+    provider: Provider,
+    store: Option<&Folder>,
+    ask: fn(&TokenSource) -> Result<Token>,
+) -> (TokenSource, ManualClock, Answers) {
+    let (clock, answers) = (ManualClock::new(), Answers::default());
+    let (own, heard) = (Arc::<OnceLock<TokenSource>>::default(), answers.clone());
+    let itself = own.clone();
+    let hook = move |event: &Event| {
+        let Some(source) = itself.get() else { return };
+        let answer = ask(source);
+        heard.lock().unwrap().push((event.kind.name(), answer));
+    };
+    let mut build = builder(sandbox, provider).clock(clock.clone()).on_event(hook).retries(0);
+    if let Some(folder) = store {
+        build = build.store(folder.store());
+    }
+    let source = build.build().unwrap();
+    own.set(source.clone()).unwrap();
+    (source, clock, answers)
+}
+
+const WAYS_TO_ASK: [fn(&TokenSource) -> Result<Token>; 4] = [
+    |source| source.token(),
+    |source| source.clone().token_valid_for(Duration::from_secs(60)),
+    |source| source.token_with(&TokenOptions::new().deadline(PATIENCE)),
+    |source| source.call(|token| Ok(paytoken::Attempt::Done(token.clone()))),
+];
+
+/// Of each event: the kind of the error that its hook got, if it got no token.
+fn kinds(answers: &Answers) -> Vec<(&'static str, Option<ErrorKind>)> {
+    let kind =
+        |(name, answer): (_, Result<_>)| (name, answer.err().map(|error: Error| error.kind()));
+    std::mem::take(&mut *answers.lock().unwrap()).into_iter().map(kind).collect()
+}
+
+#[test]
+fn an_event_hook_that_asks_its_own_source_is_answered_at_once() {
+    const REFUSED: Option<ErrorKind> = Some(ErrorKind::Configuration);
+    let sandbox = Sandbox::start().unwrap();
+    let began = Instant::now();
+    for &provider in Provider::ALL {
+        for (ask, has_store) in WAYS_TO_ASK.iter().flat_map(|ask| [(ask, false), (ask, true)]) {
+            let folder = has_store.then(Folder::new);
+            let (source, clock, answers) = asks_itself(&sandbox, provider, folder.as_ref(), *ask);
+            source.token().unwrap();
+            assert_eq!(kinds(&answers), [("request", REFUSED), ("fetched", None)]);
+            clock.advance(lifetime(provider));
+            sandbox.fault_next(provider, 1, Fault::Status(401));
+            let error = source.token().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Rejected);
+            // The first is in the air; the last is over, and its refusal is remembered.
+            assert_eq!(kinds(&answers), [("request", REFUSED), ("failed", Some(error.kind()))]);
+            sandbox.reset_counts();
+        }
+    }
+    assert!(began.elapsed() < PATIENCE, "somebody waited");
+}
+
+#[test]
+fn a_hook_that_asks_its_own_source_in_the_window_is_served_and_leads_nothing() {
+    let sandbox = Sandbox::start().unwrap();
+    let (source, clock, answers) = asks_itself(&sandbox, NTX, None, TokenSource::token);
+    source.token().unwrap();
+    clock.advance(lifetime(NTX) * 9 / 10);
+    answers.lock().unwrap().clear();
+    sandbox.fault_next(NTX, 1, Fault::Status(500));
+    source.token().unwrap();
+    assert_eq!(kinds(&answers), [("request", None), ("failed", None)]);
+    assert_eq!(sandbox.token_requests(NTX), 2);
+}
+
+#[test]
+fn a_hook_that_forces_at_a_failure_does_not_go_round_in_circles() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (source, _, answers) = asks_itself(&sandbox, provider, None, TokenSource::refresh);
+        sandbox.fault_always(provider, Some(Fault::Status(500)));
+        source.token().unwrap_err();
+        let refused = Some(ErrorKind::Configuration);
+        assert_eq!(kinds(&answers), [("request", refused), ("failed", refused)]);
+        assert_eq!(sandbox.token_requests(provider), 1);
+        // Afterwards the same thread asks as it likes.
+        sandbox.fault_always(provider, None);
+        source.refresh().unwrap();
+    }
+}
+
+#[test]
+fn a_hook_may_ask_another_source_and_another_thread_waits_as_ever() {
+    let sandbox = Sandbox::start().unwrap();
+    let (other, _) = source(&sandbox, Provider::SendPayments);
+    let (ask, answers) = (other.clone(), Answers::default());
+    let heard = answers.clone();
+    let hook = move |event: &Event| heard.lock().unwrap().push((event.kind.name(), ask.token()));
+    let source = builder(&sandbox, NTX).on_event(hook).build().unwrap();
+    let hold = sandbox.hold(NTX);
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| source.token().unwrap());
+        assert!(hold.wait_for_arrivals(1, PATIENCE));
+        let waits = [(); 4].map(|()| scope.spawn(|| source.token()));
+        hold.release();
+        let token = leader.join().unwrap();
+        for wait in waits {
+            assert_eq!(wait.join().unwrap().unwrap().secret(), token.secret());
+        }
+    });
+    assert_eq!(kinds(&answers), [("request", None), ("fetched", None)]);
+    assert_eq!(sandbox.token_requests(NTX), 1);
+    assert_eq!(sandbox.token_requests(Provider::SendPayments), 1);
+}
+
+#[test]
+fn two_sources_whose_hooks_ask_each_other_do_not_wait_for_themselves() {
+    let began = Instant::now();
+    let peers: Arc<[OnceLock<TokenSource>; 2]> = Arc::default();
+    let answers = Answers::default();
+    let sandbox = Sandbox::start().unwrap();
+    for (index, provider) in [NTX, Provider::SendPayments].into_iter().enumerate() {
+        let (known, heard) = (peers.clone(), answers.clone());
+        let hook = move |event: &Event| {
+            let answer = known[1 - index].get().unwrap().token();
+            heard.lock().unwrap().push((event.kind.name(), answer));
+        };
+        let source = builder(&sandbox, provider).on_event(hook).build().unwrap();
+        peers[index].set(source).unwrap();
+    }
+    peers[0].get().unwrap().token().unwrap();
+    let refused = Some(ErrorKind::Configuration);
+    // The second source asks the first, which is in the air, and lands before the first one is sent.
+    assert_eq!(
+        kinds(&answers),
+        [("request", refused), ("fetched", refused), ("request", None), ("fetched", None)]
+    );
+    assert!(began.elapsed() < PATIENCE);
+}
+
+#[test]
+fn a_supply_a_clone_and_a_hook_that_panics_are_no_exception() {
+    let own = Arc::<OnceLock<TokenSource>>::default();
+    let itself = own.clone();
+    let source = TokenSource::from_fn(NTX, move || {
+        itself.get().unwrap().clone().token()?;
+        Ok((Secret::new("never"), Duration::from_secs(600)))
+    });
+    own.set(source.clone()).unwrap();
+    assert_eq!(source.token().unwrap_err().kind(), ErrorKind::Configuration);
+
+    let sandbox = Sandbox::start().unwrap();
+    let has_panicked = std::sync::atomic::AtomicBool::new(false);
+    let hook = move |_: &Event| {
+        assert!(has_panicked.swap(true, std::sync::atomic::Ordering::SeqCst), "scripted");
+    };
+    let source = builder(&sandbox, NTX).on_event(hook).build().unwrap();
+    std::panic::catch_unwind(|| source.token()).unwrap_err();
+    source.token().expect("this thread is in the middle of nothing any more");
 }
