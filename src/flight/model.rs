@@ -23,13 +23,16 @@ use super::script::{LIFETIME, Script};
 use super::*;
 
 /// Where the search is cut off.
-const MOST: usize = 10_000;
+const MOST: usize = 1_000;
 
 /// What becomes of a flight.
 #[derive(Clone, Copy)]
 enum Fate {
     Token,
+    /// Nothing was sent.
     Error,
+    /// The provider may have seen the request.
+    Lost,
     Panic,
     /// The leader's short deadline ran out.
     TooLate,
@@ -42,6 +45,8 @@ struct Fates {
     flying: AtomicUsize,
     flights: AtomicUsize,
     has_flown: AtomicBool,
+    /// Who led the first.
+    first: std::sync::Mutex<Option<thread::ThreadId>>,
 }
 
 impl Fates {
@@ -52,7 +57,16 @@ impl Fates {
             flying: AtomicUsize::new(0),
             flights: AtomicUsize::new(0),
             has_flown: AtomicBool::new(false),
+            first: std::sync::Mutex::new(None),
         }
+    }
+
+    fn flights(&self) -> usize {
+        self.flights.load(Ordering::SeqCst)
+    }
+
+    fn was_first_led_by(&self, thread: thread::ThreadId) -> bool {
+        *self.first.lock().unwrap() == Some(thread)
     }
 }
 
@@ -65,12 +79,17 @@ impl Script for Fates {
         assert_eq!(self.flying.fetch_add(1, Ordering::SeqCst), 0, "two flights at a time");
         self.has_flown.store(true, Ordering::SeqCst);
         let number = self.flights.fetch_add(1, Ordering::SeqCst) + 1;
+        self.first.lock().unwrap().get_or_insert(thread::current().id());
         let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Token);
         thread::yield_now();
         self.flying.fetch_sub(1, Ordering::SeqCst);
         match fate {
             Fate::Token => Ok(Token::granted(&format!("new-{number}"), LIFETIME, self.now)),
             Fate::Error => Err(Error::new(ErrorKind::ServerUnavailable, "scripted")),
+            Fate::Lost => {
+                let error = Error::new(ErrorKind::ServerUnavailable, "scripted");
+                Err(error.with_may_have_arrived(true))
+            }
             Fate::TooLate => Err(Error::new(ErrorKind::Timeout, "scripted")),
             // Past the panic hook: its message, ten thousand times, is no news.
             Fate::Panic => std::panic::resume_unwind(Box::new("scripted")),
@@ -137,25 +156,34 @@ fn on_an_empty_slot_there_is_one_flight_and_one_token() {
             for thread in threads {
                 assert_eq!(thread.join().unwrap().unwrap(), mine);
             }
-            assert_eq!(source.backend.flights.load(Ordering::SeqCst), 1);
+            assert_eq!(source.backend.flights(), 1);
         });
     }
 }
 
 #[test]
 fn a_failed_flight_is_shared_by_those_who_waited_and_stops_nobody_else() {
-    for renewal in RENEWALS {
+    for (renewal, fate) in RENEWALS
+        .into_iter()
+        .flat_map(|renewal| [Fate::Error, Fate::Lost, Fate::TooLate].map(|fate| (renewal, fate)))
+    {
+        let shared = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let count = shared.clone();
         explore(&format!("failure, {renewal:?}"), move || {
-            let source = source(renewal, &[Fate::Error]);
+            let source = source(renewal, &[fate]);
             let other = spawn(&source, secret);
             // Both have the one failure; or one was late, and led a flight that went well.
             let results = [secret(&source), other.join().unwrap()];
-            let flights = source.backend.flights.load(Ordering::SeqCst);
+            let flights = source.backend.flights();
             let has_token = results.iter().any(|result| result.is_ok());
             assert_eq!(flights, if has_token { 2 } else { 1 });
-            assert!(secret(&source).is_ok());
-            assert_eq!(source.backend.flights.load(Ordering::SeqCst), 2);
+            // A leader whom the next flight overtakes has that one's token.
+            assert!(results.into_iter().flatten().all(|token| token == "new-2"));
+            count.fetch_add(usize::from(!has_token), Ordering::SeqCst);
+            assert_eq!(secret(&source).unwrap(), "new-2");
+            assert_eq!(source.backend.flights(), 2);
         });
+        assert!(shared.load(Ordering::SeqCst) > 0, "nobody who waited was told");
     }
 }
 
@@ -168,7 +196,8 @@ fn a_leader_that_panics_hands_over() {
             let mine = catch_unwind(AssertUnwindSafe(|| secret(&source)));
             let results = [mine, other.join().unwrap()];
             assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
-            assert!(results.into_iter().flatten().all(|result| result.is_ok()));
+            assert!(results.into_iter().flatten().all(|result| result.unwrap() == "new-2"));
+            assert_eq!(source.backend.flights(), 2);
         });
     }
 }
@@ -181,21 +210,63 @@ fn a_hurried_leader_s_timeout_is_its_own() {
             source.token(&TokenOptions::new().deadline(Duration::from_secs(60))).map(|_| ())
         });
         let patient = secret(&source);
+        let other = hurried.thread().id();
         let hurried = hurried.join().unwrap();
-        // Whoever led the flight that was too late has the error; where that was the patient one,
-        // its time was really over, and it speaks for all who waited.
-        assert!(
-            patient.is_ok()
-                || hurried.is_err()
-                || source.backend.flights.load(Ordering::SeqCst) == 2
-        );
-        assert!(secret(&source).is_ok());
+        let was_hurried = source.backend.was_first_led_by(other);
+        if was_hurried {
+            assert_eq!(patient.unwrap(), "new-2", "it waited, and then had an error of its own");
+        } else {
+            // Its time was really over, and it speaks for all who waited.
+            let has_flown_twice = source.backend.flights() == 2;
+            assert!(if has_flown_twice { hurried.is_ok() } else { patient.is_err() });
+        }
+        assert_eq!(secret(&source).unwrap(), "new-2");
+    });
+}
+
+#[test]
+fn a_hurried_renewal_that_was_too_late_holds_no_renewal_back() {
+    explore("hurried renewal", || {
+        let source = source(COEXISTS, &[Fate::TooLate]);
+        with_token(&source, 500);
+        let hurried = spawn(&source, |source| {
+            source.token(&TokenOptions::new().deadline(Duration::from_secs(60))).map(|_| ())
+        });
+        secret(&source).unwrap();
+        let other = hurried.thread().id();
+        hurried.join().unwrap().unwrap();
+        let was_hurried = source.backend.was_first_led_by(other);
+        // The failure of a patient one's only attempt is held against the next for a while.
+        let (expected, flights) = if was_hurried { ("new-2", 2) } else { ("old", 1) };
+        assert_eq!(secret(&source).unwrap(), expected);
+        assert_eq!(source.backend.flights(), flights);
+    });
+}
+
+#[test]
+fn a_renewal_that_failed_says_nothing_to_a_caller_who_needs_a_new_token() {
+    explore("failed renewal", || {
+        let source = source(COEXISTS, &[Fate::Error]);
+        with_token(&source, 500);
+        // The token has 100 s left.
+        let asks_more = spawn(&source, |source| {
+            let options = TokenOptions::new().min_validity(Duration::from_secs(200));
+            source.token(&options).map(|token| token.secret().to_owned())
+        });
+        let mine = secret(&source).unwrap();
+        let other = asks_more.thread().id();
+        let more = asks_more.join().unwrap();
+        let led = source.backend.was_first_led_by(other);
+        match more {
+            Ok(token) => assert_eq!(token, "new-2"),
+            Err(_) => assert!(led && mine == "old", "it was told of another's attempt"),
+        }
     });
 }
 
 #[test]
 fn an_invalidation_at_any_moment_of_a_renewal_is_not_lost() {
-    for fate in [Fate::Token, Fate::Error, Fate::Panic] {
+    for fate in [Fate::Token, Fate::Error, Fate::Lost, Fate::Panic] {
         explore("invalidation during a renewal", move || {
             let source = source(COEXISTS, &[fate]);
             let old = with_token(&source, 500);
@@ -209,7 +280,10 @@ fn an_invalidation_at_any_moment_of_a_renewal_is_not_lost() {
                 assert_ne!(token, "old");
             }
             let _ = renewing.join().unwrap();
-            assert_ne!(secret(&source).unwrap(), "old");
+            let has_failed = !matches!(fate, Fate::Token);
+            let expected = if has_failed { "new-2" } else { "new-1" };
+            assert_eq!(secret(&source).unwrap(), expected);
+            assert_eq!(source.backend.flights(), 1 + usize::from(has_failed));
         });
     }
 }
@@ -230,7 +304,7 @@ fn no_copy_of_a_rejected_token_is_handed_out_or_left() {
 
 #[test]
 fn a_token_that_is_being_replaced_is_not_handed_out() {
-    for fate in [Fate::Token, Fate::Error] {
+    for fate in [Fate::Token, Fate::Error, Fate::Lost] {
         explore("replacement", move || {
             let source = source(Renewal::ReplacesPrevious, &[fate]);
             with_token(&source, 10);
@@ -242,8 +316,24 @@ fn a_token_that_is_being_replaced_is_not_handed_out() {
             let was_flying = source.backend.has_flown.load(Ordering::SeqCst);
             let mine = secret(&source);
             let refreshed = refreshing.join().unwrap();
-            if was_flying && refreshed.is_ok() {
-                assert_eq!(mine.unwrap(), refreshed.unwrap());
+            let after = secret(&source).unwrap();
+            match fate {
+                Fate::Error => {
+                    // Nothing was sent, so the old one is put back.
+                    assert!(refreshed.is_err());
+                    assert_eq!([mine.unwrap(), after], ["old", "old"]);
+                    assert_eq!(source.backend.flights(), 1);
+                }
+                Fate::Lost => {
+                    // Or the next flight overtook it.
+                    assert!(refreshed.is_err() || refreshed.unwrap() == "new-2");
+                    assert!(!was_flying || mine.is_err() || mine.unwrap() == "new-2");
+                    assert_eq!(after, "new-2");
+                }
+                _ => {
+                    assert_eq!([&*refreshed.unwrap(), &*after], ["new-1", "new-1"]);
+                    assert!(!was_flying || mine.unwrap() == "new-1");
+                }
             }
         });
     }
@@ -251,14 +341,17 @@ fn a_token_that_is_being_replaced_is_not_handed_out() {
 
 #[test]
 fn in_the_window_one_renews_and_the_other_has_a_token_at_once() {
-    for fate in [Fate::Token, Fate::Error] {
+    for fate in [Fate::Token, Fate::Error, Fate::Lost] {
         explore("window", move || {
             let source = source(COEXISTS, &[fate]);
             with_token(&source, 500);
             let other = spawn(&source, secret);
             let mine = secret(&source);
             assert!(mine.is_ok() && other.join().unwrap().is_ok());
-            assert_eq!(source.backend.flights.load(Ordering::SeqCst), 1);
+            assert_eq!(source.backend.flights(), 1);
+            let expected = if matches!(fate, Fate::Token) { "new-1" } else { "old" };
+            assert_eq!(secret(&source).unwrap(), expected);
+            assert_eq!(source.backend.flights(), 1, "a failed renewal holds back the next");
         });
     }
 }
