@@ -23,7 +23,7 @@ use super::script::{LIFETIME, Script};
 use super::*;
 
 /// Where the search is cut off.
-const MOST: usize = 1_000;
+const MOST: usize = 10_000;
 
 /// What becomes of a flight.
 #[derive(Clone, Copy)]

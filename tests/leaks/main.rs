@@ -10,14 +10,15 @@
 mod support;
 
 use std::error::Error as _;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use paytoken::{
     Attempt, Environment, Error, Event, Provider, TokenCache, TokenOptions, TokenSource,
 };
 use paytoken_sandbox::{Fault, Sandbox};
 
-use support::{ManualClock, credentials_with, reach};
+use support::{ManualClock, PATIENCE, credentials_with, reach};
 
 /// A secret with characters that JSON, URLs and base64 write differently.
 const SECRET: &str = "s3cr\"t/&+%-value";
@@ -80,10 +81,19 @@ impl log::Log for Recorder {
 static RECORDER: Recorder = Recorder(Mutex::new(Vec::new()));
 
 fn record_everything() {
-    // Once per process; this is the only test binary's only logger.
-    let _ = log::set_logger(&RECORDER);
+    record_nothing_yet();
     log::set_max_level(log::LevelFilter::Trace);
 }
+
+/// The level is raised later.
+fn record_nothing_yet() {
+    // Once per process; this is the only test binary's only logger.
+    let _ = log::set_logger(&RECORDER);
+    log::set_max_level(log::LevelFilter::Off);
+}
+
+/// The level is the whole process's.
+static LEVEL: Mutex<()> = Mutex::new(());
 
 /// ureq's protocol layer logs all that it sees, in rows of up to sixteen bytes: digits, then text.
 fn bytes_logged(records: &[(String, String)]) -> String {
@@ -109,6 +119,7 @@ fn source(sandbox: &Sandbox, provider: Provider, events: &Arc<Mutex<Vec<Event>>>
 
 #[test]
 fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
+    let _level = LEVEL.lock().unwrap_or_else(PoisonError::into_inner);
     record_everything();
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
@@ -206,6 +217,83 @@ fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
             "our own records are there"
         );
         logged.check(&tokens, "logged");
+    }
+}
+
+#[test]
+fn a_level_raised_in_the_middle_of_a_request_by_another_thread_shows_none_either() {
+    /// When another thread raises it.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Moment {
+        /// The hook is told that the request is about to be sent.
+        BeforeItIsSent,
+        /// The provider has the request and has not answered.
+        BeforeTheAnswer,
+        /// The token is there, and its event is told.
+        AfterTheAnswer,
+        /// Up and down all the time.
+        AgainAndAgain,
+    }
+    let _level = LEVEL.lock().unwrap_or_else(PoisonError::into_inner);
+    let raise = || thread::spawn(|| log::set_max_level(log::LevelFilter::Trace)).join().unwrap();
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let id = sandbox.client_id(provider).to_owned();
+        sandbox.change_secret(provider, &id, SECRET);
+        for moment in [
+            Moment::BeforeItIsSent,
+            Moment::BeforeTheAnswer,
+            Moment::AfterTheAnswer,
+            Moment::AgainAndAgain,
+        ] {
+            record_nothing_yet();
+            RECORDER.0.lock().unwrap().clear();
+            let name = match moment {
+                Moment::BeforeItIsSent => "request",
+                Moment::AfterTheAnswer => "fetched",
+                _ => "none of them",
+            };
+            let source = reach(&sandbox, provider, credentials_with(&sandbox, provider, SECRET))
+                .on_event(move |event| {
+                    if event.kind.name() == name {
+                        raise();
+                    }
+                })
+                .build()
+                .unwrap();
+            let hold = sandbox.hold(provider);
+            let is_over = std::sync::atomic::AtomicBool::new(false);
+            let token = thread::scope(|scope| {
+                let asking = scope.spawn(|| source.token().unwrap());
+                assert!(hold.wait_for_arrivals(1, PATIENCE));
+                if moment == Moment::BeforeTheAnswer {
+                    raise();
+                }
+                if moment == Moment::AgainAndAgain {
+                    scope.spawn(|| {
+                        while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
+                            log::set_max_level(log::LevelFilter::Trace);
+                            thread::yield_now();
+                            log::set_max_level(log::LevelFilter::Off);
+                        }
+                    });
+                }
+                hold.release();
+                let token = asking.join();
+                is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+                token.unwrap()
+            });
+            log::set_max_level(log::LevelFilter::Trace);
+            source.invalidate(&token).unwrap();
+            let mut tokens = vec![token.secret().to_owned()];
+            tokens.push(source.token().unwrap().secret().to_owned());
+            let records = std::mem::take(&mut *RECORDER.0.lock().unwrap());
+            assert!(!records.is_empty(), "{moment:?}: nothing was recorded");
+            let mut logged = Prints::default();
+            logged.0.extend(records.iter().map(|(_, text)| text.clone()));
+            logged.0.push(bytes_logged(&records));
+            logged.check(&tokens, &format!("{provider}, {moment:?}"));
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The same decision as the real curl's, setting by setting: through the proxy, past it, or none
 //! at all. Two servers on loopback see which way curl took.
 //!
-//! Without curl on the machine the tests pass; with `CI=true` they fail.
+//! Without curl on the machine the tests say so and pass; in CI they fail.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::mpsc;
@@ -207,10 +208,14 @@ fn ours(host: &str, settings: &[(&str, String)]) -> Result<Way> {
     })
 }
 
-/// Whether the tests can run; without curl they pass, but fail where `CI=true`.
+/// Whether the tests can run; that they go without curl is said aloud, and in CI is a failure.
 fn is_here() -> bool {
     let runs = Command::new("curl").arg("--version").output().is_ok();
-    assert!(runs || env::var("CI").as_deref() != Ok("true"), "curl is not installed");
+    assert!(runs || env::var_os("CI").is_none(), "curl has to be installed in CI");
+    if !runs {
+        // Past the test harness, which keeps what a passing test prints.
+        std::io::stderr().write_all(b"not run: curl is not installed here\n").unwrap();
+    }
     runs
 }
 
