@@ -30,11 +30,15 @@ pub(crate) struct Counters {
     pub(crate) counts: Counts,
     pub(crate) by_client: HashMap<String, usize>,
     pub(crate) in_flight: usize,
+    pub(crate) in_flight_by_client: HashMap<String, usize>,
+    /// Requests that came while another one of the same client was in work.
+    pub(crate) overlaps_by_client: HashMap<String, usize>,
 }
 
 impl Counters {
     pub(crate) fn reset(&mut self) {
         self.by_client.clear();
+        self.overlaps_by_client.clear();
         // Requests in work stay in work; forgetting them would let the gauge fall below zero.
         self.counts = Counts { max_concurrent_token_requests: self.in_flight, ..Counts::default() };
     }

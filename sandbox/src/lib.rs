@@ -273,6 +273,11 @@ impl Sandbox {
         by_client.get(client_id).copied().unwrap_or_default()
     }
 
+    /// How many of them came while another one of this client was in work.
+    pub fn overlapping_token_requests_by(&self, service: Service, client_id: &str) -> usize {
+        self.state(service).overlaps_by(client_id)
+    }
+
     /// Sets all counters of all services to zero.
     pub fn reset_counts(&self) {
         for state in &*self.services {

@@ -223,6 +223,10 @@ impl ServiceState {
         lock(&self.counters).by_client.clone()
     }
 
+    pub(crate) fn overlaps_by(&self, client: &str) -> usize {
+        lock(&self.counters).overlaps_by_client.get(client).copied().unwrap_or_default()
+    }
+
     pub(crate) fn count(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut lock(&self.counters).counts);
     }
@@ -258,6 +262,11 @@ impl ServiceState {
             counters.counts.token_requests += 1;
             if let Some(client) = client {
                 *counters.by_client.entry(client.to_owned()).or_default() += 1;
+                let in_work = counters.in_flight_by_client.entry(client.to_owned()).or_default();
+                *in_work += 1;
+                if *in_work > 1 {
+                    *counters.overlaps_by_client.entry(client.to_owned()).or_default() += 1;
+                }
             }
             counters.in_flight += 1;
             let most = counters.in_flight;
@@ -270,7 +279,7 @@ impl ServiceState {
         for gate in &gates {
             gate.wait();
         }
-        InFlight(Arc::clone(self))
+        InFlight { state: Arc::clone(self), client: client.map(str::to_owned) }
     }
 
     pub(crate) fn add_gate(&self) -> Arc<Gate> {
@@ -293,10 +302,22 @@ impl ServiceState {
 
 /// A token request in work; dropped just before the client can know the answer, so that a client
 /// that asks one after the other is never seen as asking twice at once.
-pub(crate) struct InFlight(Arc<ServiceState>);
+pub(crate) struct InFlight {
+    state: Arc<ServiceState>,
+    client: Option<String>,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        lock(&self.0.counters).in_flight -= 1;
+        let mut counters = lock(&self.state.counters);
+        counters.in_flight -= 1;
+        if let Some(client) = &self.client
+            && let Some(in_work) = counters.in_flight_by_client.get_mut(client)
+        {
+            *in_work -= 1;
+            if *in_work == 0 {
+                counters.in_flight_by_client.remove(client);
+            }
+        }
     }
 }

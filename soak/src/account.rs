@@ -1,12 +1,19 @@
 //! One account: its source, what was done with it, and what must not have happened.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use paytoken::{ClientCertificate, Credentials, Environment, EventKind, Provider, TokenSource};
+use paytoken::{Provider, TokenSource};
 use paytoken_sandbox::Sandbox;
+
+use crate::LIFETIME;
+use crate::line::{Line, Teller};
+use crate::recipe::Recipe;
+
+pub(crate) const SECRET: &str = "soak-secret-not-real";
+pub(crate) const WRONG: &str = "another-secret-not-real";
 
 pub(crate) struct Account {
     pub(crate) provider: Provider,
@@ -30,8 +37,6 @@ pub(crate) struct Tally {
     pub(crate) foreign: AtomicU64,
     pub(crate) expired: AtomicU64,
     pub(crate) known_rejected: AtomicU64,
-    /// The most requests of one fetch.
-    pub(crate) most_attempts: Arc<AtomicU64>,
     /// Tokens that the provider did not accept, for no reason that the source could not know.
     pub(crate) dead: AtomicU64,
 }
@@ -41,43 +46,28 @@ pub(crate) struct Tally {
 pub(crate) struct Recent(Mutex<HashMap<String, Instant>>);
 
 impl Account {
-    pub(crate) fn new(sandbox: &Sandbox, provider: Provider, number: usize) -> Self {
+    pub(crate) fn new(sandbox: &Sandbox, provider: Provider, number: usize, tell: &Teller) -> Self {
         let id = format!("{provider}-merchant-{number}");
-        sandbox.add_client(provider, &id, "soak-secret-not-real");
-        Self::with(sandbox, provider, id, "soak-secret-not-real")
+        sandbox.add_client(provider, &id, SECRET);
+        Self::with(&Recipe::new(sandbox, provider, &id, SECRET), tell)
     }
 
     /// The sandbox does not know its secret.
-    pub(crate) fn wrong(sandbox: &Sandbox, provider: Provider) -> Self {
-        let id = sandbox.client_id(provider).to_owned();
-        Self::with(sandbox, provider, id, "another-secret-not-real")
+    pub(crate) fn wrong(sandbox: &Sandbox, provider: Provider, tell: &Teller) -> Self {
+        Self::with(&Recipe::new(sandbox, provider, sandbox.client_id(provider), WRONG), tell)
     }
 
-    fn with(sandbox: &Sandbox, provider: Provider, id: String, secret: &str) -> Self {
-        let certificate = provider.facts().takes_certificate.then(|| {
-            let issued = sandbox.issue_client_certificate(&id);
-            ClientCertificate::from_pem(issued.certificate_pem)
-                .and_then(|certificate| certificate.with_private_key(issued.key_pem))
-                .expect("the sandbox's certificates are good")
-        });
-        let credentials = Credentials::new(provider, &*id, secret, certificate)
-            .expect("a certificate where one is taken");
+    fn with(recipe: &Recipe, tell: &Teller) -> Self {
         let tally = Tally::default();
-        let most_attempts = tally.most_attempts.clone();
-        let source = TokenSource::builder(credentials, Environment::Sandbox)
-            .base_url(&sandbox.url(provider))
-            .root_certificates_pem(sandbox.ca_pem().as_bytes())
-            .timeout(Duration::from_secs(3))
-            .on_event(move |event| {
-                if let EventKind::Request { attempt, .. } = event.kind {
-                    most_attempts.fetch_max(u64::from(attempt), Ordering::Relaxed);
-                }
-            })
-            .build()
-            .expect("settings that are good");
+        let (id, tell) = (recipe.id.clone(), tell.clone());
+        let source = recipe.source(None, move |event| {
+            if let Some(line) = Line::of_event(&id, event) {
+                tell(line);
+            }
+        });
         Self {
-            provider,
-            id,
+            provider: recipe.provider,
+            id: recipe.id.clone(),
             source,
             tally,
             revoked: Recent::default(),
@@ -90,7 +80,7 @@ impl Recent {
     pub(crate) fn note(&self, token: &str) {
         let now = Instant::now();
         let mut noted = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        noted.retain(|_, at| now.duration_since(*at) < Duration::from_secs(10));
+        noted.retain(|_, at| now.duration_since(*at) < LIFETIME + Duration::from_secs(10));
         noted.entry(token.to_owned()).or_insert(now);
     }
 

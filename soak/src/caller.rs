@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use paytoken::{Attempt, Error, Provider, Token, TokenOptions};
 use paytoken_sandbox::Sandbox;
 
+use crate::LIFETIME;
 use crate::account::{Account, count};
 use crate::chance::Chance;
+use crate::line::forced;
+use crate::recipe::{is_old, owner};
 
 /// A token is handed out with a twentieth of its life left at least. A thread that was kept from
 /// running for longer than half of that is no judge.
@@ -27,17 +28,17 @@ pub(crate) fn run(
         // A pause, as between two payments; nothing is waited for.
         thread::sleep(Duration::from_millis(5 + chance.below(20)));
         let account = chance.of(accounts);
-        match chance.below(1000) {
-            0..4 => revoke(sandbox, account),
-            4..8 => ask(sandbox, account, true, |account| account.source.refresh()),
-            8..12 => ask(sandbox, account, true, |account| {
-                account.source.token_valid_for(Duration::from_millis(500))
+        match chance.below(10_000) {
+            0..20 => revoke(sandbox, account),
+            20..22 => ask(sandbox, account, true, |account| forced(|| account.source.refresh())),
+            22..24 => ask(sandbox, account, true, |account| {
+                account.source.token_valid_for(LIFETIME * 3 / 5)
             }),
-            12..50 => ask(sandbox, account, false, |account| {
+            24..500 => ask(sandbox, account, false, |account| {
                 account.source.token_with(&TokenOptions::new().deadline(Duration::ZERO))
             }),
-            50..100 => call(sandbox, account),
-            100..200 => {
+            500..1000 => call(sandbox, account),
+            1000..2000 => {
                 let account = chance.of(wrong);
                 count(&account.tally.calls);
                 match account.source.token() {
@@ -77,7 +78,7 @@ fn ask(
     if account.rejected.has(token.secret(), began) {
         count(&account.tally.known_rejected);
     }
-    if owner(&token) != Some((account.provider, account.id.clone())) {
+    if owner(token.secret()) != Some((account.provider, account.id.clone())) {
         count(&account.tally.foreign);
     }
     let is_valid = sandbox.is_valid(account.provider, token.secret());
@@ -97,6 +98,9 @@ fn revoke(sandbox: &Sandbox, account: &Account) {
         count(&account.tally.errors);
         return;
     };
+    if !is_old(&token) {
+        return;
+    }
     account.revoked.note(token.secret());
     sandbox.revoke(token.secret());
     account.source.invalidate(&token).expect("there is no store that could fail");
@@ -119,13 +123,4 @@ fn call(sandbox: &Sandbox, account: &Account) {
     if answer.is_err() {
         count(&account.tally.errors);
     }
-}
-
-/// Whose token it is, as its payload says.
-fn owner(token: &Token) -> Option<(Provider, String)> {
-    let payload = token.secret().split('.').nth(1)?;
-    let claims: serde_json::Value =
-        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    let issuer = claims.get("iss")?.as_str()?.strip_prefix("https://")?.split('.').next()?;
-    Some((issuer.parse().ok()?, claims.get("sub")?.as_str()?.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! Faults at random, one every quarter of a second or so.
+//! Faults at random, for one request in five or so.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -35,15 +35,24 @@ pub(crate) fn run(sandbox: &Sandbox, is_over: &AtomicBool, mut chance: Chance) {
         Fault::Raw(b"HTTP/1.1 999 what\r\n\r\n\0\0".to_vec()),
         Fault::Redirect("https://elsewhere.invalid/".to_owned()),
     ];
+    // The next one waits until so many requests have come: faults that nobody meets would pile up.
+    let mut next: Vec<_> = Service::ALL.iter().map(|service| (*service, 0)).collect();
     while !is_over.load(Ordering::Relaxed) {
-        thread::sleep(milliseconds(100 + chance.below(300)));
-        let service = *chance.of(Service::ALL);
-        match chance.below(400) {
-            // Rarely a refusal: it keeps an account out for a minute.
-            0 => sandbox.fault_next(service, 1, Fault::Status(401)),
-            // Now and then one that outlasts all retries.
-            1..50 => sandbox.fault_next(service, 5, chance.of(&faults).clone()),
-            _ => sandbox.fault_next(service, 1, chance.of(&faults).clone()),
+        thread::sleep(milliseconds(20));
+        for (service, at) in &mut next {
+            let requests = sandbox.token_requests(*service);
+            if requests < *at {
+                continue;
+            }
+            let (times, fault) = match chance.below(200) {
+                // Rarely a refusal: it keeps an account out for a minute.
+                0 => (1, Fault::Status(401)),
+                // Now and then one that outlasts all retries.
+                1..10 => (5, chance.of(&faults).clone()),
+                _ => (1, chance.of(&faults).clone()),
+            };
+            sandbox.fault_next(*service, times, fault);
+            *at = requests + times + chance.below(10) as usize;
         }
     }
     Service::ALL.iter().for_each(|service| sandbox.clear_faults(*service));

@@ -1,4 +1,4 @@
-//! What the process holds: memory and file descriptors, once a second.
+//! What a process holds: memory and file descriptors, once a second.
 
 #[derive(Default)]
 pub(crate) struct Gauge {
@@ -14,16 +14,11 @@ pub(crate) struct Level {
     pub(crate) allowed: u64,
 }
 
-impl Level {
-    pub(crate) fn is_flat(&self) -> bool {
-        self.late <= self.early + self.allowed
-    }
-}
-
 impl Gauge {
-    pub(crate) fn sample(&mut self) {
-        self.memory.extend(resident_kib());
-        self.descriptors.extend(std::fs::read_dir("/proc/self/fd").map(|all| all.count() as u64));
+    pub(crate) fn sample(&mut self, process: u32) {
+        self.memory.extend(resident_kib(process));
+        let descriptors = std::fs::read_dir(format!("/proc/{process}/fd"));
+        self.descriptors.extend(descriptors.map(|all| all.count() as u64));
     }
 
     /// A hundredth and 256 KiB more are the allocator's, not a leak.
@@ -50,8 +45,8 @@ fn levels(samples: &[u64]) -> (u64, u64) {
     (median(&samples[quarter..2 * quarter]), median(&samples[3 * quarter..]))
 }
 
-fn resident_kib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+fn resident_kib(process: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
     line.split_whitespace().nth(1)?.parse().ok()
 }
