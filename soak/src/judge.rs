@@ -197,6 +197,8 @@ impl Case {
             && let Some(kind) = self.held_until.iter().position(|until| at + ROUNDING < *until)
         {
             self.over_the_pace[kind] += 1;
+            let early = (self.held_until[kind] - at) / 1000;
+            eprintln!("process {process} asks {early} ms too early after {}", KINDS[kind]);
         }
         self.open.insert(process, Open { at, attempts: attempt });
     }
