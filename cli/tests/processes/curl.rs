@@ -79,8 +79,7 @@ fn revoked() {
     }
     let world = World::new();
     for &service in Service::ALL {
-        let first = world.token(service);
-        world.sandbox.revoke(&first);
+        world.store_revoked_token(service);
         let answer = world.folder.join("answer");
         let all = ["--fail", "-i", "-w", "%{http_code}"];
         let output = world.curl(service, &all).output().unwrap();
@@ -94,14 +93,15 @@ fn revoked() {
             (2, 2, 1)
         );
         // Into a file: the second answer is in it, alone.
-        world.sandbox.revoke(&world.token(service));
+        world.store_revoked_token(service);
         text(world.curl(service, &["-o", answer.to_str().unwrap()]).output().unwrap());
         let second = text(world.curl(service, &[]).output().unwrap());
         assert_eq!(fs::read_to_string(&answer).unwrap().trim_end().len(), second.len());
-        assert_eq!(world.sandbox.counts(service).token_requests, 3);
+        assert_eq!(world.sandbox.counts(service).token_requests, 4);
     }
     // An API that answers 401 whatever the token: two calls, one token, its answer handed back.
     let service = Service::NtxPay;
+    world.token(service);
     world.sandbox.reset_counts();
     world.sandbox.api_fault_next(service, 2, Fault::Status(401));
     let output = world.curl(service, &["-w", "%{http_code}"]).output().unwrap();
@@ -119,7 +119,7 @@ fn not_again() {
     let service = Service::NtxPay;
     let address = world.address(service);
     let calls = || world.sandbox.counts(service).api_requests;
-    let revoke = || world.sandbox.revoke(&world.token(service));
+    let revoke = || world.store_revoked_token(service);
     for (options, fault, why) in [
         (&["--no-replay"][..], false, "--no-replay says so"),
         (&[][..], true, "other answers came"),
@@ -172,7 +172,7 @@ fn own_options() {
     for is_revoked in [false, true] {
         let run = |options: &[&str]| {
             if is_revoked {
-                world.sandbox.revoke(&world.token(service));
+                world.store_revoked_token(service);
             }
             let output = world.curl(service, options).output().unwrap();
             let (told, shown) = (told(&output), text(output));
@@ -204,7 +204,7 @@ fn bodies() {
     let content = "{\"amount\": 1}".to_owned() + &" ".repeat(1000);
     let path = file(&world, "body", &content);
     let script = |script: &str| {
-        world.sandbox.revoke(&world.token(service));
+        world.store_revoked_token(service);
         let mut shell = world.program("/bin/sh");
         let output = shell.args(["-c", script, PAYTOKEN, &address]).arg(&path).output().unwrap();
         let received = world.sandbox.received(service);
