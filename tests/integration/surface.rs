@@ -341,7 +341,8 @@ fn everybody_is_told_from_the_first_refusal_on_how_long_it_stands() {
         let errors = together(32, |_| source.token().unwrap_err());
         for error in errors {
             let wait = error.retry_after().expect("it is remembered").as_secs_f64();
-            assert!((30.0..=60.0).contains(&wait), "{provider}: {wait}");
+            // A caller may have looked at the clock a little before the refusal came.
+            assert!((30.0..62.0).contains(&wait), "{provider}: {wait}");
         }
         assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
     }
