@@ -361,7 +361,11 @@ fn signals() {
         world.token(service);
         world.sandbox.api_fault_next(service, 1, Fault::Delay(std::time::Duration::from_secs(60)));
         let before = world.sandbox.counts(service).api_requests;
-        let child = world.curl(service, &[]).spawn().unwrap();
+        // Whoever started the tests may ignore some of them, and that would be kept.
+        let mut command = world.program("/usr/bin/env");
+        let address = world.address(service);
+        command.args(["--default-signal=TERM,INT,HUP", PAYTOKEN, "curl", service.facts().name]);
+        let child = command.args(["--", "-sS", &address]).spawn().unwrap();
         until("the call has arrived", || world.sandbox.counts(service).api_requests > before);
         let curl = curl_below(&child);
         let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
