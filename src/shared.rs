@@ -338,7 +338,8 @@ impl Shared {
                     self.forget_older(entry, refusal.as_ref(), wall);
                     entry.refuse(error.may_lock_account().then_some(wall), refusal);
                 }
-                entry.outage = self.outage(fetcher, error);
+                // One that another process has met stands until somebody succeeds.
+                entry.outage = self.outage(fetcher, error).or(entry.outage.take());
                 was_parked || error.is_remembered() || entry.outage.is_some()
             }
         };

@@ -197,3 +197,19 @@ fn runs_whose_api_refuses_every_fresh_token_are_held_back_together() {
         assert_eq!(sandbox.token_requests(provider), 4, "{provider}");
     }
 }
+
+#[test]
+fn a_refusal_of_one_secret_does_not_end_an_outage_that_others_wait_out() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    sandbox.fault_always(NTX, Some(Fault::Status(500)));
+    process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
+    sandbox.fault_always(NTX, None);
+    let wrong = reach(&sandbox, NTX, credentials_with(&sandbox, NTX, "wrong"));
+    let wrong = wrong.store(folder.store()).clock(clock.clone()).build().unwrap();
+    assert_eq!(wrong.refresh().unwrap_err().kind(), ErrorKind::Rejected);
+    let requests = sandbox.token_requests(NTX);
+    let error = process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ServerUnavailable, "{error}");
+    assert_eq!(sandbox.token_requests(NTX), requests);
+}
