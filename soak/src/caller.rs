@@ -10,7 +10,7 @@ use paytoken_sandbox::Sandbox;
 use crate::LIFETIME;
 use crate::account::{Account, count};
 use crate::chance::Chance;
-use crate::line::{cache_only, forced};
+use crate::line::forced;
 use crate::recipe::{is_old, owner};
 
 /// A token is handed out with a twentieth of its life left at least. A thread that was kept from
@@ -35,8 +35,7 @@ pub(crate) fn run(
                 account.source.token_valid_for(LIFETIME * 3 / 5)
             }),
             24..500 => ask(sandbox, account, false, |account| {
-                let options = TokenOptions::new().deadline(Duration::ZERO);
-                cache_only(|| account.source.token_with(&options))
+                account.source.token_with(&TokenOptions::new().deadline(Duration::ZERO))
             }),
             500..1000 => call(sandbox, account),
             1000..2000 => {

@@ -48,31 +48,15 @@ pub(crate) enum What {
     Died,
 }
 
-/// How this thread asks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    Usual,
-    Forced,
-    /// With no time at all: nothing can be sent.
-    CacheOnly,
-}
-
 thread_local! {
-    static MANNER: Cell<Manner> = const { Cell::new(Manner::Usual) };
+    /// The calls of this thread are forced.
+    static IS_FORCED: Cell<bool> = const { Cell::new(false) };
 }
 
 pub(crate) fn forced<T>(ask: impl FnOnce() -> T) -> T {
-    in_manner(Manner::Forced, ask)
-}
-
-pub(crate) fn cache_only<T>(ask: impl FnOnce() -> T) -> T {
-    in_manner(Manner::CacheOnly, ask)
-}
-
-fn in_manner<T>(manner: Manner, ask: impl FnOnce() -> T) -> T {
-    MANNER.set(manner);
+    IS_FORCED.set(true);
     let answer = ask();
-    MANNER.set(Manner::Usual);
+    IS_FORCED.set(false);
     answer
 }
 
@@ -88,11 +72,9 @@ impl Line {
 
     /// What an event of the library says, if the judge is to know it.
     pub(crate) fn of_event(account: &str, event: &Event) -> Option<Self> {
-        let manner = MANNER.get();
         let what = match &event.kind {
-            _ if manner == Manner::CacheOnly => return None,
             EventKind::Request { attempt, .. } => {
-                What::Asks { attempt: *attempt, is_forced: manner == Manner::Forced }
+                What::Asks { attempt: *attempt, is_forced: IS_FORCED.get() }
             }
             EventKind::Fetched { .. } => What::Fetched,
             EventKind::Failed { error, still_has_token, .. } => What::Failed {
