@@ -134,11 +134,7 @@ impl Pace {
 
     /// Takes note of a token that the API answered 401 to, and how old it was.
     pub(crate) fn record_revoked(&mut self, now: Instant, age: Duration) {
-        if !is_fresh(age) {
-            self.fresh_revoked = 0;
-            return;
-        }
-        self.fresh_revoked = self.fresh_revoked.saturating_add(1);
+        self.fresh_revoked = count_fresh(self.fresh_revoked, age);
         if let Some(strikes) = strikes_of(self.fresh_revoked) {
             self.strikes = strikes;
             self.refuse(now, &fresh_tokens_revoked());
@@ -214,9 +210,10 @@ pub(crate) fn remembered_for(strikes: u32) -> Duration {
     FIRST.saturating_mul(4u32.pow(strikes.min(4))).min(LONGEST)
 }
 
-/// Whether an API that answers 401 to a token of this age never accepted it.
-pub(crate) fn is_fresh(age: Duration) -> bool {
-    age < FRESH
+/// Fresh tokens in a row that were revoked, with one more of this age: an older one was accepted for a
+/// while.
+pub(crate) fn count_fresh(so_far: u32, age: Duration) -> u32 {
+    if age < FRESH { so_far.saturating_add(1) } else { 0 }
 }
 
 /// After so many fresh tokens in a row that were revoked: `Some` where that is a refusal, and how many

@@ -24,7 +24,7 @@ pub(crate) use self::held::{Derived, StoredOutage, StoredRefusal};
 use super::StoreKey;
 use crate::clock::{ClockSource, Now};
 use crate::json::{self, Member, SecretText};
-use crate::pace::{fresh_tokens_revoked, is_fresh, remembered_for, strikes_of};
+use crate::pace::{count_fresh, fresh_tokens_revoked, remembered_for, strikes_of};
 use crate::protocol::{check_token, checked_scope};
 use crate::renewal::end_margin;
 use crate::token::{AuthorizationHeader, Grant, Token};
@@ -205,11 +205,8 @@ impl Entry {
 
     /// An API that answers 401 to one fresh token after the other: the token is not what is wrong.
     fn count_revoked(&mut self, obtained_at: SystemTime, wall: SystemTime) {
-        if !is_fresh(wall.duration_since(obtained_at).unwrap_or_default()) {
-            self.fresh_revoked = 0;
-            return;
-        }
-        self.fresh_revoked = self.fresh_revoked.saturating_add(1);
+        let age = wall.duration_since(obtained_at).unwrap_or_default();
+        self.fresh_revoked = count_fresh(self.fresh_revoked, age);
         if let Some(strikes) = strikes_of(self.fresh_revoked)
             && let Some(until) = wall.checked_add(remembered_for(strikes))
         {
