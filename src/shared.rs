@@ -126,10 +126,7 @@ impl Shared {
             drop(guard.ok()?);
             entry = self.entry().ok()?;
         }
-        let now = fetcher.clock.now();
-        let token = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
-        let token = token
-            .filter(|token| order.is_served_by(token, now, fetcher.provider().facts().renewal));
+        let token = self.serving(fetcher, &order, &entry, fetcher.clock.now());
         // Another process has succeeded: what was refused here is over.
         let is_over = entry.refusals.is_empty()
             && entry.outage.is_none()
@@ -182,7 +179,7 @@ impl Shared {
         };
         // The caller's moment can be long ago, if this machine was suspended meanwhile.
         let now = fetcher.clock.now();
-        let stored = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
+        let stored = self.token(fetcher, &entry, now);
         if stored.as_ref().is_some_and(|stored| stored.has_secret(token.secret())) {
             return Change::None;
         }
@@ -208,10 +205,7 @@ impl Shared {
     /// The stored token that serves, or the refusal that stands.
     fn found(&self, fetcher: &Fetcher, order: &Order, entry: &Entry) -> Result<Option<Token>> {
         let now = fetcher.clock.now();
-        let token = entry.token.as_ref().and_then(|stored| self.token(fetcher, stored, now));
-        if let Some(token) =
-            token.filter(|token| order.is_served_by(token, now, fetcher.provider().facts().renewal))
-        {
+        if let Some(token) = self.serving(fetcher, order, entry, now) {
             return Ok(Some(token));
         }
         if order.forced_at.is_some() {
@@ -396,8 +390,15 @@ impl Shared {
         Ok(account::decode(self.store.read(self.account.key())?, self.account.key()))
     }
 
-    fn token(&self, fetcher: &Fetcher, stored: &StoredToken, now: Now) -> Option<Token> {
+    /// The stored token, if it serves the order.
+    fn serving(&self, fetcher: &Fetcher, order: &Order, entry: &Entry, now: Now) -> Option<Token> {
+        let renewal = fetcher.provider().facts().renewal;
+        self.token(fetcher, entry, now).filter(|token| order.is_served_by(token, now, renewal))
+    }
+
+    fn token(&self, fetcher: &Fetcher, entry: &Entry, now: Now) -> Option<Token> {
         let longest = fetcher.provider().facts().longest_lifetime(fetcher.environment);
+        let stored = entry.token.as_ref()?;
         stored.to_token(now, longest, &fetcher.header, fetcher.clock.clone())
     }
 }
