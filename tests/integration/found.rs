@@ -4,29 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use paytoken::{ErrorKind, Provider, Secret, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
 
-use crate::store::Folder;
-use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder, credentials_with, reach};
+use crate::store::{Folder, process, process_with, secs};
+use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;
-
-fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn process(
-    sandbox: &Sandbox,
-    provider: Provider,
-    folder: &Folder,
-    clock: &ManualClock,
-) -> TokenSource {
-    builder(sandbox, provider).store(folder.store()).clock(clock.clone()).build().unwrap()
-}
 
 #[test]
 fn a_provider_that_repeats_a_token_that_its_api_refused_is_asked_again() {
@@ -52,8 +38,7 @@ fn slower_please_is_for_every_secret_of_the_account() {
         let error = process(&sandbox, provider, &folder, &clock).token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         let requests = sandbox.token_requests(provider);
-        let other = reach(&sandbox, provider, credentials_with(&sandbox, provider, "another"));
-        let other = other.store(folder.store()).clock(clock.clone()).build().unwrap();
+        let other = process_with(&sandbox, provider, &folder, &clock, "another");
         assert_eq!(other.token().unwrap_err().kind(), ErrorKind::RateLimited);
         assert_eq!(sandbox.token_requests(provider), requests, "{provider}");
     }
@@ -64,8 +49,7 @@ fn a_refusal_of_one_secret_does_not_end_the_wait_that_is_for_all() {
     let sandbox = Sandbox::start().unwrap();
     let (folder, clock) = (Folder::new(), ManualClock::new());
     sandbox.fault_next(NTX, 1, Fault::Status(429));
-    let wrong = reach(&sandbox, NTX, credentials_with(&sandbox, NTX, "wrong"));
-    let wrong = wrong.store(folder.store()).clock(clock.clone()).build().unwrap();
+    let wrong = process_with(&sandbox, NTX, &folder, &clock, "wrong");
     assert_eq!(wrong.token().unwrap_err().kind(), ErrorKind::RateLimited);
     assert_eq!(wrong.refresh().unwrap_err().kind(), ErrorKind::Rejected);
     let error = process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
@@ -128,8 +112,7 @@ fn a_replacement_that_fails_elsewhere_is_waited_for() {
     let replacing = process(&sandbox, SEND, &folder, &clock);
     let token = replacing.token().unwrap();
     // Its own secret is wrong, so it lives on what others fetch.
-    let poor = reach(&sandbox, SEND, credentials_with(&sandbox, SEND, "wrong"));
-    let poor = poor.store(folder.store()).clock(clock.clone()).build().unwrap();
+    let poor = process_with(&sandbox, SEND, &folder, &clock, "wrong");
     clock.advance(secs(1));
     poor.refresh().unwrap_err();
     clock.advance(secs(2));
@@ -205,8 +188,7 @@ fn a_refusal_of_one_secret_does_not_end_an_outage_that_others_wait_out() {
     sandbox.fault_always(NTX, Some(Fault::Status(500)));
     process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
     sandbox.fault_always(NTX, None);
-    let wrong = reach(&sandbox, NTX, credentials_with(&sandbox, NTX, "wrong"));
-    let wrong = wrong.store(folder.store()).clock(clock.clone()).build().unwrap();
+    let wrong = process_with(&sandbox, NTX, &folder, &clock, "wrong");
     assert_eq!(wrong.refresh().unwrap_err().kind(), ErrorKind::Rejected);
     let requests = sandbox.token_requests(NTX);
     let error = process(&sandbox, NTX, &folder, &clock).token().unwrap_err();

@@ -3,48 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
-use paytoken::{ErrorKind, Provider, TokenSource};
+use paytoken::{ErrorKind, Provider};
 use paytoken_sandbox::{Fault, Sandbox};
 
-use crate::store::Folder;
-use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder, credentials_with, reach};
+use crate::store::{Folder, process, process_with, secret, secs};
+use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;
-
-fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-fn process(
-    sandbox: &Sandbox,
-    provider: Provider,
-    folder: &Folder,
-    clock: &ManualClock,
-) -> TokenSource {
-    builder(sandbox, provider).store(folder.store()).clock(clock.clone()).build().unwrap()
-}
-
-fn secret(source: &TokenSource) -> String {
-    source.token().unwrap().secret().to_owned()
-}
-
-/// With this secret instead of the right one.
-fn with_secret(
-    sandbox: &Sandbox,
-    provider: Provider,
-    folder: &Folder,
-    clock: &ManualClock,
-    secret: &str,
-) -> TokenSource {
-    reach(sandbox, provider, credentials_with(sandbox, provider, secret))
-        .store(folder.store())
-        .clock(clock.clone())
-        .build()
-        .unwrap()
-}
 
 #[test]
 fn a_token_stays_revoked_across_a_success_by_a_clock_that_was_set_back() {
@@ -133,7 +100,7 @@ fn a_secret_that_differs_at_each_run_is_refused_six_times_an_hour_at_most() {
     let (folder, clock) = (Folder::new(), ManualClock::new());
     for minute in 0..60 {
         let secret = format!("wrong-secret-{minute}");
-        let source = with_secret(&sandbox, NTX, &folder, &clock, &secret);
+        let source = process_with(&sandbox, NTX, &folder, &clock, &secret);
         let error = source.token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
         assert!(error.retry_after().is_some());
@@ -165,7 +132,7 @@ fn two_stale_secrets_in_turn_are_each_remembered() {
     let (folder, clock) = (Folder::new(), ManualClock::new());
     for run in 0..6 {
         for secret in ["stale-secret-a", "stale-secret-b"] {
-            let source = with_secret(&sandbox, NTX, &folder, &clock, secret);
+            let source = process_with(&sandbox, NTX, &folder, &clock, secret);
             assert_eq!(source.token().unwrap_err().kind(), ErrorKind::Rejected, "{run}");
         }
         clock.advance(secs(1));

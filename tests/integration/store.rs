@@ -75,6 +75,21 @@ pub fn process(
     builder(sandbox, provider).store(folder.store()).clock(clock.clone()).build().unwrap()
 }
 
+/// As `process`, with this secret instead of the right one.
+pub fn process_with(
+    sandbox: &Sandbox,
+    provider: Provider,
+    folder: &Folder,
+    clock: &ManualClock,
+    secret: &str,
+) -> TokenSource {
+    reach(sandbox, provider, credentials_with(sandbox, provider, secret))
+        .store(folder.store())
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+}
+
 pub fn secret(source: &TokenSource) -> String {
     source.token().unwrap().secret().to_owned()
 }
