@@ -4,12 +4,10 @@ use std::io;
 
 use zeroize::Zeroizing;
 
+use crate::bounded::{Cut, read_all};
 use crate::exit::Failure;
-use crate::settings::{Target, is_readable};
+use crate::settings::Target;
 use crate::terminal::print;
-
-/// A token, and the header around it, is shorter.
-const LONGEST: usize = 64 * 1024;
 
 pub(crate) fn run(target: &Target) -> Result<(), Failure> {
     let Some(store) = target.store()? else {
@@ -37,26 +35,11 @@ pub(crate) fn run(target: &Target) -> Result<(), Failure> {
 
 /// All of stdin, within the time that there is.
 fn read(target: &Target) -> Result<Zeroizing<String>, Failure> {
-    let stdin = io::stdin();
-    // Sized at once: growing would leave an unwiped copy behind.
-    let mut bytes = Zeroizing::new(vec![0; LONGEST + 1]);
-    let mut length = 0;
-    loop {
-        if !is_readable(&stdin, target.deadline().left()) {
-            return Err(target.deadline().passed("invalidate: waited for the token on stdin"));
-        }
-        match rustix::io::read(&stdin, &mut bytes[length..]) {
-            Ok(0) if length > LONGEST => {
-                return Err(not_a_token("there is more than 64 KiB on stdin"));
-            }
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => {
-                return Err(Failure::NoInput(format!("invalidate: cannot read stdin ({error})")));
-            }
-        }
-    }
+    let (bytes, length) = read_all(&io::stdin(), target.deadline()).map_err(|cut| match cut {
+        Cut::TimeIsUp => target.deadline().passed("invalidate: waited for the token on stdin"),
+        Cut::TooLarge => not_a_token("there is more than 64 KiB on stdin"),
+        Cut::Failed(error) => Failure::NoInput(format!("invalidate: cannot read stdin ({error})")),
+    })?;
     match std::str::from_utf8(&bytes[..length]) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(_) => Err(not_a_token("what came on stdin is not text")),

@@ -8,6 +8,7 @@
 #[cfg(not(unix))]
 compile_error!("the command is for Unix; elsewhere use the library");
 
+mod bounded;
 mod check;
 mod command_line;
 mod curl;

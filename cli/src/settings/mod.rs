@@ -18,7 +18,6 @@ use zeroize::Zeroizing;
 
 use self::file::Setting;
 pub(crate) use self::file::{SYSTEM, SettingsFile, home};
-pub(crate) use self::secret_command::is_readable;
 use crate::command_line::{Options, providers};
 use crate::deadline::{self, Deadline};
 use crate::exit::Failure;
