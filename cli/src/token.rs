@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use log::debug;
+use paytoken::store::Account;
 use paytoken::{FileStore, Token, TokenOptions};
 use serde_json::json;
 
@@ -40,17 +41,17 @@ pub(crate) fn obtain(target: &Target, wanted: &Wanted) -> Result<Token, Failure>
     describe(target, store.as_ref());
     if let Some(store) = &store
         && !wanted.force
-        && let Some(token) = stored(target, store, wanted)?
     {
-        return Ok(token);
-    }
-    // In the window a run has a good token in hand: it may try to renew it, and waits little.
-    if let Some(store) = &store
-        && !wanted.force
-        && let Some(wait) = wait_in_the_window(target, store, wanted)?
-        && let Ok(token) = fetch_within(target, Some(store.clone()), wanted, Some(wait))
-    {
-        return Ok(token);
+        let account = target.account()?;
+        if let Some(token) = stored(target, &account, store, wanted)? {
+            return Ok(token);
+        }
+        // In the window a run has a good token in hand: it may try to renew it, and waits little.
+        if let Some(wait) = wait_in_the_window(target, &account, store, wanted)?
+            && let Ok(token) = fetch_within(target, Some(store.clone()), wanted, Some(wait))
+        {
+            return Ok(token);
+        }
     }
     fetch(target, store, wanted)
 }
@@ -59,18 +60,23 @@ pub(crate) fn obtain(target: &Target, wanted: &Wanted) -> Result<Token, Failure>
 /// provider that answers does so in less.
 fn wait_in_the_window(
     target: &Target,
+    account: &Account,
     store: &FileStore,
     wanted: &Wanted,
 ) -> Result<Option<Duration>, Failure> {
     const LONGEST: Duration = Duration::from_secs(2);
-    let status = target.account()?.stored_status(store).map_err(|error| target.failure(&error))?;
+    let status = account.stored_status(store).map_err(|error| target.failure(&error))?;
     let spare = status.token.map(|token| token.remaining.saturating_sub(wanted.min_validity));
     // The token must not end meanwhile.
     Ok(spare.filter(|spare| !spare.is_zero()).map(|spare| (spare / 4).min(LONGEST)))
 }
 
-fn stored(target: &Target, store: &FileStore, wanted: &Wanted) -> Result<Option<Token>, Failure> {
-    let account = target.account()?;
+fn stored(
+    target: &Target,
+    account: &Account,
+    store: &FileStore,
+    wanted: &Wanted,
+) -> Result<Option<Token>, Failure> {
     let token =
         account.stored_token(store, wanted.min_validity).map_err(|error| target.failure(&error))?;
     match &token {
