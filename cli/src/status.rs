@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paytoken::store::Account;
-use paytoken::{Provider, StoredStatus};
+use paytoken::{Provider, StoredStatus, TokenStatus};
 use serde_json::{Value, json};
 
 use crate::command_line::Options;
@@ -97,6 +97,11 @@ pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 
+/// The stored token, if it has not ended.
+pub(crate) fn good_token(status: &StoredStatus) -> Option<&TokenStatus> {
+    status.token.as_ref().filter(|token| !token.remaining.is_zero())
+}
+
 /// Why there is no state.
 enum Trouble {
     NotSetUp(String),
@@ -134,8 +139,7 @@ fn state(name: &str, file: Option<&SettingsFile>, options: &Options) -> Result<S
 impl State {
     /// For monitoring: 0 where a token is good or can be had.
     fn code(&self) -> u8 {
-        let has_good_token =
-            self.stored.token.as_ref().is_some_and(|token| !token.remaining.is_zero());
+        let has_good_token = good_token(&self.stored).is_some();
         if self.certificate.as_ref().is_some_and(|certificate| certificate.left.is_zero()) {
             return 78;
         }

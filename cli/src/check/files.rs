@@ -6,7 +6,7 @@ use std::path::Path;
 
 use paytoken::ClientCertificate;
 
-use super::{Table, from};
+use super::{Table, from, from_or};
 use crate::command_line::duration::spoken;
 use crate::settings::{Origin, SYSTEM, Target};
 use crate::status::{Certificate, SOON};
@@ -25,15 +25,11 @@ pub(super) fn check(target: &Target, table: &mut Table) {
     if facts.takes_certificate {
         certificate(target, table);
     }
-    match target.origin("PAYTOKEN_CA") {
-        Origin::NotSet => table.ok("authorities", "the built-in ones (Mozilla's)"),
-        origin => {
-            table.ok("authorities", from(target, &origin));
-            let path = target.settings.ca.as_ref().filter(|path| path.as_os_str() != SYSTEM);
-            if let Some(path) = path {
-                file("authorities file", path, false, table);
-            }
-        }
+    let origin = target.origin("PAYTOKEN_CA");
+    table.ok("authorities", from_or(target, &origin, "the built-in ones (Mozilla's)"));
+    let path = target.settings.ca.as_ref().filter(|path| path.as_os_str() != SYSTEM);
+    if let Some(path) = path {
+        file("authorities file", path, false, table);
     }
 }
 
@@ -60,19 +56,19 @@ fn certificate(target: &Target, table: &mut Table) {
         Some(key) => ClientCertificate::from_pem_files(&path, key),
         None => ClientCertificate::from_pem_file(&path),
     };
-    match loaded {
-        Ok(certificate) if certificate.has_private_key() => {
-            table.ok("private key", "fits the certificate")
-        }
-        Ok(_) => table.warning(
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => return table.wrong("certificate", target.failure(&error).to_string()),
+    };
+    match loaded.has_private_key() {
+        true => table.ok("private key", "fits the certificate"),
+        false => table.warning(
             "private key",
             format!("none, so TLS shows no certificate; set {}", facts.variable("CLIENT_KEY")),
         ),
-        Err(error) => return table.wrong("certificate", target.failure(&error).to_string()),
     }
-    if let Some(length) =
-        ClientCertificate::from_pem_file(&path).ok().and_then(|it| Some(it.header_value()?.len()))
-    {
+    if let Some(header) = loaded.header_value() {
+        let length = header.len();
         table.ok("certificate", format!("{length} bytes as a header, of {LONGEST_HEADER}"));
     }
     if let Some(certificate) = target.account().ok().and_then(|account| Certificate::of(&account)) {

@@ -175,11 +175,15 @@ fn odd(text: &str) -> Option<&'static str> {
 
 /// `from NTXPAY_CLIENT_ID`
 fn from(target: &Target, origin: &Origin) -> String {
+    from_or(target, origin, "not set")
+}
+
+fn from_or(target: &Target, origin: &Origin, otherwise: &str) -> String {
     match origin {
         Origin::Option(option) => format!("from {option}"),
         Origin::Variable(variable) => format!("from {variable}"),
         Origin::File(key) => format!("from {key} in {}", target.file().display()),
-        Origin::NotSet => "not set".into(),
+        Origin::NotSet => otherwise.to_owned(),
     }
 }
 
@@ -191,9 +195,7 @@ fn environment(target: &Target, table: &mut Table) {
         Ok(environment) => environment,
         Err(error) => return table.wrong("environment", target.failure(&error).to_string()),
     };
-    let default = if of_environment == Origin::NotSet { "the default" } else { "" };
-    let origin = from(target, &of_environment);
-    let origin = if default.is_empty() { &*origin } else { default };
+    let origin = from_or(target, &of_environment, "the default");
     table.ok("environment", format!("{environment}, {origin}"));
     let Some(address) = target.base_url() else {
         return table.wrong(
@@ -204,10 +206,7 @@ fn environment(target: &Target, table: &mut Table) {
     let is_of = |site: &paytoken::Site| {
         site.base_url.is_some_and(|known| known.eq_ignore_ascii_case(address.trim_end_matches('/')))
     };
-    let origin = match &of_address {
-        Origin::NotSet => "as documented".to_owned(),
-        origin => from(target, origin),
-    };
+    let origin = from_or(target, &of_address, "as documented");
     let is_sandbox = environment == paytoken::Environment::Sandbox;
     let (own, other) = match is_sandbox {
         true => (&facts.sandbox, &facts.production),

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use paytoken::{ClientCertificate, Credentials, Provider, Renewal, TokenOptions, TokenSource};
+use paytoken::{ClientCertificate, Credentials, Renewal, TokenOptions, TokenSource};
 
 use super::{Table, Wish};
 use crate::command_line::duration::spoken;
 use crate::exit::Failure;
 use crate::settings::Target;
+use crate::status::good_token;
 
 /// In the order in which they count for https.
 const PROXIES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
@@ -71,7 +72,8 @@ fn connection(target: &Target, table: &mut Table) {
 /// The way to the provider can be tried while its credentials are incomplete.
 fn without_credentials(target: &Target) -> Result<TokenSource, Failure> {
     let provider = target.provider();
-    let certificate = (provider == Provider::NtxPay).then(ClientCertificate::injected_by_proxy);
+    let takes_certificate = provider.facts().takes_certificate;
+    let certificate = takes_certificate.then(ClientCertificate::injected_by_proxy);
     let source = || {
         let credentials = Credentials::new(provider, "check", "check", certificate)?;
         let mut builder = TokenSource::builder(credentials, target.settings.environment()?);
@@ -94,8 +96,7 @@ fn fetch(target: &Target, wish: &Wish, table: &mut Table) {
     let replaces = target.provider().facts().renewal == Renewal::ReplacesPrevious;
     let has_good_token =
         store.as_ref().zip(target.account().ok()).is_some_and(|(store, account)| {
-            let status = account.stored_status(store);
-            status.is_ok_and(|status| status.token.is_some_and(|token| !token.remaining.is_zero()))
+            account.stored_status(store).is_ok_and(|status| good_token(&status).is_some())
         });
     if replaces && has_good_token && !wish.force {
         return table.warning("fetch", "not tried, since it would end the good token that is stored; use --force if that is meant");

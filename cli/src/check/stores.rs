@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use paytoken::{FileStore, Renewal};
 
-use super::{Table, from};
+use super::{Table, from_or};
 use crate::command_line::duration::spoken;
-use crate::settings::{Origin, Target};
+use crate::settings::Target;
+use crate::status::good_token;
 
 pub(super) fn check(target: &Target, table: &mut Table) {
     let store = match target.store() {
@@ -17,10 +18,7 @@ pub(super) fn check(target: &Target, table: &mut Table) {
         Err(failure) => return table.wrong("store", failure.to_string()),
     };
     let directory = store.directory();
-    let origin = match target.origin("PAYTOKEN_STORE") {
-        Origin::NotSet => "the default".to_owned(),
-        origin => from(target, &origin),
-    };
+    let origin = from_or(target, &target.origin("PAYTOKEN_STORE"), "the default");
     match free_of(directory) {
         Some(0) => {
             table.wrong("store", format!("{}: the disk is full; make room", directory.display()))
@@ -44,10 +42,11 @@ pub(super) fn check(target: &Target, table: &mut Table) {
     let Ok(account) = target.account() else { return };
     match account.stored_status(&store) {
         Ok(status) => {
-            if let Some(token) = status.token.filter(|token| !token.remaining.is_zero()) {
-                table.ok("stored token", format!("good for {}", spoken(token.remaining)));
-            } else {
-                table.ok("stored token", "none");
+            match good_token(&status) {
+                Some(token) => {
+                    table.ok("stored token", format!("good for {}", spoken(token.remaining)))
+                }
+                None => table.ok("stored token", "none"),
             }
             if let (Some(kind), Some(left)) = (status.last_error, status.blocked_for) {
                 let left = spoken(left);
@@ -57,12 +56,8 @@ pub(super) fn check(target: &Target, table: &mut Table) {
         Err(error) => table.wrong("stored token", target.failure(&error).to_string()),
     }
     for other in others(directory) {
-        let token = FileStore::open(&other)
-            .and_then(|store| account.stored_status(&store))
-            .ok()
-            .and_then(|status| status.token)
-            .filter(|token| !token.remaining.is_zero());
-        if token.is_some() {
+        let status = FileStore::open(&other).and_then(|store| account.stored_status(&store));
+        if status.is_ok_and(|status| good_token(&status).is_some()) {
             let harm = match target.provider().facts().renewal {
                 Renewal::ReplacesPrevious => "jobs that use it end each other's tokens",
                 _ => "jobs that use it get tokens of their own",
