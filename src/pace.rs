@@ -115,19 +115,18 @@ impl Pace {
         if failed.requests == 0 || !failed.error.has_verdict() {
             return None;
         }
-        let spread = |pause: Duration| pause + pause * (failed.chance % 200) as u32 / 1000;
         let held = |pause| Some(Held { error: failed.error.clone(), until: now + pause });
         if failed.caller == Caller::Hurried && failed.error.ran_out_of_time() {
             self.hurries = self.hurries.saturating_add(failed.requests);
-            let pause = if failed.replaces { PAUSES.len() as u32 } else { self.hurries };
-            self.hurry = held(spread(pause_after(pause)));
+            let failures = if failed.replaces { PAUSES.len() as u32 } else { self.hurries };
+            self.hurry = held(pause(failures, failed.chance));
             return None;
         }
         self.failures = self.failures.saturating_add(failed.requests);
         if failed.has_token {
             return None;
         }
-        let pause = spread(pause_after(self.failures));
+        let pause = pause(self.failures, failed.chance);
         self.outage = held(pause);
         Some(pause)
     }
@@ -228,9 +227,11 @@ pub(crate) fn fresh_tokens_revoked() -> Error {
     )
 }
 
-fn pause_after(failures: u32) -> Duration {
+/// How long to wait after so many failed requests in a row; any number spreads many clients.
+pub(crate) fn pause(failures: u32, chance: u64) -> Duration {
     let index = (failures.max(1) as usize - 1).min(PAUSES.len() - 1);
-    Duration::from_secs(PAUSES[index])
+    let pause = Duration::from_secs(PAUSES[index]);
+    pause + pause * (chance % 200) as u32 / 1000
 }
 
 #[cfg(test)]

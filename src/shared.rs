@@ -15,11 +15,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::facts::Renewal;
 use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Change, Obtained, Order};
+use crate::pace::pause;
 use crate::renewal;
 use crate::store::account;
 use crate::store::entry::{Derived, Entry, StoredOutage, StoredRefusal, StoredToken, sha256_hex};
 use crate::store::{Account, Store, StoreGuard};
-use crate::sync::lock;
+use crate::sync::{chance, lock};
 use crate::token::Token;
 
 /// How long to wait for the lock before the entry is looked at again.
@@ -72,6 +73,9 @@ impl Shared {
                 watch.took(&token, entry.generation);
                 return Ok(Obtained::Found(token));
             }
+            if order.is_renewal() && self.holds_renewals(fetcher, &entry) {
+                return Ok(Obtained::Busy);
+            }
             let left = order.deadline.remaining();
             let limit = if order.is_renewal() { Duration::ZERO } else { left.min(LOCK_SLICE) };
             if !left.is_zero()
@@ -95,11 +99,14 @@ impl Shared {
             watch.took(&token, entry.generation);
             return Ok(Obtained::Found(token));
         }
+        if order.is_renewal() && self.holds_renewals(fetcher, &entry) {
+            return Ok(Obtained::Busy);
+        }
         let parked = self.park(fetcher, &mut *guard, &mut entry)?;
         watch.parked(&entry);
         let before = entry.generation;
         let result = fetcher.fetch(order, retries, requests, &|secret| entry.has_revoked(secret));
-        let is_written = self.keep(fetcher, &mut *guard, &mut entry, parked, &result);
+        let is_written = self.keep(fetcher, &mut *guard, &mut entry, order, parked, &result);
         if let Ok(token) = &result {
             // Another process's next change gets the number of what could not be written.
             watch.took(token, if is_written { entry.generation } else { before });
@@ -312,6 +319,7 @@ impl Shared {
         fetcher: &Fetcher,
         guard: &mut (dyn StoreGuard + '_),
         entry: &mut Entry,
+        order: &Order,
         parked: Option<StoredToken>,
         result: &Result<Token>,
     ) -> bool {
@@ -334,7 +342,11 @@ impl Shared {
                 }
                 // One that another process has met stands until somebody succeeds.
                 entry.outage = self.outage(fetcher, error).or(entry.outage.take());
-                was_parked || error.is_remembered() || entry.outage.is_some()
+                if order.is_renewal() {
+                    entry.renewal = self.failed_renewal(fetcher, entry, error);
+                }
+                let is_outage = entry.outage.is_some() || entry.renewal.is_some();
+                was_parked || error.is_remembered() || is_outage
             }
         };
         if has_changed && let Err(error) = self.write(guard, entry) {
@@ -380,6 +392,28 @@ impl Shared {
         let now = fetcher.clock.now();
         let (left, failures) = lock(&fetcher.pace).paused_for(now.monotonic)?;
         Some(StoredOutage::of(error, now.wall.checked_add(left)?, failures))
+    }
+
+    /// The outage that holds back the renewals of all processes, with one more failure.
+    fn failed_renewal(
+        &self,
+        fetcher: &Fetcher,
+        entry: &mut Entry,
+        error: &Error,
+    ) -> Option<StoredOutage> {
+        let before = entry.renewal.take();
+        if error.is_remembered() || !error.has_verdict() {
+            return before;
+        }
+        let failures = before.map_or(0, |outage| outage.failures).saturating_add(1);
+        let until = fetcher.clock.now().wall.checked_add(pause(failures, chance()))?;
+        Some(StoredOutage::of(error, until, failures))
+    }
+
+    /// Whether a renewal failed a moment ago, here or in another process.
+    fn holds_renewals(&self, fetcher: &Fetcher, entry: &Entry) -> bool {
+        let wall = fetcher.clock.now().wall;
+        entry.renewal.as_ref().is_some_and(|outage| !outage.left(wall).is_zero())
     }
 
     fn write(&self, guard: &mut (dyn StoreGuard + '_), entry: &Entry) -> Result<()> {

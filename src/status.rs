@@ -43,7 +43,7 @@ pub struct StoredStatus {
     pub token: Option<TokenStatus>,
     /// The API answered 401 to the last token, and no new one has been fetched.
     pub was_revoked: bool,
-    /// The kind of the refusal that is remembered.
+    /// The kind of the failure that is remembered: a refusal, or an outage.
     pub last_error: Option<ErrorKind>,
     /// How long it still keeps requests back.
     pub blocked_for: Option<Duration>,

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paytoken::store::Account;
-use paytoken::{Provider, StoredStatus, TokenStatus};
+use paytoken::{ErrorKind, Provider, StoredStatus, TokenStatus};
 use serde_json::{Value, json};
 
 use crate::command_line::Options;
@@ -102,6 +102,16 @@ pub(crate) fn good_token(status: &StoredStatus) -> Option<&TokenStatus> {
     status.token.as_ref().filter(|token| !token.remaining.is_zero())
 }
 
+/// What the store remembers, in a word or two.
+pub(crate) fn happened(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::RateLimited => "asked to go slower",
+        ErrorKind::ServerUnavailable | ErrorKind::Transport => "the provider fails",
+        ErrorKind::Timeout | ErrorKind::InvalidResponse => "the provider fails",
+        _ => "refused",
+    }
+}
+
 /// Why there is no state.
 enum Trouble {
     NotSetUp(String),
@@ -164,7 +174,8 @@ impl State {
             None => "no token".into(),
         };
         if let (Some(kind), Some(left)) = (stored.last_error, stored.blocked_for) {
-            text += &format!("; refused ({kind:?}), not asked again for {}", spoken(left));
+            text +=
+                &format!("; {} ({kind:?}), not asked again for {}", happened(kind), spoken(left));
         }
         match &self.certificate {
             Some(certificate) if certificate.left.is_zero() => {

@@ -37,7 +37,8 @@ pub(crate) enum Obtained {
     Fetched(Token),
     /// Another process had fetched it.
     Found(Token),
-    /// Another process is renewing; the caller goes on with the token it has.
+    /// Another process is renewing, or failed to a moment ago; the caller goes on with the token it
+    /// has.
     Busy,
 }
 

@@ -150,17 +150,13 @@ impl Account {
             remaining: token.remaining_at(now),
             expires_at: token.expires_at(),
         });
-        let blocked = entry
-            .refusals
-            .iter()
-            .map(|refusal| (refusal.kind(), refusal.left(now.wall)))
-            .rfind(|(_, left)| !left.is_zero());
+        let held = entry.held(now.wall);
         Ok(StoredStatus {
             provider: self.provider,
             token,
             was_revoked: entry.was_revoked(),
-            last_error: blocked.map(|(kind, _)| kind),
-            blocked_for: blocked.map(|(_, left)| left),
+            last_error: held.map(|(kind, _)| kind),
+            blocked_for: held.map(|(_, left)| left),
         })
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use paytoken::{Attempt, Error, ErrorKind, Provider, Secret, TokenOptions, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
 
-use crate::store::Folder;
-use crate::support::{ManualClock, builder, together};
+use crate::store::{Folder, process, secret, secs};
+use crate::support::{ManualClock, builder, lifetime, together};
 
 const STEP: Duration = Duration::from_millis(100);
 
@@ -60,6 +60,42 @@ fn an_outage_that_one_process_has_met_is_everybody_s_answer() {
             .unwrap()
             .token()
             .unwrap();
+    }
+}
+
+#[test]
+fn many_processes_that_renew_in_an_outage_ask_no_more_often_than_one_may() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in [Provider::NtxPay, Provider::NexterPay] {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let processes: Vec<_> =
+            (0..20).map(|_| process(&sandbox, provider, &folder, &clock)).collect();
+        for process in &processes {
+            process.token().unwrap();
+        }
+        clock.advance(lifetime(provider) * 91 / 100);
+        sandbox.reset_counts();
+        sandbox.fault_always(provider, Some(Fault::Status(500)));
+        for step in 0..50 {
+            // The token is still good: nobody fails, nobody waits.
+            for process in &processes {
+                process.token().unwrap();
+            }
+            let requests = sandbox.token_requests(provider);
+            assert!((1..=3).contains(&requests), "{provider}, {step}: {requests}");
+            clock.advance(STEP);
+        }
+        // Whoever has no token may ask at once.
+        let other = process(&sandbox, provider, &folder, &clock);
+        other.refresh().unwrap_err();
+        sandbox.fault_always(provider, None);
+        clock.advance(secs(18));
+        let old = processes[0].cached().unwrap();
+        assert_ne!(
+            secret(&process(&sandbox, provider, &folder, &clock)),
+            old.secret(),
+            "{provider}"
+        );
     }
 }
 

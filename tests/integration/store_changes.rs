@@ -102,13 +102,26 @@ fn a_refusal_of_another_secret_holds_nobody_back_and_one_of_this_secret_does() {
 }
 
 #[test]
-fn a_passing_failure_is_no_refusal_in_the_store() {
+fn the_stored_status_tells_what_holds_requests_back_an_outage_or_an_hour_s_refusals() {
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
+    let status = |folder: &Folder| account(&sandbox).stored_status(&folder.store()).unwrap();
     sandbox.fault_always(SEND, Some(Fault::Status(500)));
     builder(&sandbox, SEND).store(folder.store()).build().unwrap().token().unwrap_err();
-    let status = account(&sandbox).stored_status(&folder.store()).unwrap();
-    assert!(status.blocked_for.is_none() && status.last_error.is_none() && !status.was_revoked);
+    let paused = status(&folder);
+    assert_eq!(paused.last_error, Some(ErrorKind::ServerUnavailable));
+    assert!(paused.blocked_for.unwrap() < secs(6) && !paused.was_revoked);
+
+    sandbox.fault_always(SEND, None);
+    let folder = Folder::new();
+    for number in 0..6 {
+        let other = credentials_with(&sandbox, SEND, &format!("wrong {number}"));
+        let process = reach(&sandbox, SEND, other).store(folder.store()).build().unwrap();
+        process.token().unwrap_err();
+    }
+    let capped = status(&folder);
+    assert_eq!(capped.last_error, Some(ErrorKind::Rejected));
+    assert!(capped.blocked_for.unwrap() > secs(3500), "{capped:?}");
 }
 
 #[test]

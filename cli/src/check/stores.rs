@@ -9,7 +9,7 @@ use paytoken::{FileStore, Renewal};
 use super::{Table, from_or};
 use crate::command_line::duration::spoken;
 use crate::settings::Target;
-use crate::status::good_token;
+use crate::status::{good_token, happened};
 
 pub(super) fn check(target: &Target, table: &mut Table) {
     let store = match target.store() {
@@ -49,8 +49,12 @@ pub(super) fn check(target: &Target, table: &mut Table) {
                 None => table.ok("stored token", "none"),
             }
             if let (Some(kind), Some(left)) = (status.last_error, status.blocked_for) {
-                let left = spoken(left);
-                table.warning("refusal", format!("{kind}; the provider is not asked again for {left}; correct the credentials, or use --force"));
+                let (happened, left) = (happened(kind), spoken(left));
+                let way_out = match happened {
+                    "refused" => "correct the credentials, or use --force",
+                    _ => "wait, or use --force",
+                };
+                table.warning("held back", format!("{happened} ({kind:?}), so the provider is not asked again for {left}; {way_out}"));
             }
         }
         Err(error) => table.wrong("stored token", target.failure(&error).to_string()),

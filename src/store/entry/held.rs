@@ -133,6 +133,10 @@ impl StoredOutage {
         self.held.left(wall, LONGEST_PAUSE)
     }
 
+    pub(crate) fn kind(&self) -> ErrorKind {
+        self.held.kind
+    }
+
     pub(crate) fn error(&self) -> Error {
         self.held.error()
     }

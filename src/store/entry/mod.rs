@@ -23,6 +23,7 @@ use self::fields::{
 pub(crate) use self::held::{Derived, StoredOutage, StoredRefusal};
 use super::StoreKey;
 use crate::clock::{ClockSource, Now};
+use crate::error::ErrorKind;
 use crate::json::{self, Member, SecretText};
 use crate::pace::{count_fresh, fresh_tokens_revoked, remembered_for, strikes_of};
 use crate::protocol::{check_token, checked_scope};
@@ -56,6 +57,8 @@ pub(crate) struct Entry {
     /// When requests were refused, the last ones, whatever the secret.
     refused_at: Vec<SystemTime>,
     pub(crate) outage: Option<StoredOutage>,
+    /// The outage met by who renewed a token that is still good: it holds back renewals alone.
+    pub(crate) renewal: Option<StoredOutage>,
     /// Fresh tokens in a row that the API answered 401 to.
     fresh_revoked: u32,
     /// What a newer version has written: kept.
@@ -85,6 +88,7 @@ struct Written<'a> {
     #[serde(serialize_with = "write_moments")]
     refused_at: &'a [SystemTime],
     outage: &'a Option<StoredOutage>,
+    renewal: &'a Option<StoredOutage>,
     fresh_revoked: u32,
     #[serde(flatten)]
     more: &'a BTreeMap<String, serde_json::Value>,
@@ -108,6 +112,8 @@ struct Found {
     refused_at: Vec<SystemTime>,
     #[serde(default)]
     outage: Member<StoredOutage>,
+    #[serde(default)]
+    renewal: Member<StoredOutage>,
     #[serde(default)]
     fresh_revoked: Member<u32>,
     #[serde(flatten)]
@@ -135,6 +141,7 @@ impl Entry {
             refusals: last(MOST_REFUSALS, found.refusals.ok().unwrap_or_default()),
             refused_at: last(MOST_REFUSED, found.refused_at),
             outage: found.outage.ok(),
+            renewal: found.renewal.ok(),
             fresh_revoked: found.fresh_revoked.ok().unwrap_or_default(),
             more: found.more,
         })
@@ -150,6 +157,7 @@ impl Entry {
             refusals: &self.refusals,
             refused_at: &self.refused_at,
             outage: &self.outage,
+            renewal: &self.renewal,
             fresh_revoked: self.fresh_revoked,
             more: &self.more,
         });
@@ -239,6 +247,7 @@ impl Entry {
         self.refusals.clear();
         self.refused_at.clear();
         self.outage = None;
+        self.renewal = None;
     }
 
     /// What is remembered of a refused request, and when it was, where asking so again could lock
@@ -248,6 +257,16 @@ impl Entry {
         self.refused_at = last(MOST_REFUSED, std::mem::take(&mut self.refused_at));
         self.refusals.extend(refusal);
         self.refusals = last(MOST_REFUSALS, std::mem::take(&mut self.refusals));
+    }
+
+    /// What holds requests back for longest.
+    pub(crate) fn held(&self, wall: SystemTime) -> Option<(ErrorKind, Duration)> {
+        let refusals = self.refusals.iter().map(|refusal| (refusal.kind(), refusal.left(wall)));
+        let last = self.refusals.last().map_or(ErrorKind::Rejected, StoredRefusal::kind);
+        let capped = self.too_many_refused(wall).map(|left| (last, left));
+        let outage = self.outage.as_ref().map(|outage| (outage.kind(), outage.left(wall)));
+        let all = refusals.chain(capped).chain(outage);
+        all.filter(|(_, left)| !left.is_zero()).max_by_key(|(_, left)| *left)
     }
 
     /// How long no request is allowed, since so many were refused within an hour.
