@@ -58,7 +58,7 @@ pub fn stored(token: &Token) -> Option<Token> {
     entry.succeed(token);
     let read = Entry::try_decode(&entry.encode(&key), &key)?;
     let (header, longest) = (AuthorizationHeader::default(), token.lifetime());
-    read.token?.to_token(Now::from_system(), longest, &header, ClockSource::System)
+    read.token?.to_token(Now::from_system(), None, longest, &header, ClockSource::System)
 }
 
 /// A name for an entry of no account.

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::warn;
 use zeroize::Zeroizing;
@@ -69,7 +69,7 @@ impl Shared {
             let entry = self.entry()?;
             // While another process is replacing the token, what it was refused is not the answer.
             let is_open = entry.parked.is_some();
-            if !is_open && let Some(token) = self.found(fetcher, order, &entry)? {
+            if !is_open && let Some(token) = self.found(fetcher, watch, order, &entry)? {
                 watch.took(&token, entry.generation);
                 return Ok(Obtained::Found(token));
             }
@@ -95,7 +95,7 @@ impl Shared {
             }
         };
         let mut entry = account::decode(guard.read()?, self.account.key());
-        if let Some(token) = self.found(fetcher, order, &entry)? {
+        if let Some(token) = self.found(fetcher, watch, order, &entry)? {
             watch.took(&token, entry.generation);
             return Ok(Obtained::Found(token));
         }
@@ -133,7 +133,7 @@ impl Shared {
             drop(guard.ok()?);
             entry = self.entry().ok()?;
         }
-        let token = self.serving(fetcher, &order, &entry, fetcher.clock.now());
+        let token = self.serving(fetcher, watch, &order, &entry, fetcher.clock.now());
         // Another process has succeeded: what was refused here is over.
         let is_over = entry.refusals.is_empty()
             && entry.outage.is_none()
@@ -186,7 +186,7 @@ impl Shared {
         };
         // The caller's moment can be long ago, if this machine was suspended meanwhile.
         let now = fetcher.clock.now();
-        let stored = self.token(fetcher, &entry, now);
+        let stored = self.token(fetcher, watch, &entry, now);
         if stored.as_ref().is_some_and(|stored| stored.has_secret(token.secret())) {
             return Change::None;
         }
@@ -210,9 +210,15 @@ impl Shared {
     }
 
     /// The stored token that serves, or the refusal that stands.
-    fn found(&self, fetcher: &Fetcher, order: &Order, entry: &Entry) -> Result<Option<Token>> {
+    fn found(
+        &self,
+        fetcher: &Fetcher,
+        watch: &Watch,
+        order: &Order,
+        entry: &Entry,
+    ) -> Result<Option<Token>> {
         let now = fetcher.clock.now();
-        if let Some(token) = self.serving(fetcher, order, entry, now) {
+        if let Some(token) = self.serving(fetcher, watch, order, entry, now) {
             return Ok(Some(token));
         }
         if order.forced_at.is_some() {
@@ -425,15 +431,24 @@ impl Shared {
     }
 
     /// The stored token, if it serves the order.
-    fn serving(&self, fetcher: &Fetcher, order: &Order, entry: &Entry, now: Now) -> Option<Token> {
+    fn serving(
+        &self,
+        fetcher: &Fetcher,
+        watch: &Watch,
+        order: &Order,
+        entry: &Entry,
+        now: Now,
+    ) -> Option<Token> {
         let renewal = fetcher.provider().facts().renewal;
-        self.token(fetcher, entry, now).filter(|token| order.is_served_by(token, now, renewal))
+        self.token(fetcher, watch, entry, now)
+            .filter(|token| order.is_served_by(token, now, renewal))
     }
 
-    fn token(&self, fetcher: &Fetcher, entry: &Entry, now: Now) -> Option<Token> {
+    fn token(&self, fetcher: &Fetcher, watch: &Watch, entry: &Entry, now: Now) -> Option<Token> {
         let longest = fetcher.provider().facts().longest_lifetime(fetcher.environment);
         let stored = entry.token.as_ref()?;
-        stored.to_token(now, longest, &fetcher.header, fetcher.clock.clone())
+        let known_since = watch.since(&stored.sha256());
+        stored.to_token(now, known_since, longest, &fetcher.header, fetcher.clock.clone())
     }
 }
 
@@ -452,11 +467,20 @@ struct Taken {
     generation: u64,
     /// SHA-256.
     token: String,
+    since: Option<Instant>,
 }
 
 impl Watch {
     fn took(&self, token: &Token, generation: u64) {
-        *lock(&self.taken) = Taken { generation, token: sha256_hex(token.secret().as_bytes()) };
+        let since = Some(token.since().monotonic);
+        let token = sha256_hex(token.secret().as_bytes());
+        *lock(&self.taken) = Taken { generation, token, since };
+    }
+
+    /// Since when this process has counted the age of the token with this hash.
+    fn since(&self, token: &str) -> Option<Instant> {
+        let taken = lock(&self.taken);
+        taken.since.filter(|_| taken.token == token)
     }
 
     /// Our own replacement is no news for the token that is taken out.

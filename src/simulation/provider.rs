@@ -17,6 +17,8 @@ use crate::sync::simulated::{now, sleep, slipped};
 pub(super) struct Issued {
     pub(super) made: Duration,
     pub(super) ends: Duration,
+    /// The process whose request brought it, and which counts its age by two clocks.
+    pub(super) brought_to: Option<usize>,
     /// A newer one took its place.
     pub(super) superseded: Option<Superseded>,
     /// The API answers 401 to it from then on.
@@ -141,6 +143,7 @@ impl Endpoint {
         self.issued.push(Issued {
             made: at,
             ends: at + life,
+            brought_to: None,
             superseded: None,
             revoked: None,
             invalidation_began: None,
@@ -230,7 +233,10 @@ impl Case {
             return Err(Cause::AnswerTooSlow.error_sent("too slow", true));
         }
         match endpoint.under_way.remove(at).answer.expect("it has one") {
-            Answer::Token(token, left) => Ok((Secret::new(name_of(token)), left)),
+            Answer::Token(token, left) => {
+                endpoint.issued[token].brought_to = Some(process);
+                Ok((Secret::new(name_of(token)), left))
+            }
             Answer::Cut => Err(Cause::Cut.error_sent("cut", true)),
             Answer::Failing => Err(Cause::ServerFailing.error("500").with_status(500)),
             Answer::WrongSecret => Err(Cause::CredentialsRefused.error("401").with_status(401)),

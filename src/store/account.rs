@@ -184,7 +184,7 @@ impl Account {
     fn token(&self, entry: &Entry, now: Now) -> Option<Token> {
         let longest = self.provider.facts().longest_lifetime(self.environment);
         let header = AuthorizationHeader::default();
-        entry.token.as_ref()?.to_token(now, longest, &header, ClockSource::System)
+        entry.token.as_ref()?.to_token(now, None, longest, &header, ClockSource::System)
     }
 }
 

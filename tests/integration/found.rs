@@ -8,8 +8,8 @@ use std::thread;
 use paytoken::{ErrorKind, Provider, Secret, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
 
-use crate::store::{Folder, process, process_with, secs};
-use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder};
+use crate::store::{Folder, process, process_with, secret, secs};
+use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder, lifetime};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;
@@ -194,4 +194,18 @@ fn a_refusal_of_one_secret_does_not_end_an_outage_that_others_wait_out() {
     let error = process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ServerUnavailable, "{error}");
     assert_eq!(sandbox.token_requests(NTX), requests);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_revive_a_token_through_the_store() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let source = process(&sandbox, provider, &folder, &clock);
+        let first = secret(&source);
+        clock.advance(lifetime(provider) / 2);
+        clock.step_wall_back(lifetime(provider) * 2 / 5);
+        clock.advance(lifetime(provider) / 2);
+        assert_ne!(secret(&source), first, "{provider}: it has ended");
+    }
 }

@@ -11,7 +11,7 @@ mod held;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use ring::digest;
 use serde::{Deserialize, Serialize};
@@ -233,9 +233,7 @@ impl Entry {
     pub(crate) fn park(&mut self) -> Option<StoredToken> {
         let parked = self.token.take();
         self.generation += 1;
-        self.parked = Some(
-            parked.as_ref().map(|token| sha256_hex(token.secret.as_bytes())).unwrap_or_default(),
-        );
+        self.parked = Some(parked.as_ref().map(StoredToken::sha256).unwrap_or_default());
         parked
     }
 
@@ -295,11 +293,12 @@ impl StoredToken {
     }
 
     /// The token, with its age by the wall clock, and with no longer a life than its provider
-    /// gives. `None` where it seems to come from the future:
-    /// a clock was set back, and its real age is unknown.
+    /// gives. `None` where it seems to come from the future: a clock was set back, and its real age
+    /// is unknown. A process that has had it knows since when, whatever the wall clock says now.
     pub(crate) fn to_token(
         &self,
         now: Now,
+        known_since: Option<Instant>,
         longest_lifetime: Duration,
         header: &AuthorizationHeader,
         clock: ClockSource,
@@ -311,9 +310,10 @@ impl StoredToken {
             Err(ahead) if ahead.duration() <= end_margin(lifetime) => Duration::ZERO,
             Err(_) => return None,
         };
+        // Soon after boot the monotonic clock may not reach back that far; the wall clock does.
+        let monotonic = now.monotonic.checked_sub(age).unwrap_or(now.monotonic);
         let since = Now {
-            // Soon after boot the monotonic clock may not reach back that far; the wall clock does.
-            monotonic: now.monotonic.checked_sub(age).unwrap_or(now.monotonic),
+            monotonic: known_since.map_or(monotonic, |known| known.min(monotonic)),
             wall: self.obtained_at.min(now.wall),
         };
         let grant = Grant {
@@ -323,6 +323,10 @@ impl StoredToken {
             scope: self.scope.clone(),
         };
         Some(Token::new(grant, since, header, clock))
+    }
+
+    pub(crate) fn sha256(&self) -> String {
+        sha256_hex(self.secret.as_bytes())
     }
 
     /// The checksum is no signature: what others wrote is checked as an answer is.

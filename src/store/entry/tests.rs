@@ -40,7 +40,7 @@ fn an_entry_comes_back_as_it_was_written() {
     let token = read
         .token
         .unwrap()
-        .to_token(now(), DAY, &AuthorizationHeader::default(), ClockSource::System)
+        .to_token(now(), None, DAY, &AuthorizationHeader::default(), ClockSource::System)
         .unwrap();
     assert_eq!((token.secret(), token.scope()), ("token-\"1\"", Some("email")));
     assert_eq!(token.lifetime(), Duration::from_secs(600));
@@ -71,7 +71,7 @@ fn a_token_from_the_future_is_none_beyond_what_clocks_may_disagree() {
     let stored = StoredToken::of(&token("t"));
     let at = |wall| {
         let now = Now { wall, ..now() };
-        stored.to_token(now, DAY, &AuthorizationHeader::default(), ClockSource::System)
+        stored.to_token(now, None, DAY, &AuthorizationHeader::default(), ClockSource::System)
     };
     let obtained = stored.obtained_at;
     assert!(at(obtained - Duration::from_secs(30)).is_some());
@@ -116,7 +116,7 @@ fn a_token_lives_no_longer_than_its_provider_gives() {
     let lifetime = |from: &str, longest| {
         let token = tampered("600000000000", from).unwrap().token?;
         let header = AuthorizationHeader::default();
-        Some(token.to_token(now(), longest, &header, ClockSource::System)?.lifetime())
+        Some(token.to_token(now(), None, longest, &header, ClockSource::System)?.lifetime())
     };
     let five_minutes = Duration::from_secs(300);
     assert_eq!(lifetime("600000000000", five_minutes), Some(five_minutes));
