@@ -221,18 +221,19 @@ impl Shared {
         if let Some(token) = self.serving(fetcher, watch, order, entry, now) {
             return Ok(Some(token));
         }
-        if order.forced_at.is_some() {
-            return Ok(None);
-        }
+        let is_forced = order.forced_at.is_some();
         if let Some(outage) = &entry.outage {
             let mut pace = lock(&fetcher.pace);
             let (error, left) = (fetcher.error(outage.error()), outage.left(now.wall));
             // Once it is over, what was counted goes on: nobody has succeeded since.
             pace.adopt_outage(now.monotonic, error, left, outage.failures);
-            if let Some(error) = pace.hold(now.monotonic, order.caller).filter(|_| !left.is_zero())
-            {
+            let held = pace.hold(now.monotonic, order.caller).filter(|_| !left.is_zero());
+            if let Some(error) = held.filter(|_| !is_forced) {
                 return Err(error);
             }
+        }
+        if is_forced {
+            return Ok(None);
         }
         if let Some(left) = entry.too_many_refused(now.wall) {
             let error = match entry.refusals.last() {

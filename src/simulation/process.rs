@@ -53,6 +53,7 @@ struct State {
     store_failed: Option<Duration>,
     /// Its machine stood still for so long while its monotonic clock ran.
     stopped: Duration,
+    awake_since: Duration,
 }
 
 /// What a thread unwinds with when its process is dead.
@@ -152,6 +153,7 @@ impl Case {
                 is_dead: false,
                 store_failed: None,
                 stopped: Duration::ZERO,
+                awake_since: Duration::ZERO,
             });
             processes.len() - 1
         };
@@ -221,6 +223,12 @@ impl Case {
     /// Since then it may not know what the store says.
     pub(super) fn store_failed(&self, process: usize) -> Option<Duration> {
         lock(&self.processes)[process].store_failed
+    }
+
+    /// When this process's machine woke up last: if its clock was set meanwhile, nothing there shows
+    /// how long it slept.
+    pub(super) fn awake_since(&self, process: usize) -> Option<Duration> {
+        self.plan.clocks_disagree.then(|| lock(&self.processes)[process].awake_since)
     }
 
     /// The furthest that two clocks can be apart.
@@ -376,7 +384,11 @@ impl Case {
                 });
                 let machine = {
                     let mut processes = lock(&self.processes);
-                    processes[process].stopped += if sleeps { Duration::ZERO } else { time };
+                    let state = &mut processes[process];
+                    match sleeps {
+                        true => state.awake_since = state.awake_since.max(now() + time),
+                        false => state.stopped += time,
+                    }
                     processes[process].machine
                 };
                 simulated::stop(machine, time, sleeps);
@@ -420,6 +432,10 @@ impl Case {
             self.gets_a_token(process, &source.expect("it is alive"));
         }
         simulated::run_on(None);
+        // Each source holds the case.
+        let sources: Vec<_> =
+            lock(&self.processes).iter_mut().map(|state| state.source.take()).collect();
+        drop(sources);
     }
 
     fn gets_a_token(&self, process: usize, source: &TokenSource) {

@@ -209,3 +209,23 @@ fn a_clock_that_is_set_back_does_not_revive_a_token_through_the_store() {
         assert_ne!(secret(&source), first, "{provider}: it has ended");
     }
 }
+
+#[test]
+fn a_forced_request_that_fails_does_not_shorten_an_outage() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let process = || process(&sandbox, provider, &folder, &clock);
+        sandbox.fault_always(provider, Some(Fault::Status(500)));
+        process().token().unwrap_err();
+        let forced = builder(&sandbox, provider).store(folder.store()).clock(clock.clone());
+        forced.retries(0).build().unwrap().refresh().unwrap_err();
+        let requests = sandbox.token_requests(provider);
+        clock.advance(secs(6));
+        process().token().unwrap_err();
+        assert_eq!(sandbox.token_requests(provider), requests, "{provider}: four have failed");
+        clock.advance(secs(6));
+        process().token().unwrap_err();
+        assert_eq!(sandbox.token_requests(provider), requests + 1, "{provider}: one finds out");
+    }
+}
