@@ -80,6 +80,10 @@ pub enum EventKind {
     },
     /// The API answered 401 to the current token, so it was dropped.
     Invalidated,
+    /// The store had an entry of this account that could not be read: damaged, written by another
+    /// version, or sealed with another key (see [`Sealed`](crate::store::Sealed)). It counted as
+    /// absent, and is replaced.
+    EntryUnreadable,
     /// The client certificate's files had changed and were read again.
     #[non_exhaustive]
     CertificateRenewed {
@@ -108,7 +112,7 @@ pub enum EventKind {
 impl EventKind {
     /// A fixed name for each kind, for counters and log fields: `request`, `retry`,
     /// `lifetime_not_understood`, `fetched`, `found`, `failed`, `invalidated`,
-    /// `certificate_renewed`, `certificate_not_renewed`, `certificate_expires_soon`.
+    /// `entry_unreadable`, `certificate_renewed`, `certificate_not_renewed`, `certificate_expires_soon`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Request { .. } => "request",
@@ -118,6 +122,7 @@ impl EventKind {
             Self::Found { .. } => "found",
             Self::Failed { .. } => "failed",
             Self::Invalidated => "invalidated",
+            Self::EntryUnreadable => "entry_unreadable",
             Self::CertificateRenewed { .. } => "certificate_renewed",
             Self::CertificateNotRenewed { .. } => "certificate_not_renewed",
             Self::CertificateExpiresSoon { .. } => "certificate_expires_soon",

@@ -194,6 +194,10 @@ impl Fetcher {
             EventKind::Invalidated => {
                 info!(target: LOG_TARGET, "{provider}: the API answered 401 to the token; it is dropped{label}")
             }
+            EventKind::EntryUnreadable => warn!(
+                target: LOG_TARGET,
+                "{provider}: the store's entry cannot be read (damaged, of another version, or sealed with another key); it counts as absent, and is replaced{label}"
+            ),
             EventKind::CertificateRenewed { not_after } => info!(
                 target: LOG_TARGET,
                 "{provider}: the client certificate was read again, and is valid until {}{label}",

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Once};
 use crate::names::{Environment, Provider};
 use crate::source::TokenSource;
-use crate::store::{Account, FileStore};
+use crate::store::{Account, FileStore, Sealed, SealingKeys};
 use crate::transport::Roots;
 
 /// Settings from environment variables; change what you want to decide yourself, then
@@ -26,6 +26,7 @@ use crate::transport::Roots;
 /// | `<PREFIX>_BASE_URL` | the provider's address, where its document states none |
 /// | `PAYTOKEN_CA` | path of a PEM file: certificate authorities instead of the built-in ones; `system` for the system's (feature `system-roots`) |
 /// | `PAYTOKEN_STORE` | the directory of the [`FileStore`] to share tokens in; none unless set |
+/// | `PAYTOKEN_STORE_KEY_FILE` | a file with the keys that its entries are [`Sealed`] with; not sealed unless set |
 /// | those of [`Credentials::from_env`] | read when they are needed |
 ///
 /// `<PREFIX>` is `NTXPAY`, `NEXTERPAY` or `SENDPAYMENTS`. An empty variable counts as not set.
@@ -55,6 +56,8 @@ pub struct Settings {
     pub ca: Option<PathBuf>,
     /// The directory of a [`FileStore`].
     pub store: Option<PathBuf>,
+    /// A file with the keys that the store's entries are [`Sealed`] with.
+    pub store_key_file: Option<PathBuf>,
     /// The time for one fetch, as [`Builder::timeout`]; pipes among the files are waited for as
     /// long. Not read from the environment; 15 s unless set.
     pub timeout: Option<Duration>,
@@ -110,6 +113,7 @@ impl Settings {
                 .map_err(|error| error.with_provider(provider))?,
             ca: variables.path("PAYTOKEN_CA"),
             store: variables.path("PAYTOKEN_STORE"),
+            store_key_file: variables.path("PAYTOKEN_STORE_KEY_FILE"),
             timeout: None,
             once: Once::default(),
             lookup,
@@ -167,9 +171,27 @@ impl Settings {
                     "PAYTOKEN_STORE: give a path, not the content; set it to a directory's path",
                 ));
             }
-            builder = builder.store(FileStore::open(directory)?);
+            if directory.to_string_lossy().contains("://") {
+                return Err(Error::configuration(
+                    "PAYTOKEN_STORE: an address, and this program opens directories only; a Rust program opens a server's store itself (crate paytoken-redis) and passes it to Builder::store",
+                ));
+            }
+            let store = FileStore::open(directory)?;
+            builder = match self.sealing_keys()? {
+                Some(keys) => builder.store(Sealed::new(store, keys)),
+                None => builder.store(store),
+            };
         }
         Ok(builder)
+    }
+
+    /// The keys in the file named by [`store_key_file`](Self::store_key_file).
+    ///
+    /// # Errors
+    /// As [`SealingKeys::from_file`], naming the variable.
+    pub fn sealing_keys(&self) -> Result<Option<SealingKeys>> {
+        let named = |path| SealingKeys::from_named_file("PAYTOKEN_STORE_KEY_FILE", path);
+        self.store_key_file.as_deref().map(named).transpose()
     }
 
     /// The content of the file named by [`ca`](Self::ca), or for `system` the certificate

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Deadline, Now};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventKind;
 use crate::facts::Renewal;
 use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Change, Obtained, Order};
@@ -94,7 +95,12 @@ impl Shared {
                 ));
             }
         };
-        let mut entry = account::decode(guard.read()?, self.account.key());
+        let bytes = guard.read()?.map(Zeroizing::new);
+        let found = bytes.as_ref().map(|bytes| Entry::try_decode(bytes, self.account.key()));
+        if matches!(found, Some(None)) {
+            fetcher.tell(EventKind::EntryUnreadable);
+        }
+        let mut entry = found.flatten().unwrap_or_default();
         if let Some(token) = self.found(fetcher, watch, order, &entry)? {
             watch.took(&token, entry.generation);
             return Ok(Obtained::Found(token));

@@ -237,6 +237,7 @@ impl Case {
                 || ask.is_hurried
                 || judge.died.is_some_and(|since| since >= issued.made)
                 || judge.uncertain.is_some_and(|since| since >= issued.made)
+                || judge.lost_leases.iter().any(|(_, since)| *since >= issued.made)
                 || judge.requests.iter().any(|request| {
                     request.begun >= issued.made
                         && request.ended.is_none_or(|ended| ended >= ask.at)

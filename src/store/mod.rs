@@ -7,12 +7,14 @@ pub(crate) mod account;
 pub mod conformance;
 pub(crate) mod entry;
 mod file;
+mod sealed;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use account::Account;
 pub use file::FileStore;
+pub use sealed::{Sealed, SealingKeys};
 
 pub use crate::key::StoreKey;
 

@@ -15,6 +15,7 @@ mod pace;
 mod provider_cases;
 mod proxy;
 mod renewal;
+mod sealed;
 mod settings;
 mod single_flight;
 mod store;

@@ -22,8 +22,8 @@ use super::{Store, StoreGuard, StoreKey};
 use crate::clock::Deadline;
 use crate::error::Result;
 
-/// A larger file is not an entry.
-const LARGEST_ENTRY: u64 = 256 * 1024;
+/// A larger file is not an entry: 256 KiB, and what sealing adds.
+const LARGEST_ENTRY: u64 = 257 * 1024;
 
 /// Waits between attempts at a lock that another process holds.
 const FIRST_WAIT: Duration = Duration::from_millis(1);
