@@ -3,13 +3,16 @@
 //! The network is used while the lock is held, on purpose: whoever waits for the lock then finds
 //! the new token instead of fetching another one.
 
+mod watch;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use log::warn;
 use zeroize::Zeroizing;
 
+pub(crate) use self::watch::Watch;
 use crate::clock::{Deadline, Now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
@@ -19,7 +22,7 @@ use crate::flight::{Change, Obtained, Order};
 use crate::pace::pause;
 use crate::renewal;
 use crate::store::account;
-use crate::store::entry::{Derived, Entry, StoredOutage, StoredRefusal, StoredToken, sha256_hex};
+use crate::store::entry::{Derived, Entry, StoredOutage, StoredRefusal, StoredToken};
 use crate::store::{Account, Store, StoreGuard};
 use crate::sync::{chance, lock};
 use crate::token::Token;
@@ -456,51 +459,5 @@ impl Shared {
         let stored = entry.token.as_ref()?;
         let known_since = watch.since(&stored.sha256());
         stored.to_token(now, known_since, longest, &fetcher.header, fetcher.clock.clone())
-    }
-}
-
-/// What a slot has seen of the store.
-#[derive(Default)]
-pub(crate) struct Watch {
-    /// The store's when the slot's token last agreed with the entry.
-    stamp: Mutex<Option<u64>>,
-    taken: Mutex<Taken>,
-}
-
-/// The token that this process last took from the entry, or put there, and the entry's generation
-/// then. Another one in its memory is older.
-#[derive(Default)]
-struct Taken {
-    generation: u64,
-    /// SHA-256.
-    token: String,
-    since: Option<Instant>,
-}
-
-impl Watch {
-    fn took(&self, token: &Token, generation: u64) {
-        let since = Some(token.since().monotonic);
-        let token = sha256_hex(token.secret().as_bytes());
-        *lock(&self.taken) = Taken { generation, token, since };
-    }
-
-    /// Since when this process has counted the age of the token with this hash.
-    fn since(&self, token: &str) -> Option<Instant> {
-        let taken = lock(&self.taken);
-        taken.since.filter(|_| taken.token == token)
-    }
-
-    /// Our own replacement is no news for the token that is taken out.
-    fn parked(&self, entry: &Entry) {
-        let mut taken = lock(&self.taken);
-        if entry.parked.as_ref() == Some(&taken.token) {
-            taken.generation = entry.generation;
-        }
-    }
-
-    /// The entry's generation when this token was taken, if it is the newest.
-    fn known(&self, token: &Token) -> Option<u64> {
-        let taken = lock(&self.taken);
-        (taken.token == sha256_hex(token.secret().as_bytes())).then_some(taken.generation)
     }
 }

@@ -1,0 +1,54 @@
+//! What a slot has seen of the store, and which token it took from there.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use crate::store::entry::{Entry, sha256_hex};
+use crate::sync::lock;
+use crate::token::Token;
+
+/// What a slot has seen of the store.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// The store's when the slot's token last agreed with the entry.
+    pub(super) stamp: Mutex<Option<u64>>,
+    taken: Mutex<Taken>,
+}
+
+/// The token that this process last took from the entry, or put there, and the entry's generation
+/// then. Another one in its memory is older.
+#[derive(Default)]
+struct Taken {
+    generation: u64,
+    /// SHA-256.
+    token: String,
+    since: Option<Instant>,
+}
+
+impl Watch {
+    pub(super) fn took(&self, token: &Token, generation: u64) {
+        let since = Some(token.since().monotonic);
+        let token = sha256_hex(token.secret().as_bytes());
+        *lock(&self.taken) = Taken { generation, token, since };
+    }
+
+    /// Since when this process has counted the age of the token with this hash.
+    pub(super) fn since(&self, token: &str) -> Option<Instant> {
+        let taken = lock(&self.taken);
+        taken.since.filter(|_| taken.token == token)
+    }
+
+    /// Our own replacement is no news for the token that is taken out.
+    pub(super) fn parked(&self, entry: &Entry) {
+        let mut taken = lock(&self.taken);
+        if entry.parked.as_ref() == Some(&taken.token) {
+            taken.generation = entry.generation;
+        }
+    }
+
+    /// The entry's generation when this token was taken, if it is the newest.
+    pub(super) fn known(&self, token: &Token) -> Option<u64> {
+        let taken = lock(&self.taken);
+        (taken.token == sha256_hex(token.secret().as_bytes())).then_some(taken.generation)
+    }
+}
