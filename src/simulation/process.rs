@@ -231,6 +231,10 @@ impl Case {
         self.plan.clocks_disagree.then(|| lock(&self.processes)[process].awake_since)
     }
 
+    pub(super) fn has_right_secret(&self, process: usize) -> bool {
+        lock(&self.processes)[process].secret == RIGHT
+    }
+
     /// The furthest that two clocks can be apart.
     pub(super) fn clocks_apart(&self) -> Duration {
         Duration::from_secs(if self.plan.clocks_disagree { 240 + 600 } else { 0 })
