@@ -84,6 +84,18 @@ impl Error {
         Self::new(ErrorKind::Store, message)
     }
 
+    /// A setting of a [`Store`](crate::store::Store) of your own that is missing or wrong: one
+    /// sentence that names it and ends with how to correct it. No secret belongs in it.
+    ///
+    /// ```
+    /// use paytoken::Error;
+    ///
+    /// assert!(!Error::configuration("prefix: is empty; set it to a word").is_retryable());
+    /// ```
+    pub fn configuration(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Configuration, message)
+    }
+
     /// An error as the library could return it, for tests of programs that use it.
     ///
     /// ```
@@ -153,10 +165,6 @@ impl Error {
             verdict: None,
             source: None,
         }))
-    }
-
-    pub(crate) fn configuration(message: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Configuration, message)
     }
 
     pub(crate) fn certificate(message: impl Into<String>) -> Self {

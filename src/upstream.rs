@@ -74,8 +74,8 @@ impl Backend for Upstream {
         self.fetcher.renew_in_background
     }
 
-    fn is_shared(&self) -> bool {
-        self.shared.is_some()
+    fn look_every(&self) -> Option<Duration> {
+        self.shared.as_ref().map(|shared| shared.look_every())
     }
 
     fn change(&self, token: &Token) -> Change {

@@ -43,8 +43,8 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn hold(&self, now: Now, caller: Caller) -> Option<Error>;
     fn remembered_for(&self, now: Now) -> Option<Duration>;
     fn renews_in_background(&self) -> bool;
-    /// Whether tokens are shared with other processes.
-    fn is_shared(&self) -> bool;
+    /// How often a token is compared with the store, where tokens are shared with other processes.
+    fn look_every(&self) -> Option<Duration>;
     /// What other processes did to a token that this one holds.
     fn change(&self, token: &Token) -> Change;
     /// A good token of another process, for a caller whom a refusal holds back.
@@ -74,7 +74,7 @@ pub(crate) struct Flights<W> {
 impl<W: Backend> Flights<W> {
     pub(crate) fn new(renewal: Renewal, backend: W) -> Self {
         let publication = Publication::default();
-        let slot = Slot::new(renewal, publication.clone(), backend.is_shared());
+        let slot = Slot::new(renewal, publication.clone(), backend.look_every());
         Self { slot: Mutex::new(slot), publication, landed: Condvar::new(), backend }
     }
 
@@ -207,7 +207,7 @@ impl<W: Backend> Flights<W> {
             slot = self.lock();
             match slot.usable(now, &wish) {
                 // A stored token may be due for renewal: decide again.
-                Some(_) if own_error.is_none() && backend.is_shared() => continue,
+                Some(_) if own_error.is_none() && backend.look_every().is_some() => continue,
                 Some(token) => return Ok(token),
                 None => {}
             }

@@ -30,8 +30,8 @@ impl<S: Script> Backend for S {
     fn renews_in_background(&self) -> bool {
         false
     }
-    fn is_shared(&self) -> bool {
-        false
+    fn look_every(&self) -> Option<Duration> {
+        None
     }
     fn change(&self, _: &Token) -> Change {
         Change::None

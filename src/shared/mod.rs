@@ -84,7 +84,7 @@ impl Shared {
             let limit = if order.is_renewal() { Duration::ZERO } else { left.min(LOCK_SLICE) };
             if !left.is_zero()
                 && let Some(guard) =
-                    self.store.lock(self.account.key(), limit, left + HOLD_BEYOND)?
+                    self.store.lock(self.account.key(), limit, left.saturating_add(HOLD_BEYOND))?
             {
                 break guard;
             }
@@ -159,6 +159,11 @@ impl Shared {
     /// Drops a token that the API answered 401 to, for every process.
     pub(crate) fn invalidate(&self, revoked: &str, limit: Duration, now: Now) -> Result<()> {
         self.account.invalidate_at(&*self.store, revoked, limit, now).map(|_| ())
+    }
+
+    /// How often `change` is to be asked.
+    pub(crate) fn look_every(&self) -> Duration {
+        self.store.look_every()
     }
 
     /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has

@@ -19,12 +19,10 @@ use crate::published::{Publication, Published};
 use crate::renewal;
 use crate::token::Token;
 
-/// A token is compared with the store this often, by one caller; the others go on.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// Nobody goes on with a token that was last compared so long ago: what is invalidated elsewhere is
-/// handed out by nobody who asks more than a second later.
-const LOOK_WITHIN: Duration = Duration::from_secs(1);
+/// A token is compared with the store every so often, by one caller; the others go on, for so much
+/// longer: with a store that is asked twice a second, what is invalidated elsewhere is handed out by
+/// nobody who asks more than a second later.
+const LOOK_MAY_TAKE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Slot {
     renewal: Renewal,
@@ -68,8 +66,8 @@ struct Held {
 /// The token in use. Every change of it is published at once.
 struct Current {
     held: Option<Held>,
-    /// Other processes may revoke or replace it, so it is compared with the store.
-    is_shared: bool,
+    /// Other processes may revoke or replace it, so it is compared with the store, so often.
+    look_every: Option<Duration>,
     publication: Publication,
 }
 
@@ -89,7 +87,7 @@ impl Current {
     /// Alone, a part of its life: what it has left at the end of that time is known, so a caller
     /// that needs it for long need not compute it.
     fn publish_for(&self, held: &Held) -> Duration {
-        if self.is_shared { LOOK_EVERY } else { held.token.lifetime() / 64 }
+        self.look_every.unwrap_or(held.token.lifetime() / 64)
     }
 
     fn take_if(&mut self, is_it: impl FnOnce(&Held) -> bool) -> Option<Held> {
@@ -163,11 +161,15 @@ pub(crate) enum Decision {
 }
 
 impl Slot {
-    /// What is in use is published there. `is_shared`: with other processes.
-    pub(crate) fn new(renewal: Renewal, publication: Publication, is_shared: bool) -> Self {
+    /// What is in use is published there. `look_every`: shared with other processes.
+    pub(crate) fn new(
+        renewal: Renewal,
+        publication: Publication,
+        look_every: Option<Duration>,
+    ) -> Self {
         Self {
             renewal,
-            current: Current { held: None, is_shared, publication },
+            current: Current { held: None, look_every, publication },
             flight: None,
             flights: 0,
             generation: 0,
@@ -309,12 +311,13 @@ impl Slot {
         if is_within(held.compared_at, self.current.publish_for(held)) {
             return false;
         }
-        if !self.current.is_shared {
+        let Some(look_every) = self.current.look_every else {
             let token = held.token.clone();
             self.end_look(&token, now);
             return false;
-        }
-        if is_within(held.look_began, LOOK_EVERY) && is_within(held.compared_at, LOOK_WITHIN) {
+        };
+        let look_within = look_every.saturating_add(LOOK_MAY_TAKE);
+        if is_within(held.look_began, look_every) && is_within(held.compared_at, look_within) {
             return false;
         }
         self.current.held = Some(Held { look_began: now, ..held.clone() });

@@ -84,7 +84,7 @@ impl Reference {
 fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
     let start = Now::from_system();
     let publication = Publication::default();
-    let mut slot = Slot::new(renewal, publication.clone(), false);
+    let mut slot = Slot::new(renewal, publication.clone(), None);
     let mut reference = Reference::default();
     // Far enough from the clocks' beginnings to step back.
     let now_of = |reference: &Reference| {

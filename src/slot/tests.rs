@@ -12,7 +12,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { slot: Slot::new(COEXISTS, Publication::default(), false), start: Now::from_system() }
+        Self { slot: Slot::new(COEXISTS, Publication::default(), None), start: Now::from_system() }
     }
 
     fn after(&self, seconds: u64) -> Now {
@@ -146,7 +146,7 @@ fn a_token_falls_short_if_it_is_good_and_came_with_this_flight_but_does_not_live
 #[test]
 fn one_caller_compares_with_the_store_while_the_others_go_on_unless_it_takes_too_long() {
     let publication = Publication::default();
-    let mut slot = Slot::new(COEXISTS, publication.clone(), true);
+    let mut slot = Slot::new(COEXISTS, publication.clone(), Some(Duration::from_millis(500)));
     let start = Now::from_system();
     let at = |milliseconds| start.after(Duration::from_millis(milliseconds));
     let is_published = |ms| publication.get(at(ms), Duration::ZERO).is_some();
@@ -172,4 +172,17 @@ fn one_caller_compares_with_the_store_while_the_others_go_on_unless_it_takes_too
     slot.end_look(&token, at(1_600));
     assert!(is_published(1_499) && !is_published(1_500));
     assert!(slot.invalidate("b") && !is_published(1_499) && !slot.begin_look(at(9_999)));
+}
+
+#[test]
+fn a_store_that_is_dear_to_ask_is_asked_as_often_as_it_says() {
+    let publication = Publication::default();
+    let mut slot = Slot::new(COEXISTS, publication.clone(), Some(Duration::from_secs(1)));
+    let start = Now::from_system();
+    let at = |milliseconds| start.after(Duration::from_millis(milliseconds));
+    let is_published = |ms| publication.get(at(ms), Duration::ZERO).is_some();
+    slot.place(Token::granted("a", Duration::from_secs(600), start));
+    assert!(is_published(999) && !is_published(1_000) && !slot.begin_look(at(999)));
+    assert!(slot.begin_look(at(1_000)));
+    assert!(!slot.begin_look(at(1_499)) && slot.begin_look(at(1_500)), "500 ms to answer");
 }

@@ -100,13 +100,21 @@ pub trait Store: Send + Sync {
     fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>>;
 
     /// A number that changes whenever the entry does, cheaper to get than the entry. A source that
-    /// is in use asks for it twice a second. `None`, the default: the entry itself is read then.
+    /// is in use asks for it every [`look_every`](Self::look_every), on the thread of one of its
+    /// callers. `None`, the default: the entry itself is read then.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
         let _ = key;
         Ok(None)
+    }
+
+    /// How often a source that is in use asks for the stamp: 500 ms unless a store says otherwise,
+    /// because asking is dear. So long, and as long as the answer takes (500 ms at most, then other
+    /// callers ask, too), a token that was invalidated elsewhere can still be handed out.
+    fn look_every(&self) -> Duration {
+        Duration::from_millis(500)
     }
 
     /// The exclusive lock on an entry, also between threads of one process. Waits for it as long as
@@ -150,6 +158,10 @@ macro_rules! store_behind {
 
             fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
                 (**self).stamp(key)
+            }
+
+            fn look_every(&self) -> Duration {
+                (**self).look_every()
             }
 
             fn lock(

@@ -305,3 +305,19 @@ fn a_supply_a_clone_and_a_hook_that_panics_are_no_exception() {
     std::panic::catch_unwind(|| source.token()).unwrap_err();
     source.token().expect("this thread is in the middle of nothing any more");
 }
+
+#[test]
+fn a_caller_without_a_limit_fetches_with_a_store_too() {
+    for provider in [NTX, Provider::SendPayments] {
+        let (sandbox, folder) = (Sandbox::start().unwrap(), Folder::new());
+        let source = builder(&sandbox, provider)
+            .store(folder.store())
+            .timeout(Duration::MAX)
+            .build()
+            .unwrap();
+        source.token().unwrap();
+        let no_limit = TokenOptions::new().deadline(Duration::MAX);
+        source.token_with(&no_limit.force(true)).unwrap();
+        assert_eq!(sandbox.token_requests(provider), 2);
+    }
+}
