@@ -279,7 +279,7 @@ impl Case {
         self.overlaps(&judge, &request);
         if !ask.is_forced && self.plan.is_calm() {
             self.is_needed(&ask, process);
-            judge.is_in_pace(&request);
+            judge.is_in_pace(&request, self.plan.machines_stop);
         }
         judge.requests.push(request);
     }
@@ -368,7 +368,7 @@ impl Case {
 
 impl Judge {
     /// Requests that nobody forces, of processes that see each other.
-    fn is_in_pace(&self, request: &Request) {
+    fn is_in_pace(&self, request: &Request, machines_stop: bool) {
         let now = request.begun;
         // A token that came ends what was remembered.
         let since = self.requests.iter().filter(|other| other.outcome == Outcome::Token);
@@ -405,8 +405,9 @@ impl Judge {
                 && (!request.is_hurried || other.process == who)
         };
         let count = self.requests.iter().filter(|other| alike(other)).count();
-        // Whoever has lost its lease asks beside its successor.
-        let is_alone = self.lost_leases.iter().all(|(_, when)| *when + few < now);
+        // Whoever has lost its lease asks beside its successor, and whoever stood still has failed
+        // since long.
+        let is_alone = !machines_stop && self.lost_leases.iter().all(|(_, when)| *when + few < now);
         assert!(
             count < 3 || !is_alone,
             "process {who} asks after {count} failures within five seconds"
