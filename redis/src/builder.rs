@@ -1,0 +1,173 @@
+//! [`RedisStoreBuilder`]: the settings of a store.
+
+use std::fmt;
+use std::time::Duration;
+
+use paytoken::{Error, Result, Secret};
+use zeroize::Zeroizing;
+
+use crate::address::{Address, Login, Place};
+use crate::connection::Target;
+use crate::link::Link;
+use crate::store::{RedisStore, Replicas};
+use crate::tls;
+
+/// For all of a call.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is longer would make each call of a token source as long.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Settings of a [`RedisStore`]; each has a default.
+///
+/// ```
+/// use std::time::Duration;
+/// use paytoken_redis::RedisStore;
+///
+/// let store = RedisStore::builder("redis://localhost/3")
+///     .prefix("shop")
+///     .timeout(Duration::from_millis(300))
+///     .build()?;
+/// # Ok::<_, paytoken::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct RedisStoreBuilder {
+    url: Zeroizing<String>,
+    prefix: String,
+    database: Option<u32>,
+    timeout: Duration,
+    replicas: Option<Replicas>,
+    sentinel_login: Option<Login>,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    tls: tls::Wishes,
+}
+
+impl RedisStoreBuilder {
+    pub(crate) fn new(url: &str) -> Self {
+        Self {
+            url: Zeroizing::new(url.to_owned()),
+            prefix: "paytoken".to_owned(),
+            database: None,
+            timeout: TIMEOUT,
+            replicas: None,
+            sentinel_login: None,
+            tls: tls::Wishes::default(),
+        }
+    }
+
+    /// What all keys begin with, before a colon. `paytoken` unless set.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// The database, whatever the URL says.
+    #[must_use]
+    pub fn database(mut self, number: u32) -> Self {
+        self.database = Some(number);
+        self
+    }
+
+    /// The longest that one call of the store may take, a wait for a lock apart: to look the name
+    /// up, to connect, to log in, to ask a Sentinel and to be answered, all together. 1 s unless
+    /// set, 5 s at most.
+    #[must_use]
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// A lock and a write count only once so many replicas have them, which may take `wait` (on top
+    /// of the time-out). A fail-over then forgets no lock, so long as one of these replicas is made
+    /// the master. Each lock and each write takes a round trip between master and replicas longer;
+    /// where replicas are missing, nothing can be locked or written.
+    #[must_use]
+    pub fn min_replicas(mut self, count: u32, wait: Duration) -> Self {
+        self.replicas = Some(Replicas { count, wait });
+        self
+    }
+
+    /// User and password of the Sentinels, where they ask for them; those in the URL are Redis's.
+    #[must_use]
+    pub fn sentinel_login(mut self, user: Option<&str>, password: Secret) -> Self {
+        let password = Zeroizing::new(password.expose().to_owned());
+        self.sentinel_login = Some(Login { user: user.map(str::to_owned), password });
+        self
+    }
+
+    /// Certificate authorities (PEM) to trust with `rediss://`, instead of Mozilla's.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn root_certificates_pem(mut self, pem: &[u8]) -> Self {
+        self.tls.authorities = Some(pem.to_vec());
+        self
+    }
+
+    /// Certificate (PEM, with its chain) and key (PEM, not encrypted) to show to Redis, which asks
+    /// for them where `tls-auth-clients` is on, as it is by default.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn client_certificate_pem(mut self, certificate: &[u8], key: Secret) -> Self {
+        self.tls.certificate = Some((certificate.to_vec(), key));
+        self
+    }
+
+    /// Checks the settings and touches no network: a program can start while Redis is away.
+    ///
+    /// # Errors
+    /// [`Configuration`](paytoken::ErrorKind::Configuration), naming the setting. No part of the
+    /// URL is repeated.
+    pub fn build(self) -> Result<RedisStore> {
+        let mut address = Address::parse(&self.url)?;
+        if let Some(number) = self.database {
+            address.database = number.into();
+        }
+        check_prefix(&self.prefix)?;
+        if self.timeout.is_zero() || self.timeout > LONGEST_TIMEOUT {
+            return Err(Error::configuration(format!(
+                "timeout: {:?} is not from 1 ms to {LONGEST_TIMEOUT:?}; a token's callers may have to wait so long where Redis does not answer",
+                self.timeout
+            )));
+        }
+        if let Some(Replicas { count, wait }) = &self.replicas {
+            // WAIT 0 would wait for ever.
+            if *count == 0 || wait.as_millis() == 0 || *wait > LONGEST_TIMEOUT {
+                return Err(Error::configuration(format!(
+                    "min_replicas: {count} replicas within {wait:?}; give at least 1, and from 1 ms to {LONGEST_TIMEOUT:?}"
+                )));
+            }
+        }
+        if self.sentinel_login.is_some() && !matches!(address.place, Place::Sentinel(..)) {
+            return Err(Error::configuration(
+                "sentinel_login: the URL names no Sentinels; leave it out, or use redis+sentinel://",
+            ));
+        }
+        let tls = if address.is_tls { Some(tls::config(&self.tls)?) } else { None };
+        let target = Target { address, sentinel_login: self.sentinel_login, tls };
+        Ok(RedisStore::new(Link::new(target, self.timeout), self.prefix, self.replicas))
+    }
+}
+
+/// The braces of a key choose its hash slot: they are ours.
+fn check_prefix(prefix: &str) -> Result<()> {
+    let is_fine = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
+    if prefix.is_empty() || prefix.len() > 64 || !prefix.bytes().all(is_fine) {
+        return Err(Error::configuration(
+            "prefix: is empty, longer than 64 characters, or holds braces, blanks or other characters than printable ASCII; use a word",
+        ));
+    }
+    Ok(())
+}
+
+impl fmt::Debug for RedisStoreBuilder {
+    /// Without the URL: it holds a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStoreBuilder")
+            .field("prefix", &self.prefix)
+            .field("database", &self.database)
+            .field("timeout", &self.timeout)
+            .field("replicas", &self.replicas)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,38 @@
+//! Shares paytoken's tokens between machines, in Redis or Valkey: a [`Store`] for a fleet.
+//!
+//! ```no_run
+//! use paytoken::{Provider, Settings};
+//! use paytoken_redis::RedisStore;
+//!
+//! # fn main() -> paytoken::Result<()> {
+//! // From a file or the environment, never from the command line: it holds a password.
+//! let url = std::env::var("REDIS_URL").unwrap_or_default();
+//! let source = Settings::from_env(Provider::SendPayments)?
+//!     .builder()?
+//!     .store(RedisStore::open(&url)?)
+//!     .build()?;
+//! let token = source.token()?; // one request for all machines
+//! # Ok(()) }
+//! ```
+//!
+//! `docs/redis.md` in the repository says how to run the server: rights, memory, fail-over, and what
+//! happens when it is away. In short: tokens in memory go on being served, and no call of the store
+//! takes longer than [`timeout`](RedisStoreBuilder::timeout) (1 s unless set).
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod builder;
+mod clock;
+mod connection;
+mod failure;
+mod guard;
+mod link;
+mod scripts;
+mod store;
+mod tls;
+mod wire;
+
+pub use builder::RedisStoreBuilder;
+pub use paytoken::store::Store;
+pub use store::RedisStore;

@@ -1,0 +1,291 @@
+//! [`RedisStore`]: a hash per account with the entry and its stamp, and beside it the lock, a value
+//! with a lease. Both keys have the account in braces, so they are in one hash slot.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use paytoken::store::{Store, StoreGuard, StoreKey};
+use paytoken::{Error, Result};
+use redis::Value;
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::builder::RedisStoreBuilder;
+use crate::clock::Deadline;
+use crate::connection::Command;
+use crate::failure::{Failure, Refusal};
+use crate::guard::RedisGuard;
+use crate::link::Link;
+use crate::scripts;
+use crate::wire::lock;
+
+/// Each look is a command of Redis.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Waits between attempts at a lock that another holds, less up to half at random.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_millis(40);
+
+/// Of so many locks of an entry it is remembered that they may be ours.
+const MOST_DOUBTFUL: usize = 4;
+
+/// Leases are neither shorter nor longer, whatever is asked for.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
+
+/// Shares tokens between machines, in Redis (6 or newer) or Valkey.
+///
+/// `Clone + Send + Sync`; clones share their connections: one for each thread that is asking at the
+/// same time, four of which are kept. Nothing is sent before the store is used. A call connects anew
+/// where it must, makes one attempt, and is over within [`timeout`](RedisStoreBuilder::timeout). A
+/// forked child opens connections of its own.
+///
+/// A lock is a lease: it ends with its holder's `unlock`, or when the time that the holder may need is
+/// over. Whoever lost it cannot write. While a token is good, a source asks one command a second.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) link: Link,
+    prefix: String,
+    pub(crate) replicas: Option<Replicas>,
+    /// Values of locks that may be ours: the answer was lost. The next to lock takes them over.
+    doubtful: Mutex<HashMap<StoreKey, Vec<LockValue>>>,
+}
+
+/// How many replicas must have a lock or an entry, and how long that may take.
+#[derive(Clone, Debug)]
+pub(crate) struct Replicas {
+    pub(crate) count: u32,
+    pub(crate) wait: Duration,
+}
+
+/// What says whose lock it is: 32 hexadecimal digits, and nobody else's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LockValue(pub(crate) String);
+
+impl RedisStore {
+    /// A store with the default settings. Nothing is sent yet.
+    ///
+    /// | URL | |
+    /// |---|---|
+    /// | `redis://user:password@host:port/database` | user, password, port (6379) and database (0) may be left out |
+    /// | `rediss://…` | with TLS (feature `tls`); the certificate is always checked |
+    /// | `redis+unix:///run/redis.sock?db=0&user=…&pass=…` | a Unix socket; also `unix://` |
+    /// | `redis+sentinel://user:password@host:26379,host:26379/master/database` | the master of this name, by the first Sentinel that answers; also `rediss+sentinel://` |
+    ///
+    /// `valkey` may stand for `redis`. In a password, what is no letter or digit is written as `%XX`.
+    ///
+    /// # Errors
+    /// As [`RedisStoreBuilder::build`].
+    pub fn open(url: &str) -> Result<Self> {
+        Self::builder(url).build()
+    }
+
+    /// A store with settings of your own.
+    pub fn builder(url: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url)
+    }
+
+    pub(crate) fn new(link: Link, prefix: String, replicas: Option<Replicas>) -> Self {
+        Self(Arc::new(Inner { link, prefix, replicas, doubtful: Mutex::default() }))
+    }
+
+    /// The entry if the lock is ours now.
+    fn try_lock(&self, key: &StoreKey, attempt: &mut Attempt) -> Result<Option<Vec<u8>>> {
+        let inner = &self.0;
+        let lease = milliseconds(attempt.lease);
+        let keys = [inner.lock_key(key), inner.entry_key(key)];
+        let mut arguments = vec![attempt.value.0.as_bytes(), lease.as_bytes()];
+        arguments.extend(attempt.doubtful.iter().map(|value| value.0.as_bytes()));
+        let result = inner.run(scripts::LOCK, &keys, &arguments, true);
+        match result {
+            Ok(_) => attempt.doubtful.clear(),
+            Err(Failure::TooFewReplicas { .. }) => inner.unlock(key, &attempt.value),
+            // Ours or not: the next attempt finds out.
+            Err(_) => {
+                let doubtful = std::mem::take(&mut attempt.doubtful);
+                doubtful.iter().chain([&attempt.value]).for_each(|value| inner.doubt(key, value));
+            }
+        }
+        match result {
+            Ok(Value::Int(0)) => Ok(None),
+            Ok(Value::BulkString(entry)) => Ok(Some(entry)),
+            Ok(_) => Err(inner.link.error(Failure::Garbage)),
+            Err(failure) => Err(inner.link.error(failure)),
+        }
+    }
+}
+
+/// A lock that is wanted.
+struct Attempt {
+    value: LockValue,
+    lease: Duration,
+    /// Older values under which the lock may be ours.
+    doubtful: Vec<LockValue>,
+}
+
+impl Inner {
+    pub(crate) fn lock_key(&self, key: &StoreKey) -> Vec<u8> {
+        format!("{}:{{{key}}}:lock", self.prefix).into_bytes()
+    }
+
+    pub(crate) fn entry_key(&self, key: &StoreKey) -> Vec<u8> {
+        format!("{}:{{{key}}}", self.prefix).into_bytes()
+    }
+
+    /// Runs a script, and waits for the replicas where that is wanted.
+    pub(crate) fn run(
+        &self,
+        script: &str,
+        keys: &[Vec<u8>],
+        arguments: &[&[u8]],
+        is_for_replicas: bool,
+    ) -> Result<Value, Failure> {
+        let count = keys.len().to_string();
+        let mut words: Vec<&[u8]> = vec![b"EVAL", script.as_bytes(), count.as_bytes()];
+        words.extend(keys.iter().map(Vec::as_slice));
+        words.extend(arguments);
+        let mut commands = vec![Command::new(&words)];
+        let replicas = self.replicas.as_ref().filter(|_| is_for_replicas);
+        if let Some(Replicas { count, wait }) = replicas {
+            let (number, limit) = (count.to_string(), milliseconds(*wait));
+            commands.push(Command::new(&[b"WAIT", number.as_bytes(), limit.as_bytes()]));
+        }
+        let wait = replicas.map(|replicas| replicas.wait).unwrap_or_default();
+        let mut answers = self.link.ask(&commands, wait)?.into_iter();
+        let answer = answers.next().ok_or(Failure::Garbage)?;
+        match (replicas, answers.next()) {
+            (None, _) => Ok(answer),
+            // Nothing was written where the lock is another's.
+            (Some(_), Some(Value::Int(_))) if answer == Value::Int(0) => Ok(answer),
+            (Some(Replicas { count, .. }), Some(Value::Int(have))) => {
+                match have < i64::from(*count) {
+                    true => Err(Failure::TooFewReplicas { have, must: *count }),
+                    false => Ok(answer),
+                }
+            }
+            _ => Err(Failure::Garbage),
+        }
+    }
+
+    /// Where it cannot be said, the lease ends it, or the next of us who locks has it.
+    pub(crate) fn unlock(&self, key: &StoreKey, value: &LockValue) {
+        if self.run(scripts::UNLOCK, &[self.lock_key(key)], &[value.0.as_bytes()], false).is_err() {
+            self.doubt(key, value);
+        }
+    }
+
+    pub(crate) fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
+        let command = Command::new(&[b"HGET", &self.entry_key(key), b"entry"]);
+        self.text(self.link.ask(&[command], Duration::ZERO))
+    }
+
+    /// What is no text, under a key of ours, is none.
+    fn text(&self, answers: Result<Vec<Value>, Failure>) -> Result<Option<Vec<u8>>> {
+        match answers.map(|mut answers| answers.pop()) {
+            Ok(Some(Value::BulkString(text))) => Ok(Some(text)),
+            Ok(Some(Value::Nil)) | Err(Failure::Refused(Refusal::WrongType)) => Ok(None),
+            Ok(_) => Err(self.link.error(Failure::Garbage)),
+            Err(failure) => Err(self.link.error(failure)),
+        }
+    }
+
+    /// Remembers that the lock may be ours under this value.
+    fn doubt(&self, key: &StoreKey, value: &LockValue) {
+        let mut doubtful = lock(&self.doubtful);
+        let values = doubtful.entry(key.clone()).or_default();
+        values.push(value.clone());
+        let too_many = values.len().saturating_sub(MOST_DOUBTFUL);
+        values.drain(..too_many);
+    }
+}
+
+impl Store for RedisStore {
+    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
+        self.0.read(key)
+    }
+
+    /// One `HGET` of a number. While Redis does not answer it fails at once, but for one caller now
+    /// and then, who finds out whether it is back.
+    fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
+        let inner = &self.0;
+        let command = Command::new(&[b"HGET", &inner.entry_key(key), b"stamp"]);
+        let Some(text) = inner.text(inner.link.look(&[command]))? else {
+            return Ok(Some(0));
+        };
+        let number = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+        number.map(Some).ok_or_else(|| inner.link.error(Failure::Garbage))
+    }
+
+    fn look_every(&self) -> Duration {
+        LOOK_EVERY
+    }
+
+    /// The lease is `hold`, from one second to one day, and begins anew with each write.
+    fn lock(
+        &self,
+        key: &StoreKey,
+        wait: Duration,
+        hold: Duration,
+    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+        let deadline = Deadline::after(wait);
+        let mut attempt = Attempt {
+            value: LockValue::new()?,
+            lease: hold.clamp(SHORTEST_LEASE, LONGEST_LEASE),
+            doubtful: lock(&self.0.doubtful).remove(key).unwrap_or_default(),
+        };
+        let mut pause = FIRST_WAIT;
+        loop {
+            if let Some(entry) = self.try_lock(key, &mut attempt)? {
+                let Attempt { value, lease, .. } = attempt;
+                return Ok(Some(Box::new(RedisGuard::new(&self.0, key, value, lease, entry))));
+            }
+            let left = deadline.remaining();
+            if left.is_zero() {
+                return Ok(None);
+            }
+            thread::sleep(pause.mul_f64(1.0 - chance()?).min(left));
+            pause = (pause * 2).min(LONGEST_WAIT);
+        }
+    }
+}
+
+impl LockValue {
+    fn new() -> Result<Self> {
+        Ok(Self(format!("{:032x}", u128::from_be_bytes(random()?))))
+    }
+}
+
+/// Up to a half.
+fn chance() -> Result<f64> {
+    Ok(f64::from(u16::from_be_bytes(random()?)) / f64::from(u16::MAX) / 2.0)
+}
+
+pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Error::store("store: the system has no random numbers; try again"))?;
+    Ok(bytes)
+}
+
+/// At least one, as Redis reads it.
+pub(crate) fn milliseconds(time: Duration) -> String {
+    time.as_millis().max(1).to_string()
+}
+
+impl fmt::Debug for RedisStore {
+    /// Where it is, and neither user nor password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = &self.0.link.target.address;
+        f.debug_struct("RedisStore")
+            .field("place", &format_args!("{}", address.place))
+            .field("database", &address.database)
+            .field("prefix", &self.0.prefix)
+            .field("tls", &address.is_tls)
+            .finish_non_exhaustive()
+    }
+}
