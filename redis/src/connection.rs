@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use redis::{Parser, Value};
+use redis::{Parser, ServerError, Value};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::address::{Address, Host, Login, Place};
@@ -106,21 +106,26 @@ impl Connection {
         deadline: Deadline,
     ) -> Result<Vec<Value>, Failure> {
         self.stream.set_deadline(deadline);
-        for command in commands {
-            self.stream.write_all(&command.0).map_err(Failure::of_io)?;
+        if let Err(error) = self.send(commands) {
+            // Who does not want us says so, and hangs up: that says more.
+            return match self.answer() {
+                Ok(Value::ServerError(error)) => Err(refusal(&error)),
+                _ => Err(Failure::of_io(error)),
+            };
         }
-        self.stream.flush().map_err(Failure::of_io)?;
         let answers = commands.iter().map(|_| self.answer()).collect::<Result<Vec<_>, _>>()?;
-        let refusal = |answer: &Value| match answer {
-            Value::ServerError(error) => {
-                Some(Refusal::of(error.code(), error.details().unwrap_or_default()))
-            }
+        let error = answers.iter().find_map(|answer| match answer {
+            Value::ServerError(error) => Some(refusal(error)),
             _ => None,
-        };
-        match answers.iter().find_map(refusal) {
-            Some(refusal) => Err(Failure::Refused(refusal)),
-            None => Ok(answers),
+        });
+        error.map_or(Ok(answers), Err)
+    }
+
+    fn send(&mut self, commands: &[Command]) -> io::Result<()> {
+        for command in commands {
+            self.stream.write_all(&command.0)?;
         }
+        self.stream.flush()
     }
 
     fn answer(&mut self) -> Result<Value, Failure> {
@@ -132,6 +137,10 @@ impl Connection {
             (None, Ok(answer)) => Ok(answer),
         }
     }
+}
+
+fn refusal(error: &ServerError) -> Failure {
+    Failure::Refused(Refusal::of(error.code(), error.details().unwrap_or_default()))
 }
 
 /// The master's address, by the first Sentinel that knows it. Each has its share of the time.

@@ -78,7 +78,8 @@ impl Refusal {
             // A script that is not allowed to write ends in an error of its own.
             _ if details.contains("read only replica") => Self::ReadOnly,
             _ if details.contains("maxmemory") => Self::OutOfMemory,
-            _ if details.contains("permission") => Self::NotAllowed,
+            // So says a script of a user who may not do all of it.
+            _ if details.contains("user executing the script") => Self::NotAllowed,
             _ => Self::Other,
         }
     }

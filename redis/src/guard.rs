@@ -21,6 +21,8 @@ pub(crate) struct RedisGuard<'a> {
     lease: Duration,
     /// The entry, as it came with the lock: until something is written nobody has changed it.
     entry: Option<Vec<u8>>,
+    /// It did not answer: another wait as long would be in vain.
+    is_silent: bool,
     /// The process that locked it. A child that it forks has a copy of all this.
     process: u32,
 }
@@ -34,7 +36,15 @@ impl<'a> RedisGuard<'a> {
         entry: Vec<u8>,
     ) -> Self {
         let process = std::process::id();
-        Self { store, key: key.clone(), value, lease, entry: Some(entry), process }
+        Self {
+            store,
+            key: key.clone(),
+            value,
+            lease,
+            entry: Some(entry),
+            is_silent: false,
+            process,
+        }
     }
 }
 
@@ -72,7 +82,10 @@ impl StoreGuard for RedisGuard<'_> {
             Ok(Value::Int(1)) => Ok(()),
             Ok(Value::Int(0)) => Err(lost()),
             Ok(_) => Err(self.store.link.error(Failure::Garbage)),
-            Err(failure) => Err(self.store.link.error(failure)),
+            Err(failure) => {
+                self.is_silent = !failure.is_answer();
+                Err(self.store.link.error(failure))
+            }
         }
     }
 }
@@ -82,6 +95,9 @@ impl Drop for RedisGuard<'_> {
         if self.process != std::process::id() {
             return;
         }
-        self.store.unlock(&self.key, &self.value);
+        match self.is_silent {
+            true => self.store.doubt(&self.key, &self.value),
+            false => self.store.unlock(&self.key, &self.value),
+        }
     }
 }

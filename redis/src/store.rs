@@ -194,7 +194,7 @@ impl Inner {
     }
 
     /// Remembers that the lock may be ours under this value.
-    fn doubt(&self, key: &StoreKey, value: &LockValue) {
+    pub(crate) fn doubt(&self, key: &StoreKey, value: &LockValue) {
         let mut doubtful = lock(&self.doubtful);
         let values = doubtful.entry(key.clone()).or_default();
         values.push(value.clone());

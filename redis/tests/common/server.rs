@@ -1,0 +1,213 @@
+//! A Redis server of one's own: on a Unix socket in a folder of its own, or on a free port, with
+//! nothing kept on disk. It is ended, and its folder removed, on drop.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) folder: PathBuf,
+    program: String,
+    arguments: Vec<String>,
+    pub(crate) url: String,
+    pub(crate) port: Option<u16>,
+}
+
+impl Server {
+    /// On a Unix socket.
+    pub(crate) fn start(more: &[&str]) -> Self {
+        Self::start_as("redis-server", more)
+    }
+
+    pub(crate) fn start_as(program: &str, more: &[&str]) -> Self {
+        let folder = new_folder();
+        let socket = folder.join("redis.sock").to_string_lossy().into_owned();
+        let url = format!("redis+unix://{socket}");
+        let mut arguments = vec!["--port".to_owned(), "0".to_owned()];
+        arguments.extend(["--unixsocket".to_owned(), socket]);
+        arguments.extend(more.iter().map(|&word| word.to_owned()));
+        Self::launch(program, folder, arguments, url, None).expect("it listens on its own socket")
+    }
+
+    /// On a free port: one that another takes first is another port's turn.
+    pub(crate) fn start_on_port(more: &[&str]) -> Self {
+        Self::start_on_port_as("redis-server", more)
+    }
+
+    pub(crate) fn start_on_port_as(program: &str, more: &[&str]) -> Self {
+        (0..10)
+            .find_map(|_| {
+                let port = free_port();
+                let mut arguments = vec!["--port".to_owned(), port.to_string()];
+                arguments.extend(["--bind".to_owned(), "127.0.0.1".to_owned()]);
+                arguments.extend(more.iter().map(|&word| word.to_owned()));
+                let url = format!("redis://127.0.0.1:{port}");
+                Self::launch(program, new_folder(), arguments, url, Some(port))
+            })
+            .expect("one of ten ports is free")
+    }
+
+    /// A Sentinel on a free port, with a copy of these settings, which it changes.
+    // The example has none.
+    #[allow(dead_code)]
+    pub(crate) fn start_sentinel(settings: &Path) -> Self {
+        (0..10)
+            .find_map(|_| {
+                let (port, folder) = (free_port(), new_folder());
+                let own = folder.join("sentinel.conf");
+                let text = fs::read_to_string(settings).unwrap();
+                let dir = folder.display();
+                fs::write(&own, format!("port {port}\nbind 127.0.0.1\ndir {dir}\n{text}")).unwrap();
+                let arguments = vec![own.to_string_lossy().into_owned(), "--sentinel".to_owned()];
+                let url = format!("redis://127.0.0.1:{port}");
+                Self::launch("redis-server", folder, arguments, url, Some(port))
+            })
+            .expect("one of ten ports is free")
+    }
+
+    fn launch(
+        program: &str,
+        folder: PathBuf,
+        arguments: Vec<String>,
+        url: String,
+        port: Option<u16>,
+    ) -> Option<Self> {
+        let child = spawn(program, &folder, &arguments);
+        let program = program.to_owned();
+        let mut server = Self { child, folder, program, arguments, url, port };
+        server.has_come_up().then_some(server)
+    }
+
+    fn has_come_up(&mut self) -> bool {
+        let began = Instant::now();
+        while !self.listens() {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            assert!(began.elapsed() < PATIENCE, "redis-server does not come up");
+            std::thread::yield_now();
+        }
+        true
+    }
+
+    fn listens(&self) -> bool {
+        // By its own answer: the port could be another's by now.
+        match self.try_ask(&["CONFIG", "GET", "dir"]) {
+            Ok(redis::Value::Array(words)) => {
+                let folder =
+                    redis::Value::BulkString(self.folder.to_string_lossy().as_bytes().to_vec());
+                words.contains(&folder)
+            }
+            // Sentinel has no such command, and others ask for a password.
+            Ok(_) => false,
+            Err(error) => error.code().is_some(),
+        }
+    }
+
+    /// Killed, as by a power cut.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// After [`kill`](Self::kill): with nothing in it.
+    pub(crate) fn start_again(&mut self) {
+        self.start_again_with(&[]);
+    }
+
+    pub(crate) fn start_again_with(&mut self, more: &[&str]) {
+        let mut arguments = self.arguments.clone();
+        arguments.extend(more.iter().map(|&word| word.to_owned()));
+        self.child = spawn(&self.program, &self.folder, &arguments);
+        assert!(self.has_come_up());
+    }
+
+    pub(crate) fn pause(&self) {
+        signal(&self.child, Signal::STOP);
+    }
+
+    pub(crate) fn resume(&self) {
+        signal(&self.child, Signal::CONT);
+    }
+
+    pub(crate) fn try_ask(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+        let client = redis::Client::open(self.url.as_str())?;
+        let mut connection = client.get_connection_with_timeout(PATIENCE)?;
+        let mut command = redis::cmd(words[0]);
+        words[1..].iter().for_each(|word| _ = command.arg(word));
+        command.query(&mut connection)
+    }
+
+    pub(crate) fn ask(&self, words: &[&str]) -> redis::Value {
+        self.try_ask(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    pub(crate) fn text(&self, words: &[&str]) -> String {
+        redis::from_redis_value(self.ask(words)).unwrap()
+    }
+
+    /// How often each command was called, those in scripts too, since this was last set to zero.
+    pub(crate) fn calls(&self) -> Vec<(String, u64)> {
+        let text = self.text(&["INFO", "commandstats"]);
+        let line = |line: &str| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
+        };
+        text.lines().filter_map(line).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
+    let mut command = Command::new(program);
+    if let [first, ..] = arguments
+        && first.ends_with(".conf")
+    {
+        command.args(arguments);
+    } else {
+        command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(folder).args(arguments);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+pub(crate) fn signal(child: &Child, signal: Signal) {
+    let pid = Pid::from_raw(child.id() as i32).unwrap();
+    kill_process(pid, signal).unwrap();
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A name short enough for a socket's path.
+pub(crate) fn new_folder() -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("pt-redis-{}-{count}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// Asks again and again until it is so; there is no event to wait for in another process.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,228 @@
+//! What any store has to do, on real servers, by every way to reach them.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use paytoken::store::{Store as _, conformance};
+use paytoken_redis::RedisStore;
+
+use crate::server::{Server, until};
+use crate::support::{is_installed, say};
+use crate::trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_redis_on_a_socket_does_what_a_store_has_to", on_a_socket),
+        trial("a_redis_on_a_port_does_so_for_a_user_who_may_do_no_more_than_the_page_says", by_acl),
+        trial("a_valkey_does_what_a_store_has_to", on_valkey),
+        trial("a_lock_is_lost_with_its_lease_and_with_its_key", lost_locks),
+        trial("a_dead_holders_lock_is_free_when_its_lease_ends", dead_holder),
+        trial("with_replicas_that_must_have_it_a_lock_needs_them", replicas),
+        trial("what_lies_under_a_key_of_ours_and_is_no_entry_is_none", foreign_values),
+        trial("entries_and_locks_end_with_their_use", times_to_live),
+    ]
+}
+
+fn on_a_socket() {
+    let server = Server::start(&[]);
+    conformance::check(|| RedisStore::open(&server.url).unwrap());
+}
+
+/// The line of `docs/redis.md` that makes the user.
+fn acl_line() -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/redis.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let line = page.lines().find(|line| line.starts_with("user paytoken ")).unwrap();
+    line.to_owned()
+}
+
+fn by_acl() {
+    let server = Server::start_on_port(&[]);
+    let line = acl_line();
+    let mut words = vec!["ACL", "SETUSER"];
+    words.extend(line.split(' ').skip(1).map(|word| match word {
+        ">PASSWORD" => ">pass/word@#",
+        word => word,
+    }));
+    server.ask(&words);
+    server.ask(&["ACL", "SETUSER", "default", "off"]);
+    let port = server.port.unwrap();
+    let url = format!("redis://paytoken:pass%2Fword%40%23@localhost:{port}/3");
+    conformance::check(|| RedisStore::open(&url).unwrap());
+    // Nothing more: each right that the line gives is needed.
+    for right in line.split(' ').filter(|word| word.starts_with('+')) {
+        assert!(is_needed(&line, &right.replacen('+', "-", 1)), "{right} is not needed");
+    }
+}
+
+/// Whether a user without this right fails at something.
+fn is_needed(line: &str, taken: &str) -> bool {
+    let server = Server::start(&[]);
+    let mut words = vec!["ACL", "SETUSER"];
+    words.extend(line.split(' ').skip(1).map(|word| if word == ">PASSWORD" { ">p" } else { word }));
+    words.push(taken);
+    server.ask(&words);
+    let builder = || RedisStore::builder(&format!("{}?user=paytoken&pass=p&db=1", server.url));
+    let (store, key) = (builder().build().unwrap(), key());
+    if store.stamp(&key).is_err() {
+        return true;
+    }
+    let Ok(Some(mut guard)) = store.lock(&key, Duration::ZERO, Duration::from_secs(5)) else {
+        return true;
+    };
+    let is_refused =
+        guard.write(b"entry", Duration::from_secs(60)).is_err() || guard.read().is_err();
+    drop(guard);
+    // What could not be unlocked is held.
+    let script = "redis.call('SELECT', 1) return redis.call('EXISTS', ARGV[1])";
+    let is_held = server.ask(&["EVAL", script, "0", &format!("paytoken:{{{key}}}:lock")]);
+    // There are no replicas, which has to be found out by asking.
+    let wait = Duration::from_millis(1);
+    let replicated = builder().min_replicas(1, wait).build().unwrap();
+    let error = replicated.lock(&key, Duration::ZERO, Duration::from_secs(5)).map(|_| ());
+    is_refused
+        || is_held != redis::Value::Int(0)
+        || !error.unwrap_err().to_string().contains("has 0 replicas")
+}
+
+/// A key as the library makes them.
+pub(crate) fn key() -> paytoken::store::StoreKey {
+    let credentials = paytoken::Credentials::new(
+        paytoken::Provider::SendPayments,
+        "merchant-7",
+        "not-real",
+        None,
+    )
+    .unwrap();
+    let url = Some("https://send.example");
+    paytoken::store::Account::new(&credentials, paytoken::Environment::Sandbox, url)
+        .unwrap()
+        .key()
+        .clone()
+}
+
+fn on_valkey() {
+    if !is_installed("valkey-server") {
+        say("not checked: valkey-server is not installed here (Debian 12 does not have it)");
+        return;
+    }
+    let server = Server::start_as("valkey-server", &[]);
+    conformance::check(|| {
+        RedisStore::open(&server.url.replace("redis+unix", "valkey+unix")).unwrap()
+    });
+}
+
+fn lost_locks() {
+    let server = Server::start(&[]);
+    let open = || RedisStore::open(&server.url).unwrap();
+    let lock = |key: &paytoken::store::StoreKey| format!("paytoken:{{{key}}}:lock");
+    conformance::lost_lock(open, |key| {
+        assert_eq!(server.ask(&["DEL", &lock(key)]), redis::Value::Int(1))
+    });
+    conformance::lost_lock(open, |key| {
+        server.ask(&["PEXPIRE", &lock(key), "1"]);
+        until("the lease ends", || server.ask(&["EXISTS", &lock(key)]) == redis::Value::Int(0));
+    });
+}
+
+fn dead_holder() {
+    let server = Server::start(&[]);
+    conformance::dead_holder(
+        || RedisStore::open(&server.url).unwrap(),
+        |key| {
+            let store = RedisStore::open(&server.url).unwrap();
+            let hold = Duration::from_secs(2);
+            std::mem::forget(store.lock(key, Duration::ZERO, hold).unwrap().unwrap());
+        },
+    );
+}
+
+fn replicas() {
+    let master = Server::start_on_port(&[]);
+    let port = master.port.unwrap().to_string();
+    let open = || {
+        RedisStore::builder(&master.url)
+            .min_replicas(1, Duration::from_millis(500))
+            .build()
+            .unwrap()
+    };
+    let key = key();
+    let lock =
+        |store: &RedisStore| store.lock(&key, Duration::ZERO, Duration::from_secs(60)).map(|_| ());
+    let error = lock(&open()).unwrap_err();
+    assert!(
+        error.to_string().contains("has 0 replicas that took it in time, and 1 must"),
+        "{error}"
+    );
+    // What it could not have, it has not kept.
+    lock(&RedisStore::open(&master.url).unwrap()).unwrap();
+    let mut replica = Server::start_on_port(&["--replicaof", "127.0.0.1", &port]);
+    until("the replica is there", || {
+        master.text(&["INFO", "replication"]).contains("state=online")
+    });
+    conformance::check(open);
+    let store = open();
+    let mut guard = store.lock(&key, Duration::ZERO, Duration::from_secs(60)).unwrap().unwrap();
+    let stored =
+        |server: &Server| server.ask(&["HEXISTS", &format!("paytoken:{{{key}}}"), "entry"]);
+    guard.write(b"entry", Duration::from_secs(60)).unwrap();
+    assert_eq!(stored(&replica), redis::Value::Int(1), "it has it when the write is over");
+    replica.kill();
+    assert!(guard.write(b"another", Duration::from_secs(60)).is_err());
+}
+
+fn foreign_values() {
+    let server = Server::start(&[]);
+    let (store, key) = (RedisStore::open(&server.url).unwrap(), key());
+    let name = format!("paytoken:{{{key}}}");
+    let write = || {
+        let mut guard = store.lock(&key, Duration::ZERO, Duration::from_secs(60)).unwrap().unwrap();
+        assert_eq!(guard.read().unwrap(), None);
+        guard.write(b"entry", Duration::from_secs(60)).unwrap();
+        drop(guard);
+        assert_eq!(store.read(&key).unwrap().as_deref(), Some(&b"entry"[..]));
+        server.ask(&["DEL", &name]);
+    };
+    for words in [
+        &["SET", &name, "text"][..],
+        &["RPUSH", &name, "a", "b"],
+        &["HSET", &name, "other", "field"],
+        &["SADD", &name, "member"],
+    ] {
+        server.ask(words);
+        assert_eq!(store.read(&key).unwrap(), None, "{words:?}");
+        assert_eq!(store.stamp(&key).unwrap(), Some(0), "{words:?}");
+        write();
+    }
+}
+
+fn times_to_live() {
+    let server = Server::start(&[]);
+    let store = RedisStore::builder(&server.url).prefix("shop").database(2).build().unwrap();
+    let key = key();
+    let hold = Duration::from_secs(20);
+    let mut guard = store.lock(&key, Duration::ZERO, hold).unwrap().unwrap();
+    let left = |name: &str| -> i64 {
+        let script = "redis.call('SELECT', 2) return redis.call('PTTL', ARGV[1])";
+        redis::from_redis_value(server.ask(&["EVAL", script, "0", name])).unwrap()
+    };
+    let (entry, lock) = (format!("shop:{{{key}}}"), format!("shop:{{{key}}}:lock"));
+    assert!((15_000..=20_000).contains(&left(&lock)), "{}", left(&lock));
+    assert_eq!(left(&entry), -2, "there is none");
+    guard.write(b"entry", Duration::from_secs(3600)).unwrap();
+    assert!((3_590_000..=3_600_000).contains(&left(&entry)), "{}", left(&entry));
+    // A write begins the lease anew: what follows has all of it.
+    let script = "redis.call('SELECT', 2) return redis.call('PEXPIRE', ARGV[1], 5000)";
+    server.ask(&["EVAL", script, "0", &lock]);
+    guard.write(b"entry", Duration::ZERO).unwrap();
+    assert!((15_000..=20_000).contains(&left(&lock)), "{}", left(&lock));
+    until("an entry that need not be kept is gone", || left(&entry) == -2);
+    // Whatever is asked for.
+    guard.write(b"entry", Duration::MAX).unwrap();
+    assert!(left(&entry) > 3_600_000);
+    drop(guard);
+    assert_eq!(left(&lock), -2);
+    for hold in [Duration::MAX, Duration::ZERO] {
+        drop(store.lock(&key, Duration::MAX, hold).unwrap().unwrap());
+    }
+}

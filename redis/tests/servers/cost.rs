@@ -1,0 +1,194 @@
+//! What Redis is asked: while tokens are good, at a renewal, and by who waits.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use paytoken::TokenSource;
+use paytoken::store::Store as _;
+use paytoken_redis::RedisStore;
+use paytoken_sandbox::Sandbox;
+
+use crate::conformance::key;
+use crate::server::Server;
+use crate::support::{HandClock, NTX, SEND, builder, say};
+use crate::trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("while_tokens_are_good_a_source_asks_one_command_a_second", while_good),
+        trial("a_renewal_of_twelve_machines_costs_so_many_commands", at_renewal),
+        trial("a_lock_is_handed_over_as_soon_as_it_is_free", hand_over),
+        trial("an_invalidated_token_is_handed_out_nowhere_a_second_later", invalidated),
+    ]
+}
+
+/// Those that clients send, without those in scripts and the tests' own.
+fn sent(server: &Server) -> Vec<(String, u64)> {
+    let is_ours = |name: &str| matches!(name, "eval" | "hget" | "wait" | "auth" | "select");
+    let mut calls = server.calls();
+    // A lock that is had reads the entry in its script, and ends with a DEL.
+    let scripted = calls.iter().find(|(name, _)| name == "del").map_or(0, |(_, count)| *count);
+    for (name, count) in &mut calls {
+        if name == "hget" {
+            *count = count.saturating_sub(scripted);
+        }
+    }
+    calls.retain(|(name, _)| is_ours(name));
+    calls.sort();
+    calls
+}
+
+fn total(server: &Server) -> u64 {
+    sent(server).iter().map(|(_, count)| count).sum()
+}
+
+fn while_good() {
+    let (server, sandbox) = (Server::start(&[]), Sandbox::start().unwrap());
+    let sources: Vec<TokenSource> = [NTX, SEND, NTX, SEND]
+        .iter()
+        .map(|&provider| {
+            let store = RedisStore::open(&server.url).unwrap();
+            builder(&sandbox, provider).store(store).build().unwrap()
+        })
+        .collect();
+    sources.iter().for_each(|source| _ = source.token().unwrap());
+    server.ask(&["CONFIG", "RESETSTAT"]);
+    let (began, seconds) = (Instant::now(), 4);
+    thread::scope(|scope| {
+        for source in sources.iter().flat_map(|source| [source; 4]) {
+            scope.spawn(move || {
+                while began.elapsed() < Duration::from_secs(seconds) {
+                    source.token().unwrap();
+                    // As a program that makes hundreds of calls a second.
+                    thread::sleep(Duration::from_millis(3));
+                }
+            });
+        }
+    });
+    let commands = total(&server);
+    say(&format!("4 sources, 16 threads, {seconds} s: {:?}", sent(&server)));
+    let most = sources.len() as u64 * (seconds + 1);
+    assert!(commands <= most, "{:?}", sent(&server));
+    assert!(commands >= sources.len() as u64 * (seconds - 1), "it did not look");
+}
+
+fn at_renewal() {
+    const MACHINES: usize = 12;
+    let (server, sandbox, clock) =
+        (Server::start(&[]), Sandbox::start().unwrap(), HandClock::new());
+    let sources: Vec<TokenSource> = (0..MACHINES)
+        .map(|_| {
+            let store = RedisStore::open(&server.url).unwrap();
+            builder(&sandbox, SEND).store(store).clock(clock.clone()).build().unwrap()
+        })
+        .collect();
+    sources.iter().for_each(|source| _ = source.token().unwrap());
+    assert_eq!(sandbox.token_requests(SEND), 1);
+    let renew = |delay| {
+        sandbox.set_delay(SEND, Duration::from_millis(delay));
+        clock.advance(Duration::from_secs(286));
+        server.ask(&["CONFIG", "RESETSTAT"]);
+        let start = Barrier::new(MACHINES);
+        thread::scope(|scope| {
+            for source in &sources {
+                scope.spawn(|| {
+                    start.wait();
+                    source.token().unwrap();
+                });
+            }
+        });
+        say(&format!(
+            "12 machines renew, /auth takes {delay} ms: {} commands: {:?}",
+            total(&server),
+            sent(&server)
+        ));
+        total(&server)
+    };
+    for delay in [0, 250] {
+        // Each begins with one read and, without waiting, one lock; who gets it writes twice and
+        // unlocks; the others read the new token. Who waits asks at most every 20 ms, and reads
+        // every 100 ms.
+        let waiting = 11 * (1 + (delay + 300) / 10);
+        assert!(renew(delay) <= 5 + 11 * 4 + waiting);
+    }
+    assert_eq!(sandbox.token_requests(SEND), 3);
+    // One alone, who needs not wait.
+    clock.advance(Duration::from_secs(286));
+    server.ask(&["CONFIG", "RESETSTAT"]);
+    sources[0].token().unwrap();
+    let alone = sent(&server);
+    say(&format!("a renewal by one machine: {alone:?}"));
+    assert_eq!(alone.iter().map(|(_, count)| count).sum::<u64>(), 5, "{alone:?}");
+    server.ask(&["CONFIG", "RESETSTAT"]);
+    sources[1..].iter().for_each(|source| _ = source.token().unwrap());
+    let others = sent(&server);
+    say(&format!("eleven others afterwards: {others:?}"));
+    assert_eq!(others.iter().map(|(_, count)| count).sum::<u64>(), 11, "{others:?}");
+}
+
+fn hand_over() {
+    let server = Server::start(&[]);
+    let [one, two] = [0, 1].map(|_| RedisStore::open(&server.url).unwrap());
+    let (key, hold) = (key(), Duration::from_secs(60));
+    let mut times = Vec::new();
+    for _ in 0..20 {
+        let guard = one.lock(&key, Duration::ZERO, hold).unwrap().unwrap();
+        let waits = Barrier::new(2);
+        times.push(thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                waits.wait();
+                let guard = two.lock(&key, Duration::from_secs(20), hold).unwrap();
+                let had = Instant::now();
+                assert!(guard.is_some());
+                had
+            });
+            waits.wait();
+            // Long enough for its waits to have grown.
+            thread::sleep(Duration::from_millis(150));
+            drop(guard);
+            let freed = Instant::now();
+            waiter.join().unwrap().saturating_duration_since(freed)
+        }));
+    }
+    let mut trips: Vec<Duration> = (0..200)
+        .map(|_| {
+            let began = Instant::now();
+            one.stamp(&key).unwrap();
+            began.elapsed()
+        })
+        .collect();
+    times.sort();
+    trips.sort();
+    say(&format!(
+        "hand-over: median {:?}, longest {:?}; a round trip: median {:?}",
+        times[times.len() / 2],
+        times[times.len() - 1],
+        trips[trips.len() / 2]
+    ));
+    assert!(times[times.len() / 2] < Duration::from_millis(100));
+}
+
+fn invalidated() {
+    let (server, sandbox) = (Server::start(&[]), Sandbox::start().unwrap());
+    for provider in [NTX, SEND] {
+        let sources = [0, 1].map(|_| {
+            let store = RedisStore::open(&server.url).unwrap();
+            builder(&sandbox, provider).store(store).build().unwrap()
+        });
+        let tokens = [0, 1].map(|index: usize| sources[index].token().unwrap());
+        assert_eq!(tokens[0].secret(), tokens[1].secret());
+        sources[0].invalidate(&tokens[0]).unwrap();
+        let since = Instant::now();
+        while sources[1].token().unwrap().secret() == tokens[0].secret() {
+            // Who asked within the second may get it; a busy machine may come late to ask.
+            let asked = Instant::now();
+            let token = sources[1].token().unwrap();
+            let is_old = token.secret() == tokens[0].secret();
+            let is_late = asked.duration_since(since) > Duration::from_millis(1_100);
+            assert!(!(is_old && is_late), "{provider}: handed out after {:?}", since.elapsed());
+        }
+        assert_eq!(sandbox.token_requests(provider), 2);
+    }
+}

@@ -1,0 +1,486 @@
+//! A Redis that is away, refuses or talks nonsense: what is in memory goes on being served, nothing
+//! is fetched without the lock where a new token ends the old, no call takes longer than the page
+//! says, no message holds the password, and all is well once Redis is.
+
+use std::cell::RefCell;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use paytoken::{ErrorKind, Token, TokenSource};
+use paytoken_redis::RedisStore;
+use paytoken_sandbox::Sandbox;
+
+use crate::proxy::{Mode, Proxy};
+use crate::server::{Server, until};
+use crate::support::{HandClock, NTX, SEND, Told, builder};
+use crate::trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("a_redis_that_was_stopped", stopped),
+        trial("a_redis_that_stands_still", standing_still),
+        trial("a_redis_that_was_restarted_empty", restarted_empty),
+        trial("a_user_who_may_do_nothing", denied),
+        trial("a_user_who_may_only_read", may_only_read),
+        trial("a_password_that_was_changed", another_password),
+        trial("a_read_only_replica", read_only_replica),
+        trial("a_redis_out_of_memory", out_of_memory),
+        trial("a_redis_that_is_loading", loading),
+        trial("a_redis_busy_with_a_script", busy),
+        trial("a_redis_that_cannot_save", cannot_save),
+        trial("a_redis_with_all_its_clients", too_many_clients),
+        trial("a_replica_that_lost_its_master", lost_master),
+        trial("a_proxy_that_talks_nonsense", nonsense),
+        trial("a_password_that_is_wrong_from_the_start_or_not_expected", wrong_from_the_start),
+        trial("an_address_where_nothing_is", nothing_there),
+    ]
+}
+
+/// One command of the store takes no longer.
+const LIMIT: Duration = Duration::from_millis(400);
+
+/// What a busy machine may add.
+const SLACK: Duration = Duration::from_millis(800);
+
+/// An account of each kind in use, with a token.
+struct Scene {
+    server: Server,
+    proxy: Option<Proxy>,
+    sandbox: Sandbox,
+    clock: HandClock,
+    told: Told,
+    url: String,
+    sources: [TokenSource; 2],
+    tokens: [Token; 2],
+    /// What errors said.
+    said: RefCell<Vec<String>>,
+}
+
+impl Scene {
+    fn on_socket(more: &[&str]) -> Self {
+        let server = Server::start(more);
+        let url = format!("{}?user=paytoken&pass=hunter2", server.url);
+        Self::new(server, None, url)
+    }
+
+    fn behind_proxy() -> Self {
+        let server = Server::start_on_port(&[]);
+        let proxy = Proxy::start(server.port.unwrap());
+        let url = format!("redis://paytoken:hunter2@127.0.0.1:{}", proxy.port);
+        Self::new(server, Some(proxy), url)
+    }
+
+    fn new(server: Server, proxy: Option<Proxy>, url: String) -> Self {
+        make_user(&server);
+        let (sandbox, clock, told) = (Sandbox::start().unwrap(), HandClock::new(), Told::default());
+        let sources = [NTX, SEND].map(|provider| {
+            builder(&sandbox, provider)
+                .store(store(&url))
+                .clock(clock.clone())
+                .on_event(told.hook())
+                .build()
+                .unwrap()
+        });
+        let tokens = [0, 1].map(|index: usize| sources[index].token().unwrap());
+        let said = RefCell::default();
+        Self { server, proxy, sandbox, clock, told, url, sources, tokens, said }
+    }
+
+    fn requests(&self) -> usize {
+        [NTX, SEND].map(|provider| self.sandbox.token_requests(provider)).iter().sum()
+    }
+
+    /// The tokens in memory are served, whatever the store does, and at most one look waits for it.
+    fn assert_served(&self) {
+        let began = Instant::now();
+        for _ in 0..20 {
+            // Each source looks at the store once a second.
+            self.clock.advance(Duration::from_millis(1_100));
+            for (source, token) in self.sources.iter().zip(&self.tokens) {
+                let asked = Instant::now();
+                assert_eq!(source.token().unwrap().secret(), token.secret());
+                assert!(asked.elapsed() < 2 * LIMIT + SLACK, "{:?}", asked.elapsed());
+            }
+        }
+        assert!(began.elapsed() < 4 * LIMIT + 2 * SLACK, "{:?}", began.elapsed());
+    }
+
+    /// Where the token has to be replaced: one that coexists is kept, with an event; Send's is not
+    /// fetched without the lock.
+    fn assert_nothing_is_fetched_without_the_lock(&self) {
+        let requests = self.requests();
+        // 81 % of NTX Pay's ten minutes; Send's five are over.
+        self.clock.advance(Duration::from_secs(465));
+        let asked = Instant::now();
+        assert_eq!(self.sources[0].token().unwrap().secret(), self.tokens[0].secret());
+        assert!(asked.elapsed() < 4 * LIMIT + SLACK, "{:?}", asked.elapsed());
+        assert!(self.told.count("failed Store true") >= 1, "it was not told");
+        for _ in 0..2 {
+            let asked = Instant::now();
+            let error = self.sources[1].token().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+            assert!(asked.elapsed() < 4 * LIMIT + SLACK, "{:?}", asked.elapsed());
+            self.note(&error);
+        }
+        assert_eq!(self.requests(), requests, "a request was made without the lock");
+    }
+
+    /// Where what is read or locked cannot be told from nonsense, Send's token still needs a write.
+    fn assert_send_is_not_fetched(&self) {
+        self.clock.advance(Duration::from_secs(465));
+        assert!(self.sandbox.is_valid(NTX, self.sources[0].token().unwrap().secret()));
+        for _ in 0..2 {
+            let asked = Instant::now();
+            let error = self.sources[1].token().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+            assert!(asked.elapsed() < 5 * LIMIT + SLACK, "{:?}", asked.elapsed());
+            self.note(&error);
+        }
+        assert_eq!(self.sandbox.token_requests(SEND), 1);
+    }
+
+    fn note(&self, error: &paytoken::Error) {
+        let mut text = format!("{error} {error:?}");
+        let mut cause = std::error::Error::source(error);
+        while let Some(error) = cause {
+            text += &format!(" {error} {error:?}");
+            cause = error.source();
+        }
+        assert!(!text.contains("hunter2"), "{text}");
+        self.said.borrow_mut().push(text);
+    }
+
+    /// Another machine, with nothing in memory, cannot know whether somebody has a token.
+    fn assert_others_fail(&self) {
+        for provider in [NTX, SEND] {
+            let other = builder(&self.sandbox, provider)
+                .store(store(&self.url))
+                .clock(self.clock.clone())
+                .build()
+                .unwrap();
+            let (requests, asked) = (self.requests(), Instant::now());
+            let error = other.token().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+            assert!(asked.elapsed() < LIMIT + SLACK, "{:?}", asked.elapsed());
+            assert_eq!(self.requests(), requests);
+            self.note(&error);
+        }
+    }
+
+    fn assert_said(&self, words: &str) {
+        for text in self.said.borrow().iter() {
+            assert!(text.contains(words), "{text:?} does not say {words:?}");
+        }
+        assert!(!self.said.borrow().is_empty());
+    }
+
+    /// Redis is well again: the next call has a new token, and others find it.
+    fn assert_well(&self) {
+        let token = self.sources[1].token().unwrap();
+        assert!(self.sandbox.is_valid(SEND, token.secret()));
+        let other = builder(&self.sandbox, SEND)
+            .store(store(&self.url))
+            .clock(self.clock.clone())
+            .build()
+            .unwrap();
+        assert_eq!(other.token().unwrap().secret(), token.secret());
+        assert_eq!(self.sandbox.token_requests(SEND), 2);
+    }
+
+    fn proxy(&self) -> &Proxy {
+        self.proxy.as_ref().unwrap()
+    }
+}
+
+fn store(url: &str) -> RedisStore {
+    RedisStore::builder(url).timeout(LIMIT).build().unwrap()
+}
+
+fn make_user(server: &Server) {
+    server.ask(&["ACL", "SETUSER", "paytoken", "reset", "on", ">hunter2", "~*", "+@all"]);
+}
+
+fn stopped() {
+    let mut scene = Scene::on_socket(&[]);
+    scene.server.kill();
+    scene.assert_served();
+    scene.assert_others_fail();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("check that it runs");
+    scene.server.start_again();
+    make_user(&scene.server);
+    scene.assert_well();
+}
+
+fn standing_still() {
+    let scene = Scene::on_socket(&[]);
+    scene.server.pause();
+    scene.assert_served();
+    scene.assert_others_fail();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("did not answer within 400ms");
+    scene.server.resume();
+    scene.assert_well();
+}
+
+fn restarted_empty() {
+    let mut scene = Scene::on_socket(&[]);
+    scene.server.kill();
+    scene.server.start_again();
+    make_user(&scene.server);
+    let requests = scene.requests();
+    scene.assert_served();
+    assert_eq!(scene.requests(), requests);
+    // Send's ends, and is fetched anew.
+    scene.clock.advance(Duration::from_secs(285));
+    scene.assert_well();
+}
+
+fn denied() {
+    let scene = Scene::on_socket(&[]);
+    scene.server.ask(&["ACL", "SETUSER", "paytoken", "-@all"]);
+    scene.assert_served();
+    scene.assert_others_fail();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("does not allow this user what is needed");
+    make_user(&scene.server);
+    scene.assert_well();
+}
+
+fn may_only_read() {
+    let scene = Scene::on_socket(&[]);
+    scene.server.ask(&["ACL", "SETUSER", "paytoken", "-set", "-hset"]);
+    scene.assert_served();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("does not allow this user what is needed");
+    make_user(&scene.server);
+    scene.assert_well();
+}
+
+fn another_password() {
+    let scene = Scene::on_socket(&[]);
+    // Who is logged in stays so, until the connection is cut.
+    scene.server.ask(&["ACL", "SETUSER", "paytoken", "resetpass", ">hunter3"]);
+    scene.server.ask(&["CLIENT", "KILL", "USER", "paytoken"]);
+    scene.assert_served();
+    scene.assert_others_fail();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("does not know this user with this password");
+    make_user(&scene.server);
+    scene.assert_well();
+}
+
+fn read_only_replica() {
+    let scene = Scene::on_socket(&[]);
+    scene.server.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    scene.assert_served();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("is a replica, which cannot be written");
+    scene.server.ask(&["REPLICAOF", "NO", "ONE"]);
+    scene.assert_well();
+}
+
+fn out_of_memory() {
+    let scene = Scene::on_socket(&[]);
+    scene.server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    scene.assert_served();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("has no memory left");
+    scene.server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    scene.assert_well();
+}
+
+fn loading() {
+    let mut scene = Scene::on_socket(&[]);
+    let folder = scene.server.folder.clone();
+    let fill = "for i = 1, 20000 do redis.call('SET', 'filler:' .. i, i) end";
+    scene.server.ask(&["EVAL", fill, "0"]);
+    scene.server.ask(&["SAVE"]);
+    assert!(folder.join("dump.rdb").exists());
+    scene.server.kill();
+    // A millisecond for each of its keys.
+    scene.server.start_again_with(&[
+        "--key-load-delay",
+        "1000",
+        "--loading-process-events-interval-bytes",
+        "1024",
+        "--user",
+        "paytoken",
+        "on",
+        ">hunter2",
+        "~*",
+        "+@all",
+    ]);
+    scene.assert_served();
+    scene.assert_others_fail();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("is still loading its data");
+    fs::remove_file(folder.join("dump.rdb")).unwrap();
+    scene.server.kill();
+    scene.server.start_again();
+    make_user(&scene.server);
+    scene.assert_well();
+}
+
+fn busy() {
+    let scene = Scene::on_socket(&["--busy-reply-threshold", "1"]);
+    let url = scene.server.url.clone();
+    let script = std::thread::spawn(move || {
+        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+        redis::cmd("EVAL").arg("while true do end").arg(0).exec(&mut connection)
+    });
+    until(
+        "the script runs",
+        || matches!(scene.server.try_ask(&["PING"]), Err(error) if error.code() == Some("BUSY")),
+    );
+    scene.assert_served();
+    scene.assert_others_fail();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("is busy with another client's script");
+    scene.server.ask(&["SCRIPT", "KILL"]);
+    assert!(script.join().unwrap().is_err());
+    scene.assert_well();
+}
+
+fn cannot_save() {
+    let scene = Scene::on_socket(&["--enable-protected-configs", "yes"]);
+    // A folder in the place of its temporary file's.
+    scene.server.ask(&["CONFIG", "SET", "save", "3600 1"]);
+    scene.server.ask(&["CONFIG", "SET", "dbfilename", "nothing.rdb"]);
+    fs::create_dir(scene.server.folder.join("nothing.rdb")).unwrap();
+    fs::write(scene.server.folder.join("nothing.rdb/file"), "in the way").unwrap();
+    scene.server.ask(&["BGSAVE"]);
+    until("it cannot save", || {
+        scene.server.text(&["INFO", "persistence"]).contains("rdb_last_bgsave_status:err")
+    });
+    scene.assert_served();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("refuses writes because it cannot save its data");
+    scene.server.ask(&["CONFIG", "SET", "save", ""]);
+    scene.assert_well();
+}
+
+fn too_many_clients() {
+    let scene = Scene::on_socket(&[]);
+    let client = redis::Client::open(scene.server.url.as_str()).unwrap();
+    let mut admin = client.get_connection().unwrap();
+    let mut ask = |words: &[&str]| {
+        let mut command = redis::cmd(words[0]);
+        words[1..].iter().for_each(|word| _ = command.arg(word));
+        command.query::<redis::Value>(&mut admin).unwrap()
+    };
+    ask(&["CONFIG", "SET", "maxclients", "1"]);
+    ask(&["CLIENT", "KILL", "USER", "paytoken"]);
+    scene.assert_served();
+    scene.assert_others_fail();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("has as many clients as it takes");
+    ask(&["CONFIG", "SET", "maxclients", "1000"]);
+    scene.assert_well();
+}
+
+fn lost_master() {
+    let scene = Scene::on_socket(&["--replica-serve-stale-data", "no"]);
+    scene.server.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    scene.assert_served();
+    scene.assert_others_fail();
+    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_said("is a replica");
+    scene.server.ask(&["REPLICAOF", "NO", "ONE"]);
+    scene.assert_well();
+}
+
+fn nonsense() {
+    let says = |text: &str| Mode::Says(text.as_bytes().to_vec());
+    for mode in [
+        Mode::Echo,
+        Mode::Drip,
+        Mode::Endless,
+        Mode::Silent,
+        Mode::Closes,
+        says("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+        says("+OK\r\n"),
+        says(":1\r\n"),
+        says(":0\r\n"),
+        says("$-1\r\n"),
+        says("$0\r\n\r\n"),
+        says("$5\r\nhello\r\n"),
+        says("$99999999999999999999999\r\n"),
+        says("*-7\r\n"),
+        says("*9223372036854775807\r\n"),
+        says("*1000000000\r\n"),
+        says(&"*1\r\n".repeat(100_000)),
+        says("%9223372036854775807\r\n"),
+        says("|4611686018427387903\r\n"),
+        says("~1000000000000\r\n"),
+        says(">1000000000000\r\n"),
+        says("(12345678901234567890\r\n"),
+        says("=5\r\nxx"),
+        says("-\r\n"),
+        says("- \r\n"),
+        says("-NOAUTH\r\n"),
+        says("\r\n\r\n\r\n"),
+        Mode::Says(vec![0xff; 5_000]),
+        Mode::Says((0..=255).cycle().take(100_000).collect()),
+    ] {
+        let scene = Scene::behind_proxy();
+        scene.proxy().turn(mode.clone());
+        let is_served = std::panic::AssertUnwindSafe(|| {
+            scene.assert_served();
+            scene.assert_send_is_not_fetched();
+        });
+        if std::panic::catch_unwind(is_served).is_err() {
+            panic!("a proxy that {}", &format!("{mode:?}").chars().take(80).collect::<String>());
+        }
+        scene.proxy().turn(Mode::Forward);
+        scene.assert_well();
+    }
+}
+
+fn wrong_from_the_start() {
+    let server = Server::start(&[]);
+    make_user(&server);
+    let sandbox = Sandbox::start().unwrap();
+    for (settings, says) in [
+        ("?user=paytoken&pass=hunter2x", "does not know this user with this password"),
+        ("?user=nobody&pass=hunter2", "does not know this user with this password"),
+        ("?pass=hunter2", "expects no password of its default user"),
+        ("?db=99", "has no database of this number"),
+    ] {
+        let store = store(&format!("{}{settings}", server.url));
+        assert!(!format!("{store:?}").contains("hunter2"));
+        let error = builder(&sandbox, SEND).store(store).build().unwrap().token().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store);
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    }
+    server.ask(&["CONFIG", "SET", "requirepass", "hunter2"]);
+    let error = builder(&sandbox, SEND).store(store(&server.url)).build().unwrap().token();
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("asks for a password"), "{error}");
+    assert_eq!(sandbox.token_requests(SEND), 0);
+}
+
+fn nothing_there() {
+    let sandbox = Sandbox::start().unwrap();
+    let port = crate::server::free_port();
+    for (url, says) in [
+        (format!("redis://127.0.0.1:{port}"), "nothing listens there"),
+        (format!("redis://[::1]:{port}"), "cannot be reached"),
+        ("redis://no-such-host.invalid".to_owned(), "was not found"),
+        ("unix:///no/such.sock".to_owned(), "no such socket"),
+        (format!("unix:///{}", "long/".repeat(50)), "cannot be reached"),
+        // Addresses that nobody answers at.
+        ("redis://192.0.2.1".to_owned(), ""),
+        (format!("redis+sentinel://127.0.0.1:{port},127.0.0.1:{port}/main"), "cannot be reached"),
+    ] {
+        let asked = Instant::now();
+        let error = builder(&sandbox, SEND).store(store(&url)).build().unwrap().token();
+        let error = error.unwrap_err();
+        assert!(asked.elapsed() < LIMIT + SLACK, "{url}: {:?}", asked.elapsed());
+        assert_eq!(error.kind(), ErrorKind::Store, "{error}");
+        assert!(error.to_string().contains(says), "{url}: {error}");
+    }
+    assert_eq!(sandbox.token_requests(SEND), 0);
+}

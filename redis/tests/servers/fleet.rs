@@ -1,0 +1,239 @@
+//! Fleets of real processes that share one account of Send Payments, where each new token ends the
+//! one before; and what becomes of them when a holder of the lock, or Redis, is lost in the middle.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use paytoken::TokenSource;
+use paytoken_redis::RedisStore;
+use paytoken_sandbox::Sandbox;
+use rustix::process::Signal;
+
+use crate::machine::Report;
+use crate::server::{Server, new_folder, signal, until};
+use crate::support::{SEND, builder, say, settle};
+use crate::trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("twelve_machines_of_four_threads_share_five_second_tokens", twelve_machines),
+        trial("a_holder_that_is_killed_is_followed_when_its_lease_ends", killed_holder),
+        trial("a_holder_that_is_stopped_past_its_lease_harms_nobody", stopped_holder),
+        trial("a_redis_that_restarts_empty_in_the_middle_costs_one_more_request", restarted),
+        trial("a_redis_that_stops_in_the_middle_costs_no_token", stopped_redis),
+    ]
+}
+
+/// The sandbox, and the files that its variables name.
+pub(crate) struct World {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) server: Server,
+    folder: PathBuf,
+}
+
+impl World {
+    pub(crate) fn new(server: Server) -> Self {
+        let (sandbox, folder) = (Sandbox::start().unwrap(), new_folder());
+        fs::write(folder.join("ca.pem"), sandbox.ca_pem()).unwrap();
+        Self { sandbox, server, folder }
+    }
+
+    /// A machine of one's own.
+    pub(crate) fn machine(&self, threads: u64, seconds: u64) -> Child {
+        let ca = self.folder.join("ca.pem").to_string_lossy().into_owned();
+        Command::new(std::env::current_exe().unwrap())
+            .arg("machine")
+            .env_clear()
+            .envs(self.sandbox.variables(&ca, "", ""))
+            .env("MACHINE_REDIS_URL", &self.server.url)
+            .env("MACHINE_THREADS", threads.to_string())
+            .env("MACHINE_SECONDS", seconds.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// A machine in this process.
+    pub(crate) fn source(&self, timeout: Duration) -> TokenSource {
+        let store = RedisStore::open(&self.server.url).unwrap();
+        builder(&self.sandbox, SEND).store(store).timeout(timeout).build().unwrap()
+    }
+
+    fn requests(&self) -> usize {
+        self.sandbox.token_requests(SEND)
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub(crate) fn report(machine: Child) -> Report {
+    let output = machine.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    Report::parse(&String::from_utf8(output.stdout).unwrap())
+}
+
+/// A minute by hand, less where somebody waits.
+fn seconds() -> u64 {
+    let text = std::env::var("PAYTOKEN_SOAK_SECONDS").unwrap_or_else(|_| "15".into());
+    text.parse().unwrap()
+}
+
+fn twelve_machines() {
+    let world = World::new(Server::start(&[]));
+    world.sandbox.set_lifetime(SEND, Duration::from_secs(5));
+    let began = Instant::now();
+    let machines: Vec<Child> = (0..12).map(|_| world.machine(4, seconds())).collect();
+    let reports: Vec<Report> = machines.into_iter().map(report).collect();
+    let took = began.elapsed();
+    let counts = world.sandbox.counts(SEND);
+    let sum = |part: fn(&Report) -> u64| reports.iter().map(part).sum::<u64>();
+    say(&format!(
+        "{took:?}: {} calls, {} replayed, longest {} ms, {} /auth, at most {} at a time; fetched by {:?}",
+        sum(|report| report.calls),
+        sum(|report| report.replays),
+        reports.iter().map(|report| report.longest).max().unwrap(),
+        counts.token_requests,
+        counts.max_concurrent_token_requests,
+        reports.iter().map(|report| report.fetched).collect::<Vec<_>>(),
+    ));
+    say(&format!("Redis was asked: {:?}", world.server.calls()));
+    assert_eq!(counts.max_concurrent_token_requests, 1, "two /auth overlapped");
+    // A token serves for 4.75 s.
+    let lifetimes = took.as_millis() as usize / 4750;
+    assert!(counts.token_requests <= lifetimes + 1, "{counts:?} in {took:?}");
+    assert_eq!(sum(|report| report.refused), 0, "a superseded token's 401 reached a caller");
+    assert_eq!(sum(|report| report.errors), 0);
+    assert_eq!(sum(|report| report.fetched), counts.token_requests as u64);
+    assert!(sum(|report| report.calls) > 12 * 4 * 10);
+}
+
+/// A machine that has the lock, and whose request the sandbox holds.
+fn in_the_middle(world: &World) -> (Child, paytoken_sandbox::Hold) {
+    let hold = world.sandbox.hold(SEND);
+    let machine = world.machine(1, 60);
+    until("its request is there", || world.requests() == 1);
+    (machine, hold)
+}
+
+/// Makes the lease of whoever has the lock end soon: 20 s are too long for a test.
+fn shorten_lease(world: &World) {
+    let keys: Vec<String> =
+        redis::from_redis_value(world.server.ask(&["KEYS", "paytoken:*:lock"])).unwrap();
+    let [lock] = &keys[..] else { panic!("{keys:?}") };
+    assert_eq!(world.server.ask(&["PEXPIRE", lock, "1000"]), redis::Value::Int(1));
+}
+
+fn killed_holder() {
+    let world = World::new(Server::start(&[]));
+    let (mut holder, hold) = in_the_middle(&world);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    drop(hold);
+    // Nobody asks while the dead one's lease lasts.
+    let began = Instant::now();
+    let error = world.source(Duration::from_secs(2)).token().unwrap_err();
+    assert_eq!(error.kind(), paytoken::ErrorKind::Timeout, "{error}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(world.requests(), 1, "the lease was not respected");
+    shorten_lease(&world);
+    let token = world.source(Duration::from_secs(15)).token().unwrap();
+    assert!(world.sandbox.is_valid(SEND, token.secret()));
+    assert_eq!(world.requests(), 2);
+}
+
+fn stopped_holder() {
+    let world = World::new(Server::start(&[]));
+    let (mut holder, hold) = in_the_middle(&world);
+    signal(&holder, Signal::STOP);
+    shorten_lease(&world);
+    drop(hold);
+    // Its request may have been answered: it stands still and cannot tell.
+    let follower = world.source(Duration::from_secs(15));
+    let token = follower.token().unwrap();
+    assert_eq!(world.requests(), 2, "one for each lease");
+    assert!(world.sandbox.is_valid(SEND, token.secret()));
+    signal(&holder, Signal::CONT);
+    // It comes to, cannot write, and takes the newer token over: 401s are replayed, none comes through.
+    let third = world.source(Duration::from_secs(15));
+    let until_it_has_called = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until_it_has_called {
+        let token = third.token().unwrap();
+        assert!(world.sandbox.is_valid(SEND, token.secret()), "a dead token is in the store");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(world.requests(), 2, "it asked again");
+    assert_eq!(follower.token().unwrap().secret(), token.secret());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+}
+
+/// Two machines in this process, one of which is fetching; `disturb` comes in the middle. Both end
+/// with the same valid token.
+fn disturbed(most_requests: usize, mut disturb: impl FnMut(&mut Server)) {
+    let mut world = World::new(Server::start(&[]));
+    let sources = [0, 1].map(|_| world.source(Duration::from_secs(10)));
+    let hold = world.sandbox.hold(SEND);
+    let began = Instant::now();
+    let first = std::thread::spawn({
+        let source = sources[0].clone();
+        move || source.token()
+    });
+    until("its request is there", || world.requests() == 1);
+    disturb(&mut world.server);
+    let second = std::thread::spawn({
+        let source = sources[1].clone();
+        move || source.token()
+    });
+    until("the other is there, too, or waits", || {
+        world.requests() == most_requests || began.elapsed() > Duration::from_secs(2)
+    });
+    drop(hold);
+    let [first, second] = [first, second].map(|thread| thread.join().unwrap());
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    second.unwrap();
+    first.unwrap();
+    assert!(world.requests() <= most_requests, "{}", world.requests());
+    settle(&world.sandbox, &sources);
+    assert!(world.requests() <= most_requests + 1, "{}", world.requests());
+    assert!(world.sandbox.counts(SEND).max_concurrent_token_requests <= most_requests);
+}
+
+fn restarted() {
+    disturbed(2, |server| {
+        server.kill();
+        server.start_again();
+    });
+}
+
+fn stopped_redis() {
+    let mut world = World::new(Server::start(&[]));
+    let source = world.source(Duration::from_secs(10));
+    let hold = world.sandbox.hold(SEND);
+    let fetching = std::thread::spawn({
+        let source = source.clone();
+        move || source.token()
+    });
+    until("its request is there", || world.requests() == 1);
+    world.server.kill();
+    drop(hold);
+    let token = fetching.join().unwrap().expect("what was fetched is a token, stored or not");
+    assert!(world.sandbox.is_valid(SEND, token.secret()));
+    assert_eq!(source.token().unwrap().secret(), token.secret());
+    // Another machine has none, and fetches none without the lock.
+    let error = world.source(Duration::from_secs(2)).token().unwrap_err();
+    assert_eq!(error.kind(), paytoken::ErrorKind::Store, "{error}");
+    assert_eq!(world.requests(), 1);
+    world.server.start_again();
+    let newer = world.source(Duration::from_secs(2)).token().unwrap();
+    assert!(world.sandbox.is_valid(SEND, newer.secret()));
+    until("the first takes it over", || source.token().unwrap().secret() == newer.secret());
+    assert_eq!(world.requests(), 2);
+}

@@ -1,0 +1,54 @@
+//! The store on real servers: what any store has to do, servers that are away or refuse, fail-over,
+//! and fleets of real processes.
+//!
+//! This binary also plays a machine: `servers machine` takes its settings from the environment.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr
+)] // it is a test
+
+mod conformance;
+mod cost;
+mod faults;
+mod fleet;
+#[path = "../common/machine.rs"]
+mod machine;
+mod proxy;
+mod sentinel;
+#[path = "../common/server.rs"]
+mod server;
+mod support;
+#[cfg(feature = "tls")]
+mod tls;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    if std::env::args().nth(1).as_deref() == Some("machine") {
+        machine::run();
+        return;
+    }
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    if arguments.list || support::has_tool("redis-server") {
+        trials.extend(conformance::trials());
+        trials.extend(cost::trials());
+        trials.extend(faults::trials());
+        trials.extend(fleet::trials());
+        trials.extend(sentinel::trials());
+        #[cfg(feature = "tls")]
+        trials.extend(tls::trials());
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// A test by its name, which is a sentence.
+fn trial(name: &str, run: fn()) -> Trial {
+    Trial::test(name, move || {
+        run();
+        Ok(())
+    })
+}

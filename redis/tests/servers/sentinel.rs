@@ -1,0 +1,139 @@
+//! Fail-over by Redis Sentinel, for real: the master is killed in the middle of a renewal.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use paytoken::store::conformance;
+use paytoken_redis::RedisStore;
+use paytoken_sandbox::Sandbox;
+
+use crate::server::{Server, new_folder, until};
+use crate::support::{SEND, builder, say, settle};
+use crate::trial;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("by_sentinel_the_master_is_found_and_a_new_one_followed", followed),
+        trial(
+            "a_master_killed_in_the_middle_of_a_renewal_costs_no_valid_token",
+            killed_in_the_middle,
+        ),
+    ]
+}
+
+/// A master, a replica, and a Sentinel that makes the one of the other.
+struct Trio {
+    master: Server,
+    replica: Server,
+    sentinel: Server,
+}
+
+impl Trio {
+    fn start() -> Self {
+        let master = Server::start_on_port(&[]);
+        let port = master.port.unwrap().to_string();
+        let replica = Server::start_on_port(&["--replicaof", "127.0.0.1", &port]);
+        until("the replica is there", || {
+            master.text(&["INFO", "replication"]).contains("state=online")
+        });
+        let folder = new_folder();
+        let settings = folder.join("sentinel.conf");
+        fs::write(
+            &settings,
+            format!(
+                "sentinel monitor main 127.0.0.1 {port} 1\n\
+                 sentinel down-after-milliseconds main 500\n\
+                 sentinel failover-timeout main 3000\n"
+            ),
+        )
+        .unwrap();
+        let sentinel = Server::start_sentinel(&settings);
+        until("Sentinel knows the replica", || {
+            format!("{:?}", sentinel.ask(&["SENTINEL", "REPLICAS", "main"]))
+                .contains(&replica.port.unwrap().to_string())
+        });
+        fs::remove_dir_all(folder).unwrap();
+        Self { master, replica, sentinel }
+    }
+
+    fn url(&self) -> String {
+        // The first of them does not answer.
+        let (nobody, port) = (crate::server::free_port(), self.sentinel.port.unwrap());
+        format!("redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{port}/main")
+    }
+
+    fn until_the_replica_is_master(&self) {
+        let port = self.replica.port.unwrap().to_string();
+        let address = redis::Value::Array(
+            ["127.0.0.1", &port].map(|part| redis::Value::BulkString(part.into())).to_vec(),
+        );
+        until("the replica is made the master", || {
+            self.sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]) == address
+        });
+    }
+}
+
+fn followed() {
+    let mut trio = Trio::start();
+    let url = trio.url();
+    conformance::check(|| RedisStore::open(&url).unwrap());
+    let (sandbox, store) = (Sandbox::start().unwrap(), RedisStore::open(&url).unwrap());
+    let source = builder(&sandbox, SEND).store(store.clone()).build().unwrap();
+    let token = source.token().unwrap();
+    trio.master.kill();
+    let began = Instant::now();
+    trio.until_the_replica_is_master();
+    assert_eq!(source.token().unwrap().secret(), token.secret());
+    source.invalidate(&token).unwrap();
+    let newer = source.token().unwrap();
+    assert!(sandbox.is_valid(SEND, newer.secret()));
+    say(&format!("fail-over and a new token: {:?} after the master's death", began.elapsed()));
+    assert_eq!(sandbox.token_requests(SEND), 2);
+}
+
+fn killed_in_the_middle() {
+    for needs_replica in [false, true] {
+        let mut trio = Trio::start();
+        let sandbox = Sandbox::start().unwrap();
+        let machine = || {
+            let store = RedisStore::builder(&trio.url());
+            let store = match needs_replica {
+                // The lock is on the replica before the request is made.
+                true => store.min_replicas(1, Duration::from_millis(500)),
+                false => store,
+            };
+            let store = store.build().unwrap();
+            builder(&sandbox, SEND).store(store).timeout(Duration::from_secs(12)).build().unwrap()
+        };
+        let sources = [machine(), machine()];
+        let hold = sandbox.hold(SEND);
+        let first = std::thread::spawn({
+            let source = sources[0].clone();
+            move || source.token()
+        });
+        until("its request is there", || sandbox.token_requests(SEND) == 1);
+        trio.master.kill();
+        trio.until_the_replica_is_master();
+        // Asked while the first one's request is under way.
+        let hurried = paytoken::TokenOptions::new().deadline(Duration::from_secs(2));
+        let asked = Instant::now();
+        sources[1].token_with(&hurried).unwrap_err();
+        assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+        let is_kept_out = sandbox.token_requests(SEND) == 1;
+        say(&format!("min_replicas {needs_replica}: the lock is there still: {is_kept_out}"));
+        assert!(is_kept_out || !needs_replica, "the lock was lost");
+        drop(hold);
+        let token = first.join().unwrap().unwrap();
+        // Without enough replicas nothing can be stored; else both agree on a valid one.
+        if needs_replica {
+            assert!(sandbox.is_valid(SEND, token.secret()));
+            assert_eq!(sandbox.counts(SEND).max_concurrent_token_requests, 1);
+        } else {
+            settle(&sandbox, &sources);
+            // Where the lock was not yet on the replica: two at a time, and one to settle it.
+            assert!(sandbox.token_requests(SEND) <= if is_kept_out { 1 } else { 3 });
+            assert!(sandbox.counts(SEND).max_concurrent_token_requests <= 2);
+        }
+    }
+}
