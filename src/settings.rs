@@ -190,8 +190,16 @@ impl Settings {
     /// # Errors
     /// As [`SealingKeys::from_file`], naming the variable.
     pub fn sealing_keys(&self) -> Result<Option<SealingKeys>> {
-        let named = |path| SealingKeys::from_named_file("PAYTOKEN_STORE_KEY_FILE", path);
-        self.store_key_file.as_deref().map(named).transpose()
+        match &self.store_key_file {
+            Some(path) => SealingKeys::from_named_file("PAYTOKEN_STORE_KEY_FILE", path).map(Some),
+            // Whoever sets it means that entries are sealed.
+            None if self.variables().path("PAYTOKEN_STORE_KEY").is_some() => {
+                Err(Error::configuration(
+                    "PAYTOKEN_STORE_KEY: not read, so that the key does not stand in the environment; put it into a file and set PAYTOKEN_STORE_KEY_FILE to its path",
+                ))
+            }
+            None => Ok(None),
+        }
     }
 
     /// The content of the file named by [`ca`](Self::ca), or for `system` the certificate

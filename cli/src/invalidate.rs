@@ -19,7 +19,7 @@ pub(crate) fn run(target: &Target) -> Result<(), Failure> {
     let text = read(target)?;
     let rejected = token_in(&text)?;
     let is_dropped = account
-        .invalidate(&store, &rejected, target.deadline().left())
+        .invalidate(store.store(), &rejected, target.deadline().left())
         .map_err(|error| target.failure(&error))?;
     match is_dropped {
         true => {
@@ -28,7 +28,7 @@ pub(crate) fn run(target: &Target) -> Result<(), Failure> {
         false => Err(Failure::NotDropped(format!(
             "{}: nothing is dropped: the token on stdin is not the one in the store {}; it may have been replaced already, or be another account's",
             target.name,
-            store.directory().display()
+            store.place()
         ))),
     }
 }

@@ -21,6 +21,7 @@ mod pages;
 mod purge;
 mod settings;
 mod status;
+mod store;
 mod terminal;
 mod token;
 mod words;
@@ -54,6 +55,7 @@ fn run() -> Result<(), Failure> {
     logger::start(options.verbose);
     let file = match command {
         Command::Print(text) => return terminal::print(&text),
+        Command::NewStoreKey => return store::print_new_key(),
         #[cfg(feature = "pages")]
         Command::Completions { shell } => return pages::completions(&shell),
         #[cfg(feature = "pages")]

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::command_line::Options;
 use crate::exit::Failure;
 use crate::terminal::print;
-use crate::words;
+use crate::{store, words};
 
 /// No token, no refusal and no revoked token is of use for so long.
 const LONG_AGO: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -18,7 +18,12 @@ pub(crate) fn run(options: &Options, as_json: bool) -> Result<(), Failure> {
         return Err(Failure::Usage("purge: there is nothing to purge without a store".into()));
     }
     let named = std::env::var_os("PAYTOKEN_STORE").filter(|value| !value.is_empty());
-    let result = match options.store.clone().or(named.map(Into::into)) {
+    let named = options.store.clone().or(named.map(Into::into));
+    if named.as_deref().is_some_and(|named| store::address(named).is_some()) {
+        let nothing = "purge: a server forgets entries by itself, when they are of no use any more";
+        return Err(Failure::Usage(nothing.into()));
+    }
+    let result = match named {
         Some(directory) => FileStore::open(directory),
         None => FileStore::open_default(),
     };

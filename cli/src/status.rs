@@ -134,13 +134,13 @@ fn state(name: &str, file: Option<&SettingsFile>, options: &Options) -> Result<S
         return Err(Trouble::Other(Failure::Usage(nothing.into())));
     };
     let account = target.account()?;
-    let stored = account.stored_status(&store);
+    let stored = account.stored_status(store.store());
     let stored = stored.map_err(|error| Trouble::Other(target.failure(&error)))?;
     Ok(State {
         name: name.to_owned(),
         environment: target.environment()?.to_string(),
         base_url: target.base_url().unwrap_or_default(),
-        store: store.directory().display().to_string(),
+        store: store.to_string(),
         stored,
         certificate: Certificate::of(&account),
     })

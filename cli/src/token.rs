@@ -4,12 +4,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use log::debug;
 use paytoken::store::Account;
-use paytoken::{FileStore, Token, TokenOptions};
+use paytoken::{Token, TokenOptions};
 use serde_json::json;
 
 use crate::command_line::Wanted;
 use crate::exit::Failure;
 use crate::settings::Target;
+use crate::store::SharedStore;
 use crate::terminal::print;
 
 pub(crate) fn print_token(target: &Target, wanted: &Wanted, as_json: bool) -> Result<(), Failure> {
@@ -61,11 +62,11 @@ pub(crate) fn obtain(target: &Target, wanted: &Wanted) -> Result<Token, Failure>
 fn wait_in_the_window(
     target: &Target,
     account: &Account,
-    store: &FileStore,
+    store: &SharedStore,
     wanted: &Wanted,
 ) -> Result<Option<Duration>, Failure> {
     const LONGEST: Duration = Duration::from_secs(2);
-    let status = account.stored_status(store).map_err(|error| target.failure(&error))?;
+    let status = account.stored_status(store.store()).map_err(|error| target.failure(&error))?;
     let spare = status.token.map(|token| token.remaining.saturating_sub(wanted.min_validity));
     // The token must not end meanwhile.
     Ok(spare.filter(|spare| !spare.is_zero()).map(|spare| (spare / 4).min(LONGEST)))
@@ -74,11 +75,12 @@ fn wait_in_the_window(
 fn stored(
     target: &Target,
     account: &Account,
-    store: &FileStore,
+    store: &SharedStore,
     wanted: &Wanted,
 ) -> Result<Option<Token>, Failure> {
-    let token =
-        account.stored_token(store, wanted.min_validity).map_err(|error| target.failure(&error))?;
+    let token = account
+        .stored_token(store.store(), wanted.min_validity)
+        .map_err(|error| target.failure(&error))?;
     match &token {
         Some(token) => {
             debug!("{}: the stored token is good for {:?}", target.name, token.remaining());
@@ -91,7 +93,7 @@ fn stored(
 /// What the library finds in the store, or a new one.
 pub(crate) fn fetch(
     target: &Target,
-    store: Option<FileStore>,
+    store: Option<SharedStore>,
     wanted: &Wanted,
 ) -> Result<Token, Failure> {
     fetch_within(target, store, wanted, None)
@@ -99,7 +101,7 @@ pub(crate) fn fetch(
 
 fn fetch_within(
     target: &Target,
-    store: Option<FileStore>,
+    store: Option<SharedStore>,
     wanted: &Wanted,
     limit: Option<Duration>,
 ) -> Result<Token, Failure> {
@@ -114,7 +116,7 @@ fn fetch_within(
 }
 
 /// For `-v`: enough to find a fault, and no secret.
-fn describe(target: &Target, store: Option<&FileStore>) {
+fn describe(target: &Target, store: Option<&SharedStore>) {
     debug!(
         "{}: {}, {}, {}, store {}",
         target.name,
@@ -124,6 +126,6 @@ fn describe(target: &Target, store: Option<&FileStore>) {
             .environment()
             .map_or("environment not set".into(), |known| known.to_string()),
         target.base_url().as_deref().unwrap_or("address not set"),
-        store.map_or("none".into(), |store| store.directory().display().to_string()),
+        store.map_or("none".into(), SharedStore::to_string),
     );
 }

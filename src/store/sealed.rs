@@ -107,6 +107,10 @@ impl<S: Store> Store for Sealed<S> {
         self.store.stamp(key)
     }
 
+    fn look_every(&self) -> Duration {
+        self.store.look_every()
+    }
+
     fn lock(
         &self,
         key: &StoreKey,

@@ -96,7 +96,7 @@ fn fetch(target: &Target, wish: &Wish, table: &mut Table) {
     let replaces = target.provider().facts().renewal == Renewal::ReplacesPrevious;
     let has_good_token =
         store.as_ref().zip(target.account().ok()).is_some_and(|(store, account)| {
-            account.stored_status(store).is_ok_and(|status| good_token(&status).is_some())
+            account.stored_status(store.store()).is_ok_and(|status| good_token(&status).is_some())
         });
     if replaces && has_good_token && !wish.force {
         return table.warning("fetch", "not tried, since it would end the good token that is stored; use --force if that is meant");

@@ -10,6 +10,7 @@ use super::{Table, from_or};
 use crate::command_line::duration::spoken;
 use crate::settings::Target;
 use crate::status::{good_token, happened};
+use crate::store::{Place, SharedStore};
 
 pub(super) fn check(target: &Target, table: &mut Table) {
     let store = match target.store() {
@@ -17,30 +18,17 @@ pub(super) fn check(target: &Target, table: &mut Table) {
         Ok(None) => return table.warning("store", "none, so each run gets a token of its own"),
         Err(failure) => return table.wrong("store", failure.to_string()),
     };
-    let directory = store.directory();
     let origin = from_or(target, &target.origin("PAYTOKEN_STORE"), "the default");
-    match free_of(directory) {
-        Some(0) => {
-            table.wrong("store", format!("{}: the disk is full; make room", directory.display()))
-        }
-        _ if directory.exists()
-            && rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_err() =>
-        {
-            table.wrong(
-                "store",
-                format!("{} cannot be written; see its owner and mode", directory.display()),
-            );
-        }
-        _ if !directory.exists() => {
-            table.ok(
-                "store",
-                format!("{}, {origin}; made when there is something to keep", directory.display()),
-            );
-        }
-        _ => table.ok("store", format!("{}, {origin}", directory.display())),
+    let directory = match store.place() {
+        Place::Directory(directory) => Some(directory.as_path()),
+        Place::Server(_) => None,
+    };
+    match directory {
+        Some(directory) => check_directory(directory, &store, &origin, table),
+        None => check_server(&store, &origin, table),
     }
     let Ok(account) = target.account() else { return };
-    match account.stored_status(&store) {
+    match account.stored_status(store.store()) {
         Ok(status) => {
             match good_token(&status) {
                 Some(token) => {
@@ -77,6 +65,30 @@ pub(super) fn check(target: &Target, table: &mut Table) {
     }
 }
 
+fn check_directory(directory: &Path, store: &SharedStore, origin: &str, table: &mut Table) {
+    match free_of(directory) {
+        Some(0) => {
+            table.wrong("store", format!("{}: the disk is full; make room", directory.display()))
+        }
+        _ if directory.exists()
+            && rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_err() =>
+        {
+            table.wrong(
+                "store",
+                format!("{} cannot be written; see its owner and mode", directory.display()),
+            );
+        }
+        _ if !directory.exists() => {
+            table.ok("store", format!("{store}, {origin}; made when there is something to keep"));
+        }
+        _ => table.ok("store", format!("{store}, {origin}")),
+    }
+}
+
+fn check_server(store: &SharedStore, origin: &str, table: &mut Table) {
+    table.ok("store", format!("{store}, {origin}"));
+}
+
 /// Blocks for us on the disk that it is, or will be, on.
 fn free_of(directory: &Path) -> Option<u64> {
     let existing = directory.ancestors().find(|folder| folder.exists())?;
@@ -84,7 +96,7 @@ fn free_of(directory: &Path) -> Option<u64> {
 }
 
 /// Where login shells, cron jobs, units and earlier versions have theirs.
-fn others(chosen: &Path) -> Vec<PathBuf> {
+fn others(chosen: Option<&Path>) -> Vec<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
     let user = rustix::process::geteuid().as_raw();
     let folders = [
@@ -97,7 +109,7 @@ fn others(chosen: &Path) -> Vec<PathBuf> {
     let mut others: Vec<_> =
         folders.into_iter().flatten().map(|folder| folder.join("paytoken")).collect();
     others.extend(variable("PAYTOKEN_STORE").map(PathBuf::from));
-    others.retain(|other| other != chosen && other.is_dir());
+    others.retain(|other| Some(other.as_path()) != chosen && other.is_dir());
     others.sort();
     others.dedup();
     others

@@ -39,6 +39,9 @@ pub(crate) fn command(extent: Extent) -> Command {
             subcommand("purge", "Removes entries of the store that ended long ago", |command| {
                 command.arg(json("The result as JSON"))
             }),
+            subcommand("new-store-key", "Prints a new key to seal a store's entries with", |command| {
+                command.after_help(NEW_STORE_KEY)
+            }),
         ]);
     #[cfg(feature = "pages")]
     let command = command.subcommands([
@@ -140,6 +143,14 @@ Exit codes, for monitoring: 0 a good token is stored, or one can be had. Without
 the provider refused the credentials, 75 it asked for a pause, 69 it was down. 78 a setting is
 wrong, or the certificate has ended. 74 the store cannot be read.";
 
+const NEW_STORE_KEY: &str = "\
+Example
+  (umask 077; paytoken new-store-key > ~/.config/paytoken/store.key)
+
+Name that file in PAYTOKEN_STORE_KEY_FILE, or as store_key_file in the settings file, for every job
+that shares the store. To change the key, put a new line before the old one, and take the old one
+away after an hour: the first line seals, all open.";
+
 #[cfg(feature = "pages")]
 fn completions(command: Command) -> Command {
     let shell = Arg::new("shell")
@@ -183,7 +194,7 @@ fn common() -> Vec<Arg> {
         path(
             "store",
             "DIR",
-            "The shared store; default: the directory paytoken in $CACHE_DIRECTORY (set by systemd), else in $XDG_CACHE_HOME, else in ~/.cache",
+            "The shared store (or a server's address, redis://…, if this command was built for it); default: the directory paytoken in $CACHE_DIRECTORY (set by systemd), else in $XDG_CACHE_HOME, else in ~/.cache",
         ),
         switch("no-store", "Do not use a store").global(true),
         path("ca", "FILE", "Certificate authorities (PEM) instead of the built-in ones"),
@@ -230,7 +241,8 @@ Settings: an option counts before a variable, and that before the settings file.
 on the command line. Variables:
 {CREDENTIALS}
 Each identifier and secret also from a file: NTXPAY_CLIENT_SECRET_FILE=/run/secrets/ntx.
-NTXPAY_BASE_URL, NTXPAY_ENVIRONMENT and so on; PAYTOKEN_STORE; PAYTOKEN_CA. The settings file is
+NTXPAY_BASE_URL, NTXPAY_ENVIRONMENT and so on; PAYTOKEN_STORE; PAYTOKEN_STORE_KEY_FILE, a file with
+keys that seal its entries; PAYTOKEN_CA. The settings file is
 $PAYTOKEN_CONFIG, else paytoken/config.toml in $XDG_CONFIG_HOME, else in ~/.config:
   [merchant-7]                         # an account: paytoken curl merchant-7 -- …
   provider = \"send-payments\"

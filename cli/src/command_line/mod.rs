@@ -13,11 +13,13 @@ use paytoken::{Environment, Error};
 
 pub(crate) use self::definition::{Extent, command as definition, providers};
 use crate::exit::Failure;
+use crate::store;
 
 /// What to do. An account is a provider's name, or one of the settings file's.
 pub(crate) enum Command {
     /// The help, or the version.
     Print(String),
+    NewStoreKey,
     Token {
         account: String,
         wanted: Wanted,
@@ -141,6 +143,7 @@ fn command(name: &str, matches: &ArgMatches) -> Result<Command, Failure> {
         "invalidate" => Command::Invalidate { account: account() },
         "status" => Command::Status { account: text(matches, "provider"), json: json() },
         "purge" => Command::Purge { json: json() },
+        "new-store-key" => Command::NewStoreKey,
         #[cfg(feature = "pages")]
         "completions" => Command::Completions { shell: text(matches, "shell").unwrap_or_default() },
         #[cfg(feature = "pages")]
@@ -164,11 +167,17 @@ fn options(matches: &ArgMatches) -> Result<Options, Failure> {
     if timeout.is_some_and(|limit| limit.is_zero()) {
         return Err(Failure::Usage("--timeout: must be more than nothing".into()));
     }
+    let store = path("store");
+    if store.as_deref().and_then(store::address).is_some_and(store::names_a_password) {
+        return Err(Failure::Usage(
+            "--store: everybody can read a password on the command line; set PAYTOKEN_STORE, or store in the settings file".into(),
+        ));
+    }
     Ok(Options {
         environment: environment.transpose()?,
         base_url: text(matches, "base-url"),
         timeout,
-        store: path("store"),
+        store,
         no_store: matches.get_flag("no-store"),
         ca: path("ca"),
         verbose: matches.get_flag("verbose"),

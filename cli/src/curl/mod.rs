@@ -90,7 +90,7 @@ fn other_token(
         let dropped = target.account().and_then(|account| {
             let limit = target.deadline().left();
             account
-                .invalidate(store, rejected.secret(), limit)
+                .invalidate(store.store(), rejected.secret(), limit)
                 .map_err(|error| target.failure(&error))
         });
         match dropped {

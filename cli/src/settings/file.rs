@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 use crate::command_line::duration;
+use crate::store;
 use crate::words::closest;
 
 /// A larger file holds no settings.
@@ -224,7 +225,12 @@ impl Account {
     }
 
     fn holds_a_secret(&self) -> bool {
-        self.get(self.provider.facts().secret.name).is_some()
+        let server = match self.get("store") {
+            Some(Setting::Path(path)) => store::address(path),
+            _ => None,
+        };
+        server.is_some_and(store::names_a_password)
+            || self.get(self.provider.facts().secret.name).is_some()
     }
 }
 
@@ -249,6 +255,7 @@ impl Keys {
             ("timeout", Kind::Text),
             ("ca", Kind::Path),
             ("store", Kind::Path),
+            ("store_key_file", Kind::Path),
         ];
         for name in [facts.id.name, facts.secret.name] {
             let [file, command] = ways(name);
@@ -298,6 +305,9 @@ fn setting(kind: Kind, value: &Value, file: &Path) -> Result<Setting, &'static s
 fn absolute(path: &str, file: &Path) -> Result<PathBuf, &'static str> {
     if let Some(rest) = path.strip_prefix("~/") {
         return Ok(home().ok_or("there is no home directory for ~")?.join(rest));
+    }
+    if store::address(Path::new(path)).is_some() {
+        return Ok(path.into());
     }
     if path.starts_with('~') {
         return Err("only ~/ is understood, not another user's home");

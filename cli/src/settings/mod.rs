@@ -13,7 +13,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, Settings, TokenSource};
+use paytoken::{Environment, Error, ErrorKind, Provider, Settings, TokenSource};
 use zeroize::Zeroizing;
 
 use self::file::Setting;
@@ -21,6 +21,7 @@ pub(crate) use self::file::{SYSTEM, SettingsFile, home};
 use crate::command_line::{Options, providers};
 use crate::deadline::{self, Deadline};
 use crate::exit::Failure;
+use crate::store::SharedStore;
 use crate::words;
 
 /// One account, ready to be asked for.
@@ -125,12 +126,12 @@ impl Target {
         self.settings.base_url.clone().or(documented.map(str::to_owned))
     }
 
-    pub(crate) fn store(&self) -> Result<Option<FileStore>, Failure> {
-        let store = match &self.settings.store {
-            _ if self.options.no_store => return Ok(None),
-            Some(directory) => FileStore::open(directory),
-            None => FileStore::open_default(),
-        };
+    pub(crate) fn store(&self) -> Result<Option<SharedStore>, Failure> {
+        if self.options.no_store {
+            return Ok(None);
+        }
+        let keys = self.settings.sealing_keys();
+        let store = keys.and_then(|keys| SharedStore::open(self.settings.store.as_deref(), keys));
         store.map(Some).map_err(|error| self.failure(&error))
     }
 
@@ -145,14 +146,14 @@ impl Target {
         }
     }
 
-    pub(crate) fn source(&self, store: Option<FileStore>) -> Result<TokenSource, Failure> {
+    pub(crate) fn source(&self, store: Option<SharedStore>) -> Result<TokenSource, Failure> {
         let mut settings = self.settings.clone();
         settings.store = None; // opened already
         settings.timeout = Some(self.deadline().left().max(LEAST));
         let source = || {
             let mut builder = settings.builder()?;
             if let Some(store) = store {
-                builder = builder.store(store);
+                builder = builder.store(store.into_store());
             }
             builder.build()
         };
@@ -294,6 +295,7 @@ impl Lookup {
         Some(match variable {
             "PAYTOKEN_CA" => "ca",
             "PAYTOKEN_STORE" => "store",
+            "PAYTOKEN_STORE_KEY" => "store_key",
             _ => match variable.strip_prefix(facts.prefix)?.strip_prefix('_')? {
                 "ENVIRONMENT" => "environment",
                 "BASE_URL" => "base_url",
@@ -329,8 +331,8 @@ impl Lookup {
             "CLIENT_KEY",
         ]
         .map(|name| facts.variable(name));
-        for variable in prefixed.iter().map(String::as_str).chain(["PAYTOKEN_CA", "PAYTOKEN_STORE"])
-        {
+        let common = ["PAYTOKEN_CA", "PAYTOKEN_STORE_KEY", "PAYTOKEN_STORE"];
+        for variable in prefixed.iter().map(String::as_str).chain(common) {
             let is_of_file = !self.takes_variables
                 || match self.origin(variable) {
                     Origin::File(_) => true,

@@ -18,6 +18,7 @@ mod curl;
 mod herd;
 mod places;
 mod settings;
+mod stores;
 mod support;
 mod usage;
 
@@ -37,6 +38,7 @@ fn main() {
         herd::trials(),
         places::trials(),
         settings::trials(),
+        stores::trials(),
         usage::trials(),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit();

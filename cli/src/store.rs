@@ -1,0 +1,123 @@
+//! Where the runs of a user share tokens: a directory or, in a command built with the feature
+//! `redis`, a server. Sealed where there is a key.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use paytoken::store::{Sealed, SealingKeys, Store};
+use paytoken::{Error, FileStore, Result};
+
+use crate::exit::Failure;
+use crate::terminal::print;
+use crate::words;
+
+#[derive(Clone)]
+pub(crate) struct SharedStore {
+    store: Arc<dyn Store>,
+    place: Place,
+    is_sealed: bool,
+}
+
+#[derive(Clone)]
+pub(crate) enum Place {
+    Directory(PathBuf),
+    /// Its address, without user and password.
+    Server(String),
+}
+
+impl SharedStore {
+    pub(crate) fn open(setting: Option<&Path>, keys: Option<SealingKeys>) -> Result<Self> {
+        let is_sealed = keys.is_some();
+        if let Some(url) = setting.and_then(address) {
+            let (store, address) = open_server(url)?;
+            let place = Place::Server(address);
+            return Ok(Self { store: seal(store, keys), place, is_sealed });
+        }
+        let files = match setting {
+            Some(directory) => FileStore::open(directory)?,
+            None => FileStore::open_default()?,
+        };
+        let place = Place::Directory(files.directory().to_owned());
+        Ok(Self { store: seal(files, keys), place, is_sealed })
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub(crate) fn into_store(self) -> Arc<dyn Store> {
+        self.store
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+}
+
+/// For people: where it is, and whether it is sealed.
+impl fmt::Display for SharedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)?;
+        f.write_str(if self.is_sealed { ", sealed" } else { "" })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(directory) => directory.display().fmt(f),
+            Self::Server(address) => f.write_str(address),
+        }
+    }
+}
+
+fn seal(store: impl Store + 'static, keys: Option<SealingKeys>) -> Arc<dyn Store> {
+    match keys {
+        Some(keys) => Arc::new(Sealed::new(store, keys)),
+        None => Arc::new(store),
+    }
+}
+
+/// The address of a server, where this is one.
+pub(crate) fn address(setting: &Path) -> Option<&str> {
+    setting.to_str().filter(|text| text.contains("://"))
+}
+
+#[cfg(feature = "redis")]
+fn open_server(url: &str) -> Result<(paytoken_redis::RedisStore, String)> {
+    let store = paytoken_redis::RedisStore::open(url)
+        .map_err(|error| Error::configuration(format!("PAYTOKEN_STORE: {error}")))?;
+    Ok((store, without_secrets(url)))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open_server(_: &str) -> Result<(FileStore, String)> {
+    Err(Error::configuration(
+        "PAYTOKEN_STORE: an address, and this command was built for directories only; build it with --features redis, or give a directory",
+    ))
+}
+
+/// Whether a server's address shows a password.
+pub(crate) fn names_a_password(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// The address without user, password and options.
+#[cfg(feature = "redis")]
+fn without_secrets(address: &str) -> String {
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let rest = rest.split('?').next().unwrap_or_default();
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// `paytoken new-store-key`.
+pub(crate) fn print_new_key() -> std::result::Result<(), Failure> {
+    let key = SealingKeys::generate();
+    let key = key.map_err(|error| Failure::of(error.kind(), words::sentence(&error)))?;
+    print(key.expose())
+}

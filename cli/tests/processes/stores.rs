@@ -1,0 +1,185 @@
+//! Stores that are sealed, and stores that are servers.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Output;
+
+use libtest_mimic::Trial;
+use paytoken_sandbox::Service;
+
+use crate::settings::{table, with_file};
+use crate::support::{World, text};
+use crate::trial;
+
+const SEND: Service = Service::SendPayments;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("runs_share_a_sealed_token_and_the_file_shows_nothing_of_it", sealed),
+        trial("a_wrong_key_is_named_and_a_key_in_the_environment_is_refused", wrong_keys),
+        trial("a_server_s_address_is_refused_where_it_cannot_be_used_or_would_show", addresses),
+        #[cfg(feature = "redis")]
+        trial("runs_share_a_token_on_a_server", server::shared),
+    ]
+}
+
+fn key(world: &World, name: &str) -> PathBuf {
+    let path = world.folder.join(name);
+    let line = text(world.paytoken(&["new-store-key"]).output().unwrap());
+    fs::write(&path, line + "\n").unwrap();
+    path
+}
+
+fn told(output: &Output) -> String {
+    assert!(output.stdout.is_empty(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn sealed() {
+    let world = World::new();
+    let (first, second) = (key(&world, "first.key"), key(&world, "second.key"));
+    assert_ne!(fs::read(&first).unwrap(), fs::read(&second).unwrap());
+    for service in Service::ALL.iter().copied() {
+        let name = service.facts().name;
+        let _ = fs::remove_dir_all(world.store());
+        let run = |arguments: &[&str], key: &PathBuf| {
+            world.paytoken(arguments).env("PAYTOKEN_STORE_KEY_FILE", key).output().unwrap()
+        };
+        let token = text(run(&["token", name], &first));
+        let bytes = fs::read(world.entry()).unwrap();
+        assert!(!bytes.windows(40).any(|piece| piece == &token.as_bytes()[..40]), "{name}");
+        assert_eq!(text(run(&["token", name], &first)), token);
+        assert!(text(run(&["status", name], &first)).contains(", sealed"));
+        // By the settings file, too; its keys stand beside it.
+        let both = [fs::read(&second).unwrap(), fs::read(&first).unwrap()].concat();
+        fs::write(world.folder.join("both.key"), both).unwrap();
+        let secret = service.facts().secret.name;
+        let file = table(&world, name, service)
+            + &format!("{secret} = \"{}\"\n", world.sandbox.client_secret(service))
+            + "store_key_file = \"both.key\"\n";
+        assert_eq!(text(with_file(&world, &file, &["token", name]).output().unwrap()), token);
+        assert_eq!(world.sandbox.token_requests(service), 1, "{name}");
+        // Another key finds nothing, says so, and fetches once.
+        let output = run(&["token", name, "-v"], &second);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains("sealed with another key"), "{stderr}");
+        assert_ne!(text(output), token);
+        assert_eq!(world.sandbox.token_requests(service), 2, "{name}");
+    }
+}
+
+fn wrong_keys() {
+    let world = World::new();
+    let bad = world.folder.join("bad.key");
+    fs::write(&bad, "not a key\n").unwrap();
+    let nowhere = world.folder.join("none");
+    let cases = [
+        ("PAYTOKEN_STORE_KEY_FILE", bad.to_str().unwrap(), "PAYTOKEN_STORE_KEY_FILE: line 1"),
+        ("PAYTOKEN_STORE_KEY_FILE", nowhere.to_str().unwrap(), "PAYTOKEN_STORE_KEY_FILE: cannot"),
+        ("PAYTOKEN_STORE_KEY", "c2VjcmV0LWtleQ==", "set PAYTOKEN_STORE_KEY_FILE to its path"),
+    ];
+    for (variable, value, says) in cases {
+        for command in ["token", "status", "invalidate"] {
+            let mut command = world.paytoken(&[command, "send-payments"]);
+            let output = command.env(variable, value).output().unwrap();
+            assert_eq!(output.status.code(), Some(78), "{output:?}");
+            let said = told(&output);
+            assert!(said.contains(says) && !said.contains("c2VjcmV0"), "{said}");
+        }
+    }
+    let file = table(&world, "send-payments", SEND) + "store_key_file = \"bad.key\"\n";
+    let said = told(&with_file(&world, &file, &["status", "send-payments"]).output().unwrap());
+    assert!(said.contains("store_key_file: line 1"), "{said}");
+    assert_eq!(world.sandbox.token_requests(SEND), 0);
+}
+
+fn addresses() {
+    let world = World::new();
+    let url = "redis://someone:not-a-password@127.0.0.1:1/0";
+    let output = world.paytoken(&["token", "send-payments", "--store", url]).output().unwrap();
+    assert_eq!(output.status.code(), Some(64), "{output:?}");
+    let said = told(&output);
+    assert!(said.contains("set PAYTOKEN_STORE") && !said.contains("not-a-password"), "{said}");
+    let output = world.paytoken(&["purge"]).env("PAYTOKEN_STORE", url).output().unwrap();
+    assert_eq!(output.status.code(), Some(64), "{output:?}");
+    let output =
+        world.paytoken(&["token", "send-payments"]).env("PAYTOKEN_STORE", url).output().unwrap();
+    let said = told(&output);
+    assert!(!said.contains("not-a-password"), "{said}");
+    if cfg!(feature = "redis") {
+        // Nobody listens there, and a Send token that cannot be shared is not fetched.
+        assert_eq!(output.status.code(), Some(74), "{said}");
+    } else {
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains("--features redis"), "{said}");
+    }
+    assert_eq!(world.sandbox.token_requests(SEND), 0);
+    // A password in the settings file makes it a file with a secret.
+    let file = table(&world, "send-payments", SEND)
+        .replace("store = \"store\"", &format!("store = \"{url}\""))
+        + "client_secret_file = \"secret\"\n";
+    let mut command = with_file(&world, &file, &["status", "send-payments"]);
+    let config = world.folder.join("config.toml");
+    fs::set_permissions(config, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let said = told(&command.output().unwrap());
+    assert!(said.contains("holds a secret"), "{said}");
+}
+
+#[cfg(feature = "redis")]
+mod server {
+    use std::io::Write as _;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+    use crate::support::{has_tool, until};
+
+    /// A server on a socket in the world's folder, ended on drop.
+    struct Server(Child);
+
+    impl Server {
+        fn start(world: &World) -> (Self, String) {
+            let socket = world.folder.join("redis.sock");
+            let mut command = Command::new("redis-server");
+            command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket);
+            let server = Self(command.stdout(Stdio::null()).spawn().unwrap());
+            until("the server listens", || UnixStream::connect(&socket).is_ok());
+            (server, format!("redis+unix://{}", socket.display()))
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    pub(super) fn shared() {
+        if !has_tool("redis-server") {
+            return;
+        }
+        let world = World::new();
+        let (_server, url) = Server::start(&world);
+        let run = |arguments: &[&str]| {
+            world.paytoken(arguments).env("PAYTOKEN_STORE", &url).output().unwrap()
+        };
+        for service in Service::ALL.iter().copied() {
+            let name = service.facts().name;
+            let token = text(run(&["token", name]));
+            assert_eq!(text(run(&["token", name])), token);
+            assert_eq!(world.sandbox.token_requests(service), 1, "{name}");
+            let status = text(run(&["status", name]));
+            assert!(status.contains("token good for") && status.contains("redis.sock"), "{status}");
+            let check = String::from_utf8(run(&["check", name]).stdout).unwrap();
+            assert!(check.contains("stored token"), "{check}");
+            let mut invalidate = world.paytoken(&["invalidate", name]);
+            invalidate.env("PAYTOKEN_STORE", &url).stdin(Stdio::piped());
+            let mut child = invalidate.spawn().unwrap();
+            child.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
+            assert!(child.wait_with_output().unwrap().status.success());
+            assert_ne!(text(run(&["token", name])), token);
+        }
+        assert!(!world.store().exists(), "nothing is kept in files");
+    }
+}
