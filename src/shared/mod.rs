@@ -104,6 +104,8 @@ impl Shared {
             fetcher.tell(EventKind::EntryUnreadable);
         }
         let mut entry = found.flatten().unwrap_or_default();
+        // A server that has lost its last writes counts from there; who has seen more goes on.
+        entry.generation = entry.generation.max(watch.generation());
         if let Some(token) = self.found(fetcher, watch, order, &entry)? {
             watch.took(&token, entry.generation);
             return Ok(Obtained::Found(token));
@@ -117,8 +119,11 @@ impl Shared {
         let result = fetcher.fetch(order, retries, requests, &|secret| entry.has_revoked(secret));
         let is_written = self.keep(fetcher, &mut *guard, &mut entry, order, parked, &result);
         if let Ok(token) = &result {
-            // Another process's next change gets the number of what could not be written.
-            watch.took(token, if is_written { entry.generation } else { before });
+            match is_written {
+                true => watch.took(token, entry.generation),
+                // Another process's next change gets the number of what could not be written.
+                false => watch.could_not_store(token, before),
+            }
         }
         result.map(Obtained::Fetched)
     }
@@ -217,7 +222,7 @@ impl Shared {
                 Change::Newer(stored)
             }
             _ if is_revoked => Change::Revoked,
-            None if replaces && is_newer => Change::Replaced,
+            None if replaces && (is_newer || watch.is_gone(&entry)) => Change::Replaced,
             _ if is_unusable || entry.may_have_forgotten(known) => Change::Replaced,
             _ => Change::None,
         }
@@ -410,6 +415,9 @@ impl Shared {
     }
 
     fn outage(&self, fetcher: &Fetcher, error: &Error) -> Option<StoredOutage> {
+        if error.is_remembered() {
+            return None;
+        }
         let now = fetcher.clock.now();
         let (left, failures) = lock(&fetcher.pace).paused_for(now.monotonic)?;
         Some(StoredOutage::of(error, now.wall.checked_add(left)?, failures))

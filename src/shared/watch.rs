@@ -23,19 +23,41 @@ struct Taken {
     /// SHA-256.
     token: String,
     since: Option<Instant>,
+    is_stored: bool,
 }
 
 impl Watch {
     pub(super) fn took(&self, token: &Token, generation: u64) {
+        self.takes(token, generation, true);
+    }
+
+    pub(super) fn could_not_store(&self, token: &Token, generation: u64) {
+        self.takes(token, generation, false);
+    }
+
+    fn takes(&self, token: &Token, generation: u64, is_stored: bool) {
         let since = Some(token.since().monotonic);
         let token = sha256_hex(token.secret().as_bytes());
-        *lock(&self.taken) = Taken { generation, token, since };
+        *lock(&self.taken) = Taken { generation, token, since, is_stored };
+    }
+
+    /// Whether an entry without a token is of the very generation that had ours: the server had lost
+    /// that, and whoever has asked for another since did not know of it.
+    pub(super) fn is_gone(&self, entry: &Entry) -> bool {
+        let taken = lock(&self.taken);
+        let is_ours = entry.parked.as_ref() == Some(&taken.token);
+        taken.is_stored && taken.generation == entry.generation && !is_ours
     }
 
     /// Since when this process has counted the age of the token with this hash.
     pub(super) fn since(&self, token: &str) -> Option<Instant> {
         let taken = lock(&self.taken);
         taken.since.filter(|_| taken.token == token)
+    }
+
+    /// The entry's generation when a token was last taken from it, or put there.
+    pub(super) fn generation(&self) -> u64 {
+        lock(&self.taken).generation
     }
 
     /// Our own replacement is no news for the token that is taken out.

@@ -79,6 +79,8 @@ pub(super) struct Judge {
     newest: Vec<Option<(usize, Duration)>>,
     lost_leases: Vec<(usize, Duration)>,
     died: Option<Duration>,
+    /// When the store last forgot what it had been told.
+    failed_over: Option<Duration>,
     /// A request may have arrived, and nobody has what came of it.
     uncertain: Option<Duration>,
 }
@@ -88,6 +90,8 @@ struct Request {
     task: usize,
     secret: usize,
     begun: Duration,
+    /// When the call began that it is for.
+    asked: Duration,
     ended: Option<Duration>,
     /// Nobody waits for it any more.
     is_orphaned: bool,
@@ -149,6 +153,10 @@ impl Judge {
         self.lost_leases.push((process, now()));
     }
 
+    pub(super) fn store_failed_over(&mut self) {
+        self.failed_over = Some(now());
+    }
+
     fn has_lost_its_lease_since(&self, process: usize, since: Duration) -> bool {
         self.lost_leases.iter().any(|(who, when)| *who == process && *when >= since)
     }
@@ -181,15 +189,19 @@ impl Case {
         let is_own = issued.brought_to == Some(process)
             && !self.plan.repeats_tokens
             && !self.plan.machines_stop
-            && !self.plan.store_fails;
+            && !self.plan.store_fails
+            && !self.plan.store_fails_over
+            && !self.plan.network_splits;
         let end = issued.ends + if is_own { Duration::ZERO } else { self.clocks_apart() };
         assert!(
             end >= decided,
             "process {process}: {number} had ended at {end:?}, handed out at {decided:?}"
         );
-        // Whoever could not look may not know.
+        // Whoever could not look may not know, and nobody what the store has forgotten.
+        let failed_over = lock(&self.judge).failed_over;
         let knows = |since: Moment| {
-            asked > since.at + KNOWN_WITHIN + (slipped() - since.slipped)
+            failed_over.is_none_or(|failed_over| failed_over < since.at)
+                && asked > since.at + KNOWN_WITHIN + (slipped() - since.slipped)
                 && self.store_failed(process).is_none_or(|failed| failed < since.at)
                 && self.awake_since(process).is_none_or(|awake| asked > awake + KNOWN_WITHIN)
         };
@@ -233,6 +245,8 @@ impl Case {
         // A replacement that was never heard of again may have been made.
         let is_excused = replaces(self.plan.provider)
             && (self.plan.store_fails
+                || self.plan.network_splits
+                || judge.failed_over.is_some_and(|since| since >= issued.made)
                 || error.ran_out_of_time()
                 || ask.is_hurried
                 || judge.died.is_some_and(|since| since >= issued.made)
@@ -268,6 +282,7 @@ impl Case {
             task: me().into(),
             secret,
             begun: now,
+            asked: ask.at,
             ended: None,
             is_orphaned: false,
             is_forced: ask.is_forced,
@@ -293,7 +308,8 @@ impl Case {
             judge.requests.iter().filter(|other| other.ended.is_none() && !other.is_orphaned);
         for other in open {
             assert!(
-                judge.has_lost_its_lease_since(other.process, other.begun),
+                judge.has_lost_its_lease_since(other.process, other.begun)
+                    || judge.has_lost_its_lease_since(request.process, request.asked),
                 "processes {} and {} ask at the same time",
                 other.process,
                 request.process

@@ -20,6 +20,10 @@ pub(super) struct Plan {
     pub(super) clocks_disagree: bool,
     pub(super) processes_die: bool,
     pub(super) store_fails: bool,
+    /// A replica that never saw the last write takes over, and knows of no lock.
+    pub(super) store_fails_over: bool,
+    /// The network between a machine and the store is cut for a while.
+    pub(super) network_splits: bool,
     pub(super) machines_stop: bool,
     pub(super) secrets_differ: bool,
     /// The same token again, as long as it lives.
@@ -65,17 +69,23 @@ impl Plan {
             0..2 => Vec::new(),
             spells => Self::spells(chance, spells - 1),
         };
+        let has_leases = chance.percent(33);
+        let store_fails = chance.percent(15);
+        // A write that fails after others were lost is more than generations can tell.
+        let fault_of_servers = if has_leases && !store_fails { chance.below(4) } else { 0 };
         Self {
             provider,
             processes: 1 + chance.below(4),
             threads: 1 + chance.below(3),
             calls: 2 + chance.below(8),
-            has_leases: chance.percent(33),
+            has_leases,
             renews_in_background: !is_replacing && chance.percent(15),
             retries: chance.below(3) as u32,
             clocks_disagree: chance.percent(20),
             processes_die: chance.percent(25),
-            store_fails: chance.percent(15),
+            store_fails,
+            store_fails_over: fault_of_servers == 1,
+            network_splits: fault_of_servers == 2,
             machines_stop: chance.percent(20),
             secrets_differ: chance.percent(25),
             repeats_tokens: !is_replacing && chance.percent(15),
@@ -132,6 +142,8 @@ impl Plan {
         !self.clocks_disagree
             && !self.processes_die
             && !self.store_fails
+            && !self.store_fails_over
+            && !self.network_splits
             && !(self.has_leases && (self.machines_stop || self.mood_is_slow()))
     }
 

@@ -54,6 +54,8 @@ struct State {
     /// Its machine stood still for so long while its monotonic clock ran.
     stopped: Duration,
     awake_since: Duration,
+    /// From the store.
+    cut_off_until: Duration,
 }
 
 /// What a thread unwinds with when its process is dead.
@@ -154,6 +156,7 @@ impl Case {
                 store_failed: None,
                 stopped: Duration::ZERO,
                 awake_since: Duration::ZERO,
+                cut_off_until: Duration::ZERO,
             });
             processes.len() - 1
         };
@@ -194,6 +197,7 @@ impl Case {
             self.tell(|| format!("process {process} dies"));
             self.shelf.process_died(process);
             lock(&self.judge).process_died(process);
+            lock(&self.endpoint).process_died(process);
         }
         if !self.is_dead(process) {
             thread::yield_now();
@@ -208,7 +212,9 @@ impl Case {
     }
 
     pub(super) fn store_fails(&self, process: usize) -> bool {
-        let fails = self.plan.store_fails && !self.plan.is_well(now()) && self.percent(12);
+        let is_cut_off = lock(&self.processes)[process].cut_off_until > now();
+        let fails =
+            !self.plan.is_well(now()) && (is_cut_off || self.plan.store_fails && self.percent(12));
         if fails {
             lock(&self.processes)[process].store_failed = Some(now());
         }
@@ -396,6 +402,16 @@ impl Case {
                     processes[process].machine
                 };
                 simulated::stop(machine, time, sleeps);
+            }
+            if self.plan.store_fails_over && self.percent(40) {
+                self.tell(|| "the store fails over and forgets its last write".into());
+                self.shelf.fails_over(self);
+                lock(&self.judge).store_failed_over();
+            }
+            if self.plan.network_splits && self.percent(50) {
+                let time = either(&mut lock(&self.chance), 5_000, 120_000);
+                self.tell(|| format!("process {process} is cut off from the store for {time:?}"));
+                lock(&self.processes)[process].cut_off_until = now() + time;
             }
             if self.plan.clocks_disagree && self.percent(30) {
                 let ahead = self.below(600_000) as i64 - 300_000;

@@ -58,6 +58,7 @@ pub(super) struct Endpoint {
 /// A request that has not arrived yet.
 struct UnderWay {
     number: u64,
+    process: usize,
     arrives: Duration,
     secret: usize,
     slipped: Duration,
@@ -152,6 +153,12 @@ impl Endpoint {
         (self.issued.len() - 1, life)
     }
 
+    /// Nobody waits for what this process has sent.
+    pub(super) fn process_died(&mut self, process: usize) {
+        let its = self.under_way.iter_mut().filter(|request| request.process == process);
+        its.for_each(|request| request.is_given_up = true);
+    }
+
     /// Whether the API takes this token.
     pub(super) fn accepts(&mut self, plan: &Plan, token: usize) -> bool {
         self.settle(plan);
@@ -203,6 +210,7 @@ impl Case {
             let number = endpoint.arrivals;
             let request = UnderWay {
                 number,
+                process,
                 arrives: now() + there,
                 secret,
                 slipped: slipped(),

@@ -1,4 +1,5 @@
-//! A store in memory that fails, whose lock ends with its holder or with its lease.
+//! A store in memory that fails, whose lock ends with its holder or with its lease, and which may
+//! forget its last write and all locks, as a server's replica does that takes over too early.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(super) struct Shelf {
 #[derive(Default)]
 struct State {
     entry: Option<Vec<u8>>,
+    /// Before the last write.
+    previous: Option<Vec<u8>>,
     stamp: u64,
     locks: u64,
     holder: Option<Holder>,
@@ -46,6 +49,19 @@ impl Shelf {
     /// Whose lock it is.
     pub(super) fn holder(&self) -> Option<usize> {
         lock(&self.state).holder.as_ref().map(|holder| holder.process)
+    }
+
+    /// A replica takes over that has not seen the last write.
+    pub(super) fn fails_over(&self, case: &Case) {
+        let mut state = lock(&self.state);
+        state.entry = state.previous.clone();
+        state.stamp += 1;
+        let holder = state.holder.take();
+        state.wake();
+        drop(state);
+        if let Some(holder) = holder {
+            case.lost_its_lease(holder.process);
+        }
     }
 
     /// What the kernel does for a process that died. A lease stays.
@@ -166,7 +182,7 @@ impl StoreGuard for Guard<'_> {
             self.reach.case.lost_its_lease(process);
             return Err(Error::store("store: the lock was lost, so nothing was written"));
         }
-        state.entry = Some(entry.to_vec());
+        state.previous = state.entry.replace(entry.to_vec());
         state.stamp += 1;
         drop(state);
         self.reach.case.step(self.reach.process);

@@ -117,10 +117,12 @@ impl Account {
     ) -> Result<bool> {
         let key = &self.key;
         let replaces = self.provider.facts().renewal == Renewal::ReplacesPrevious;
-        // A look without the lock settles the common case: others have said so, and a newer one is
-        // there.
-        let is_settled =
-            |entry: &Entry| !entry.is_about(revoked) && (entry.has_revoked(revoked) || replaces);
+        // A look without the lock settles the common case: others have said so, or a newer one is
+        // there. (A server's replica that took over too early may know of neither.)
+        let is_settled = |entry: &Entry| {
+            let is_replaced = replaces && entry.token.is_some();
+            !entry.is_about(revoked) && (entry.has_revoked(revoked) || is_replaced)
+        };
         if is_settled(&decode(store.read(key)?, key)) {
             return Ok(false);
         }

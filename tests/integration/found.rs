@@ -1,11 +1,12 @@
 //! What the simulation (`src/simulation`) and other histories of many processes found, each as a short
 //! one that always happens.
 
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use paytoken::{ErrorKind, Provider, Secret, TokenSource};
+use paytoken::{ErrorKind, Provider, Secret, Token, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
 
 use crate::store::{Folder, process, process_with, secret, secs};
@@ -228,4 +229,85 @@ fn a_forced_request_that_fails_does_not_shorten_an_outage() {
         process().token().unwrap_err();
         assert_eq!(sandbox.token_requests(provider), requests + 1, "{provider}: one finds out");
     }
+}
+
+/// A process's first token, and the entry as it was while that was fetched: what a server still has
+/// that has lost its last write.
+fn with_an_earlier_entry(
+    sandbox: &Sandbox,
+    one: &TokenSource,
+    folder: &Folder,
+) -> (Token, Vec<u8>) {
+    let hold = sandbox.hold(SEND);
+    thread::scope(|scope| {
+        let fetching = scope.spawn(|| one.token());
+        assert!(hold.wait_for_arrivals(1, PATIENCE));
+        let earlier = fs::read(folder.entry()).unwrap();
+        hold.release();
+        (fetching.join().unwrap().unwrap(), earlier)
+    })
+}
+
+#[test]
+fn a_token_is_revoked_for_all_though_the_store_has_lost_it() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let [one, other] = [0; 2].map(|_| process(&sandbox, SEND, &folder, &clock));
+    let (token, earlier) = with_an_earlier_entry(&sandbox, &one, &folder);
+    assert_eq!(other.token().unwrap().secret(), token.secret());
+    fs::write(folder.entry(), earlier).unwrap();
+    clock.advance(secs(2));
+    assert_eq!(other.token().unwrap().secret(), token.secret(), "nobody has replaced it");
+    one.invalidate(&token).unwrap();
+    clock.advance(secs(2));
+    assert_ne!(other.token().unwrap().secret(), token.secret());
+}
+
+#[test]
+fn a_replacement_by_who_does_not_know_what_the_store_has_lost_is_noticed() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let one = process(&sandbox, SEND, &folder, &clock);
+    let (token, earlier) = with_an_earlier_entry(&sandbox, &one, &folder);
+    fs::write(folder.entry(), earlier).unwrap();
+    // A token may have been made, and nobody has it.
+    sandbox.fault_next(SEND, 1, Fault::Status(500));
+    let unaware = builder(&sandbox, SEND).store(folder.store()).clock(clock.clone());
+    unaware.retries(0).build().unwrap().token().unwrap_err();
+    clock.advance(secs(5));
+    assert_ne!(one.token().unwrap().secret(), token.secret());
+}
+
+#[test]
+fn who_knows_more_than_the_store_goes_on_counting_from_there() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let [one, other] = [0; 2].map(|_| process(&sandbox, SEND, &folder, &clock));
+    let (first, earlier) = with_an_earlier_entry(&sandbox, &one, &folder);
+    clock.advance(secs(1));
+    let token = one.refresh().unwrap();
+    assert_ne!(token.secret(), first.secret());
+    assert_eq!(other.token().unwrap().secret(), token.secret());
+    fs::write(folder.entry(), earlier).unwrap();
+    sandbox.fault_next(SEND, 3, Fault::Status(500));
+    clock.advance(secs(1));
+    one.refresh().unwrap_err();
+    clock.advance(secs(20));
+    assert_ne!(other.token().unwrap().secret(), token.secret(), "it may have been replaced");
+}
+
+#[test]
+fn a_token_that_could_not_be_stored_is_kept_by_who_has_it() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let writes = AtomicUsize::new(0);
+    let store = Acting(folder.store(), move |step| match step {
+        Step::Write if writes.fetch_add(1, Ordering::SeqCst) == 1 => Does::Fails,
+        _ => Does::AsAsked,
+    });
+    let one = builder(&sandbox, SEND).store(store).clock(clock.clone()).build().unwrap();
+    let token = one.token().unwrap();
+    clock.advance(secs(2));
+    assert_eq!(one.token().unwrap().secret(), token.secret());
+    assert_eq!(sandbox.token_requests(SEND), 1);
 }
