@@ -32,6 +32,8 @@
  *   Signals     No function may be called from a signal handler.
  *   Secrets     Copies that the library makes of secrets and tokens are wiped when their object is freed. Those in your
  *               memory are yours to wipe: paytoken_wipe. Messages and log records never hold one.
+ *   Blocking    What can block says so in a line that begins with "Blocks:". Everything else comes back at once, and may
+ *               be called with a lock of yours held (a host's global lock, an event loop's thread).
  *   Unloading   Free all objects, call paytoken_set_log_callback(0, NULL, NULL) and end all threads that used the
  *               library before dlclose.
  *
@@ -123,7 +125,8 @@ PAYTOKEN_API paytoken_config *paytoken_config_new(uint32_t provider, uint32_t en
  *   PAYTOKEN_CA (path of a PEM file) and PAYTOKEN_STORE (path of a directory).
  * Do not change the environment in another thread meanwhile. The variables themselves stay where they are, secrets
  * included: a secret in a file leaves no copy in the environment.
- * PAYTOKEN_INVALID_ARGUMENT for an unknown provider, PAYTOKEN_CONFIGURATION and PAYTOKEN_CERTIFICATE name the variable. */
+ * PAYTOKEN_INVALID_ARGUMENT for an unknown provider, PAYTOKEN_CONFIGURATION and PAYTOKEN_CERTIFICATE name the variable.
+ * Blocks: while it reads files; a pipe named in a variable is read to its end, within 15 s. */
 PAYTOKEN_API int32_t paytoken_config_from_env(uint32_t provider, paytoken_config **out, paytoken_error **err);
 
 /* The client id; for NexterPay the user name. */
@@ -180,7 +183,8 @@ PAYTOKEN_API void paytoken_config_free(paytoken_config *config);
  * the start, and share it. */
 
 /* Makes a source in *out; free it with paytoken_source_free. Checks all settings and sends nothing.
- * PAYTOKEN_CONFIGURATION, PAYTOKEN_CERTIFICATE and PAYTOKEN_STORE name the field and say how to fix it. */
+ * PAYTOKEN_CONFIGURATION, PAYTOKEN_CERTIFICATE and PAYTOKEN_STORE name the field and say how to fix it.
+ * Blocks: while it looks at the store's directory. */
 PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken_source **out, paytoken_error **err);
 
 /* Copies a token that is good now, and for min_validity_ms more (0: now), into buf, with a final NUL. From the cache
@@ -191,11 +195,14 @@ PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken
  *             PAYTOKEN_BUFFER_TOO_SMALL, where buf is left as it is; the token stays cached. The next call may give
  *             another, longer token: call in a loop.
  *   err       may be NULL.
- * Every code of a failed fetch; PAYTOKEN_CONFIGURATION also where min_validity_ms is more than 80 % of a token's life. */
+ * Every code of a failed fetch; PAYTOKEN_CONFIGURATION also where min_validity_ms is more than 80 % of a token's life.
+ * Blocks: where the cache has no token for you: while it, or another thread, fetches one, at most the config's
+ * time-out. With a store, also for a look at its file. */
 PAYTOKEN_API int32_t paytoken_source_token(const paytoken_source *source, uint64_t min_validity_ms, char *buf, size_t cap,
                                            size_t *len, paytoken_error **err);
 
-/* The same with "Bearer " in front: the value of an Authorization header. */
+/* The same with "Bearer " in front: the value of an Authorization header.
+ * Blocks: as paytoken_source_token. */
 PAYTOKEN_API int32_t paytoken_source_authorization(const paytoken_source *source, uint64_t min_validity_ms, char *buf,
                                                    size_t cap, size_t *len, paytoken_error **err);
 
@@ -215,16 +222,20 @@ typedef struct paytoken_token_options {
 #define PAYTOKEN_CACHED_ONLY 2u   /* send nothing, wait for nobody: PAYTOKEN_TIMEOUT where there is no good token */
 #define PAYTOKEN_AUTHORIZATION 4u /* with "Bearer " in front */
 
-/* As paytoken_source_token, on these terms. options may be NULL: no terms. */
+/* As paytoken_source_token, on these terms. options may be NULL: no terms.
+ * Blocks: as paytoken_source_token, at most deadline_ms; not with PAYTOKEN_CACHED_ONLY, but for a look at the
+ * store's file. */
 PAYTOKEN_API int32_t paytoken_source_token_with(const paytoken_source *source, const paytoken_token_options *options,
                                                 char *buf, size_t cap, size_t *len, paytoken_error **err);
 
 /* Tells the source that the API answered 401 to this token, with or without "Bearer ". It is dropped. If a newer token
  * has already replaced it, nothing happens. Then ask for a token and send the request once more, never twice.
- * PAYTOKEN_STORE if the shared store could not be updated. */
+ * PAYTOKEN_STORE if the shared store could not be updated.
+ * Blocks: with a store, while another process holds its lock, at most the config's time-out. */
 PAYTOKEN_API int32_t paytoken_source_invalidate(const paytoken_source *source, const char *rejected_token);
 
-/* Wipes its token and secrets and frees it. No other thread may be using it. */
+/* Wipes its token and secrets and frees it. No other thread may be using it.
+ * Blocks: while a renewal in the background is under way, at most the config's time-out. */
 PAYTOKEN_API void paytoken_source_free(paytoken_source *source);
 
 /* What a source is up to: never a secret. Times are milliseconds, -1 where there is none. */
@@ -272,7 +283,9 @@ PAYTOKEN_API int32_t paytoken_error_is_retryable(const paytoken_error *error);
 
 PAYTOKEN_API void paytoken_error_free(paytoken_error *error);
 
-/* ---- Logging ----------------------------------------------------------------------------------------------------- */
+/* ---- Logging -----------------------------------------------------------------------------------------------------
+ * By a callback, or by a queue that you poll. The queue is for hosts with a lock or a loop of their own (Ruby, Node, Python,
+ * a GUI): it calls nobody, and nobody waits. Both may be on at once, each at its level. They are the whole process's. */
 
 #define PAYTOKEN_LOG_OFF 0
 #define PAYTOKEN_LOG_ERROR 1
@@ -281,16 +294,35 @@ PAYTOKEN_API void paytoken_error_free(paytoken_error *error);
 #define PAYTOKEN_LOG_DEBUG 4
 
 /* Gets one log record. The message is UTF-8, holds no secret, and lives until the function returns. Called on whichever
- * thread the event happens, from several at once; must return (no longjmp, no C++ exception). It may call paytoken
- * functions, but not paytoken_set_log_callback; what they would log is not logged. A source for which this very thread
- * is fetching gives the token it has, else PAYTOKEN_CONFIGURATION at once. */
+ * thread the event happens, from several at once; must return (no longjmp, no C++ exception). It may wait for other
+ * threads of yours: no lock is held that another thread's call would need, unless that call is marked "Blocks:". It may
+ * call paytoken functions; what they would log goes to the queue alone. A source for which this very thread is fetching
+ * gives the token it has, else PAYTOKEN_CONFIGURATION at once. */
 typedef void (*paytoken_log_callback)(void *context, uint32_t level, const char *message);
 
 /* Sends log records up to this level to the callback, for the whole process; replaces the one before. callback NULL, or
- * level PAYTOKEN_LOG_OFF, ends it. When it returns, the callback before is not running any more in any thread, so that
- * its context may be freed. context may be NULL.
- * PAYTOKEN_INVALID_ARGUMENT for an unknown level, and when called from a callback. */
+ * level PAYTOKEN_LOG_OFF, ends it. context may be NULL.
+ * Waits for nobody: the callback before gets no new record once this returns, but a call of it that had begun on another
+ * thread may still be running. Its context may be freed as soon as paytoken_log_callbacks_running() gives 0.
+ * PAYTOKEN_INVALID_ARGUMENT for an unknown level. */
 PAYTOKEN_API int32_t paytoken_set_log_callback(uint32_t level, paytoken_log_callback callback, void *context);
+
+/* How many calls of callbacks that have been replaced or ended are still running. 0: their contexts are not used any
+ * more. Calls of the callback that is set do not count. */
+PAYTOKEN_API uint32_t paytoken_log_callbacks_running(void);
+
+/* Keeps log records up to this level for paytoken_log_next, at most so many (1 to 65,536). Replaces the queue before, and
+ * drops what is in it. Level PAYTOKEN_LOG_OFF ends it.
+ * PAYTOKEN_INVALID_ARGUMENT for an unknown level or capacity. */
+PAYTOKEN_API int32_t paytoken_set_log_queue(uint32_t level, uint32_t capacity);
+
+/* Takes the oldest record out of the queue: copies its message, with a final NUL, into buf, and its level into *level.
+ * Never blocks. Where there is none: PAYTOKEN_OK, *level is PAYTOKEN_LOG_OFF, *len is 0 and the text is "".
+ *   buf, cap  2,048 bytes hold nearly every message. With PAYTOKEN_BUFFER_TOO_SMALL the record stays in the queue.
+ *   len       may be NULL.
+ * Records that found the queue full are missing; in their place comes one of level PAYTOKEN_LOG_WARN,
+ * "N log records were dropped: the queue was full". */
+PAYTOKEN_API int32_t paytoken_log_next(char *buf, size_t cap, size_t *len, uint32_t *level);
 
 /* ---- Others ------------------------------------------------------------------------------------------------------ */
 

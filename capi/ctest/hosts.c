@@ -1,0 +1,250 @@
+/* Hosts with a global lock, as Ruby's or Python's: every call that is not marked "Blocks:" in the header is made with the
+ * lock held, the others without it, and the log callback wants it. Nobody may wait for ever: a watchdog sees to that.
+ *
+ * ctest/run compares the functions named in held() and released() below with those that the header marks. */
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+
+#include "ctest.h"
+
+#define WORKERS 8
+#define SECONDS 3
+#define LONGEST 120 /* under valgrind, on a busy machine */
+
+static pthread_mutex_t host = PTHREAD_MUTEX_INITIALIZER;
+static char certificate[16384], key[16384];
+static size_t certificate_length, key_length;
+
+static void watchdog(int signal) {
+    static const char text[] = "hosts: a deadlock: nothing has come back\n";
+    (void)signal;
+    if (write(2, text, sizeof text - 1)) _exit(3);
+    _exit(3);
+}
+
+/* A host's callback: it wants the global lock before it does anything. */
+typedef struct receiver {
+    int records;
+    int is_released;
+} receiver;
+
+static void wants_the_lock(void *context, uint32_t level, const char *message) {
+    receiver *own = context;
+    pthread_mutex_lock(&host);
+    CHECK(!own->is_released && level > PAYTOKEN_LOG_OFF && strlen(message) > 10);
+    own->records++;
+    pthread_mutex_unlock(&host);
+}
+
+static void ignore(void *context, uint32_t level, const char *message) {
+    (void)context, (void)level, (void)message;
+}
+
+/* Every function that does not block, by a thread that holds the lock. */
+static void held(const paytoken_source *source) {
+    char text[8192] = "x";
+    uint32_t level = 9;
+    paytoken_error *err = NULL;
+    paytoken_status status = {.size = sizeof status};
+    pthread_mutex_lock(&host);
+    paytoken_config *config = paytoken_config_new(PAYTOKEN_NTX_PAY, PAYTOKEN_SANDBOX);
+    CODE(PAYTOKEN_OK, paytoken_config_set_client_id(config, "id"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_client_secret(config, "secret"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_certificate_pem(config, (const uint8_t *)certificate, certificate_length));
+    CODE(PAYTOKEN_OK, paytoken_config_set_private_key_pem(config, (const uint8_t *)key, key_length));
+    CODE(PAYTOKEN_OK, paytoken_config_set_root_certificates_pem(config, (const uint8_t *)certificate, certificate_length));
+    CODE(PAYTOKEN_OK, paytoken_config_set_certificate_injected_by_proxy(config));
+    CODE(PAYTOKEN_OK, paytoken_config_set_base_url(config, "https://host.invalid"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_timeout_ms(config, 1));
+    CODE(PAYTOKEN_OK, paytoken_config_set_connect_timeout_ms(config, 1));
+    CODE(PAYTOKEN_OK, paytoken_config_set_retries(config, 1));
+    CODE(PAYTOKEN_OK, paytoken_config_set_user_agent(config, "x"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_proxy(config, ""));
+    CODE(PAYTOKEN_OK, paytoken_config_set_renew_in_background(config, 1));
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, "x"));
+    paytoken_config_free(config);
+    CODE(PAYTOKEN_OK, paytoken_source_status(source, &status));
+    /* The one with a flag: what it says of itself holds with PAYTOKEN_CACHED_ONLY. */
+    paytoken_token_options cached = {.size = sizeof cached, .flags = PAYTOKEN_CACHED_ONLY};
+    int32_t (*token_with)(const paytoken_source *, const paytoken_token_options *, char *, size_t, size_t *,
+                          paytoken_error **) = paytoken_source_token_with;
+    token_with(source, &cached, text, sizeof text, NULL, &err);
+    paytoken_error_message(err);
+    paytoken_error_code(err);
+    paytoken_error_http_status(err);
+    paytoken_error_retry_after_ms(err);
+    paytoken_error_is_retryable(err);
+    paytoken_error_free(err);
+    while (paytoken_log_next(text, sizeof text, NULL, &level) == PAYTOKEN_OK && level != PAYTOKEN_LOG_OFF) continue;
+    paytoken_wipe(text, sizeof text);
+    CHECK(strlen(paytoken_version()) + strlen(paytoken_code_name(0)) > 0);
+    pthread_mutex_unlock(&host);
+}
+
+/* And those that change who gets records: the callback before may be running, and want the lock. */
+static void held_while_logging(uint32_t level, paytoken_log_callback callback, void *context) {
+    pthread_mutex_lock(&host);
+    CODE(PAYTOKEN_OK, paytoken_set_log_callback(level, callback, context));
+    CODE(PAYTOKEN_OK, paytoken_set_log_queue(level, 4));
+    CHECK(paytoken_log_callbacks_running() <= WORKERS + 1);
+    pthread_mutex_unlock(&host);
+}
+
+/* Every function that may block, without the lock. */
+static void released(void) {
+    char token[8192];
+    paytoken_config *config = NULL;
+    paytoken_source *source = NULL;
+    CODE(PAYTOKEN_OK, paytoken_config_from_env(PAYTOKEN_NEXTER_PAY, &config, NULL));
+    CODE(PAYTOKEN_OK, paytoken_source_new(config, &source, NULL));
+    paytoken_config_free(config);
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, token, sizeof token, NULL, NULL));
+    CODE(PAYTOKEN_OK, paytoken_source_authorization(source, 0, token, sizeof token, NULL, NULL));
+    CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, token));
+    paytoken_token_options force = {.size = sizeof force, .flags = PAYTOKEN_FORCE};
+    CODE(PAYTOKEN_OK, paytoken_source_token_with(source, &force, token, sizeof token, NULL, NULL));
+    paytoken_source_free(source);
+}
+
+static volatile int is_over;
+static paytoken_source *shared;
+
+static void *work(void *argument) {
+    (void)argument;
+    while (!is_over) {
+        released();
+        held(shared);
+    }
+    return NULL;
+}
+
+/* While the workers log, the callback is set and unset with the lock held, and each context is freed as soon as the
+ * library says that it is not used any more. */
+static void in_the_midst(void) {
+    pthread_t workers[WORKERS];
+    time_t end = time(NULL) + SECONDS;
+    long rounds = 0, records = 0;
+    for (int i = 0; i < WORKERS; i++) CHECK(pthread_create(&workers[i], NULL, work, NULL) == 0);
+    /* Until there was something to see, too: a slow machine takes longer. */
+    while (time(NULL) < end || records < 20) {
+        receiver *own = calloc(1, sizeof *own);
+        held_while_logging(PAYTOKEN_LOG_DEBUG, wants_the_lock, own);
+        struct timespec moment = {0, 5 * 1000 * 1000};
+        nanosleep(&moment, NULL);
+        held_while_logging(PAYTOKEN_LOG_OFF, NULL, NULL);
+        while (paytoken_log_callbacks_running() != 0) {
+            /* The callback needs a chance to get the lock. */
+            nanosleep(&moment, NULL);
+        }
+        pthread_mutex_lock(&host);
+        records += own->records;
+        own->is_released = 1;
+        pthread_mutex_unlock(&host);
+        free(own);
+        rounds++;
+    }
+    is_over = 1;
+    for (int i = 0; i < WORKERS; i++) CHECK(pthread_join(workers[i], NULL) == 0);
+    printf("       hosts: %ld times set and unset, %ld records\n", rounds, records);
+    CHECK(rounds > 5);
+}
+
+/* ---- While a callback runs, on whatever occasion, all that does not block is to be had by another thread ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    const paytoken_source *source;
+    int asked, done, is_over, records;
+} other = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void *serve(void *argument) {
+    (void)argument;
+    pthread_mutex_lock(&other.lock);
+    while (!other.is_over) {
+        if (other.asked == other.done) {
+            pthread_cond_wait(&other.changed, &other.lock);
+            continue;
+        }
+        pthread_mutex_unlock(&other.lock);
+        held(other.source);
+        CODE(PAYTOKEN_OK, paytoken_set_log_queue(PAYTOKEN_LOG_DEBUG, 8));
+        CHECK(paytoken_log_callbacks_running() == 0);
+        pthread_mutex_lock(&other.lock);
+        other.done++;
+        pthread_cond_broadcast(&other.changed);
+    }
+    pthread_mutex_unlock(&other.lock);
+    return NULL;
+}
+
+static void waits_for_another(void *context, uint32_t level, const char *message) {
+    (void)context, (void)level;
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += LONGEST / 4;
+    pthread_mutex_lock(&other.lock);
+    int own = ++other.asked, late = 0;
+    other.records++;
+    pthread_cond_broadcast(&other.changed);
+    while (other.done < own && late == 0) late = pthread_cond_timedwait(&other.changed, &other.lock, &limit);
+    pthread_mutex_unlock(&other.lock);
+    if (late != 0) {
+        fprintf(stderr, "a lock is held while this is told: %s\n", message);
+        _exit(3);
+    }
+}
+
+static void on_every_occasion(void) {
+    static const char *const faults[] = {"none", "reset", "status=503", "status=401", "429=5", "malformed"};
+    char path[256], directory[512], command[600], token[8192];
+    pthread_t server;
+    snprintf(directory, sizeof directory, "%s/hosts-XXXXXX", variable("PAYTOKEN_WORK"));
+    CHECK(mkdtemp(directory) != NULL);
+    CHECK(pthread_create(&server, NULL, serve, NULL) == 0);
+    for (size_t fault = 0; fault < sizeof faults / sizeof *faults; fault++) {
+        for (int with_store = 0; with_store < 2; with_store++) {
+            sandbox("/reset");
+            paytoken_config *config = config_for(PAYTOKEN_NTX_PAY);
+            CODE(PAYTOKEN_OK, paytoken_config_set_retries(config, 1));
+            if (with_store) CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, directory));
+            paytoken_source *source = source_from(config);
+            other.source = source;
+            CODE(PAYTOKEN_OK, paytoken_set_log_callback(PAYTOKEN_LOG_DEBUG, waits_for_another, NULL));
+            int before = other.records;
+            snprintf(path, sizeof path, "/ntx-pay/fault?kind=%s&times=1", faults[fault]);
+            sandbox(path);
+            paytoken_token_options force = {.size = sizeof force, .flags = PAYTOKEN_FORCE};
+            paytoken_source_token_with(source, &force, token, sizeof token, NULL, NULL);
+            paytoken_source_token(source, 0, token, sizeof token, NULL, NULL);
+            CODE(PAYTOKEN_OK, paytoken_source_token_with(source, &force, token, sizeof token, NULL, NULL));
+            CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, token));
+            CHECK(other.records >= before + 4);
+            CODE(PAYTOKEN_OK, paytoken_set_log_callback(PAYTOKEN_LOG_OFF, NULL, NULL));
+            paytoken_source_free(source);
+        }
+    }
+    pthread_mutex_lock(&other.lock);
+    other.is_over = 1;
+    pthread_cond_broadcast(&other.changed);
+    pthread_mutex_unlock(&other.lock);
+    CHECK(pthread_join(server, NULL) == 0);
+    snprintf(command, sizeof command, "rm -r '%s'", directory);
+    CHECK(system(command) == 0);
+}
+
+int main(void) {
+    signal(SIGALRM, watchdog);
+    alarm(LONGEST);
+    certificate_length = read_file(variable("NTXPAY_CLIENT_CERT"), certificate, sizeof certificate);
+    key_length = read_file(variable("NTXPAY_CLIENT_KEY"), key, sizeof key);
+    sandbox("/reset");
+    shared = source_from(config_for(PAYTOKEN_SEND_PAYMENTS));
+    in_the_midst();
+    paytoken_source_free(shared);
+    CODE(PAYTOKEN_OK, paytoken_set_log_callback(PAYTOKEN_LOG_DEBUG, ignore, NULL));
+    on_every_occasion();
+    CODE(PAYTOKEN_OK, paytoken_set_log_queue(PAYTOKEN_LOG_OFF, 0));
+    return done("hosts");
+}
