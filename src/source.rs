@@ -328,6 +328,24 @@ impl TokenSource {
         Ok(Probe { status, took: began.elapsed(), clocks })
     }
 
+    /// Waits for a renewal in the background that is under way, at most `limit` and never longer
+    /// than the source's time-out; none begins afterwards, callers renew instead. True once no
+    /// thread of this source is left; false where time is up, and on such a thread itself (an
+    /// event hook's). For programs that must not leave a thread behind, such as a plug-in that is
+    /// about to be unloaded. To drop a source waits for nobody.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn unload(source: paytoken::TokenSource) {
+    /// if !source.finish(Duration::from_secs(5)) {
+    ///     eprintln!("a renewal is still under way");
+    /// }
+    /// # }
+    /// ```
+    pub fn finish(&self, limit: Duration) -> bool {
+        self.upstream().background.finish(limit.min(self.fetcher().timeout))
+    }
+
     /// Whose tokens these are.
     pub fn provider(&self) -> Provider {
         self.fetcher().provider()

@@ -13,7 +13,7 @@ use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Backend, Change, Effort, Landing, Obtained, Order};
 use crate::pace::Caller;
 use crate::shared::{Shared, Watch};
-use crate::sync::{lock, spawn};
+use crate::sync::{Background, lock};
 use crate::token::Token;
 
 pub(crate) struct Upstream {
@@ -24,6 +24,8 @@ pub(crate) struct Upstream {
     pub(crate) requests: AtomicU64,
     /// The provider has given a token for this secret.
     pub(crate) has_fetched: AtomicBool,
+    /// Renewals that no caller makes.
+    pub(crate) background: Arc<Background>,
     /// What was last seen of the store shared with other processes.
     watch: Watch,
     /// Where other processes find the token; a worker keeps its token to itself.
@@ -34,7 +36,15 @@ impl Upstream {
     pub(crate) fn new(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {
         let (clock, requests) = (fetcher.clock.clone(), AtomicU64::new(0));
         let has_fetched = AtomicBool::new(false);
-        Self { fetcher, clock, requests, has_fetched, watch: Watch::default(), shared }
+        Self {
+            fetcher,
+            clock,
+            requests,
+            has_fetched,
+            background: Arc::default(),
+            watch: Watch::default(),
+            shared,
+        }
     }
 
     /// Tells the other processes that the API rejected this token.
@@ -71,7 +81,7 @@ impl Backend for Upstream {
     }
 
     fn renews_in_background(&self) -> bool {
-        self.fetcher.renew_in_background
+        self.fetcher.renew_in_background && !self.background.is_over()
     }
 
     fn look_every(&self) -> Option<Duration> {
@@ -121,7 +131,8 @@ impl Backend for Upstream {
     }
 
     fn in_background(&self, landing: Landing<Self>) {
-        if let Err(error) = spawn("paytoken-renew", move || landing.fly_in_background()) {
+        let begun = self.background.run("paytoken-renew", move || landing.fly_in_background());
+        if let Err(error) = begun {
             // The landing went with the closure, so a later caller may try.
             warn!(target: LOG_TARGET, "{}: no thread for a renewal: {error}", self.fetcher.provider());
         }

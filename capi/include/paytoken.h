@@ -34,8 +34,10 @@
  *               memory are yours to wipe: paytoken_wipe. Messages and log records never hold one.
  *   Blocking    What can block says so in a line that begins with "Blocks:". Everything else comes back at once, and may
  *               be called with a lock of yours held (a host's global lock, an event loop's thread).
- *   Unloading   Free all objects, call paytoken_set_log_callback(0, NULL, NULL) and end all threads that used the
- *               library before dlclose.
+ *   Unloading   Free all objects, end the log callback and wait until paytoken_log_callbacks_running() gives 0; then
+ *               dlclose at once. paytoken_source_free waits for a renewal in the background. One thread may be left, for
+ *               each host name whose look-up hangs in the system's resolver: nobody can end it. So the shared object stays
+ *               mapped (-z nodelete); where you link the archive into a plug-in, link that with -Wl,-z,nodelete.
  *
  * Links with -lpaytoken (pkg-config paytoken). C99, C++11.
  */
@@ -166,8 +168,8 @@ PAYTOKEN_API int32_t paytoken_config_set_user_agent(paytoken_config *config, con
 /* An HTTP proxy, http://host:port; "" for none. By default HTTPS_PROXY, NO_PROXY and their like decide. */
 PAYTOKEN_API int32_t paytoken_config_set_proxy(paytoken_config *config, const char *url);
 
-/* Not 0: renew on a short-lived thread of the library's own, so that no caller waits in the renewal window. NTX Pay and
- * NexterPay only. Default 0: the library starts no thread that outlives a call. */
+/* Not 0: renew on a short-lived thread of the library's own, at most one at a time, so that no caller waits in the renewal
+ * window; paytoken_source_free waits for it. NTX Pay and NexterPay only. Default 0. */
 PAYTOKEN_API int32_t paytoken_config_set_renew_in_background(paytoken_config *config, int32_t on);
 
 /* Share the token with other processes of this user, through files in this directory (0700; made when there is a token to

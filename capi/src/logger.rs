@@ -51,13 +51,8 @@ struct Receivers {
     queue: Option<Queue>,
 }
 
-static RECEIVERS: Mutex<Receivers> = Mutex::new(Receivers {
-    callback: None,
-    generation: 0,
-    running: 0,
-    outlasting: 0,
-    queue: None,
-});
+static RECEIVERS: Mutex<Receivers> =
+    Mutex::new(Receivers { callback: None, generation: 0, running: 0, outlasting: 0, queue: None });
 
 struct Queue {
     level: LevelFilter,

@@ -127,7 +127,12 @@ extern "C" fn paytoken_source_invalidate(source: Option<&Source>, rejected_token
 
 #[unsafe(no_mangle)]
 extern "C" fn paytoken_source_free(source: Option<Box<Source>>) {
-    guard("paytoken_source_free", (), || drop(source));
+    guard("paytoken_source_free", (), || {
+        // A forked child has none of its parent's threads.
+        if let Some(source) = source.filter(|source| source.forks == fork::count()) {
+            source.inner.finish(Duration::MAX);
+        }
+    });
 }
 
 /// The arguments are checked first: no token is fetched for a caller that cannot take it.

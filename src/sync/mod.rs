@@ -1,6 +1,8 @@
 //! Locks, threads and waiting. In a model check (`--cfg paytoken_model`, tests only) they are
 //! shuttle's, which tries out orders of threads, and time is the simulation's where there is one.
 
+#[cfg(not(all(test, paytoken_model)))]
+mod background;
 #[cfg(all(test, paytoken_model))]
 pub(crate) mod simulated;
 
@@ -10,10 +12,12 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 pub(crate) use std::thread_local;
 
 #[cfg(not(all(test, paytoken_model)))]
-use std::{hash::BuildHasher as _, hash::Hasher as _, io, thread, time::Duration};
+use std::{hash::BuildHasher as _, hash::Hasher as _, thread, time::Duration};
 
+#[cfg(not(all(test, paytoken_model)))]
+pub(crate) use self::background::Background;
 #[cfg(all(test, paytoken_model))]
-pub(crate) use self::simulated::{Condvar, chance, sleep, spawn};
+pub(crate) use self::simulated::{Background, Condvar, chance, sleep};
 #[cfg(all(test, paytoken_model))]
 pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 #[cfg(all(test, paytoken_model))]
@@ -28,12 +32,6 @@ pub(crate) fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, 
 #[cfg(not(all(test, paytoken_model)))]
 pub(crate) fn sleep(time: Duration) {
     thread::sleep(time);
-}
-
-/// A thread that nobody waits for.
-#[cfg(not(all(test, paytoken_model)))]
-pub(crate) fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.into()).spawn(run).map(|_| ())
 }
 
 /// The standard library's only source of chance: each hasher starts from a new random key.

@@ -318,7 +318,7 @@ fn woke() {
     in_world(|world| world.sleepers.retain(|sleeper| !is_it(&sleeper.wake)));
 }
 
-pub(crate) fn spawn(_name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+fn spawn(run: impl FnOnce() + Send + 'static) {
     let machine = machine();
     in_world(|world| world.background += 1);
     thread::spawn(move || {
@@ -332,7 +332,29 @@ pub(crate) fn spawn(_name: &str, run: impl FnOnce() + Send + 'static) -> io::Res
             resume_unwind(payload);
         }
     });
-    Ok(())
+}
+
+/// Threads for which no history waits.
+#[derive(Default)]
+pub(crate) struct Background;
+
+impl Background {
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        _name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        spawn(run);
+        Ok(())
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn finish(&self, _: Duration) -> bool {
+        false
+    }
 }
 
 /// A condition variable whose waits end by the world's time.

@@ -414,36 +414,6 @@ fn workers_remember_a_refusal_together() {
 }
 
 #[test]
-fn in_the_background_a_renewal_keeps_nobody_waiting_and_there_is_one_at_a_time() {
-    let sandbox = Sandbox::start().unwrap();
-    let clock = ManualClock::new();
-    let (send, receive) = std::sync::mpsc::channel();
-    let source = builder(&sandbox, NTX)
-        .clock(clock.clone())
-        .renew_in_background(true)
-        .on_event(move |event| {
-            if let EventKind::Fetched { .. } = event.kind {
-                let name = thread::current().name().map(str::to_owned);
-                send.send(name).unwrap();
-            }
-        })
-        .build()
-        .unwrap();
-    let first = secret(&source);
-    receive.recv_timeout(PATIENCE).unwrap();
-    clock.advance(secs(480));
-    let hold = sandbox.hold(NTX);
-    for _ in 0..100 {
-        assert_eq!(secret(&source), first); // would hang if it waited for the renewal
-    }
-    assert!(hold.wait_for_arrivals(1, PATIENCE));
-    hold.release();
-    assert_eq!(receive.recv_timeout(PATIENCE).unwrap().as_deref(), Some("paytoken-renew"));
-    assert_ne!(secret(&source), first);
-    assert_eq!(sandbox.token_requests(NTX), 2);
-}
-
-#[test]
 fn a_certificate_that_expires_in_a_running_program_is_an_error_before_anything_is_sent() {
     let sandbox = Sandbox::start().unwrap();
     let (source, clock) = source(&sandbox, NTX);
