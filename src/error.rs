@@ -110,9 +110,8 @@ impl Error {
 
     /// With the error that led to it.
     #[must_use]
-    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.inner().source = Some(Arc::new(source));
-        self
+    pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.with_shared_source(Arc::new(source))
     }
 
     /// The kind of failure.
@@ -173,6 +172,11 @@ impl Error {
 
     pub(crate) fn invalid_response(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidResponse, message)
+    }
+
+    pub(crate) fn with_shared_source(mut self, source: Arc<dyn StdError + Send + Sync>) -> Self {
+        self.inner().source = Some(source);
+        self
     }
 
     pub(crate) fn with_provider(mut self, provider: Provider) -> Self {

@@ -119,7 +119,7 @@ pub use names::{Environment, Provider};
 pub use options::TokenOptions;
 pub use secret::Secret;
 pub use settings::Settings;
-pub use source::{Attempt, TokenSource};
+pub use source::{Attempt, Invalidated, TokenSource};
 pub use status::{Probe, Status, StoredStatus, TokenStatus};
 pub use store::FileStore;
 pub use token::Token;

@@ -59,6 +59,31 @@ pub enum Attempt<T> {
     UnauthorizedFinal(T),
 }
 
+/// What came of a token that the API answered 401 to: see [`TokenSource::invalidate_secret`].
+///
+/// ```
+/// use std::time::Duration;
+/// use paytoken::{Invalidated, Provider, Secret, TokenSource};
+///
+/// let lifetime = Duration::from_secs(600);
+/// let source = TokenSource::from_fn(Provider::NtxPay, move || Ok((Secret::new("t-1"), lifetime)));
+/// let token = source.token()?;
+/// assert_eq!(source.invalidate_secret(token.bearer())?, Invalidated::Dropped);
+/// assert_eq!(source.invalidate_secret(token.bearer())?, Invalidated::Superseded);
+/// assert_eq!(source.invalidate_secret("another")?, Invalidated::Unknown);
+/// # Ok::<_, paytoken::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Invalidated {
+    /// It was in use, and is not any more.
+    Dropped,
+    /// It was in use before: a newer one has replaced it, or it was dropped already.
+    Superseded,
+    /// It is none of the last 16 tokens that this source has had, nor in its store.
+    Unknown,
+}
+
 impl Builder {
     /// Checks everything and touches no network.
     ///
@@ -180,16 +205,18 @@ impl TokenSource {
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store) if the shared store could not be updated (only when a store is set).
     pub fn invalidate(&self, revoked: &Token) -> Result<()> {
-        self.invalidate_secret(revoked.secret())
+        self.invalidate_secret(revoked.secret()).map(|_| ())
     }
 
     /// As [`invalidate`](Self::invalidate), for callers that hold only the token's text, or the
-    /// header's: what stands before the token (`Bearer`) is taken off, and blanks are.
+    /// header's: what stands before the token (`Bearer`) is taken off, and blanks are. Says what
+    /// came of it.
     ///
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
-    pub fn invalidate_secret(&self, revoked: &str) -> Result<()> {
+    pub fn invalidate_secret(&self, revoked: &str) -> Result<Invalidated> {
         let revoked = without_scheme(revoked);
+        let was_here = self.flights.lock().has_held(revoked);
         let age = self.flights.invalidate(revoked);
         if let Some(age) = age {
             let now = self.fetcher().clock.now().monotonic;
@@ -199,7 +226,11 @@ impl TokenSource {
         if age.is_some() {
             self.fetcher().tell(EventKind::Invalidated);
         }
-        told
+        Ok(match told? || age.is_some() {
+            true => Invalidated::Dropped,
+            false if was_here => Invalidated::Superseded,
+            false => Invalidated::Unknown,
+        })
     }
 
     /// Runs an API call with a token and, if the API says the token is not good, once more with a

@@ -47,13 +47,13 @@ impl Upstream {
         }
     }
 
-    /// Tells the other processes that the API rejected this token.
-    pub(crate) fn invalidate(&self, revoked: &str) -> Result<()> {
+    /// Tells the other processes that the API rejected this token; whether it was the stored one.
+    pub(crate) fn invalidate(&self, revoked: &str) -> Result<bool> {
         match &self.shared {
             Some(shared) => shared
                 .invalidate(revoked, self.fetcher.timeout, self.now())
                 .map_err(|error| self.fetcher.error(error)),
-            None => Ok(()),
+            None => Ok(false),
         }
     }
 }

@@ -111,8 +111,8 @@ typedef struct paytoken_error paytoken_error;
 
 /* ---- paytoken_config: settings for sources -----------------------------------------------------------------------
  * A setter replaces what was set before. It checks pointers and UTF-8 (PAYTOKEN_NULL_ARGUMENT,
- * PAYTOKEN_INVALID_ARGUMENT: the setting stays as it was); everything else is checked by paytoken_source_new, which can
- * say what is wrong. One config may make any number of sources; each is independent of it from then on. */
+ * PAYTOKEN_INVALID_ARGUMENT: the setting stays as it was, and paytoken_config_error_message says why); everything else is
+ * checked by paytoken_source_new, which can say what is wrong. One config may make any number of sources; each is independent of it from then on. */
 
 /* A config without credentials. NULL for an unknown provider or environment, or after a panic. Free it with
  * paytoken_config_free. */
@@ -177,6 +177,10 @@ PAYTOKEN_API int32_t paytoken_config_set_renew_in_background(paytoken_config *co
  * several processes use one Send Payments account. */
 PAYTOKEN_API int32_t paytoken_config_set_store_directory(paytoken_config *config, const char *directory);
 
+/* Why the last setter of this config failed, in one sentence; "" where it did not, and for NULL. Lives until the next
+ * setter. */
+PAYTOKEN_API const char *paytoken_config_error_message(const paytoken_config *config);
+
 /* Wipes its secrets and frees it. Sources made from it go on. */
 PAYTOKEN_API void paytoken_config_free(paytoken_config *config);
 
@@ -236,6 +240,16 @@ PAYTOKEN_API int32_t paytoken_source_token_with(const paytoken_source *source, c
  * Blocks: with a store, while another process holds its lock, at most the config's time-out. */
 PAYTOKEN_API int32_t paytoken_source_invalidate(const paytoken_source *source, const char *rejected_token);
 
+/* As paytoken_source_invalidate; *result says what came of it (one of the three below), and *err why it failed. Both may
+ * be NULL. The token is dropped in this process even where the code is PAYTOKEN_STORE.
+ * Blocks: as paytoken_source_invalidate. */
+PAYTOKEN_API int32_t paytoken_source_invalidate_with(const paytoken_source *source, const char *rejected_token,
+                                                     int32_t *result, paytoken_error **err);
+
+#define PAYTOKEN_INVALIDATED_DROPPED 1    /* it was in use, and is not any more */
+#define PAYTOKEN_INVALIDATED_SUPERSEDED 2 /* a newer token is in use, or it was dropped before: nothing was to be done */
+#define PAYTOKEN_INVALIDATED_UNKNOWN 3    /* none of this source's last 16 tokens, nor in its store: wrong source or text? */
+
 /* Wipes its token and secrets and frees it. No other thread may be using it.
  * Blocks: while a renewal in the background is under way, at most the config's time-out. */
 PAYTOKEN_API void paytoken_source_free(paytoken_source *source);
@@ -282,6 +296,10 @@ PAYTOKEN_API int64_t paytoken_error_retry_after_ms(const paytoken_error *error);
 /* 1 where the same call may succeed later without a change of settings, else 0 (and for NULL). It speaks of getting a
  * token, never of replaying a payment. */
 PAYTOKEN_API int32_t paytoken_error_is_retryable(const paytoken_error *error);
+
+/* The system's errno behind the failure, such as ECONNREFUSED, EMFILE, EACCES or ENOSPC; 0 where there is none, and for
+ * NULL. */
+PAYTOKEN_API int32_t paytoken_error_os_code(const paytoken_error *error);
 
 PAYTOKEN_API void paytoken_error_free(paytoken_error *error);
 

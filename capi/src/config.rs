@@ -1,5 +1,6 @@
 //! `paytoken_config`: settings collected by setters, checked when a source is made from them.
 
+use std::ffi::{CString, c_char};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Config {
     proxy: Option<String>,
     renews_in_background: bool,
     store_directory: Option<PathBuf>,
+    /// Why the last setter failed; empty where it did not.
+    refusal: CString,
 }
 
 enum Certificate {
@@ -56,6 +59,7 @@ impl Config {
             proxy: None,
             renews_in_background: false,
             store_directory: None,
+            refusal: CString::default(),
         }
     }
 
@@ -187,8 +191,20 @@ fn set(
     change: impl FnOnce(&mut Config) -> Result<(), Failure>,
 ) -> i32 {
     boundary::code(name, || {
-        change(config.ok_or_else(|| Failure::null("config"))?)?;
-        Ok(code::OK)
+        let config = config.ok_or_else(|| Failure::null("config"))?;
+        let (code, refusal) = match change(config) {
+            Ok(()) => (code::OK, CString::default()),
+            Err(failure) => (failure.code(), failure.into_message()),
+        };
+        config.refusal = refusal;
+        Ok(code)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_config_error_message(config: Option<&Config>) -> *const c_char {
+    guard("paytoken_config_error_message", c"".as_ptr(), || {
+        config.map_or(c"", |config| &config.refusal).as_ptr()
     })
 }
 

@@ -1,9 +1,12 @@
 //! `paytoken_error`: why a call failed, readable from C.
 
+use std::error::Error as _;
 use std::ffi::{CStr, CString, c_char};
+use std::io;
 
 use crate::boundary::guard;
 use crate::code;
+use crate::words;
 
 /// What C knows as `paytoken_error`. Immutable once made.
 pub(crate) struct Failure {
@@ -12,6 +15,8 @@ pub(crate) struct Failure {
     http_status: i32,
     retry_after_ms: i64,
     is_retryable: bool,
+    /// The system's errno, 0 where there is none.
+    os_code: i32,
 }
 
 impl Failure {
@@ -22,6 +27,7 @@ impl Failure {
             http_status: 0,
             retry_after_ms: -1,
             is_retryable: false,
+            os_code: 0,
         }
     }
 
@@ -36,20 +42,38 @@ impl Failure {
     pub(crate) fn code(&self) -> i32 {
         self.code
     }
+
+    pub(crate) fn into_message(self) -> CString {
+        self.message
+    }
 }
 
 impl From<paytoken::Error> for Failure {
     fn from(error: paytoken::Error) -> Self {
         Self {
             code: code::of(error.kind()),
-            message: c_string(error.to_string()),
+            message: c_string(words::of_c(&error.to_string())),
             http_status: error.status().map_or(0, i32::from),
             retry_after_ms: error
                 .retry_after()
                 .map_or(-1, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
             is_retryable: error.is_retryable(),
+            os_code: os_code(&error),
         }
     }
+}
+
+/// The first errno among the causes.
+fn os_code(error: &paytoken::Error) -> i32 {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let system = error.downcast_ref::<io::Error>();
+        if let Some(number) = system.and_then(io::Error::raw_os_error) {
+            return number;
+        }
+        cause = error.source();
+    }
+    0
 }
 
 /// What a C string cannot hold is replaced.
@@ -94,6 +118,11 @@ extern "C" fn paytoken_error_is_retryable(error: Option<&Failure>) -> i32 {
     guard("paytoken_error_is_retryable", 0, || {
         error.map_or(0, |error| i32::from(error.is_retryable))
     })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_error_os_code(error: Option<&Failure>) -> i32 {
+    guard("paytoken_error_os_code", 0, || error.map_or(0, |error| error.os_code))
 }
 
 #[unsafe(no_mangle)]

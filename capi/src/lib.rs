@@ -26,3 +26,4 @@ mod memory;
 mod misc;
 mod source;
 mod status;
+mod words;

@@ -15,6 +15,7 @@ use crate::boundary;
 use crate::code;
 use crate::error::{Failure, c_string};
 use crate::memory::{Buffer, Out};
+use crate::words;
 
 /// `void (*)(void *context, uint32_t level, const char *message)`
 type Callback = extern "C" fn(*mut c_void, u32, *const c_char);
@@ -85,7 +86,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let message = c_string(record.args().to_string());
+        let message = c_string(words::of_c(&record.args().to_string()));
         let (receiver, generation) = {
             let mut receivers = receivers();
             if let Some(queue) = &mut receivers.queue

@@ -118,7 +118,7 @@ impl Buffer {
 
     /// NULL is in order where there is no room: that asks for the length.
     pub(crate) fn check(&self, capacity: usize) -> Result<(), Failure> {
-        if self.0.is_null() && capacity > 0 { Err(Failure::null("buffer")) } else { Ok(()) }
+        if self.0.is_null() && capacity > 0 { Err(Failure::null("buf")) } else { Ok(()) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use paytoken::{Token, TokenOptions, TokenSource};
+use paytoken::{Invalidated, Token, TokenOptions, TokenSource};
 
 use crate::boundary::{self, code_and_error, guard};
 use crate::code;
@@ -35,6 +35,10 @@ const _: () = assert!(size_of::<Options>() == size_of::<usize>() + 2 * 8 + 2 * 4
 
 /// The struct as it was in version 0.1.
 const SMALLEST_OPTIONS: usize = size_of::<Options>();
+
+const DROPPED: i32 = 1;
+const SUPERSEDED: i32 = 2;
+const UNKNOWN: i32 = 3;
 
 const FORCE: u32 = 1;
 const CACHED_ONLY: u32 = 2;
@@ -121,6 +125,25 @@ extern "C" fn paytoken_source_invalidate(source: Option<&Source>, rejected_token
     boundary::code("paytoken_source_invalidate", || {
         let source = Source::usable(source)?;
         source.invalidate_secret(rejected_token.read("rejected_token")?)?;
+        Ok(code::OK)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_source_invalidate_with(
+    source: Option<&Source>,
+    rejected_token: Text,
+    result: Out<i32>,
+    error: Out<*mut Failure>,
+) -> i32 {
+    code_and_error("paytoken_source_invalidate_with", error, || {
+        let source = Source::usable(source)?;
+        result.write(match source.invalidate_secret(rejected_token.read("rejected_token")?)? {
+            Invalidated::Dropped => DROPPED,
+            Invalidated::Superseded => SUPERSEDED,
+            // The one that this list knows, and those that are newer than it.
+            _ => UNKNOWN,
+        });
         Ok(code::OK)
     })
 }

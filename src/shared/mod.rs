@@ -161,9 +161,10 @@ impl Shared {
         token
     }
 
-    /// Drops a token that the API answered 401 to, for every process.
-    pub(crate) fn invalidate(&self, revoked: &str, limit: Duration, now: Now) -> Result<()> {
-        self.account.invalidate_at(&*self.store, revoked, limit, now).map(|_| ())
+    /// Drops a token that the API answered 401 to, for every process; whether it was the stored
+    /// one.
+    pub(crate) fn invalidate(&self, revoked: &str, limit: Duration, now: Now) -> Result<bool> {
+        self.account.invalidate_at(&*self.store, revoked, limit, now)
     }
 
     /// How often `change` is to be asked.

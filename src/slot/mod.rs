@@ -5,6 +5,7 @@
 //! do; whoever is told to lead fetches without the lock and reports back with
 //! [`Slot::land`], or, if it dies, [`Slot::abandon`].
 
+mod recent;
 #[cfg(all(test, not(paytoken_model)))]
 mod reference;
 #[cfg(all(test, not(paytoken_model)))]
@@ -12,6 +13,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
+use self::recent::Recent;
 use crate::clock::Now;
 use crate::error::{Error, ErrorKind};
 use crate::facts::Renewal;
@@ -33,6 +35,7 @@ pub(crate) struct Slot {
     /// Counts invalidations, so that one that arrives during a flight is not lost.
     generation: u64,
     last_revoked: Option<Token>,
+    recent: Recent,
     last_failure: Option<Failure>,
     /// No renewal in the window before this moment; set by failed ones.
     renew_not_before: Option<Instant>,
@@ -174,6 +177,7 @@ impl Slot {
             flights: 0,
             generation: 0,
             last_revoked: None,
+            recent: Recent::default(),
             last_failure: None,
             renew_not_before: None,
             failed_renewals: 0,
@@ -294,6 +298,7 @@ impl Slot {
     }
 
     fn hold(&mut self, token: Token, flight: u64) {
+        self.recent.add(token.secret());
         let quiet_until = self.renewal.quiet_until(&token);
         let since = token.since();
         let held = Held { token, flight, quiet_until, compared_at: since, look_began: since };
@@ -394,6 +399,11 @@ impl Slot {
         self.counters.invalidations += 1;
         self.last_revoked = Some(held.token);
         true
+    }
+
+    /// Whether the text is that of a token which was here lately.
+    pub(crate) fn has_held(&self, token: &str) -> bool {
+        self.recent.has(token)
     }
 
     /// The flight that brought the current token, for callers that want a newer one.

@@ -66,12 +66,10 @@ impl Failure {
     }
 
     pub(super) fn of_look_up(error: &Arc<io::Error>) -> Self {
-        let failure = if lacks_descriptors(error) || no_file_opens() {
-            Self::no_descriptor()
-        } else {
-            Self::not_found()
-        };
-        Self { source: Some(error.clone()), ..failure }
+        match no_file_opens() {
+            Some(error) => Self::no_descriptor().with_source(error),
+            None => Self { source: Some(error.clone()), ..Self::not_found() },
+        }
     }
 
     /// For the proxy's own name.
@@ -95,7 +93,7 @@ impl Failure {
     pub(super) fn into_error(self, was_sent: bool) -> Error {
         let error = self.cause.error_sent(self.text, was_sent);
         match self.source {
-            Some(source) => error.with_source(Shown(source)),
+            Some(source) => error.with_shared_source(source),
             None => error,
         }
     }
@@ -222,11 +220,11 @@ fn lacks_descriptors(error: &io::Error) -> bool {
 }
 
 /// The system's look-up calls everything "not found", so ask whether a file can be opened at all.
-fn no_file_opens() -> bool {
+fn no_file_opens() -> Option<io::Error> {
     #[cfg(unix)]
-    return std::fs::File::open("/dev/null").is_err_and(|error| lacks_descriptors(&error));
+    return std::fs::File::open("/dev/null").err().filter(lacks_descriptors);
     #[cfg(not(unix))]
-    false
+    None
 }
 
 impl fmt::Display for Failure {
@@ -236,25 +234,3 @@ impl fmt::Display for Failure {
 }
 
 impl StdError for Failure {}
-
-/// A cause that is shared.
-#[derive(Clone)]
-struct Shown(Arc<dyn StdError + Send + Sync>);
-
-impl fmt::Debug for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl StdError for Shown {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source()
-    }
-}

@@ -208,6 +208,7 @@ fn spelled_out(path: &Path) -> Result<PathBuf> {
             "store: {:?} does not name a directory ({error}); name an absolute path",
             path.display().to_string()
         ))
+        .with_source(error)
     })?;
     Ok(absolute.components().collect())
 }

@@ -1,0 +1,179 @@
+//! The library's sentences in C's words: it names fields of a builder, and here they are setters,
+//! members and flags.
+
+/// Where a sentence begins with the name of a field: the setter.
+const FIELDS: &[(&str, &str)] = &[
+    ("client_id: ", "paytoken_config_set_client_id: "),
+    ("user_name: ", "paytoken_config_set_client_id: "),
+    ("client_secret: ", "paytoken_config_set_client_secret: "),
+    ("password: ", "paytoken_config_set_client_secret: "),
+    ("certificate: ", "paytoken_config_set_certificate_pem: "),
+    ("timeout: ", "paytoken_config_set_timeout_ms: "),
+    ("connect_timeout: ", "paytoken_config_set_connect_timeout_ms: "),
+    ("retries: ", "paytoken_config_set_retries: "),
+    ("user_agent: ", "paytoken_config_set_user_agent: "),
+    ("proxy: ", "paytoken_config_set_proxy: "),
+    ("renew_in_background: ", "paytoken_config_set_renew_in_background: "),
+    ("store: ", "paytoken_config_set_store_directory: "),
+    ("min_validity: ", "min_validity_ms: "),
+];
+
+/// What the library says, and what that is here; the first that fits counts.
+const PHRASES: &[(&str, &str)] = &[
+    (
+        "; change the credentials or call refresh() to override",
+        "; change the credentials, or use PAYTOKEN_FORCE to ask now",
+    ),
+    ("call refresh() to override", "use PAYTOKEN_FORCE to ask now"),
+    (
+        "set root_certificates_pem to that authority's certificate",
+        "pass that authority's certificate to paytoken_config_set_root_certificates_pem",
+    ),
+    ("root_certificates_pem", "paytoken_config_set_root_certificates_pem"),
+    ("pass the key to with_private_key", "pass the key to paytoken_config_set_private_key_pem"),
+    ("load it with from_pem instead", "pass it to paytoken_config_set_certificate_pem instead"),
+    ("private_key: ", "paytoken_config_set_private_key_pem: "),
+    ("with_private_key", "paytoken_config_set_private_key_pem"),
+    ("allow more with timeout", "allow more with paytoken_config_set_timeout_ms"),
+    ("use cached() there", "use PAYTOKEN_CACHED_ONLY there"),
+    ("(`base_url`)", "(paytoken_config_set_base_url)"),
+    ("base_url", "paytoken_config_set_base_url"),
+];
+
+/// A sentence of the library's, perhaps with a provider's name before it.
+pub(crate) fn of_c(text: &str) -> String {
+    let known = |name: &str| paytoken::Provider::ALL.iter().any(|one| one.facts().name == name);
+    let (mut result, mut rest) = match text.split_once(": ") {
+        Some((name, rest)) if known(name) => (format!("{name}: "), rest),
+        _ => (String::with_capacity(text.len() + 64), text),
+    };
+    if let Some((field, ours)) = FIELDS.iter().find(|(field, _)| rest.starts_with(field)) {
+        result.push_str(ours);
+        rest = &rest[field.len()..];
+    }
+    // From left to right, so that no replacement is replaced again.
+    while let Some(first) = rest.chars().next() {
+        match PHRASES.iter().find(|(phrase, _)| rest.starts_with(phrase)) {
+            Some((phrase, ours)) => {
+                result.push_str(ours);
+                rest = &rest[phrase.len()..];
+            }
+            None => {
+                result.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    #[test]
+    fn fields_become_setters_and_advice_names_what_c_has() {
+        for (theirs, ours) in [
+            ("ntx-pay: base_url: set it", "ntx-pay: paytoken_config_set_base_url: set it"),
+            ("404; check base_url", "404; check paytoken_config_set_base_url"),
+            (
+                "ntx-pay: certificate: it has expired; the server's certificate: x",
+                "ntx-pay: paytoken_config_set_certificate_pem: it has expired; the server's certificate: x",
+            ),
+            (
+                "nexter-pay: user_name: is empty; se\u{f1}or",
+                "nexter-pay: paytoken_config_set_client_id: is empty; se\u{f1}or",
+            ),
+            (
+                "send-payments: no [held; call refresh() to override]",
+                "send-payments: no [held; use PAYTOKEN_FORCE to ask now]",
+            ),
+            ("NTXPAY_CLIENT_ID: not set", "NTXPAY_CLIENT_ID: not set"),
+        ] {
+            assert_eq!(of_c(theirs), ours);
+        }
+    }
+
+    /// Words that only a Rust program understands.
+    fn rusts_words(sentence: &str) -> Option<&'static str> {
+        let bare = sentence.replace("paytoken_config_set_", "<");
+        [
+            "()",
+            "::",
+            "refresh",
+            "uilder",
+            "with_private_key",
+            "from_pem",
+            " base_url",
+            "TokenSource",
+            "Option",
+            "panicked",
+            "root_certificates_pem",
+            "system_root",
+            "allow more with timeout",
+        ]
+        .into_iter()
+        .find(|word| bare.contains(word) && !bare.contains(&format!("<{word}")))
+    }
+
+    /// Sentences that no C program can be told.
+    const NOT_FOR_C: [&str; 4] = [
+        "build a TokenSource with the store instead",
+        "use base_url_for(provider, url)",
+        "system_root_certificates: this system's",
+        "it returned a builder of another account",
+    ];
+
+    #[test]
+    fn no_sentence_of_the_library_has_rusts_words_in_c() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+        let (mut sentences, mut wrong) = (0, Vec::new());
+        for file in files(&source) {
+            for sentence in literals(&fs::read_to_string(&file).unwrap()) {
+                if NOT_FOR_C.iter().any(|known| sentence.contains(known)) {
+                    continue;
+                }
+                sentences += 1;
+                let told = of_c(&sentence);
+                if let Some(word) = rusts_words(&told) {
+                    wrong.push(format!("{word}: {}: {told}", file.display()));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(sentences > 100, "only {sentences} were found");
+    }
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let of_tests =
+            ["simulation", "model.rs", "script.rs", "tests.rs", "conformance.rs", "reference.rs"];
+        let mut all = Vec::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            match path.is_dir() {
+                _ if of_tests.contains(&name) => {}
+                true => all.extend(files(&path)),
+                false => all.push(path),
+            }
+        }
+        all
+    }
+
+    /// What could be a sentence: text with several words, outside of comments and tests.
+    fn literals(text: &str) -> Vec<String> {
+        let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
+        let code = text.lines().filter(|line| {
+            let line = line.trim_start();
+            !line.starts_with("//") && !line.starts_with("#[")
+        });
+        code.flat_map(|line| {
+            line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        })
+        .filter(|literal| literal.split(' ').count() > 3)
+        .collect()
+    }
+}
