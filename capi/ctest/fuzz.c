@@ -216,20 +216,19 @@ static void ask(input *in, const paytoken_source *source, bool is_good) {
     paytoken_error **why = wants_error ? &err : NULL;
     int32_t code;
     if (prefix == 2 || !is_good) {
-        size_t size = next(in) % 4 == 0 ? next(in) : sizeof(paytoken_token_options);
-        uint8_t raw[sizeof(size_t) + 256] = {0};
+        uint32_t size = next(in) % 4 == 0 ? next(in) : sizeof(paytoken_token_options);
+        uint8_t raw[sizeof(uint32_t) + 256] = {0};
         paytoken_token_options options = {0};
         options.min_validity_ms = number(in);
         options.deadline_ms = number(in);
         options.flags = (next(in) % 4 == 0 ? (uint32_t)number(in) : next(in) % 8u) | PAYTOKEN_CACHED_ONLY;
-        options.reserved = next(in) % 16 == 0;
         memcpy(raw, &options, sizeof options);
         if (next(in) % 4 == 0) raw[sizeof options] = next(in);
         memcpy(raw, &size, sizeof size);
         /* As large as it says. One that ends before the flags would be free to send requests. */
         if (size > 0 && size < sizeof options) size = 0, memcpy(raw, &size, sizeof size);
-        paytoken_token_options *exact = malloc(size < sizeof(size_t) ? sizeof(size_t) : size);
-        memcpy(exact, raw, size < sizeof(size_t) ? sizeof(size_t) : size);
+        paytoken_token_options *exact = malloc(size < sizeof(uint32_t) ? sizeof(uint32_t) : size);
+        memcpy(exact, raw, size < sizeof(uint32_t) ? sizeof(uint32_t) : size);
         code = paytoken_source_token_with(source, exact, buf, cap, out, why);
         prefix = options.flags & PAYTOKEN_AUTHORIZATION ? 1 : 0;
         free(exact);
@@ -254,13 +253,13 @@ static void ask(input *in, const paytoken_source *source, bool is_good) {
 }
 
 static void look(input *in, const paytoken_source *source) {
-    size_t size = next(in) % 2 == 0 ? sizeof(paytoken_status) : next(in);
-    paytoken_status *status = malloc(size < sizeof(size_t) ? sizeof(size_t) : size);
-    memset(status, 'x', size < sizeof(size_t) ? sizeof(size_t) : size);
+    uint32_t size = next(in) % 2 == 0 ? sizeof(paytoken_status) : next(in);
+    paytoken_status *status = malloc(size < sizeof(uint32_t) ? sizeof(uint32_t) : size);
+    memset(status, 'x', size < sizeof(uint32_t) ? sizeof(uint32_t) : size);
     memcpy(status, &size, sizeof size);
     int32_t code = paytoken_source_status(source, status);
     CHECK(code == PAYTOKEN_OK || code == PAYTOKEN_INVALID_ARGUMENT);
-    size_t written;
+    uint32_t written;
     memcpy(&written, status, sizeof written);
     CHECK(written <= size || code != PAYTOKEN_OK);
     free(status);

@@ -47,8 +47,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The header's version; paytoken_version() is the library's. As long as the SONAME is libpaytoken.so.0, functions,
- * constants and struct members are added and none is changed. */
+/* The header's version; paytoken_version() is the library's. From 0.1.0 on, as long as the SONAME is libpaytoken.so.0,
+ * functions, constants and struct members are added and none is changed. No struct has padding, on any target. */
 #define PAYTOKEN_VERSION "0.1.0"
 #define PAYTOKEN_VERSION_MAJOR 0
 #define PAYTOKEN_VERSION_MINOR 1
@@ -217,11 +217,10 @@ PAYTOKEN_API int32_t paytoken_source_authorization(const paytoken_source *source
  * Later versions may add members at the end; a library that does not know a member answers PAYTOKEN_INVALID_ARGUMENT
  * unless it is zero. */
 typedef struct paytoken_token_options {
-    size_t size;              /* sizeof(paytoken_token_options) */
+    uint32_t size;            /* sizeof(paytoken_token_options) */
+    uint32_t flags;           /* any of the three below */
     uint64_t min_validity_ms; /* as above */
     uint64_t deadline_ms;     /* the longest that this call takes; 0: the config's time-out */
-    uint32_t flags;           /* any of the three below */
-    uint32_t reserved;        /* 0 */
 } paytoken_token_options;
 
 #define PAYTOKEN_FORCE 1u         /* a new token even if the cached one is good or a refusal is remembered */
@@ -256,7 +255,8 @@ PAYTOKEN_API void paytoken_source_free(paytoken_source *source);
 
 /* What a source is up to: never a secret. Times are milliseconds, -1 where there is none. */
 typedef struct paytoken_status {
-    size_t size;                 /* in: sizeof(paytoken_status); out: how much of it the library has written */
+    uint32_t size;               /* in: sizeof(paytoken_status); out: how much of it the library has written */
+    int32_t last_error_code;     /* the last failure's code; PAYTOKEN_OK where there was none */
     uint32_t provider;           /* PAYTOKEN_NTX_PAY, ... */
     uint32_t environment;        /* PAYTOKEN_SANDBOX, ... */
     uint64_t requests;           /* sent to the token endpoint, failed ones included */
@@ -268,8 +268,6 @@ typedef struct paytoken_status {
     int64_t token_expires_at_ms; /* and its end, since 1970 UTC */
     int64_t blocked_for_ms;      /* how long a remembered refusal keeps requests back */
     int64_t last_error_age_ms;   /* since the last failure */
-    int32_t last_error_code;     /* its code; PAYTOKEN_OK where there was none */
-    uint32_t reserved;           /* 0 */
     int64_t certificate_not_after_ms; /* when the client certificate expires, since 1970 UTC */
 } paytoken_status;
 

@@ -31,7 +31,7 @@ pub(crate) struct Buffer(*mut c_char);
 #[repr(transparent)]
 pub(crate) struct Untyped(*mut c_void);
 
-/// A struct whose first member is a `size_t` that says how much of it the caller has.
+/// A struct whose first member is a `uint32_t` that says how much of it the caller has.
 #[repr(transparent)]
 pub(crate) struct SizedIn<T>(*const T);
 
@@ -42,7 +42,7 @@ pub(crate) struct SizedOut<T>(*mut T);
 /// Plain C structs: every byte pattern is a value, and there is no padding.
 ///
 /// # Safety
-/// `repr(C)`, integers only, a `usize` first, no padding.
+/// `repr(C)`, integers only, a `u32` first, no padding.
 pub(crate) unsafe trait Plain: Copy {}
 
 /// No struct of this library comes near; a larger size is memory that was never set.
@@ -142,8 +142,8 @@ impl<T: Plain + Default> SizedIn<T> {
         if self.0.is_null() {
             return Ok(value);
         }
-        // SAFETY: not NULL, so by the header it starts with a readable, aligned size_t.
-        let size = unsafe { self.0.cast::<usize>().read() };
+        // SAFETY: not NULL, so by the header it starts with a readable, aligned uint32_t.
+        let size = unsafe { self.0.cast::<u32>().read() } as usize;
         check_size(size, smallest)?;
         let known = size.min(size_of::<T>());
         // SAFETY: by the header `size` bytes are readable; the size was checked to be sane.
@@ -169,8 +169,8 @@ impl<T: Plain> SizedOut<T> {
         if self.0.is_null() {
             return Err(Failure::null("status"));
         }
-        // SAFETY: not NULL, so by the header it starts with a readable, aligned size_t.
-        let size = unsafe { self.0.cast::<usize>().read() };
+        // SAFETY: not NULL, so by the header it starts with a readable, aligned uint32_t.
+        let size = unsafe { self.0.cast::<u32>().read() } as usize;
         check_size(size, smallest)?;
         Ok(size)
     }
@@ -182,7 +182,7 @@ impl<T: Plain> SizedOut<T> {
         // are writable; `value` has at least `known` bytes and (Plain) no padding among them.
         unsafe {
             ptr::copy_nonoverlapping((&raw const value).cast::<u8>(), self.0.cast::<u8>(), known);
-            self.0.cast::<usize>().write(known);
+            self.0.cast::<u32>().write(known as u32);
         }
     }
 }

@@ -22,16 +22,15 @@ pub(crate) struct Source {
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub(crate) struct Options {
-    size: usize,
+    size: u32,
+    flags: u32,
     min_validity_ms: u64,
     deadline_ms: u64,
-    flags: u32,
-    reserved: u32,
 }
 
-// SAFETY: repr(C), integers only, a usize first; the assertion states that there is no gap.
+// SAFETY: repr(C), integers only, a u32 first; the assertion states that there is no gap.
 unsafe impl Plain for Options {}
-const _: () = assert!(size_of::<Options>() == size_of::<usize>() + 2 * 8 + 2 * 4);
+const _: () = assert!(size_of::<Options>() == 2 * 4 + 2 * 8);
 
 /// The struct as it was in version 0.1.
 const SMALLEST_OPTIONS: usize = size_of::<Options>();
@@ -180,10 +179,8 @@ fn valid_for(min_validity_ms: u64) -> TokenOptions {
 impl Options {
     fn checked(&self) -> Result<TokenOptions, Failure> {
         let refuse = |message| Err(Failure::new(code::INVALID_ARGUMENT, message));
-        if self.flags & !(FORCE | CACHED_ONLY | AUTHORIZATION) != 0 || self.reserved != 0 {
-            return refuse(
-                "options: a flag, or a reserved member, that this version does not know",
-            );
+        if self.flags & !(FORCE | CACHED_ONLY | AUTHORIZATION) != 0 {
+            return refuse("options: a flag that this version does not know");
         }
         if self.flags & FORCE != 0 && self.flags & CACHED_ONLY != 0 {
             return refuse("options: PAYTOKEN_FORCE and PAYTOKEN_CACHED_ONLY exclude each other");

@@ -1,6 +1,5 @@
 //! `paytoken_status`: what a source is up to, as a struct that may grow.
 
-use std::mem::offset_of;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paytoken::{Environment, Provider};
@@ -16,7 +15,8 @@ use crate::source::Source;
 #[derive(Clone, Copy, Default)]
 #[repr(C)]
 pub(crate) struct Status {
-    size: usize,
+    size: u32,
+    last_error_code: i32,
     provider: u32,
     environment: u32,
     requests: u64,
@@ -28,24 +28,21 @@ pub(crate) struct Status {
     token_expires_at_ms: i64,
     blocked_for_ms: i64,
     last_error_age_ms: i64,
-    last_error_code: i32,
-    reserved: u32,
     certificate_not_after_ms: i64,
 }
 
-// SAFETY: repr(C), integers only, a usize first; the members' order leaves no gap on the platforms
-// where a usize is as large as a u64, which the assertion below states for the others.
+// SAFETY: repr(C), integers only, a u32 first; the assertion states that there is no gap.
 unsafe impl Plain for Status {}
-const _: () = assert!(size_of::<Status>() == size_of::<usize>() + 2 * 4 + 9 * 8 + 2 * 4 + 8);
+const _: () = assert!(size_of::<Status>() == 4 * 4 + 10 * 8);
 
-/// The struct as it was at first: without what stands behind `reserved`.
-const SMALLEST: usize = offset_of!(Status, reserved) + size_of::<u32>();
+/// The struct as it was in version 0.1.
+const SMALLEST: usize = size_of::<Status>();
 
 impl Status {
     fn of(status: &paytoken::Status) -> Self {
         let token = status.token.as_ref();
         Self {
-            size: size_of::<Self>(),
+            size: size_of::<Self>() as u32,
             provider: config::number_of(Provider::ALL, &status.provider),
             environment: config::number_of(Environment::ALL, &status.environment),
             requests: status.requests,
@@ -58,7 +55,6 @@ impl Status {
             blocked_for_ms: milliseconds(status.blocked_for),
             last_error_age_ms: milliseconds(status.last_error.map(|(_, age)| age)),
             last_error_code: status.last_error.map_or(code::OK, |(kind, _)| code::of(kind)),
-            reserved: 0,
             certificate_not_after_ms: milliseconds(status.certificate_not_after.map(since_1970)),
         }
     }
