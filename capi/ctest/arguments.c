@@ -62,6 +62,11 @@ static void null_source(const paytoken_source *source) {
     CODE(PAYTOKEN_OK, paytoken_source_token_with(source, NULL, buf, sizeof buf, NULL, NULL));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_source_invalidate(NULL, "x"));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_source_invalidate(source, NULL));
+    int32_t result = 9;
+    check_error(CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_source_invalidate_with(NULL, "x", &result, &err)), &err);
+    check_error(CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_source_invalidate_with(source, NULL, &result, &err)), &err);
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_source_invalidate_with(source, NULL, NULL, NULL));
+    CHECK(result == 9);
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_source_status(source, NULL));
     paytoken_status status = {.size = sizeof status};
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_source_status(NULL, &status));
@@ -75,6 +80,8 @@ static void null_others(void) {
     CHECK(paytoken_error_http_status(NULL) == 0);
     CHECK(paytoken_error_retry_after_ms(NULL) == -1);
     CHECK(paytoken_error_is_retryable(NULL) == 0);
+    CHECK(paytoken_error_os_code(NULL) == 0);
+    CHECK(strcmp(paytoken_config_error_message(NULL), "") == 0);
     paytoken_error_free(NULL);
     paytoken_wipe(NULL, 0);
     paytoken_wipe(NULL, 7);
@@ -106,8 +113,15 @@ static void wrong_utf8(const paytoken_source *source) {
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_proxy(config, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_directory(config, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_source_invalidate(source, BAD_UTF8));
+    CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_source_invalidate_with(source, BAD_UTF8, NULL, NULL));
     CODE(PAYTOKEN_INVALID_ARGUMENT,
          paytoken_config_set_certificate_pem(config, (const uint8_t *)BAD_UTF8, (size_t)-1));
+    /* The setter's sentence, until the next setter. */
+    CHECK(strstr(paytoken_config_error_message(config), "certificate_pem: ") != NULL);
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_base_url(config, NULL));
+    CHECK(strcmp(paytoken_config_error_message(config), "base_url: is NULL") == 0);
+    CODE(PAYTOKEN_OK, paytoken_config_set_retries(config, 1));
+    CHECK(strcmp(paytoken_config_error_message(config), "") == 0);
     /* The settings are as they were. */
     paytoken_source *other = source_from(config);
     CHECK(other != NULL);

@@ -27,11 +27,23 @@ static inline int32_t check_code(const char *file, int line, const char *call, i
     return code;
 }
 
+/* A sentence speaks of setters, members and flags, never of what only a Rust program has. */
+static inline void check_words(const char *message) {
+    static const char *const others[] = {"cached()", "build()", "::", "refresh", "uilder", "with_private_key", "from_pem", " base_url", "TokenSource",
+                                         "panicked", " root_certificates_pem", "--ca", "--force"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (strstr(message, others[i]) == NULL) continue;
+        failures++;
+        fprintf(stderr, "not C's word: \"%s\" in: %s\n", others[i], message);
+    }
+}
+
 /* The code and the object have to agree; the object is freed. */
 static inline void check_error(int32_t code, paytoken_error **err) {
     CHECK(*err != NULL);
     CHECK(paytoken_error_code(*err) == code);
     CHECK(strlen(paytoken_error_message(*err)) > 10);
+    check_words(paytoken_error_message(*err));
     paytoken_error_free(*err);
     *err = NULL;
 }

@@ -1,4 +1,5 @@
 /* Failures: every code is reached, carries its details, and leaves the source fit for use. */
+#include <errno.h>
 #include <time.h>
 
 #include "ctest.h"
@@ -100,7 +101,9 @@ static void provider_down(void) {
     paytoken_config_set_retries(config, 1);
     paytoken_source *source = source_from(config);
     for (int i = 0; i < 2; i++) {
-        check_error(CODE(PAYTOKEN_TRANSPORT, paytoken_source_token(source, 0, NULL, 0, NULL, &err)), &err);
+        CODE(PAYTOKEN_TRANSPORT, paytoken_source_token(source, 0, NULL, 0, NULL, &err));
+        CHECK(paytoken_error_os_code(err) == ECONNREFUSED);
+        check_error(PAYTOKEN_TRANSPORT, &err);
     }
     close(line);
     paytoken_source_free(source);
@@ -141,7 +144,8 @@ static void wrong_secret(void) {
         CODE(PAYTOKEN_REJECTED, paytoken_source_token(source, 0, NULL, 0, NULL, &err));
         CHECK(paytoken_error_http_status(err) == 401);
         CHECK(strstr(paytoken_error_message(err), "not-the-secret") == NULL);
-        if (i > 0) CHECK(paytoken_error_retry_after_ms(err) > 0);
+        CHECK(paytoken_error_retry_after_ms(err) > 0); /* from the first refusal on */
+        if (i > 0) CHECK(strstr(paytoken_error_message(err), "PAYTOKEN_FORCE") != NULL);
         check_error(PAYTOKEN_REJECTED, &err);
     }
     CHECK(sandbox_count("ntx-pay", "token_requests") == 1);

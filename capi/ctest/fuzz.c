@@ -103,6 +103,7 @@ static bool is_in_the_open;
 /* For messages of errors and of the log. */
 static void check_message(const char *message) {
     CHECK(message[0] != 0 && is_utf8(message));
+    if (!is_in_the_open) check_words(message);
     for (const char *at = message; *at != 0; at++) CHECK((unsigned char)*at >= 0x20 && *at != 0x7f);
     CHECK(is_in_the_open || strstr(message, SECRET_MARK) == NULL);
 }
@@ -268,6 +269,11 @@ static void look(input *in, const paytoken_source *source) {
 static void reject(input *in, const paytoken_source *source) {
     char *text = string(in, "");
     CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_source_invalidate(source, text));
+    int32_t result = 0;
+    paytoken_error *err = NULL;
+    int32_t code = paytoken_source_invalidate_with(source, text, &result, &err);
+    CHECK((result == PAYTOKEN_INVALIDATED_UNKNOWN) == (code == PAYTOKEN_OK));
+    check_outcome(code, true, err);
     free(text);
 }
 

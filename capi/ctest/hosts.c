@@ -63,6 +63,7 @@ static void held(const paytoken_source *source) {
     CODE(PAYTOKEN_OK, paytoken_config_set_proxy(config, ""));
     CODE(PAYTOKEN_OK, paytoken_config_set_renew_in_background(config, 1));
     CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, "x"));
+    CHECK(strcmp(paytoken_config_error_message(config), "") == 0);
     paytoken_config_free(config);
     CODE(PAYTOKEN_OK, paytoken_source_status(source, &status));
     /* The one with a flag: what it says of itself holds with PAYTOKEN_CACHED_ONLY. */
@@ -75,6 +76,7 @@ static void held(const paytoken_source *source) {
     paytoken_error_http_status(err);
     paytoken_error_retry_after_ms(err);
     paytoken_error_is_retryable(err);
+    paytoken_error_os_code(err);
     paytoken_error_free(err);
     while (paytoken_log_next(text, sizeof text, NULL, &level) == PAYTOKEN_OK && level != PAYTOKEN_LOG_OFF) continue;
     paytoken_wipe(text, sizeof text);
@@ -102,6 +104,7 @@ static void released(void) {
     CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, token, sizeof token, NULL, NULL));
     CODE(PAYTOKEN_OK, paytoken_source_authorization(source, 0, token, sizeof token, NULL, NULL));
     CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, token));
+    CODE(PAYTOKEN_OK, paytoken_source_invalidate_with(source, token, NULL, NULL));
     paytoken_token_options force = {.size = sizeof force, .flags = PAYTOKEN_FORCE};
     CODE(PAYTOKEN_OK, paytoken_source_token_with(source, &force, token, sizeof token, NULL, NULL));
     paytoken_source_free(source);

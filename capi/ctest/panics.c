@@ -57,8 +57,17 @@ int main(void) {
     check_error(PANICS(paytoken_source_token_with, source, NULL, buf, sizeof buf, &len, &err), &err);
     CHECK(len == 99);
     PANICS(paytoken_source_invalidate, source, "x");
+    int32_t result = 9;
+    check_error(PANICS(paytoken_source_invalidate_with, source, "x", &result, &err), &err);
+    CHECK(result == 9);
     PANICS(paytoken_source_status, source, &status);
     PANICS(paytoken_set_log_callback, PAYTOKEN_LOG_DEBUG, ignore, NULL);
+    PANICS(paytoken_set_log_queue, PAYTOKEN_LOG_DEBUG, 1);
+    uint32_t level = 9;
+    PANICS(paytoken_log_next, buf, sizeof buf, NULL, &level);
+    CHECK(level == 9);
+    trap("paytoken_log_callbacks_running");
+    CHECK(paytoken_log_callbacks_running() == UINT32_MAX);
     CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, buf, sizeof buf, &len, &err));
 
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_source_token(NULL, 0, buf, sizeof buf, &len, &err));
@@ -72,6 +81,13 @@ int main(void) {
     CHECK(paytoken_error_retry_after_ms(err) == -1);
     trap("paytoken_error_is_retryable");
     CHECK(paytoken_error_is_retryable(err) == 0);
+    trap("paytoken_error_os_code");
+    CHECK(paytoken_error_os_code(err) == 0);
+    paytoken_config *empty = paytoken_config_new(PAYTOKEN_NTX_PAY, PAYTOKEN_SANDBOX);
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_proxy(empty, NULL));
+    trap("paytoken_config_error_message");
+    CHECK(strcmp(paytoken_config_error_message(empty), "") == 0);
+    paytoken_config_free(empty);
     trap("paytoken_version");
     CHECK(strcmp(paytoken_version(), "") == 0);
     trap("paytoken_code_name");

@@ -223,7 +223,9 @@ typedef struct paytoken_token_options {
     uint64_t deadline_ms;     /* the longest that this call takes; 0: the config's time-out */
 } paytoken_token_options;
 
-#define PAYTOKEN_FORCE 1u         /* a new token even if the cached one is good or a refusal is remembered */
+#define PAYTOKEN_FORCE 1u         /* a new token even if the cached one is good or a refusal is remembered. Where its text did
+                                     not fit (PAYTOKEN_BUFFER_TOO_SMALL, also when you asked for the length), the next
+                                     forced call within 60 s gives that token, and fetches none. */
 #define PAYTOKEN_CACHED_ONLY 2u   /* send nothing, wait for nobody: PAYTOKEN_TIMEOUT where there is no good token */
 #define PAYTOKEN_AUTHORIZATION 4u /* with "Bearer " in front */
 

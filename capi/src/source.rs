@@ -1,5 +1,6 @@
 //! `paytoken_source`: gives tokens, to any thread.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use paytoken::{Invalidated, Token, TokenOptions, TokenSource};
@@ -16,7 +17,13 @@ pub(crate) struct Source {
     inner: TokenSource,
     /// `fork::count()` when it was made.
     forks: u32,
+    /// The token that a forced call brought and whose text did not fit. Without it, to ask for the
+    /// length and then for the token would be two fetches.
+    undelivered: Mutex<Option<Token>>,
 }
+
+/// Whoever asks for a new token when that one is older means another.
+const UNDELIVERED_FOR: Duration = Duration::from_secs(60);
 
 /// What C knows as `paytoken_token_options`. Members are only ever added, at the end.
 #[derive(Clone, Copy, Default)]
@@ -55,6 +62,42 @@ impl Source {
         }
         Ok(&source.inner)
     }
+
+    /// What a forced call brings is delivered before another is fetched.
+    fn fill_forced(
+        &self,
+        options: &TokenOptions,
+        min_validity: Duration,
+        buffer: &Buffer,
+        capacity: usize,
+        length: &Out<usize>,
+        part: fn(&Token) -> &str,
+    ) -> Result<i32, Failure> {
+        let source = Self::usable(Some(self))?;
+        buffer.check(capacity)?;
+        let token = match self.undelivered(min_validity) {
+            Some(token) => token,
+            None => source.token_with(options)?,
+        };
+        let code = buffer.fill(capacity, length, part(&token))?;
+        if code == code::BUFFER_TOO_SMALL {
+            *self.lock() = Some(token);
+        }
+        Ok(code)
+    }
+
+    /// If it is still the token in use, and good for as long as is asked.
+    fn undelivered(&self, min_validity: Duration) -> Option<Token> {
+        let token = self.lock().take()?;
+        let (remaining, is_in_use) =
+            (token.remaining(), self.inner.cached()?.secret() == token.secret());
+        let age = token.lifetime().saturating_sub(remaining);
+        (is_in_use && age < UNDELIVERED_FOR && remaining >= min_validity).then_some(token)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Token>> {
+        self.undelivered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -67,7 +110,8 @@ extern "C" fn paytoken_source_new(
         let config = config.ok_or_else(|| Failure::null("config"))?;
         out.check("out")?;
         fork::watch();
-        let source = Source { inner: config.build()?, forks: fork::count() };
+        let source =
+            Source { inner: config.build()?, forks: fork::count(), undelivered: Mutex::default() };
         out.write(Box::into_raw(Box::new(source)));
         Ok(code::OK)
     })
@@ -115,7 +159,14 @@ extern "C" fn paytoken_source_token_with(
     code_and_error("paytoken_source_token_with", error, || {
         let asked = options.read(SMALLEST_OPTIONS)?;
         let part = if asked.flags & AUTHORIZATION != 0 { Token::bearer } else { Token::secret };
-        fill(source, &asked.checked()?, &buffer, capacity, &length, part)
+        let options = asked.checked()?;
+        match source {
+            Some(own) if asked.flags & FORCE != 0 => {
+                let min_validity = Duration::from_millis(asked.min_validity_ms);
+                own.fill_forced(&options, min_validity, &buffer, capacity, &length, part)
+            }
+            _ => fill(source, &options, &buffer, capacity, &length, part),
+        }
     })
 }
 
