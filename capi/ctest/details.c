@@ -164,18 +164,17 @@ static void forced(void) {
     force.min_validity_ms = 200000;
     CODE(PAYTOKEN_OK, paytoken_source_token_with(source, &force, buf, sizeof buf, NULL, &err));
     REQUESTS(6);
-    sandbox("/send-payments/lifetime?seconds=17");
+    sandbox("/send-payments/lifetime?seconds=5");
     force.min_validity_ms = 0;
     CODE(PAYTOKEN_BUFFER_TOO_SMALL, paytoken_source_token_with(source, &force, NULL, 0, NULL, &err));
     sandbox("/send-payments/lifetime?seconds=300");
-    force.min_validity_ms = 16000;
+    force.min_validity_ms = 3900;
     for (int waited = 0; waited < 10000; waited += 100) {
         paytoken_status status = {.size = sizeof status};
         CODE(PAYTOKEN_OK, paytoken_source_status(source, &status));
-        if (status.token_remaining_ms < 16000) break;
+        if (status.token_remaining_ms < 3900) break;
         nanosleep(&(struct timespec){0, 100 * 1000 * 1000}, NULL);
     }
-    force.min_validity_ms = 15999;
     CODE(PAYTOKEN_OK, paytoken_source_token_with(source, &force, buf, sizeof buf, NULL, &err));
     REQUESTS(8);
 #undef REQUESTS
