@@ -33,13 +33,14 @@ static void *everything(void *argument) {
     CODE(PAYTOKEN_OK, paytoken_config_from_env(PAYTOKEN_NTX_PAY, &config, NULL));
     CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, path));
     CODE(PAYTOKEN_OK, paytoken_config_set_renew_in_background(config, 1));
+    CODE(PAYTOKEN_OK, paytoken_config_set_retries(config, 0));
     paytoken_source *source = source_from(config);
     CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, token, sizeof token, NULL, &err));
     CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, token));
     CODE(PAYTOKEN_OK, paytoken_source_authorization(source, 1000, token, sizeof token, NULL, &err));
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         char fault[128];
-        snprintf(fault, sizeof fault, "/ntx-pay/fault?kind=%s&times=2", faults[i]);
+        snprintf(fault, sizeof fault, "/ntx-pay/fault?kind=%s&times=1", faults[i]);
         control("/reset");
         control(fault);
         int32_t code = paytoken_source_token_with(source, &force, token, sizeof token, NULL, &err);

@@ -21,6 +21,8 @@
  *   Threads     A paytoken_source and a paytoken_error may be used from any threads at once, without a lock of yours. A
  *               paytoken_config may be used from any thread, from one at a time. A *_free must be the last use of its
  *               object, and happens once.
+ *   Stack       64 KiB are enough for every function, with the library as `make install` builds it (your buffers, and what
+ *               a log callback needs, come on top). A library without optimisation needs more.
  *   Panics      A defect inside the library comes back as PAYTOKEN_PANIC (or as the value named with the function) and
  *               leaves a line on stderr. The object stays usable.
  *   fork        A source made before fork() answers PAYTOKEN_FORKED in the child (its locks may be held by threads that

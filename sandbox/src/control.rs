@@ -11,7 +11,8 @@ use crate::request::Request;
 use crate::state::{Endpoint, ServiceState};
 use crate::text;
 
-fn help() -> String {
+/// What the control interface can do, how to ask for it with curl, and the kinds of fault.
+pub fn control_help() -> String {
     let services: Vec<_> = Service::ALL.iter().map(Service::to_string).collect();
     let services = services.join(", ");
     format!(
@@ -30,6 +31,10 @@ SERVICE is one of {services}.
 Kinds of fault, several joined by a semicolon (quote it from the shell; %3B in an address):
 {NAMES}
 The same words in a request header X-Sandbox-Fault work for that one request.
+
+For example, with the variables that the sandbox prints:
+  curl -X POST \"$PAYTOKEN_SANDBOX_CONTROL/ntx-pay/fault?kind=status=503&times=3\"
+  curl \"$PAYTOKEN_SANDBOX_CONTROL/stats\"
 "
     )
 }
@@ -52,7 +57,7 @@ pub(crate) fn answer(services: &[Arc<ServiceState>], request: &Request) -> Answe
     }
     let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     match (request.method.as_str(), segments.as_slice()) {
-        ("GET" | "HEAD", [""]) => line(200, help().trim_end()),
+        ("GET" | "HEAD", [""]) => line(200, control_help().trim_end()),
         ("GET" | "HEAD", ["stats"]) => Answer::json(200, &stats(services)),
         ("POST", ["reset"]) => {
             for state in services {

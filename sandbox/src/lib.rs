@@ -45,6 +45,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 pub use authority::{Authority, IssuedCertificate};
+pub use control::control_help;
 pub use counts::Counts;
 pub use fault::{Fault, ParseError};
 pub use hold::Hold;

@@ -13,7 +13,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use directory::{Directory, export_lines, quoted};
-use paytoken_sandbox::{Sandbox, Service, token_body};
+use paytoken_sandbox::{Sandbox, Service, control_help, token_body};
 
 const HELP: &str = "\
 The payment providers' token endpoints over real TLS on 127.0.0.1.
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     };
     let outcome = match task {
         Task::Help => {
-            print!("{HELP}");
+            print!("{HELP}\nHow to make it fail on purpose, while it runs:\n\n{}", control_help());
             return ExitCode::SUCCESS;
         }
         Task::Serve { directory, command } => serve(directory, command),

@@ -12,7 +12,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_paytoken-sandbox");
 fn help_and_wrong_arguments() {
     let help = Command::new(PROGRAM).arg("--help").output().unwrap();
     assert!(help.status.success());
-    assert!(String::from_utf8(help.stdout).unwrap().contains("--run"));
+    let help = String::from_utf8(help.stdout).unwrap();
+    // How to make it fail on purpose: which kinds there are, and how to ask for one.
+    let ask = "curl -X POST \"$PAYTOKEN_SANDBOX_CONTROL/ntx-pay/fault?kind=status=503";
+    for word in ["--run", "lost-answer", "truncated", "429[=RETRY-AFTER]", "lifetime=S", ask] {
+        assert!(help.contains(word), "{word} is not in:\n{help}");
+    }
     for wrong in [&["--nonsense"][..], &["--run"], &["--directory"]] {
         let output = Command::new(PROGRAM).args(wrong).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
