@@ -1,5 +1,5 @@
-//! The basic C tests under plain `cargo test`: the header, the exported symbols, and every function
-//! from C against the sandbox. `ctest/run` does the rest.
+//! The basic C tests under plain `cargo test`: the header, the exported symbols, every function from C
+//! against the sandbox, and unloading. `ctest/run` does the rest.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // it is a test
@@ -38,10 +38,11 @@ fn a_c_program_is_served_by_every_function_as_the_header_says() {
         &file("key.pem", sandbox.client_key_pem()),
     );
     let status = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("ctest/run"))
-        .args(["--inside", "header", "symbols", "basic"])
+        .args(["--inside", "header", "symbols", "basic", "unload"])
         .envs(variables)
         .env("PAYTOKEN_LIBRARY_DIRECTORY", library_directory())
         .env("PAYTOKEN_WORK", &folder)
+        .env("UNLOAD_TIMES", "20")
         .status()
         .unwrap();
     fs::remove_dir_all(&folder).unwrap();
