@@ -44,7 +44,9 @@ static void with_a_renewal_under_way(void) {
     pid_t child = fork();
     if (child == 0) {
         paytoken_source_free(renewing);
-        _exit(0);
+        /* In place of _exit: valgrind would report what the parent's thread has in use as lost. */
+        execl("/bin/true", "true", (char *)NULL);
+        _exit(1);
     }
     CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     /* The parent still has its thread, and waits for that. */

@@ -144,6 +144,7 @@ static void setting(input *in, paytoken_config *config) {
     } else if (which < 7) {
         char *text = string(in, SECRET_MARK);
         CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_client_secret(config, text));
+        CHECK((paytoken_config_error_message(config)[0] == 0) == is_utf8(text));
         free(text);
     } else if (which < 10) {
         size_t len;
@@ -277,6 +278,30 @@ static void reject(input *in, const paytoken_source *source) {
     free(text);
 }
 
+/* The queue, of any size; and a record, with any room. */
+static void records(input *in) {
+    uint32_t level = 9, wanted = (uint32_t)number(in), capacity = (uint32_t)number(in);
+    if (next(in) % 2 == 0) {
+        bool is_fine = wanted == PAYTOKEN_LOG_OFF || (wanted <= PAYTOKEN_LOG_DEBUG && capacity >= 1 && capacity <= 65536);
+        CODE(is_fine ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_set_log_queue(wanted, capacity));
+    }
+    CHECK(paytoken_log_callbacks_running() == 0);
+    size_t cap = next(in) % 2 == 0 ? next(in) : 4096, len = 12345;
+    char *buf = malloc(cap + 1);
+    memset(buf, 'x', cap + 1);
+    int32_t code = paytoken_log_next(buf, cap, &len, &level);
+    CHECK(code == PAYTOKEN_OK || (code == PAYTOKEN_BUFFER_TOO_SMALL && len >= cap && level == 9 && is_untouched(buf, cap)));
+    CHECK(buf[cap] == 'x');
+    if (code == PAYTOKEN_OK && level != PAYTOKEN_LOG_OFF) {
+        CHECK(level <= PAYTOKEN_LOG_DEBUG && strlen(buf) == len);
+        /* It may be of an earlier input, whose secret's mark was in the open. */
+        CHECK(is_utf8(buf));
+    } else if (code == PAYTOKEN_OK) {
+        CHECK(len == 0 && (cap == 0 || buf[0] == 0));
+    }
+    free(buf);
+}
+
 static void fuzzed_source(input *in, const paytoken_config *config) {
     paytoken_source *source = NULL;
     paytoken_error *err = NULL;
@@ -315,6 +340,7 @@ static void one(const uint8_t *data, size_t size) {
         case 4: look(&in, good); break;
         case 5: reject(&in, good); break;
         case 6: environment(&in, &config); break;
+        case 8: records(&in); break;
         case 7: CHECK(is_utf8(paytoken_code_name((int32_t)number(&in)))); break;
         default: setting(&in, config);
         }

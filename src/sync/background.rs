@@ -53,7 +53,8 @@ impl Background {
     pub(crate) fn finish(&self, limit: Duration) -> bool {
         let mut state = lock(&self.state);
         state.is_over = true;
-        if state.at_work.contains(&thread::current().id()) {
+        let is_own = |thread: &ThreadId| *thread == thread::current().id();
+        if state.at_work.iter().any(is_own) {
             return false;
         }
         let (mut state, _) = self
