@@ -110,12 +110,12 @@ static void released(void) {
     paytoken_source_free(source);
 }
 
-static volatile int is_over;
+static int is_over;
 static paytoken_source *shared;
 
 static void *work(void *argument) {
     (void)argument;
-    while (!is_over) {
+    while (!__atomic_load_n(&is_over, __ATOMIC_ACQUIRE)) {
         released();
         held(shared);
     }
@@ -147,7 +147,7 @@ static void in_the_midst(void) {
         free(own);
         rounds++;
     }
-    is_over = 1;
+    __atomic_store_n(&is_over, 1, __ATOMIC_RELEASE);
     for (int i = 0; i < WORKERS; i++) CHECK(pthread_join(workers[i], NULL) == 0);
     printf("       hosts: %ld times set and unset, %ld records\n", rounds, records);
     CHECK(rounds > 5);
