@@ -1,0 +1,190 @@
+<?php
+// Paytoken.php against the sandbox: run by capi/languages/run.
+
+declare(strict_types=1);
+
+require __DIR__ . '/Paytoken.php';
+
+use Paytoken\Environment;
+use Paytoken\Error;
+use Paytoken\Provider;
+use Paytoken\Source;
+
+function check(bool $holds, string $what): void
+{
+    if (!$holds) {
+        throw new LogicException("not so: $what");
+    }
+}
+
+function control(string $method, string $path): mixed
+{
+    $context = stream_context_create(['http' => ['method' => $method]]);
+    return json_decode(file_get_contents(getenv('PAYTOKEN_SANDBOX_CONTROL') . $path, false, $context), true);
+}
+
+function requests(string $service = 'send-payments'): int
+{
+    return control('GET', '/stats')[$service]['token_requests'];
+}
+
+/** @return array{int, string} */
+function accounts(string $authorization): array
+{
+    $context = stream_context_create([
+        'http' => ['header' => "Authorization: $authorization", 'ignore_errors' => true],
+        'ssl' => ['cafile' => getenv('PAYTOKEN_CA')],
+    ]);
+    $body = file_get_contents(getenv('SENDPAYMENTS_BASE_URL') . '/accounts', false, $context);
+    return [(int) explode(' ', $http_response_header[0])[1], $body];
+}
+
+function failure(callable $call): Error
+{
+    try {
+        $call();
+    } catch (Error $error) {
+        return $error;
+    }
+    throw new LogicException('this was to fail');
+}
+
+function each_provider_gives_a_header(): void
+{
+    foreach (Provider::cases() as $provider) {
+        $source = Source::fromEnv($provider);
+        $header = $source->authorization();
+        check($header === 'Bearer ' . $source->token() && strlen($header) > 20, $provider->name);
+        check($source->status()['requests'] === 1, 'one request');
+        $source->token(force: true);
+        check($source->status()['requests'] === 2, 'force asks once');
+    }
+    $by_hand = new Source(Provider::NtxPay, Environment::Sandbox, [
+        'client_id' => getenv('NTXPAY_CLIENT_ID'), 'client_secret' => getenv('NTXPAY_CLIENT_SECRET'),
+        'certificate_pem' => file_get_contents(getenv('NTXPAY_CLIENT_CERT')),
+        'private_key_pem' => file_get_contents(getenv('NTXPAY_CLIENT_KEY')),
+        'root_certificates_pem' => file_get_contents(getenv('PAYTOKEN_CA')), 'base_url' => getenv('NTXPAY_BASE_URL'),
+        'timeout_ms' => 5000, 'retries' => 1, 'renew_in_background' => true,
+    ]);
+    check(str_starts_with($by_hand->authorization(), 'Bearer '), 'settings by hand');
+}
+
+function a_wrong_secret_is_told_and_remembered(): void
+{
+    $source = Source::fromEnv(Provider::SendPayments, ['client_id' => 'señor', 'client_secret' => 'contraseña']);
+    for ($i = 0; $i < 2; $i++) {
+        $error = failure(fn () => $source->authorization());
+        check($error->name === 'PAYTOKEN_REJECTED' && $error->getCode() === 5 && $error->httpStatus === 401, 'typed');
+        check($error->retryAfterMs > 10000 && !$error->isRetryable, 'when to ask again');
+    }
+    check(control('GET', '/stats')['send-payments']['token_requests_by_client'] === ['señor' => 1], 'one request, UTF-8');
+    $resident = fn () => (int) explode(' ', file_get_contents('/proc/self/statm'))[1] * 4;
+    for ($i = 0; $i < 20000; $i++) {
+        $before = $i === 10000 ? $resident() : $before ?? 0;
+        failure(fn () => $source->authorization());
+    }
+    check($resident() - $before < 1024, 'no error object is left behind');
+}
+
+function a_401_is_replayed_once(): void
+{
+    $source = Source::fromEnv(Provider::SendPayments);
+    $sent = [];
+    $send = function (string $authorization) use (&$sent): array {
+        $sent[] = $authorization;
+        return accounts($authorization);
+    };
+    control('POST', '/send-payments/fault?kind=status=401&times=1&endpoint=api');
+    check($source->call($send)[0] === 200 && count($sent) === 2 && $sent[0] !== $sent[1], 'one replay, another token');
+    control('POST', '/send-payments/fault?kind=status=401&times=2&endpoint=api');
+    check($source->call($send)[0] === 401 && count($sent) === 4, 'the second 401 is handed back');
+    $requests = requests();
+    $source->invalidate('Bearer of-yesterday');
+    check($source->token() !== '' && requests() === $requests, 'an old token changes nothing');
+}
+
+function what_cannot_be_passed_on_is_an_error(): void
+{
+    foreach (['client_secret' => "a\0b", 'store_directory' => "a\0b", 'base_url' => "\xff", 'timeout_ms' => -1,
+        'retries' => 'many', 'client_id' => 7, 'cliend_id' => 'x', 'renew_in_background' => 1] as $name => $value) {
+        $error = failure(fn () => Source::fromEnv(Provider::SendPayments, [$name => $value]));
+        check($error->name === 'PAYTOKEN_INVALID_ARGUMENT' && str_starts_with($error->getMessage(), "$name:"), $name);
+    }
+    check(failure(fn () => Source::fromEnv(Provider::SendPayments, ['timeout_ms' => 0]))->getCode() === 1, 'a time-out of 0');
+    $source = Source::fromEnv(Provider::SendPayments);
+    check(failure(fn () => $source->invalidate("a\0b"))->getCode() === 103, 'a NUL in a token');
+    check(failure(fn () => $source->token(-1))->getCode() === 103, 'a negative time');
+    check(!str_contains(print_r($source, true), 'secret'), 'nothing in dumps');
+    $source->close();
+    $source->close();
+    check(str_contains(failure(fn () => $source->token())->getMessage(), 'closed'), 'used after close');
+    check(str_contains(failure(fn () => $source->status())->getMessage(), 'closed'), 'status after close');
+}
+
+function workers_share_a_request(): void
+{
+    $store = sys_get_temp_dir() . '/paytoken-php-' . getmypid();
+    $source = Source::fromEnv(Provider::SendPayments, ['store_directory' => $store]);
+    $children = [];
+    for ($i = 0; $i < 8; $i++) {
+        $child = pcntl_fork();
+        if ($child === 0) {
+            // The parent's source is replaced by one of this child's.
+            $ok = false;
+            try {
+                $ok = $source->call(accounts(...))[0] === 200;
+            } catch (Throwable $error) {
+                fwrite(STDERR, $error->getMessage() . "\n");
+            }
+            posix_kill(getmypid(), $ok ? SIGUSR1 : SIGUSR2); // ends without destructors
+        }
+        $children[] = $child;
+    }
+    foreach ($children as $child) {
+        pcntl_waitpid($child, $status);
+        check(pcntl_wifsignaled($status) && pcntl_wtermsig($status) === SIGUSR1, 'a worker');
+    }
+    check(requests() === 1, 'eight workers, ' . requests() . ' requests');
+    $source->token();
+    check(requests() === 1, 'and the parent');
+    array_map(unlink(...), glob("$store/{,.}[!.]*", GLOB_BRACE));
+    rmdir($store);
+}
+
+function preloaded_it_serves_pages(): void
+{
+    // The header for preloading lies beside the other.
+    $header = dirname(getenv('PAYTOKEN_HEADER')) . '/paytoken_php.h';
+    $user = posix_getuid() === 0 ? ['-d', 'opcache.preload_user=root'] : [];
+    $server = proc_open([PHP_BINARY, '-d', 'opcache.enable_cli=1', '-d', 'ffi.enable=preload', '-d', "ffi.preload=$header",
+        '-d', 'opcache.preload=' . __DIR__ . '/Paytoken.php', ...$user, '-S', '127.0.0.1:0', __DIR__ . '/page.php'],
+        [2 => ['pipe', 'w']], $pipes);
+    do {
+        $line = fgets($pipes[2]);
+        check($line !== false, 'the server starts');
+    } while (!preg_match('{\\((http://127\\.0\\.0\\.1:\\d+)\\) started}', $line, $match));
+    $page = file_get_contents("$match[1]/");
+    proc_terminate($server);
+    proc_close($server);
+    check($page === 'served', "preloaded: $page");
+}
+
+function figures(): void
+{
+    $source = Source::fromEnv(Provider::SendPayments);
+    $source->authorization();
+    $began = hrtime(true);
+    for ($i = 0; $i < 50000; $i++) {
+        $source->authorization();
+    }
+    printf("   PHP: %d cached calls/s\n", 50000 / ((hrtime(true) - $began) / 1e9));
+}
+
+set_error_handler(fn ($level, $message) => throw new ErrorException($message));
+foreach ([each_provider_gives_a_header(...), a_wrong_secret_is_told_and_remembered(...), a_401_is_replayed_once(...),
+    what_cannot_be_passed_on_is_an_error(...), workers_share_a_request(...),
+    preloaded_it_serves_pages(...), figures(...)] as $test) {
+    control('POST', '/reset');
+    $test();
+}
+echo "ok     PHP\n";
