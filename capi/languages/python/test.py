@@ -1,0 +1,218 @@
+"""paytoken.py against the sandbox: run by capi/languages/run."""
+import asyncio
+import concurrent.futures
+import json
+import os
+import pickle
+import shutil
+import signal
+import ssl
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import paytoken
+from paytoken import Code, Error, Provider, Source
+
+CONTEXT = ssl.create_default_context(cafile=os.environ["PAYTOKEN_CA"])
+
+
+def control(method, path):
+    request = urllib.request.Request(os.environ["PAYTOKEN_SANDBOX_CONTROL"] + path, method=method)
+    with urllib.request.urlopen(request, timeout=15) as answer:
+        return answer.read()
+
+
+def stats(service="send-payments"):
+    return json.loads(control("GET", "/stats"))[service]
+
+
+def accounts(authorization):
+    """A call of the API: what a program would do."""
+    request = urllib.request.Request(os.environ["SENDPAYMENTS_BASE_URL"] + "/accounts")
+    request.add_header("Authorization", authorization)
+    try:
+        with urllib.request.urlopen(request, timeout=15, context=CONTEXT) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as answer:
+        return answer.code, answer.read()
+
+
+def failure(call):
+    try:
+        call()
+    except Error as error:
+        return error
+    raise AssertionError("this was to fail")
+
+
+def in_child(work):
+    """Runs it in a forked child, which ends without destructors, and says whether it held."""
+    child = os.fork()
+    if child == 0:
+        held = 1
+        try:
+            held = 0 if work() else 1
+        finally:
+            os._exit(held)
+    return child
+
+
+def each_provider_gives_a_header():
+    for provider in Provider:
+        with Source.from_env(provider) as source:
+            header = source.authorization()
+            assert header == "Bearer " + source.token() and len(header) > 20
+            assert source.status()["requests"] == 1
+            source.token(force=True)
+            assert source.status()["requests"] == 2, source.status()
+    files = {name: open(os.environ[variable], "rb").read() for name, variable in (
+        ("certificate_pem", "NTXPAY_CLIENT_CERT"), ("private_key_pem", "NTXPAY_CLIENT_KEY"),
+        ("root_certificates_pem", "PAYTOKEN_CA"))}
+    by_hand = Source(Provider.NTX_PAY, paytoken.Environment.SANDBOX, client_id=os.environ["NTXPAY_CLIENT_ID"],
+                     client_secret=os.environ["NTXPAY_CLIENT_SECRET"], base_url=os.environ["NTXPAY_BASE_URL"],
+                     timeout_ms=5000, retries=1, **files)
+    assert by_hand.authorization().startswith("Bearer ")
+
+
+def many_threads_and_tasks_share_a_request():
+    control("POST", "/send-payments/delay?ms=300")
+    source = Source.from_env(Provider.SEND_PAYMENTS)
+    most = 0
+
+    async def tasks():
+        nonlocal most
+        asked = [asyncio.ensure_future(source.authorization_async()) for _ in range(500)]
+        await asyncio.sleep(0)
+        most = threading.active_count()
+        began = time.monotonic()
+        asked[0].cancel()
+        assert isinstance((await asyncio.gather(asked[0], return_exceptions=True))[0], asyncio.CancelledError)
+        assert time.monotonic() - began < 0.1, "a cancelled task goes at once"
+        return await asyncio.gather(*asked[1:])
+
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        in_threads = [pool.submit(source.authorization) for _ in range(20)]
+        headers = asyncio.run(tasks()) + [thread.result() for thread in in_threads]
+    assert len(headers) == 519 and len(set(headers)) == 1 and stats()["token_requests"] == 1
+    print(f"   Python: 500 tasks and 20 threads on an empty cache: 1 request, {most} threads at the most")
+    # A wait that is given up leaves the fetch for the next.
+    source.invalidate(headers[0])
+    assert failure(lambda: source.token(timeout=0.05)).code == Code.TIMEOUT
+    assert source.token() and stats()["token_requests"] == 2
+
+
+def a_renewal_makes_nobody_wait():
+    control("POST", "/ntx-pay/lifetime?seconds=3")
+    source = Source.from_env(Provider.NTX_PAY)
+    source.token()
+    control("POST", "/ntx-pay/delay?ms=100")
+    longest, end = 0, time.monotonic() + 10
+    while source.status()["tokens"] < 2:
+        began = time.monotonic()
+        source.token()
+        longest = max(longest, time.monotonic() - began)
+        assert time.monotonic() < end, "it was not renewed"
+    assert longest < 0.09, longest
+
+
+def a_wrong_secret_is_told_and_remembered():
+    source = Source.from_env(Provider.SEND_PAYMENTS, client_id="señor", client_secret="contraseña")
+    for _ in range(2):
+        error = failure(source.authorization)
+        assert error.code == Code.REJECTED and error.http_status == 401 and error.retry_after > 10
+        assert not error.is_retryable and "contraseña" not in str(error)
+        assert pickle.loads(pickle.dumps(error)).retry_after == error.retry_after
+    assert stats()["token_requests_by_client"] == {"señor": 1}
+    resident = lambda: int(open("/proc/self/statm").read().split()[1]) * 4
+    for i in range(20000):
+        before = resident() if i == 10000 else before if i else 0
+        failure(source.authorization)
+    assert resident() - before < 1024, "no error object is left behind"
+
+
+def a_401_is_replayed_once():
+    source, sent = Source.from_env(Provider.SEND_PAYMENTS), []
+
+    def send(authorization):
+        sent.append(authorization)
+        return accounts(authorization)
+
+    async def send_async(authorization):
+        return send(authorization)
+
+    for call in (lambda: source.call(send), lambda: asyncio.run(source.call_async(send_async))):
+        sent.clear()
+        control("POST", "/send-payments/fault?kind=status=401&times=1&endpoint=api")
+        assert call()[0] == 200 and len(sent) == 2 and sent[0] != sent[1]
+        control("POST", "/send-payments/fault?kind=status=401&times=2&endpoint=api")
+        assert call()[0] == 401 and len(sent) == 4
+        control("POST", "/reset")
+        source = Source.from_env(Provider.SEND_PAYMENTS)
+    requests = stats()["token_requests"]
+    source.token()
+    source.invalidate("Bearer of-yesterday")
+    assert source.token() and stats()["token_requests"] == requests + 1
+    try:
+        source.call(lambda authorization: ("200", None))
+        raise AssertionError("a status that is no number passed")
+    except TypeError:
+        pass
+
+
+def what_cannot_be_passed_on_is_an_error():
+    wrong = dict(client_secret="a\0b", store_directory="a\0b", base_url="\udcff", user_agent=b"x", certificate_pem="x",
+                 timeout_ms=-1, connect_timeout_ms=1.5, retries="many", client_id=7, cliend_id="x", renew_in_background=1)
+    for name, value in wrong.items():
+        error = failure(lambda: Source.from_env(Provider.SEND_PAYMENTS, **{name: value}))
+        assert error.code == Code.INVALID_ARGUMENT and str(error).startswith(name + ":"), (name, error)
+    assert failure(lambda: Source.from_env(Provider.SEND_PAYMENTS, timeout_ms=0)).code == Code.CONFIGURATION
+    assert failure(lambda: Source.from_env(9)).code == Code.INVALID_ARGUMENT
+    source = Source.from_env(Provider.SEND_PAYMENTS)
+    for call in (lambda: source.invalidate("a\0b"), lambda: source.token(-1), lambda: source.token(float("nan"))):
+        assert failure(call).code == Code.INVALID_ARGUMENT
+    # Closed while a thread waits: that call ends as it would, and the next is an error.
+    control("POST", "/send-payments/delay?ms=200")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(source.token)
+        while not source._flights:
+            time.sleep(0.001)
+        source.close()
+        source.close()
+        assert waiting.result()
+    for call in (source.token, source.status, lambda: source.invalidate("x"), lambda: source.token(force=True)):
+        assert "closed" in str(failure(call))
+
+
+def forked_workers_have_sources_of_their_own():
+    # As gunicorn --preload does: made, and even used, before the workers are.
+    store = tempfile.mkdtemp()
+    source = Source.from_env(Provider.SEND_PAYMENTS, store_directory=store)
+    source._lock.acquire()  # as another thread might hold it at the fork
+    works = lambda: source.call(accounts)[0] == 200 and asyncio.run(source.authorization_async())
+    children = [in_child(works) for _ in range(8)]
+    source._lock.release()
+    signal.alarm(60)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    signal.alarm(0)
+    assert source.token() and stats()["token_requests"] == 1
+    shutil.rmtree(store)
+
+
+def figures():
+    source = Source.from_env(Provider.SEND_PAYMENTS)
+    source.authorization()
+    began = time.monotonic()
+    for _ in range(50000):
+        source.authorization()
+    print(f"   Python: {50000 / (time.monotonic() - began):.0f} cached calls/s")
+
+
+for test in (each_provider_gives_a_header, many_threads_and_tasks_share_a_request, a_renewal_makes_nobody_wait,
+             a_wrong_secret_is_told_and_remembered, a_401_is_replayed_once, what_cannot_be_passed_on_is_an_error,
+             forked_workers_have_sources_of_their_own, figures):
+    control("POST", "/reset")
+    test()
+print("ok     Python")
