@@ -1,0 +1,3 @@
+module paytoken
+
+go 1.19

@@ -1,0 +1,437 @@
+// Package paytoken gets tokens for payment providers' APIs, through the C library.
+//
+//	source, err := paytoken.FromEnv(paytoken.SendPayments, paytoken.Settings{}) // one per account, for all goroutines
+//	err = source.Call(ctx, func(ctx context.Context, authorization string) (int, error) {
+//		request.Header.Set("Authorization", authorization) // one replay where the status is 401
+//		...
+//	})
+//
+// A call is answered from the cache where that is possible, within a microsecond. Else it waits for one goroutine that
+// fetches for all callers, which takes one OS thread however many wait. A context ends the wait at once, not the fetch,
+// whose token is there for the next call.
+//
+// Go cannot wipe a string: the token's text stays in memory until that is used again. The library's copies are wiped.
+// Go's signals reach the library's calls as those of any C code: it goes on after EINTR, and blocks none.
+package paytoken
+
+/*
+#cgo LDFLAGS: -lpaytoken
+#include <stdlib.h>
+#include "paytoken.h"
+
+// In C, so that a cached call crosses the border once. The token is in buf, *err is NULL unless the code says so.
+static int32_t go_fetch(const paytoken_source *source, uint64_t min_validity_ms, uint32_t flags, char *buf, size_t cap,
+                        size_t *len, paytoken_error **err) {
+	paytoken_token_options options = {0};
+	options.size = sizeof options;
+	options.min_validity_ms = min_validity_ms;
+	options.flags = flags | PAYTOKEN_AUTHORIZATION;
+	return paytoken_source_token_with(source, &options, buf, cap, len, err);
+}
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// Provider is whose tokens these are.
+type Provider uint32
+
+const (
+	NTXPay       Provider = C.PAYTOKEN_NTX_PAY
+	NexterPay    Provider = C.PAYTOKEN_NEXTER_PAY
+	SendPayments Provider = C.PAYTOKEN_SEND_PAYMENTS
+)
+
+// Environment is the provider's test system or real money.
+type Environment uint32
+
+const (
+	Sandbox    Environment = C.PAYTOKEN_SANDBOX
+	Production Environment = C.PAYTOKEN_PRODUCTION
+)
+
+// Code is one of paytoken.h, where each is explained.
+type Code int32
+
+const (
+	Configuration     Code = C.PAYTOKEN_CONFIGURATION
+	Certificate       Code = C.PAYTOKEN_CERTIFICATE
+	Transport         Code = C.PAYTOKEN_TRANSPORT
+	Timeout           Code = C.PAYTOKEN_TIMEOUT
+	Rejected          Code = C.PAYTOKEN_REJECTED
+	Forbidden         Code = C.PAYTOKEN_FORBIDDEN
+	RateLimited       Code = C.PAYTOKEN_RATE_LIMITED
+	ServerUnavailable Code = C.PAYTOKEN_SERVER_UNAVAILABLE
+	InvalidResponse   Code = C.PAYTOKEN_INVALID_RESPONSE
+	Store             Code = C.PAYTOKEN_STORE
+	Other             Code = C.PAYTOKEN_OTHER
+	Panic             Code = C.PAYTOKEN_PANIC
+	InvalidArgument   Code = C.PAYTOKEN_INVALID_ARGUMENT
+	Forked            Code = C.PAYTOKEN_FORKED
+)
+
+func (code Code) String() string { return C.GoString(C.paytoken_code_name(C.int32_t(code))) }
+
+// ErrClosed answers a source that was closed.
+var ErrClosed = errors.New("paytoken: the source is closed; make another one")
+
+// Error says why a call failed, and ends with how to fix it; it never holds a secret.
+type Error struct {
+	Message    string
+	Code       Code
+	HTTPStatus int           // the provider's; 0 where there was none
+	RetryAfter time.Duration // asking earlier is answered at once, without a request; -1 where nobody said so
+	Retryable  bool          // about getting a token, never about replaying a payment
+}
+
+func (err *Error) Error() string { return "paytoken: " + err.Message }
+
+// Settings are those of paytoken.h; what is zero is left as it is by default, or as the environment says.
+type Settings struct {
+	ClientID, ClientSecret                            string
+	CertificatePEM, PrivateKeyPEM, RootCertificatePEM []byte
+	CertificateInjectedByProxy                        bool
+	BaseURL, UserAgent, Proxy                         string
+	Timeout, ConnectTimeout                           time.Duration
+	Retries                                           *uint32
+	StoreDirectory                                    string
+}
+
+// Terms of one call.
+type Terms struct {
+	MinValidity time.Duration // how long the token has to be good
+	Force       bool          // a new token even if the cached one is good
+}
+
+// Source gives tokens, to any goroutine. Close it, or the end of the program does.
+type Source struct {
+	mutex   sync.Mutex
+	source  *C.paytoken_source // nil once closed
+	users   int                // calls that are in C: the last one frees what was closed meanwhile
+	freed   *C.paytoken_source
+	flights map[Terms]*flight
+}
+
+type flight struct {
+	landed chan struct{}
+	token  string
+	err    error
+}
+
+// New makes a source from settings.
+func New(provider Provider, environment Environment, settings Settings) (*Source, error) {
+	return open(C.paytoken_config_new(C.uint32_t(provider), C.uint32_t(environment)), provider, settings)
+}
+
+// FromEnv reads the environment as the paytoken command does; settings given here count instead. C sees the variables that
+// the process was started with, and those of os.Setenv.
+func FromEnv(provider Provider, settings Settings) (*Source, error) {
+	var config *C.paytoken_config
+	var object *C.paytoken_error
+	if code := C.paytoken_config_from_env(C.uint32_t(provider), &config, &object); code != C.PAYTOKEN_OK {
+		return nil, taken(object)
+	}
+	return open(config, provider, settings)
+}
+
+// Authorization gives the value of an Authorization header.
+func (source *Source) Authorization(ctx context.Context, terms Terms) (string, error) {
+	if terms.MinValidity < 0 {
+		return "", invalid("MinValidity", "is negative; give 0 or more")
+	}
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	if !terms.Force {
+		token, err := source.fetch(terms, C.PAYTOKEN_CACHED_ONLY)
+		var known *Error
+		if err == nil || !errors.As(err, &known) || known.Code != Timeout {
+			return token, err
+		}
+	}
+	fetching := source.flight(terms)
+	select {
+	case <-fetching.landed:
+		return fetching.token, fetching.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// Token gives the token alone.
+func (source *Source) Token(ctx context.Context, terms Terms) (string, error) {
+	authorization, err := source.Authorization(ctx, terms)
+	return strings.TrimPrefix(authorization, "Bearer "), err
+}
+
+// Invalidate tells that the API answered 401 to this token, with or without "Bearer ".
+func (source *Source) Invalidate(rejected string) error {
+	text, err := cString("rejected", rejected)
+	if err != nil {
+		return err
+	}
+	defer release(text, len(rejected))
+	// Who asks from now on does not get what a flight of before brings.
+	source.mutex.Lock()
+	source.flights = map[Terms]*flight{}
+	source.mutex.Unlock()
+	return source.use(func(pointer *C.paytoken_source) error {
+		return expect("Invalidate", C.paytoken_source_invalidate(pointer, text))
+	})
+}
+
+// Call sends a request by send, which returns the HTTP status; and where that is 401, drops that very token and sends it
+// once more, never twice: the caller sees what the last send left. A payment that ended in a time-out or a 5xx is not
+// replayed, nor is a send that returned an error.
+func (source *Source) Call(ctx context.Context, send func(ctx context.Context, authorization string) (int, error)) error {
+	authorization, err := source.Authorization(ctx, Terms{})
+	if err != nil {
+		return err
+	}
+	status, err := send(ctx, authorization)
+	if err != nil || status != 401 {
+		return err
+	}
+	if err := source.Invalidate(authorization); err != nil {
+		// In this process it is dropped in any case. A store that could not be told does not change the answer.
+		var known *Error
+		if !errors.As(err, &known) || known.Code != Store {
+			return err
+		}
+		log.Print(err)
+	}
+	authorization, err = source.Authorization(ctx, Terms{})
+	if err != nil {
+		return err
+	}
+	_, err = send(ctx, authorization)
+	return err
+}
+
+// Status is what a source is up to: the counters of paytoken_status, and how long the token has left (-1: there is none).
+type Status struct {
+	Requests, Tokens, Failures, Invalidations uint64
+	Remaining, BlockedFor                     time.Duration
+}
+
+// Status never holds a secret.
+func (source *Source) Status() (Status, error) {
+	var status C.paytoken_status
+	status.size = C.sizeof_paytoken_status
+	err := source.use(func(pointer *C.paytoken_source) error {
+		return expect("Status", C.paytoken_source_status(pointer, &status))
+	})
+	return Status{
+		uint64(status.requests), uint64(status.tokens), uint64(status.failures), uint64(status.invalidations),
+		milliseconds(status.token_remaining_ms), milliseconds(status.blocked_for_ms),
+	}, err
+}
+
+// Close wipes and frees, once no call uses it any more. Later calls get ErrClosed.
+func (source *Source) Close() {
+	source.mutex.Lock()
+	defer source.mutex.Unlock()
+	if source.source != nil {
+		source.freed, source.source = source.source, nil
+		source.freeUnused()
+	}
+}
+
+func (source *Source) freeUnused() {
+	if source.users == 0 && source.freed != nil {
+		C.paytoken_source_free(source.freed)
+		source.freed = nil
+	}
+}
+
+// use runs a call of the library's, during which nothing is freed.
+func (source *Source) use(call func(*C.paytoken_source) error) error {
+	source.mutex.Lock()
+	pointer := source.source
+	if pointer == nil {
+		source.mutex.Unlock()
+		return ErrClosed
+	}
+	source.users++
+	source.mutex.Unlock()
+	defer func() {
+		source.mutex.Lock()
+		source.users--
+		source.freeUnused()
+		source.mutex.Unlock()
+	}()
+	return call(pointer)
+}
+
+// flight is the fetch under way for such a token, or a new one, in a goroutine of its own.
+func (source *Source) flight(terms Terms) *flight {
+	source.mutex.Lock()
+	defer source.mutex.Unlock()
+	if fetching, ok := source.flights[terms]; ok {
+		return fetching
+	}
+	fetching := &flight{landed: make(chan struct{})}
+	source.flights[terms] = fetching
+	go func() {
+		var flags C.uint32_t
+		if terms.Force {
+			flags = C.PAYTOKEN_FORCE
+		}
+		fetching.token, fetching.err = source.fetch(terms, flags)
+		source.mutex.Lock()
+		if source.flights[terms] == fetching {
+			delete(source.flights, terms)
+		}
+		source.mutex.Unlock()
+		close(fetching.landed)
+	}()
+	return fetching
+}
+
+var buffers = sync.Pool{New: func() any { return new([8192]byte) }}
+
+func (source *Source) fetch(terms Terms, flags C.uint32_t) (token string, err error) {
+	err = source.use(func(pointer *C.paytoken_source) error {
+		least := C.uint64_t((terms.MinValidity + time.Millisecond - 1) / time.Millisecond)
+		// Go memory that C keeps no pointer to: cgo allows it. Buffers are used again, once they are wiped.
+		kept := buffers.Get().(*[8192]byte)
+		defer buffers.Put(kept)
+		for buffer := kept[:]; ; {
+			var length C.size_t
+			var object *C.paytoken_error
+			code := C.go_fetch(pointer, least, flags, (*C.char)(unsafe.Pointer(&buffer[0])), C.size_t(len(buffer)), &length, &object)
+			switch code {
+			case C.PAYTOKEN_OK:
+				token = string(buffer[:length])
+				wipe(unsafe.Pointer(&buffer[0]), int(length))
+				return nil
+			case C.PAYTOKEN_BUFFER_TOO_SMALL:
+				buffer = make([]byte, length+1)
+				flags &^= C.PAYTOKEN_FORCE // the token is cached now; a second new one would be one too many
+			default:
+				return taken(object)
+			}
+		}
+	})
+	return token, err
+}
+
+func open(config *C.paytoken_config, provider Provider, settings Settings) (*Source, error) {
+	defer C.paytoken_config_free(config)
+	if err := settings.apply(config, provider); err != nil {
+		return nil, err
+	}
+	var source *C.paytoken_source
+	var object *C.paytoken_error
+	if code := C.paytoken_source_new(config, &source, &object); code != C.PAYTOKEN_OK {
+		return nil, taken(object)
+	}
+	return &Source{source: source, flights: map[Terms]*flight{}}, nil
+}
+
+func (settings *Settings) apply(config *C.paytoken_config, provider Provider) error {
+	var failed error
+	text := func(name, value string, set func(*C.char) C.int32_t) {
+		if failed != nil || value == "" {
+			return
+		}
+		var c *C.char
+		if c, failed = cString(name, value); failed == nil {
+			failed = expect(name, set(c))
+			release(c, len(value))
+		}
+	}
+	bytes := func(name string, value []byte, set func(*C.uint8_t, C.size_t) C.int32_t) {
+		if failed == nil && len(value) > 0 {
+			failed = expect(name, set((*C.uint8_t)(unsafe.Pointer(&value[0])), C.size_t(len(value))))
+		}
+	}
+	limit := func(name string, value time.Duration, set func(C.uint64_t) C.int32_t) {
+		if failed != nil || value == 0 {
+			return
+		}
+		if value < time.Millisecond {
+			failed = invalid(name, "is less than a millisecond; give more")
+			return
+		}
+		failed = expect(name, set(C.uint64_t(value/time.Millisecond)))
+	}
+	text("ClientID", settings.ClientID, func(c *C.char) C.int32_t { return C.paytoken_config_set_client_id(config, c) })
+	text("ClientSecret", settings.ClientSecret, func(c *C.char) C.int32_t { return C.paytoken_config_set_client_secret(config, c) })
+	text("BaseURL", settings.BaseURL, func(c *C.char) C.int32_t { return C.paytoken_config_set_base_url(config, c) })
+	text("UserAgent", settings.UserAgent, func(c *C.char) C.int32_t { return C.paytoken_config_set_user_agent(config, c) })
+	text("Proxy", settings.Proxy, func(c *C.char) C.int32_t { return C.paytoken_config_set_proxy(config, c) })
+	text("StoreDirectory", settings.StoreDirectory, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_directory(config, c) })
+	bytes("CertificatePEM", settings.CertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_certificate_pem(config, p, n) })
+	bytes("PrivateKeyPEM", settings.PrivateKeyPEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_private_key_pem(config, p, n) })
+	bytes("RootCertificatePEM", settings.RootCertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t {
+		return C.paytoken_config_set_root_certificates_pem(config, p, n)
+	})
+	limit("Timeout", settings.Timeout, func(ms C.uint64_t) C.int32_t { return C.paytoken_config_set_timeout_ms(config, ms) })
+	limit("ConnectTimeout", settings.ConnectTimeout, func(ms C.uint64_t) C.int32_t { return C.paytoken_config_set_connect_timeout_ms(config, ms) })
+	if failed == nil && settings.Retries != nil {
+		failed = expect("Retries", C.paytoken_config_set_retries(config, C.uint32_t(*settings.Retries)))
+	}
+	if failed == nil && settings.CertificateInjectedByProxy {
+		failed = expect("CertificateInjectedByProxy", C.paytoken_config_set_certificate_injected_by_proxy(config))
+	}
+	// Calls look into the cache first, so none of them renews: the library has to.
+	if failed == nil && provider != SendPayments {
+		failed = expect("renew_in_background", C.paytoken_config_set_renew_in_background(config, 1))
+	}
+	return failed
+}
+
+// taken makes an Error of an object, and frees that.
+func taken(object *C.paytoken_error) error {
+	defer C.paytoken_error_free(object)
+	return &Error{
+		Message:    C.GoString(C.paytoken_error_message(object)),
+		Code:       Code(C.paytoken_error_code(object)),
+		HTTPStatus: int(C.paytoken_error_http_status(object)),
+		RetryAfter: milliseconds(C.paytoken_error_retry_after_ms(object)),
+		Retryable:  C.paytoken_error_is_retryable(object) == 1,
+	}
+}
+
+func expect(what string, code C.int32_t) error {
+	if code == C.PAYTOKEN_OK {
+		return nil
+	}
+	return &Error{Message: fmt.Sprintf("%s: %s", what, Code(code)), Code: Code(code), RetryAfter: -1}
+}
+
+func invalid(what, why string) error {
+	return &Error{Message: what + ": " + why, Code: InvalidArgument, RetryAfter: -1}
+}
+
+func milliseconds(value C.int64_t) time.Duration {
+	if value < 0 {
+		return -1
+	}
+	return time.Duration(value) * time.Millisecond
+}
+
+// cString copies text for C, which would cut it at a NUL in silence.
+func cString(name, text string) (*C.char, error) {
+	if strings.ContainsRune(text, 0) {
+		return nil, invalid(name, "has a NUL in it; take it out")
+	}
+	return C.CString(text), nil
+}
+
+func release(text *C.char, length int) {
+	wipe(unsafe.Pointer(text), length)
+	C.free(unsafe.Pointer(text))
+}
+
+func wipe(memory unsafe.Pointer, length int) { C.paytoken_wipe(memory, C.size_t(length)) }
