@@ -1,0 +1,381 @@
+/**
+ * paytoken for Node.js 20 and newer, by koffi: tokens for payment providers' APIs.
+ *
+ *     const { Source } = require('paytoken');
+ *     const source = Source.fromEnv('send-payments');              // one per account, for the whole process
+ *     const answer = await source.call((authorization) => fetch(url, { headers: { authorization } }));
+ *
+ * A call is answered from the cache where that is possible, which takes microseconds. Else it waits for one fetch, shared
+ * by all who ask, on a worker thread of this module's own: the event loop goes on, and so do DNS and files, whose threads
+ * it does not use. At most four sources fetch at once; others queue. An AbortSignal ends the wait, not the fetch, whose
+ * token is there for the next call. process.exit waits for a fetch under way, at most timeout_ms.
+ *
+ * With node:cluster, and in worker threads, each has a source of its own: share the token by a store directory.
+ * JavaScript cannot wipe a string: the token's text stays in memory until that is used again.
+ */
+'use strict';
+
+const { Worker, parentPort, workerData } = require('node:worker_threads');
+const koffi = require('koffi');
+
+const PROVIDERS = { 'ntx-pay': 1, 'nexter-pay': 2, 'send-payments': 3 };
+const ENVIRONMENTS = { sandbox: 1, production: 2 };
+const OK = 0, TIMEOUT = 4, STORE = 10, CLOSED = 100, INVALID_ARGUMENT = 103;
+const FORCE = 1, CACHED_ONLY = 2, AUTHORIZATION = 4;
+
+/** Why a call failed: a sentence that ends with how to fix it, never a secret. */
+class PaytokenError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} number of paytoken.h; `code` is its name, such as 'PAYTOKEN_REJECTED'
+   * @param {{httpStatus?: number, retryAfter?: number | null, isRetryable?: boolean}} details the provider's status (0:
+   *   none); how many milliseconds to wait, since asking earlier is answered without a request (null: nobody said); and
+   *   whether getting a token may succeed later, which says nothing about replaying a payment
+   */
+  constructor(message, number, { httpStatus = 0, retryAfter = null, isRetryable = false } = {}) {
+    super(message);
+    this.name = 'PaytokenError';
+    this.code = c.codeName(number);
+    Object.assign(this, { number, httpStatus, retryAfter, isRetryable });
+  }
+}
+
+class Source {
+  #pointer;
+  #users = 0; // fetches under way: the last one frees what was closed meanwhile
+  #isClosed = false;
+  #flights = new Map();
+
+  /**
+   * @param {'ntx-pay' | 'nexter-pay' | 'send-payments'} provider
+   * @param {'sandbox' | 'production'} environment
+   * @param {Record<string, string | number | boolean | Uint8Array>} settings named as in paytoken.h,
+   *   paytoken_config_set_...: { client_id, client_secret, certificate_pem, timeout_ms, store_directory, ... }
+   */
+  constructor(provider, environment, settings = {}) {
+    const config = environment instanceof FromEnv
+      ? environment.config
+      : c.configNew(numberOf(PROVIDERS, provider, 'provider'), numberOf(ENVIRONMENTS, environment, 'environment'));
+    try {
+      // Calls look into the cache first, so none of them renews: the library has to.
+      for (const [name, value] of Object.entries({ renew_in_background: provider !== 'send-payments', ...settings })) {
+        set(config, name, value);
+      }
+      const made = [null];
+      checked((error) => c.sourceNew(config, made, error));
+      this.#pointer = made[0];
+    } finally {
+      c.configFree(config);
+    }
+    forgotten.register(this, this.#pointer, this);
+  }
+
+  /** From the environment, as the paytoken command reads it; settings given here count instead. */
+  static fromEnv(provider, settings = {}) {
+    const made = [null];
+    checked((error) => c.configFromEnv(numberOf(PROVIDERS, provider, 'provider'), made, error));
+    return new Source(provider, new FromEnv(made[0]), settings);
+  }
+
+  /**
+   * The value of an Authorization header.
+   * @param {{minValidity?: number, force?: boolean, signal?: AbortSignal}} terms how many milliseconds it has to be good;
+   *   whether to ask for a new token in any case; what ends the wait
+   * @returns {Promise<string>}
+   */
+  async authorization({ minValidity = 0, force = false, signal } = {}) {
+    signal?.throwIfAborted();
+    if (!Number.isSafeInteger(minValidity) || minValidity < 0) {
+      throw invalid('minValidity', 'has to be a whole number, 0 or more, of milliseconds');
+    }
+    if (!force) {
+      try {
+        return fetchToken(this.#open(), minValidity, CACHED_ONLY);
+      } catch (error) {
+        if (error.number !== TIMEOUT) throw error;
+      }
+    }
+    return unlessAborted(this.#flight(minValidity, force), signal);
+  }
+
+  /** The token alone. */
+  async token(terms) {
+    return (await this.authorization(terms)).slice('Bearer '.length);
+  }
+
+  /** The API answered 401 to this token, with or without "Bearer ". */
+  invalidate(rejected) {
+    const pointer = this.#open();
+    // Who asks from now on does not get what a flight of before brings.
+    this.#flights.clear();
+    withText('rejected', rejected, (text) => expect('invalidate', c.sourceInvalidate(pointer, text)));
+  }
+
+  /**
+   * Sends a request by send(authorization), whose answer has a status; and where that is 401, drops that very token and
+   * sends it once more, never twice. A payment that ended in a time-out or a 5xx is not replayed.
+   * @template {{status: number}} T
+   * @param {(authorization: string) => Promise<T> | T} send
+   * @returns {Promise<T>}
+   */
+  async call(send, terms = {}) {
+    const authorization = await this.authorization(terms);
+    const answer = await send(authorization);
+    if (typeof answer?.status !== 'number') throw new TypeError('call: the answer has to have a status, a number');
+    if (answer.status !== 401) return answer;
+    try {
+      this.invalidate(authorization);
+    } catch (error) {
+      // Here it is dropped in any case. That other processes were not told does not change the answer.
+      if (error.number !== STORE) throw error;
+      process.emitWarning(error);
+    }
+    return send(await this.authorization({ ...terms, force: false }));
+  }
+
+  /** paytoken_status: counters, and times in milliseconds, -1 where there is none. */
+  status() {
+    const status = { size: koffi.sizeof(Status) };
+    for (const name of Object.keys(STATUS)) status[name] ??= 0;
+    expect('status', c.sourceStatus(this.#open(), status));
+    const { size, reserved, ...members } = status;
+    return members;
+  }
+
+  /** Wipes and frees, once no fetch uses it any more. A later use is an error. */
+  close() {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    forgotten.unregister(this);
+    this.#freeUnused();
+  }
+
+  #open() {
+    if (this.#isClosed) throw new PaytokenError('the source is closed; make another one', CLOSED);
+    return this.#pointer;
+  }
+
+  #freeUnused() {
+    if (!this.#isClosed || this.#users > 0) return;
+    c.sourceFree(this.#pointer);
+  }
+
+  /** The fetch under way for such a token, or a new one. */
+  #flight(minValidity, force) {
+    const key = `${minValidity} ${force}`;
+    const known = this.#flights.get(key);
+    if (known) return known;
+    const pointer = this.#open();
+    this.#users++;
+    const flight = onWorker({ pointer, minValidity, flags: force ? FORCE : 0 }).finally(() => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+      this.#users--;
+      this.#freeUnused();
+    });
+    flight.catch(() => {}); // all who wait may have left
+    this.#flights.set(key, flight);
+    return flight;
+  }
+}
+
+class FromEnv {
+  constructor(config) {
+    this.config = config;
+  }
+}
+
+function unlessAborted(flight, signal) {
+  if (!signal) return flight;
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+    flight.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave));
+  });
+}
+
+// ---- Worker threads that fetch ----
+
+const MOST_WORKERS = 4;
+const idle = [];
+const waiting = [];
+let workers = 0;
+
+/** Fetches on a worker thread: an idle one, a new one, or the next that has time. */
+function onWorker(order) {
+  return new Promise((resolve, reject) => {
+    waiting.push({ order, resolve, reject });
+    assign();
+  });
+}
+
+function assign() {
+  if (waiting.length === 0) return;
+  const worker = idle.pop() ?? (workers < MOST_WORKERS ? started() : undefined);
+  if (!worker) return;
+  worker.job = waiting.shift();
+  worker.ref(); // the program lasts until the answer is there
+  worker.postMessage(worker.job.order);
+}
+
+function started() {
+  workers++;
+  const worker = new Worker(__filename, { workerData: 'paytoken fetches', execArgv: [] });
+  worker.on('message', ({ token, failure }) => {
+    const { job } = worker;
+    worker.job = undefined;
+    worker.unref();
+    idle.push(worker);
+    if (failure) job.reject(new PaytokenError(failure.message, failure.number, failure));
+    else job.resolve(token);
+    assign();
+  });
+  worker.on('error', (error) => worker.job?.reject(error));
+  worker.on('exit', () => {
+    workers--;
+    if (idle.includes(worker)) idle.splice(idle.indexOf(worker), 1);
+    worker.job?.reject(new Error('paytoken: the thread that fetched has ended'));
+    assign();
+  });
+  return worker;
+}
+
+function serve() {
+  parentPort.on('message', ({ pointer, minValidity, flags }) => {
+    try {
+      parentPort.postMessage({ token: fetchToken(pointer, minValidity, flags) });
+    } catch ({ message, number, httpStatus, retryAfter, isRetryable }) {
+      parentPort.postMessage({ failure: { message, number, httpStatus, retryAfter, isRetryable } });
+    }
+  });
+}
+
+// ---- The library, and its rules for arguments and errors ----
+
+const OPTIONS = { size: 'size_t', min_validity_ms: 'uint64_t', deadline_ms: 'uint64_t', flags: 'uint32_t', reserved: 'uint32_t' };
+const STATUS = {
+  size: 'size_t', provider: 'uint32_t', environment: 'uint32_t', requests: 'uint64_t', tokens: 'uint64_t',
+  failures: 'uint64_t', invalidations: 'uint64_t', token_age_ms: 'int64_t', token_remaining_ms: 'int64_t',
+  token_expires_at_ms: 'int64_t', blocked_for_ms: 'int64_t', last_error_age_ms: 'int64_t', last_error_code: 'int32_t',
+  reserved: 'uint32_t', certificate_not_after_ms: 'int64_t',
+};
+const Options = koffi.struct(OPTIONS);
+const Status = koffi.struct(STATUS);
+const KINDS = {
+  client_id: 'text', client_secret: 'text', base_url: 'text', user_agent: 'text', proxy: 'text', store_directory: 'text',
+  certificate_pem: 'bytes', private_key_pem: 'bytes', root_certificates_pem: 'bytes',
+  renew_in_background: 'switch', certificate_injected_by_proxy: 'mark',
+  timeout_ms: 'number', connect_timeout_ms: 'number', retries: 'number',
+};
+
+const c = load();
+const forgotten = new FinalizationRegistry((pointer) => c.sourceFree(pointer));
+if (workerData === 'paytoken fetches') serve();
+
+function load() {
+  const library = koffi.load(process.env.PAYTOKEN_LIBRARY ?? 'libpaytoken.so.0');
+  const out = koffi.out(koffi.pointer('void *'));
+  const func = (name, result, ...types) => library.func(`paytoken_${name}`, result, types);
+  const setters = {};
+  for (const [name, kind] of Object.entries(KINDS)) {
+    const number = name === 'retries' ? 'uint32_t' : 'uint64_t';
+    const types = { text: ['void *'], bytes: ['void *', 'size_t'], switch: ['int32_t'], mark: [], number: [number] }[kind];
+    setters[name] = func(`config_set_${name}`, 'int32_t', 'void *', ...types);
+  }
+  return {
+    setters,
+    codeName: func('code_name', 'const char *', 'int32_t'),
+    configNew: func('config_new', 'void *', 'uint32_t', 'uint32_t'),
+    configFromEnv: func('config_from_env', 'int32_t', 'uint32_t', out, out),
+    configFree: func('config_free', 'void', 'void *'),
+    sourceNew: func('source_new', 'int32_t', 'void *', out, out),
+    sourceTokenWith: func('source_token_with', 'int32_t', 'void *', koffi.pointer(Options), 'void *', 'size_t', 'void *', out),
+    sourceInvalidate: func('source_invalidate', 'int32_t', 'void *', 'void *'),
+    sourceStatus: func('source_status', 'int32_t', 'void *', koffi.inout(koffi.pointer(Status))),
+    sourceFree: func('source_free', 'void', 'void *'),
+    errorMessage: func('error_message', 'const char *', 'void *'),
+    errorHttpStatus: func('error_http_status', 'int32_t', 'void *'),
+    errorRetryAfter: func('error_retry_after_ms', 'int64_t', 'void *'),
+    errorIsRetryable: func('error_is_retryable', 'int32_t', 'void *'),
+    errorFree: func('error_free', 'void', 'void *'),
+  };
+}
+
+function fetchToken(source, minValidity, flags) {
+  const options = {
+    size: koffi.sizeof(Options), min_validity_ms: minValidity, deadline_ms: 0, flags: flags | AUTHORIZATION, reserved: 0,
+  };
+  const length = Buffer.alloc(8); // a size_t
+  for (let room = 8192; ; room = Number(length.readBigUInt64LE()) + 1) {
+    const buffer = Buffer.allocUnsafeSlow(room);
+    if (checked((error) => c.sourceTokenWith(source, options, buffer, room, length, error)) === OK) {
+      const used = buffer.subarray(0, Number(length.readBigUInt64LE()));
+      const token = used.toString('latin1');
+      used.fill(0);
+      return token;
+    }
+    options.flags &= ~FORCE; // the token is cached now; a second new one would be one too many
+  }
+}
+
+/** Calls with a place for an error, and throws what is there afterwards. A buffer that is too small is no error. */
+function checked(call) {
+  const place = [null];
+  const number = call(place);
+  const [object] = place;
+  if (!object) return number;
+  const wait = Number(c.errorRetryAfter(object));
+  const error = new PaytokenError(c.errorMessage(object), number, {
+    httpStatus: c.errorHttpStatus(object),
+    retryAfter: wait < 0 ? null : wait,
+    isRetryable: c.errorIsRetryable(object) === 1,
+  });
+  c.errorFree(object);
+  throw error;
+}
+
+function expect(what, number) {
+  if (number !== OK) throw new PaytokenError(`${what}: ${c.codeName(number)}`, number);
+}
+
+function invalid(name, why) {
+  return new PaytokenError(`${name}: ${why}`, INVALID_ARGUMENT);
+}
+
+function numberOf(known, name, what) {
+  if (!Object.hasOwn(known, name)) throw invalid(what, `is none of ${Object.keys(known).join(', ')}`);
+  return known[name];
+}
+
+/** Hands on text as UTF-8 in memory that is wiped. C would cut it at a NUL, and lone surrogates would be replaced. */
+function withText(name, value, use) {
+  if (typeof value !== 'string') throw invalid(name, 'has to be a string');
+  if (value.includes('\0')) throw invalid(name, 'has a NUL in it; take it out');
+  if (!value.isWellFormed()) throw invalid(name, 'is not Unicode text');
+  const text = Buffer.from(`${value}\0`);
+  try {
+    use(text);
+  } finally {
+    text.fill(0);
+  }
+}
+
+function set(config, name, value) {
+  if (!Object.hasOwn(KINDS, name)) throw invalid(name, 'there is no such setting; see paytoken_config_set_... in paytoken.h');
+  const run = (...values) => expect(name, c.setters[name](config, ...values));
+  switch (KINDS[name]) {
+    case 'text':
+      return withText(name, value, run);
+    case 'bytes':
+      if (!(value instanceof Uint8Array)) throw invalid(name, 'has to be a Buffer');
+      return run(value, value.length);
+    case 'number':
+      if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) throw invalid(name, 'has to be a whole number, 0 or more');
+      return run(value);
+    default:
+      if (typeof value !== 'boolean') throw invalid(name, 'has to be true or false');
+      if (KINDS[name] === 'switch') run(value ? 1 : 0);
+      else if (value) run();
+  }
+}
+
+module.exports = { Source, PaytokenError };

@@ -1,0 +1,194 @@
+// paytoken.cjs against the sandbox: run by capi/languages/run.
+'use strict';
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const https = require('node:https');
+const { monitorEventLoopDelay } = require('node:perf_hooks');
+const util = require('node:util');
+const { Source, PaytokenError } = require('./paytoken.cjs');
+
+const ca = fs.readFileSync(process.env.PAYTOKEN_CA);
+const threads = () => fs.readdirSync('/proc/self/task').length;
+const resident = () => Number(fs.readFileSync('/proc/self/statm', 'utf8').split(' ')[1]) * 4;
+
+async function control(method, path) {
+  const answer = await fetch(process.env.PAYTOKEN_SANDBOX_CONTROL + path, { method });
+  assert.equal(answer.status, 200);
+  return answer.text();
+}
+
+const stats = async (service = 'send-payments') => JSON.parse(await control('GET', '/stats'))[service];
+
+/** A call of the API: what a program would do. */
+function accounts(authorization) {
+  return new Promise((resolve, reject) => {
+    const url = `${process.env.SENDPAYMENTS_BASE_URL}/accounts`;
+    const request = https.get(url, { ca, headers: { authorization }, agent: false }, (answer) => {
+      answer.resume().on('end', () => resolve({ status: answer.statusCode }));
+    });
+    request.on('error', reject);
+  });
+}
+
+async function failure(call) {
+  try {
+    await call();
+  } catch (error) {
+    if (error instanceof PaytokenError) return error;
+    throw error;
+  }
+  throw new Error('this was to fail');
+}
+
+async function eachProviderGivesAHeader() {
+  for (const provider of ['ntx-pay', 'nexter-pay', 'send-payments']) {
+    const source = Source.fromEnv(provider);
+    const header = await source.authorization();
+    assert.equal(header, `Bearer ${await source.token({ minValidity: 1000 })}`);
+    assert.equal(source.status().requests, 1);
+    await source.token({ force: true });
+    assert.equal(source.status().requests, 2);
+    source.close();
+  }
+  const file = (name) => fs.readFileSync(process.env[name]);
+  const byHand = new Source('ntx-pay', 'sandbox', {
+    client_id: process.env.NTXPAY_CLIENT_ID, client_secret: process.env.NTXPAY_CLIENT_SECRET,
+    certificate_pem: file('NTXPAY_CLIENT_CERT'), private_key_pem: file('NTXPAY_CLIENT_KEY'), root_certificates_pem: ca,
+    base_url: process.env.NTXPAY_BASE_URL, timeout_ms: 5000, retries: 1, renew_in_background: false,
+  });
+  assert.match(await byHand.authorization(), /^Bearer ./);
+}
+
+async function fiveHundredCallsShareARequestAndHoldNothing() {
+  await control('POST', '/send-payments/delay?ms=300');
+  const source = Source.fromEnv('send-payments');
+  const loop = monitorEventLoopDelay({ resolution: 1 });
+  await new Promise((resolve) => setTimeout(resolve, 50)); // the monitor's own start
+  loop.enable();
+  const abort = new AbortController();
+  const leaving = source.authorization({ signal: abort.signal });
+  const calls = Array.from({ length: 500 }, () => source.authorization());
+  const began = performance.now();
+  setImmediate(() => abort.abort());
+  await assert.rejects(leaving, { name: 'AbortError' });
+  const left = performance.now() - began;
+  const headers = new Set(await Promise.all(calls));
+  loop.disable();
+  const pause = loop.max / 1e6;
+  console.log(`   Node: 500 calls on an empty cache: 1 request, longest pause ${pause.toFixed(1)} ms, ${threads()} threads, aborted after ${left.toFixed(1)} ms`);
+  assert.equal(headers.size, 1);
+  assert.equal((await stats()).token_requests, 1);
+  assert.ok(left < 100 && pause < 50);
+  await assert.rejects(source.authorization({ signal: AbortSignal.abort() }), { name: 'AbortError' });
+}
+
+async function manyThatWaitLeaveFilesAndNamesTheirThreads() {
+  await control('POST', '/send-payments/delay?ms=1000');
+  const sources = Array.from({ length: 6 }, () => Source.fromEnv('send-payments'));
+  const tokens = Promise.all(sources.map((source) => source.token()));
+  let isOver = false;
+  tokens.then(() => { isOver = true; });
+  await fs.promises.readFile(process.env.PAYTOKEN_CA);
+  await require('node:dns').promises.lookup('localhost');
+  assert.ok(!isOver);
+  assert.equal((await tokens).length, 6);
+}
+
+async function aRenewalMakesNobodyWait() {
+  await control('POST', '/ntx-pay/lifetime?seconds=3');
+  const source = Source.fromEnv('ntx-pay');
+  await source.token();
+  await control('POST', '/ntx-pay/delay?ms=100');
+  let longest = 0;
+  for (const end = performance.now() + 10000; source.status().tokens < 2;) {
+    const began = performance.now();
+    await source.token();
+    longest = Math.max(longest, performance.now() - began);
+    assert.ok(began < end, 'it was not renewed');
+  }
+  assert.ok(longest < 90, `${longest}`);
+}
+
+async function aWrongSecretIsToldAndRemembered() {
+  const source = Source.fromEnv('send-payments', { client_id: 'señor', client_secret: 'contraseña' });
+  for (let i = 0; i < 2; i++) {
+    const error = await failure(() => source.authorization());
+    assert.deepEqual([error.code, error.number, error.httpStatus, error.isRetryable], ['PAYTOKEN_REJECTED', 5, 401, false]);
+    assert.ok(error.retryAfter > 10000 && error.stack && !error.message.includes('contraseña'));
+  }
+  assert.deepEqual((await stats()).token_requests_by_client, { señor: 1 });
+  let before;
+  for (let i = 0; i < 40000; i++) {
+    if (i === 20000) before = resident();
+    await failure(() => source.authorization());
+  }
+  // 20,000 objects would be 8 MiB; what JavaScript's own memory varies by is less.
+  assert.ok(resident() - before < 5000, `${resident() - before} KiB more: error objects are left behind`);
+}
+
+async function a401IsReplayedOnce() {
+  const source = Source.fromEnv('send-payments');
+  const sent = [];
+  const send = (authorization) => {
+    sent.push(authorization);
+    return accounts(authorization);
+  };
+  await control('POST', '/send-payments/fault?kind=status=401&times=1&endpoint=api');
+  assert.equal((await source.call(send)).status, 200);
+  assert.ok(sent.length === 2 && sent[0] !== sent[1]);
+  await control('POST', '/send-payments/fault?kind=status=401&times=2&endpoint=api');
+  assert.equal((await source.call(send)).status, 401);
+  assert.equal(sent.length, 4);
+  const { token_requests: requests } = await stats();
+  source.invalidate('Bearer of-yesterday');
+  await source.token();
+  assert.equal((await stats()).token_requests, requests);
+  await assert.rejects(source.call(() => ({ statusCode: 401 })), TypeError);
+}
+
+async function whatCannotBePassedOnIsAnError() {
+  const wrong = {
+    client_secret: 'a\0b', store_directory: 'a\0b', base_url: '\ud800', user_agent: Buffer.from('x'), certificate_pem: 'x',
+    timeout_ms: -1, connect_timeout_ms: 1.5, retries: 'many', client_id: 7, cliend_id: 'x', renew_in_background: 1, constructor: 'x',
+  };
+  for (const [name, value] of Object.entries(wrong)) {
+    const error = await failure(() => Source.fromEnv('send-payments', { [name]: value }));
+    assert.ok(error.code === 'PAYTOKEN_INVALID_ARGUMENT' && error.message.startsWith(`${name}:`), error.message);
+  }
+  assert.equal((await failure(() => Source.fromEnv('sendpayments'))).code, 'PAYTOKEN_INVALID_ARGUMENT');
+  assert.equal((await failure(() => Source.fromEnv('send-payments', { timeout_ms: 0 }))).code, 'PAYTOKEN_CONFIGURATION');
+  const source = Source.fromEnv('send-payments');
+  for (const call of [() => source.invalidate('a\0b'), () => source.token({ minValidity: -1 }), () => source.token({ minValidity: 0.5 })]) {
+    assert.equal((await failure(call)).code, 'PAYTOKEN_INVALID_ARGUMENT');
+  }
+  assert.equal(util.inspect(source, { showHidden: true, depth: 9 }).includes('secret'), false);
+  // Closed while a fetch is under way: that one lands, later calls are errors.
+  await control('POST', '/send-payments/delay?ms=200');
+  const waiting = source.token();
+  source.close();
+  source.close();
+  assert.ok(await waiting);
+  for (const call of [() => source.token(), () => source.token({ force: true }), () => source.status(), () => source.invalidate('x')]) {
+    assert.match((await failure(call)).message, /closed/);
+  }
+}
+
+async function figures() {
+  const source = Source.fromEnv('send-payments');
+  await source.authorization();
+  const began = performance.now();
+  for (let i = 0; i < 50000; i++) await source.authorization();
+  console.log(`   Node: ${Math.round(50000 / ((performance.now() - began) / 1000))} cached calls/s`);
+}
+
+(async () => {
+  // First the one that has to start a thread.
+  for (const test of [fiveHundredCallsShareARequestAndHoldNothing, eachProviderGivesAHeader,
+    manyThatWaitLeaveFilesAndNamesTheirThreads, aRenewalMakesNobodyWait, aWrongSecretIsToldAndRemembered,
+    a401IsReplayedOnce, whatCannotBePassedOnIsAnError, figures]) {
+    await control('POST', '/reset');
+    await test();
+  }
+  console.log('ok     Node');
+})();
