@@ -93,5 +93,8 @@ int32_t paytoken_error_is_retryable(const paytoken_error *error);
 void paytoken_error_free(paytoken_error *error);
 typedef void (*paytoken_log_callback)(void *context, uint32_t level, const char *message);
 int32_t paytoken_set_log_callback(uint32_t level, paytoken_log_callback callback, void *context);
+uint32_t paytoken_log_callbacks_running(void);
+int32_t paytoken_set_log_queue(uint32_t level, uint32_t capacity);
+int32_t paytoken_log_next(char *buf, size_t cap, size_t *len, uint32_t *level);
 void paytoken_wipe(void *memory, size_t len);
 const char *paytoken_version(void);

@@ -119,6 +119,7 @@ type Source struct {
 	users   int                // calls that are in C: the last one frees what was closed meanwhile
 	freed   *C.paytoken_source
 	flights map[Terms]*flight
+	drop    sync.Mutex // one invalidation at a time: with a store it may block, and each takes an OS thread
 }
 
 type flight struct {
@@ -184,6 +185,8 @@ func (source *Source) Invalidate(rejected string) error {
 	source.mutex.Lock()
 	source.flights = map[Terms]*flight{}
 	source.mutex.Unlock()
+	source.drop.Lock()
+	defer source.drop.Unlock()
 	return source.use(func(pointer *C.paytoken_source) error {
 		return expect("Invalidate", C.paytoken_source_invalidate(pointer, text))
 	})
@@ -236,20 +239,24 @@ func (source *Source) Status() (Status, error) {
 	}, err
 }
 
-// Close wipes and frees, once no call uses it any more. Later calls get ErrClosed.
+// Close wipes and frees, once no call uses it any more; it waits for a renewal that is under way. Later calls get ErrClosed.
 func (source *Source) Close() {
 	source.mutex.Lock()
-	defer source.mutex.Unlock()
 	if source.source != nil {
 		source.freed, source.source = source.source, nil
-		source.freeUnused()
 	}
+	source.unlock()
 }
 
-func (source *Source) freeUnused() {
-	if source.users == 0 && source.freed != nil {
-		C.paytoken_source_free(source.freed)
-		source.freed = nil
+// unlock frees what was closed, if nobody uses it; without the lock, since it may block.
+func (source *Source) unlock() {
+	var unused *C.paytoken_source
+	if source.users == 0 {
+		unused, source.freed = source.freed, nil
+	}
+	source.mutex.Unlock()
+	if unused != nil {
+		C.paytoken_source_free(unused)
 	}
 }
 
@@ -266,8 +273,7 @@ func (source *Source) use(call func(*C.paytoken_source) error) error {
 	defer func() {
 		source.mutex.Lock()
 		source.users--
-		source.freeUnused()
-		source.mutex.Unlock()
+		source.unlock()
 	}()
 	return call(pointer)
 }

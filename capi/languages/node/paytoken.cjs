@@ -103,12 +103,15 @@ class Source {
     return (await this.authorization(terms)).slice('Bearer '.length);
   }
 
-  /** The API answered 401 to this token, with or without "Bearer ". */
-  invalidate(rejected) {
-    const pointer = this.#open();
+  /** The API answered 401 to this token, with or without "Bearer ". With a store it may wait for another process. */
+  async invalidate(rejected) {
+    withText('rejected', rejected, () => {});
+    const key = `invalidate ${rejected}`;
+    const known = this.#flights.get(key);
+    if (known) return known;
     // Who asks from now on does not get what a flight of before brings.
     this.#flights.clear();
-    withText('rejected', rejected, (text) => expect('invalidate', c.sourceInvalidate(pointer, text)));
+    return this.#fly(key, { call: 'invalidate', rejected });
   }
 
   /**
@@ -124,7 +127,7 @@ class Source {
     if (typeof answer?.status !== 'number') throw new TypeError('call: the answer has to have a status, a number');
     if (answer.status !== 401) return answer;
     try {
-      this.invalidate(authorization);
+      await this.invalidate(authorization);
     } catch (error) {
       // Here it is dropped in any case. That other processes were not told does not change the answer.
       if (error.number !== STORE) throw error;
@@ -157,17 +160,19 @@ class Source {
 
   #freeUnused() {
     if (!this.#isClosed || this.#users > 0) return;
-    c.sourceFree(this.#pointer);
+    free(this.#pointer);
   }
 
   /** The fetch under way for such a token, or a new one. */
   #flight(minValidity, force) {
-    const key = `${minValidity} ${force}`;
-    const known = this.#flights.get(key);
-    if (known) return known;
+    const key = `fetch ${minValidity} ${force}`;
+    return this.#flights.get(key) ?? this.#fly(key, { call: 'fetch', minValidity, flags: force ? FORCE : 0 });
+  }
+
+  #fly(key, order) {
     const pointer = this.#open();
     this.#users++;
-    const flight = onWorker({ pointer, minValidity, flags: force ? FORCE : 0 }).finally(() => {
+    const flight = onWorker({ pointer, ...order }).finally(() => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
       this.#users--;
       this.#freeUnused();
@@ -193,14 +198,14 @@ function unlessAborted(flight, signal) {
   });
 }
 
-// ---- Worker threads that fetch ----
+// ---- Worker threads, for what may block ----
 
 const MOST_WORKERS = 4;
 const idle = [];
 const waiting = [];
 let workers = 0;
 
-/** Fetches on a worker thread: an idle one, a new one, or the next that has time. */
+/** Runs an order of `serve` on a worker thread: an idle one, a new one, or the next that has time. */
 function onWorker(order) {
   return new Promise((resolve, reject) => {
     waiting.push({ order, resolve, reject });
@@ -220,13 +225,13 @@ function assign() {
 function started() {
   workers++;
   const worker = new Worker(__filename, { workerData: 'paytoken fetches', execArgv: [] });
-  worker.on('message', ({ token, failure }) => {
+  worker.on('message', ({ value, failure }) => {
     const { job } = worker;
     worker.job = undefined;
     worker.unref();
     idle.push(worker);
     if (failure) job.reject(new PaytokenError(failure.message, failure.number, failure));
-    else job.resolve(token);
+    else job.resolve(value);
     assign();
   });
   worker.on('error', (error) => worker.job?.reject(error));
@@ -239,10 +244,22 @@ function started() {
   return worker;
 }
 
+/** Waits for a renewal in the background, if one is under way. */
+function free(pointer) {
+  onWorker({ call: 'free', pointer }).catch(() => {});
+}
+
 function serve() {
-  parentPort.on('message', ({ pointer, minValidity, flags }) => {
+  const calls = {
+    fetch: ({ pointer, minValidity, flags }) => fetchToken(pointer, minValidity, flags),
+    invalidate: ({ pointer, rejected }) => withText('rejected', rejected, (text) => {
+      expect('invalidate', c.sourceInvalidate(pointer, text));
+    }),
+    free: ({ pointer }) => c.sourceFree(pointer),
+  };
+  parentPort.on('message', (order) => {
     try {
-      parentPort.postMessage({ token: fetchToken(pointer, minValidity, flags) });
+      parentPort.postMessage({ value: calls[order.call](order) });
     } catch ({ message, number, httpStatus, retryAfter, isRetryable }) {
       parentPort.postMessage({ failure: { message, number, httpStatus, retryAfter, isRetryable } });
     }
@@ -268,7 +285,7 @@ const KINDS = {
 };
 
 const c = load();
-const forgotten = new FinalizationRegistry((pointer) => c.sourceFree(pointer));
+const forgotten = new FinalizationRegistry(free);
 if (workerData === 'paytoken fetches') serve();
 
 function load() {

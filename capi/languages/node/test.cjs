@@ -141,7 +141,7 @@ async function a401IsReplayedOnce() {
   assert.equal((await source.call(send)).status, 401);
   assert.equal(sent.length, 4);
   const { token_requests: requests } = await stats();
-  source.invalidate('Bearer of-yesterday');
+  await source.invalidate('Bearer of-yesterday');
   await source.token();
   assert.equal((await stats()).token_requests, requests);
   await assert.rejects(source.call(() => ({ statusCode: 401 })), TypeError);

@@ -130,16 +130,18 @@ class Source:
         that very token and sends it once more, never twice. A payment that ended in a time-out or a 5xx is not replayed."""
         authorization = self.authorization(min_validity, timeout)
         status, answer = send(authorization)
-        if not self._is_rejected(status, authorization):
+        if not _is_rejected(status):
             return status, answer
+        self._drop(authorization)
         return send(self.authorization(min_validity, timeout))
 
     async def call_async(self, send, min_validity=0.0):
         """The same with a coroutine function."""
         authorization = await self.authorization_async(min_validity)
         status, answer = await send(authorization)
-        if not self._is_rejected(status, authorization):
+        if not _is_rejected(status):
             return status, answer
+        await asyncio.to_thread(self._drop, authorization)  # with a store, it may wait for another process
         return await send(await self.authorization_async(min_validity))
 
     def status(self):
@@ -150,7 +152,8 @@ class Source:
         return {name: getattr(status, name) for name in names}
 
     def close(self):
-        """Wipes and frees once no thread uses it any more. A later use is an Error."""
+        """Wipes and frees once no thread uses it any more, and waits for a renewal that is under way. A later use is an
+        Error."""
         self._handle = self._config = None
 
     def __enter__(self):
@@ -239,11 +242,7 @@ class Source:
         else:
             flight.set_exception(failure)
 
-    def _is_rejected(self, status, authorization):
-        if not isinstance(status, int):
-            raise TypeError("call: the function has to return (HTTP status as int, answer)")
-        if status != 401:
-            return False
+    def _drop(self, authorization):
         try:
             self.invalidate(authorization)
         except Error as error:
@@ -251,7 +250,6 @@ class Source:
             if error.code != Code.STORE:
                 raise
             warnings.warn(f"paytoken: {error}")
-        return True
 
 
 # ---- The library, and its rules for arguments and errors ----
@@ -382,6 +380,12 @@ def _checked(call):
 def _expect(what, code):
     if code != Code.OK:
         raise Error(f"{what}: PAYTOKEN_{Code(code).name}", code)
+
+
+def _is_rejected(status):
+    if not isinstance(status, int):
+        raise TypeError("call: the function has to return (HTTP status as int, answer)")
+    return status == 401
 
 
 def _invalid(message):
