@@ -1,0 +1,225 @@
+# frozen_string_literal: true
+
+# paytoken.rb against the sandbox: run by capi/languages/run.
+
+require "json"
+require "logger"
+require "net/http"
+require "stringio"
+require "timeout"
+require "tmpdir"
+require_relative "paytoken"
+
+Source = Paytoken::Source
+
+def check(holds, what)
+  raise "not so: #{what}" unless holds
+end
+
+def control(method, path)
+  uri = URI(ENV.fetch("PAYTOKEN_SANDBOX_CONTROL"))
+  answer = Net::HTTP.start(uri.host, uri.port) { |http| http.send_request(method, path) }
+  check(answer.code == "200", answer.body)
+  answer.body
+end
+
+def stats = JSON.parse(control("GET", "/stats").force_encoding("UTF-8"))["send-payments"]
+def resident = File.read("/proc/self/statm").split[1].to_i * 4
+def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+
+# A call of the API: what a program would do.
+def accounts(authorization)
+  uri = URI("#{ENV.fetch('SENDPAYMENTS_BASE_URL')}/accounts")
+  answer = Net::HTTP.start(uri.host, uri.port, use_ssl: true, ca_file: ENV.fetch("PAYTOKEN_CA")) do |http|
+    http.get(uri.path, "Authorization" => authorization)
+  end
+  [answer.code.to_i, answer.body]
+end
+
+def failure
+  yield
+rescue Paytoken::Error => e
+  e
+else
+  raise "this was to fail"
+end
+
+def each_provider_gives_a_header
+  %i[ntx_pay nexter_pay send_payments].each do |provider|
+    source = Source.from_env(provider)
+    header = source.authorization(min_validity: 1.5)
+    check(header == "Bearer #{source.token}" && header.length > 20, provider)
+    check(source.status[:requests] == 1, "one request")
+    source.token(force: true)
+    check(source.status[:requests] == 2, "force asks once")
+    source.close
+  end
+  file = ->(name) { File.binread(ENV.fetch(name)) }
+  by_hand = Source.new(
+    :ntx_pay, :sandbox,
+    client_id: ENV.fetch("NTXPAY_CLIENT_ID"), client_secret: ENV.fetch("NTXPAY_CLIENT_SECRET"),
+    certificate_pem: file["NTXPAY_CLIENT_CERT"], private_key_pem: file["NTXPAY_CLIENT_KEY"],
+    root_certificates_pem: file["PAYTOKEN_CA"], base_url: ENV.fetch("NTXPAY_BASE_URL"), timeout_ms: 5000, retries: 1
+  )
+  check(by_hand.authorization.start_with?("Bearer "), "settings by hand")
+end
+
+def other_threads_run_while_one_waits
+  control("POST", "/send-payments/delay?ms=300")
+  source = Source.from_env(:send_payments)
+  threads = Array.new(50) { Thread.new { source.authorization } }
+  longest = 0
+  last = now
+  while threads.any?(&:alive?)
+    Thread.pass
+    longest = [longest, now - last].max
+    last = now
+  end
+  check(threads.map(&:value).uniq.size == 1 && stats["token_requests"] == 1, "one request")
+  native = Dir.children("/proc/self/task").size
+  puts format("   Ruby: 50 threads on an empty cache: 1 request; a 51st paused %.0f ms at the most; %d native threads", longest * 1000, native)
+  # Ruby itself gives each thread up to 100 ms.
+  check(longest < 0.25, "it paused for #{longest} s")
+  source.invalidate(source.token)
+  began = now
+  check(failure { source.token(timeout: 0.05) }.name == "PAYTOKEN_TIMEOUT", "timeout:")
+  begin
+    Timeout.timeout(0.05) { source.token }
+    raise "not interrupted"
+  rescue Timeout::Error
+    check(now - began < 0.25, "gone before the token is there")
+  end
+  check(source.token && stats["token_requests"] == 2, "the fetch was left for the next")
+end
+
+def a_renewal_makes_nobody_wait
+  control("POST", "/ntx-pay/lifetime?seconds=3")
+  source = Source.from_env(:ntx_pay)
+  source.token
+  control("POST", "/ntx-pay/delay?ms=100")
+  longest = 0
+  ends = now + 10
+  while source.status[:tokens] < 2
+    began = now
+    source.token
+    longest = [longest, now - began].max
+    check(began < ends, "it was renewed")
+  end
+  check(longest < 0.09, longest)
+end
+
+def logging_locks_nobody_out
+  text = StringIO.new
+  Paytoken.log_to(Logger.new(text), level: :debug)
+  sources = %i[ntx_pay nexter_pay].map { |provider| Source.from_env(provider) }
+  ends = now + Float(ENV.fetch("PAYTOKEN_LOG_SECONDS", "3"))
+  Timeout.timeout(ends - now + 30) do
+    Array.new(8) do |i|
+      Thread.new do
+        while now < ends
+          sources[i % 2].token(force: true)
+          GC.start if i.zero?
+        end
+      end
+    end.each(&:join)
+    sleep 0.01 until text.string.lines.size > 10
+  end
+  Paytoken.log_to(nil)
+  check(text.string.include?("paytoken") && !text.string.include?("eyJ"), "records, and no token in them")
+end
+
+def a_wrong_secret_is_told_and_remembered
+  source = Source.from_env(:send_payments, client_id: "señor".encode("ISO-8859-1"), client_secret: "contraseña")
+  2.times do
+    error = failure { source.authorization }
+    check(error.name == "PAYTOKEN_REJECTED" && error.code == 5 && error.http_status == 401, error.name)
+    check(error.retry_after > 10 && !error.retryable? && !error.message.include?("contraseña"), "when to ask again")
+  end
+  check(stats["token_requests_by_client"] == { "señor" => 1 }, "one request, UTF-8")
+  before = nil
+  20_000.times do |i|
+    before = resident if i == 10_000
+    failure { source.authorization }
+  end
+  check(resident - before < 1536, "#{resident - before} KiB more: error objects are left behind")
+end
+
+def a_401_is_replayed_once
+  source = Source.from_env(:send_payments)
+  sent = []
+  send = lambda do |authorization|
+    sent << authorization
+    accounts(authorization)
+  end
+  control("POST", "/send-payments/fault?kind=status=401&times=1&endpoint=api")
+  check(source.call(&send)[0] == 200 && sent.size == 2 && sent[0] != sent[1], "one replay, another token")
+  control("POST", "/send-payments/fault?kind=status=401&times=2&endpoint=api")
+  check(source.call(&send)[0] == 401 && sent.size == 4, "the second 401 is handed back")
+  requests = stats["token_requests"]
+  source.invalidate("Bearer of-yesterday")
+  check(source.token && stats["token_requests"] == requests, "an old token changes nothing")
+  begin
+    source.call { ["401", nil] }
+    raise "a status that is no number passed"
+  rescue TypeError
+    nil
+  end
+end
+
+def what_cannot_be_passed_on_is_an_error
+  { client_secret: "a\0b", store_directory: "a\0b", base_url: "\xff", user_agent: "\xff".b, certificate_pem: 7, timeout_ms: -1,
+    connect_timeout_ms: 1.5, retries: "many", client_id: 7, cliend_id: "x", renew_in_background: 1 }.each do |name, value|
+    error = failure { Source.from_env(:send_payments, name => value) }
+    check(error.name == "PAYTOKEN_INVALID_ARGUMENT" && error.message.start_with?("#{name}:") && error.cause.nil?, error.message)
+  end
+  check(failure { Source.from_env(:sendpayments) }.message.include?("send_payments"), "an unknown provider")
+  check(failure { Source.from_env(:send_payments, timeout_ms: 0) }.name == "PAYTOKEN_CONFIGURATION", "a time-out of 0")
+  source = Source.from_env(:send_payments)
+  [-> { source.invalidate("a\0b") }, -> { source.token(min_validity: -1) }, -> { source.token(min_validity: Float::NAN) }].each do |call|
+    check(failure(&call).name == "PAYTOKEN_INVALID_ARGUMENT", "an argument")
+  end
+  # Closed while a thread waits: that call ends as it would, and the next is an error.
+  control("POST", "/send-payments/delay?ms=200")
+  waiting = Thread.new { source.token }
+  Thread.pass until source.instance_variable_get(:@users).positive? && !source.instance_variable_get(:@flights).empty?
+  source.close
+  source.close
+  check(waiting.value, "it lands")
+  [-> { source.token }, -> { source.token(force: true) }, -> { source.status }, -> { source.invalidate("x") }].each do |call|
+    check(failure(&call).message.include?("closed"), "used after close")
+  end
+end
+
+def forked_workers_have_sources_of_their_own
+  Dir.mktmpdir do |store|
+    # As puma does with preload_app!: made before the workers are.
+    source = Source.from_env(:send_payments, store_directory: "#{store}/tokens")
+    children = Array.new(8) do
+      fork do
+        ok = source.token(force: false) && source.call { |authorization| accounts(authorization) }[0] == 200
+        exit!(ok ? 0 : 1)
+      rescue StandardError => e
+        warn e.full_message
+        exit!(1)
+      end
+    end
+    children.each { |child| check(Process.wait2(child)[1].success?, "a worker") }
+    check(source.token && stats["token_requests"] == 1, "#{stats['token_requests']} requests")
+  end
+end
+
+def figures
+  source = Source.from_env(:send_payments)
+  source.authorization
+  began = now
+  50_000.times { source.authorization }
+  puts "   Ruby: #{(50_000 / (now - began)).round} cached calls/s"
+end
+
+%i[each_provider_gives_a_header other_threads_run_while_one_waits a_renewal_makes_nobody_wait logging_locks_nobody_out
+   a_wrong_secret_is_told_and_remembered a_401_is_replayed_once what_cannot_be_passed_on_is_an_error
+   forked_workers_have_sources_of_their_own figures].each do |test|
+  control("POST", "/reset")
+  send(test)
+end
+puts "ok     Ruby"
