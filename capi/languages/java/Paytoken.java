@@ -1,0 +1,425 @@
+/**
+ * paytoken for Java 17 and newer, by JNA: tokens for payment providers' APIs.
+ *
+ * <pre>{@code
+ * Paytoken source = Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of());      // one per account, for all threads
+ * Answer<String> answer = source.call(authorization -> {                              // one replay of a 401
+ *     HttpResponse<String> response = client.send(request.header("Authorization", authorization).build(), ofString());
+ *     return new Answer<>(response.statusCode(), response.body());
+ * });
+ * }</pre>
+ *
+ * A call is answered from the cache where that is possible. Else it waits for a thread that fetches, one for all callers.
+ * Thread.interrupt and a cancelled future end the wait, not the fetch, whose token is there for the next call.
+ *
+ * Java cannot wipe a String: the token's text stays in memory until that is used again. The library's copies are wiped.
+ */
+
+import com.sun.jna.Function;
+import com.sun.jna.Memory;
+import com.sun.jna.NativeLibrary;
+import com.sun.jna.Pointer;
+import com.sun.jna.ptr.PointerByReference;
+import java.lang.ref.Cleaner;
+import java.nio.ByteBuffer;
+import java.nio.CharBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+
+public final class Paytoken implements AutoCloseable {
+    public enum Provider { NTX_PAY, NEXTER_PAY, SEND_PAYMENTS }
+
+    public enum Environment { SANDBOX, PRODUCTION }
+
+    /** What an API said. */
+    public record Answer<T>(int status, T value) {}
+
+    /** Sends a request with this value of an Authorization header. */
+    public interface Send<T> {
+        Answer<T> send(String authorization) throws Exception;
+    }
+
+    /** Why a call failed: a sentence that ends with how to fix it, never a secret. */
+    public static final class Failure extends RuntimeException {
+        /** The number of paytoken.h, and its name, such as "PAYTOKEN_REJECTED". */
+        public final int code;
+        public final String name;
+        /** The provider's; 0 where there was none. */
+        public final int httpStatus;
+        /** How long to wait: asking earlier is answered at once, without a request. */
+        public final transient Optional<Duration> retryAfter;
+        /** Whether getting a token may succeed later: never about replaying a payment. */
+        public final boolean isRetryable;
+
+        Failure(String message, int code, int httpStatus, long retryAfterMs, boolean isRetryable) {
+            super(message);
+            this.code = code;
+            this.name = text(C.CODE_NAME.invokePointer(new Object[] {code}));
+            this.httpStatus = httpStatus;
+            this.retryAfter = retryAfterMs < 0 ? Optional.empty() : Optional.of(Duration.ofMillis(retryAfterMs));
+            this.isRetryable = isRetryable;
+        }
+
+        Failure(String message, int code) {
+            this(message, code, 0, -1, false);
+        }
+    }
+
+    private static final int OK = 0, TIMEOUT = 4, STORE = 10, CLOSED = 100, INVALID_ARGUMENT = 103;
+    private static final int FORCE = 1, CACHED_ONLY = 2, AUTHORIZATION = 4;
+    private static final Cleaner CLEANER = Cleaner.create();
+
+    private record Terms(long minValidityMs, boolean force) {}
+
+    private final Handle handle;
+    private final Cleaner.Cleanable cleanable;
+    private final ConcurrentHashMap<Terms, CompletableFuture<String>> flights = new ConcurrentHashMap<>();
+
+    /**
+     * Settings are named as in paytoken.h, paytoken_config_set_...: "client_id" and its like are Strings, "certificate_pem"
+     * and its like byte[], "timeout_ms" and "retries" Integers, "renew_in_background" a Boolean.
+     */
+    public Paytoken(Provider provider, Environment environment, Map<String, ?> settings) {
+        this(provider, C.CONFIG_NEW.invokePointer(new Object[] {provider.ordinal() + 1, environment.ordinal() + 1}), settings);
+    }
+
+    /** From the environment, as the paytoken command reads it; settings given here count instead. */
+    public static Paytoken fromEnv(Provider provider, Map<String, ?> settings) {
+        PointerByReference config = new PointerByReference();
+        checked(error -> C.CONFIG_FROM_ENV.invokeInt(new Object[] {provider.ordinal() + 1, config, error}));
+        return new Paytoken(provider, config.getValue(), settings);
+    }
+
+    private Paytoken(Provider provider, Pointer config, Map<String, ?> settings) {
+        try {
+            // Calls look into the cache first, so none of them renews: the library has to.
+            if (provider != Provider.SEND_PAYMENTS && !settings.containsKey("renew_in_background")) {
+                set(config, "renew_in_background", true);
+            }
+            settings.forEach((name, value) -> set(config, name, value));
+            PointerByReference source = new PointerByReference();
+            checked(error -> C.SOURCE_NEW.invokeInt(new Object[] {config, source, error}));
+            handle = new Handle(source.getValue());
+        } finally {
+            C.CONFIG_FREE.invokeVoid(new Object[] {config});
+        }
+        cleanable = CLEANER.register(this, handle::close);
+    }
+
+    /** The value of an Authorization header that is good now. */
+    public String authorization() throws InterruptedException {
+        return authorization(Duration.ZERO, false);
+    }
+
+    /** The same for so much longer; or a new one in any case. */
+    public String authorization(Duration minValidity, boolean force) throws InterruptedException {
+        try {
+            return authorizationAsync(minValidity, force).get();
+        } catch (ExecutionException failed) {
+            if (failed.getCause() instanceof Failure why) {
+                throw why;
+            }
+            throw new IllegalStateException(failed.getCause());
+        }
+    }
+
+    /** The same without waiting. To cancel what this returns does not end the fetch. */
+    public CompletableFuture<String> authorizationAsync(Duration minValidity, boolean force) {
+        if (minValidity.isNegative()) {
+            throw invalid("minValidity", "is negative; give 0 or more");
+        }
+        Terms terms = new Terms(minValidity.plusNanos(999_999).toMillis(), force);
+        if (!force) {
+            try {
+                return CompletableFuture.completedFuture(fetch(terms, CACHED_ONLY));
+            } catch (Failure why) {
+                if (why.code != TIMEOUT) {
+                    throw why;
+                }
+            }
+        }
+        return flight(terms).copy();
+    }
+
+    /** The API answered 401 to this token, with or without "Bearer ". With a store, it may wait for another process. */
+    public void invalidate(String rejected) {
+        try (Text text = new Text("rejected", rejected)) {
+            // Who asks from now on does not get what a flight of before brings.
+            flights.clear();
+            handle.use(source -> expect("invalidate", C.SOURCE_INVALIDATE.invokeInt(new Object[] {source, text.memory})));
+        }
+    }
+
+    /**
+     * Sends a request; and where the API answers 401, drops that very token and sends it once more, never twice. A payment
+     * that ended in a time-out or a 5xx is not replayed.
+     */
+    public <T> Answer<T> call(Send<T> send) throws Exception {
+        String authorization = authorization();
+        Answer<T> answer = send.send(authorization);
+        if (answer.status() != 401) {
+            return answer;
+        }
+        try {
+            invalidate(authorization);
+        } catch (Failure why) {
+            // Here it is dropped in any case. That other processes were not told does not change the answer.
+            if (why.code != STORE) {
+                throw why;
+            }
+            System.getLogger("paytoken").log(System.Logger.Level.WARNING, why.getMessage());
+        }
+        return send.send(authorization());
+    }
+
+    /** What a source is up to: the counters of paytoken_status, and times in milliseconds, -1 where there is none. */
+    public record Status(long requests, long tokens, long failures, long invalidations, long remainingMs, long blockedForMs) {}
+
+    public Status status() {
+        try (Memory status = new Memory(C.STATUS_SIZE)) {
+            status.clear();
+            C.setSize(status, C.STATUS_SIZE);
+            handle.use(source -> expect("status", C.SOURCE_STATUS.invokeInt(new Object[] {source, status})));
+            // Eight-byte members after size, provider and environment.
+            long[] counters = status.getLongArray(16, 8);
+            return new Status(counters[0], counters[1], counters[2], counters[3], counters[5], counters[7]);
+        }
+    }
+
+    /** Wipes and frees once no thread uses it any more, and waits for a renewal under way. A later use is a Failure. */
+    @Override
+    public void close() {
+        cleanable.clean();
+    }
+
+    @Override
+    public String toString() {
+        return "Paytoken";
+    }
+
+    // ---- Inside ----
+
+    /** The fetch under way for such a token, or a new one, on a thread of its own. */
+    private CompletableFuture<String> flight(Terms terms) {
+        CompletableFuture<String> fresh = new CompletableFuture<>();
+        CompletableFuture<String> known = flights.putIfAbsent(terms, fresh);
+        if (known != null) {
+            return known;
+        }
+        Thread thread = new Thread(() -> {
+            try {
+                String token = fetch(terms, terms.force() ? FORCE : 0);
+                flights.remove(terms, fresh);
+                fresh.complete(token);
+            } catch (Throwable why) {
+                flights.remove(terms, fresh);
+                fresh.completeExceptionally(why);
+            }
+        }, "paytoken");
+        thread.setDaemon(true);
+        try {
+            thread.start();
+        } catch (Throwable noThread) {
+            flights.remove(terms, fresh);
+            fresh.completeExceptionally(noThread);
+        }
+        return fresh;
+    }
+
+    private String fetch(Terms terms, int flags) {
+        return handle.use(source -> {
+            int wanted = flags;
+            try (Memory options = new Memory(C.OPTIONS_SIZE); Memory length = new Memory(8)) {
+                for (long room = 8192; ; room = length.getLong(0) + 1) {
+                    C.fillOptions(options, terms.minValidityMs(), wanted | AUTHORIZATION);
+                    length.clear();
+                    try (Memory buffer = new Memory(room)) {
+                        Object[] arguments = {source, options, buffer, room, length, null};
+                        int code = checked(error -> {
+                            arguments[5] = error;
+                            return C.SOURCE_TOKEN_WITH.invokeInt(arguments);
+                        });
+                        if (code == OK) {
+                            String token = buffer.getString(0, "US-ASCII");
+                            buffer.clear(length.getLong(0));
+                            return token;
+                        }
+                        wanted &= ~FORCE; // the token is cached now; a second new one would be one too many
+                    }
+                }
+            }
+        });
+    }
+
+    /** The library's object, freed when it is closed and no call uses it. */
+    private static final class Handle {
+        private final Pointer source;
+        private int users;
+        private boolean isClosed;
+
+        Handle(Pointer source) {
+            this.source = source;
+        }
+
+        <T> T use(java.util.function.Function<Pointer, T> call) {
+            synchronized (this) {
+                if (isClosed) {
+                    throw new Failure("the source is closed; make another one", CLOSED);
+                }
+                users++;
+            }
+            try {
+                return call.apply(source);
+            } finally {
+                boolean isLast;
+                synchronized (this) {
+                    isLast = --users == 0 && isClosed;
+                }
+                if (isLast) {
+                    C.SOURCE_FREE.invokeVoid(new Object[] {source});
+                }
+            }
+        }
+
+        void close() {
+            boolean isUnused;
+            synchronized (this) {
+                isUnused = !isClosed && users == 0;
+                isClosed = true;
+            }
+            if (isUnused) {
+                C.SOURCE_FREE.invokeVoid(new Object[] {source});
+            }
+        }
+    }
+
+    /** Text as UTF-8 with a NUL at its end, in memory that is wiped. JNA would use the platform's encoding. */
+    private static final class Text implements AutoCloseable {
+        final Memory memory;
+
+        Text(String name, Object value) {
+            if (!(value instanceof String text)) {
+                throw invalid(name, "has to be a String");
+            }
+            if (text.indexOf('\0') >= 0) {
+                throw invalid(name, "has a NUL in it; take it out");
+            }
+            ByteBuffer bytes;
+            try {
+                bytes = StandardCharsets.UTF_8.newEncoder().encode(CharBuffer.wrap(text));
+            } catch (CharacterCodingException half) {
+                throw invalid(name, "is not Unicode text");
+            }
+            memory = new Memory(bytes.limit() + 1L);
+            memory.clear();
+            memory.write(0, bytes.array(), 0, bytes.limit());
+            java.util.Arrays.fill(bytes.array(), (byte) 0);
+        }
+
+        @Override
+        public void close() {
+            memory.clear();
+            memory.close();
+        }
+    }
+
+    private static void set(Pointer config, String name, Object value) {
+        Function setter;
+        try {
+            setter = C.LIBRARY.getFunction("paytoken_config_set_" + name);
+        } catch (UnsatisfiedLinkError unknown) {
+            throw invalid(name, "there is no such setting; see paytoken_config_set_... in paytoken.h");
+        }
+        if (name.equals("certificate_injected_by_proxy") || name.equals("renew_in_background")) {
+            if (!(value instanceof Boolean isOn)) {
+                throw invalid(name, "has to be a Boolean");
+            }
+            Object[] arguments = name.startsWith("renew") ? new Object[] {config, isOn ? 1 : 0} : new Object[] {config};
+            expect(name, name.startsWith("renew") || isOn ? setter.invokeInt(arguments) : OK);
+        } else if (name.endsWith("_pem")) {
+            if (!(value instanceof byte[] bytes)) {
+                throw invalid(name, "has to be a byte[]");
+            }
+            expect(name, setter.invokeInt(new Object[] {config, bytes, (long) bytes.length}));
+        } else if (name.endsWith("_ms") || name.equals("retries")) {
+            if (!(value instanceof Integer number) || number < 0) {
+                throw invalid(name, "has to be an Integer, 0 or more");
+            }
+            expect(name, setter.invokeInt(new Object[] {config, name.equals("retries") ? (Object) number : (Object) number.longValue()}));
+        } else {
+            try (Text text = new Text(name, value)) {
+                expect(name, setter.invokeInt(new Object[] {config, text.memory}));
+            }
+        }
+    }
+
+    /** Calls with a place for an error, and throws what is there afterwards. A buffer that is too small is no error. */
+    private static int checked(java.util.function.ToIntFunction<PointerByReference> call) {
+        PointerByReference place = new PointerByReference();
+        int code = call.applyAsInt(place);
+        Pointer object = place.getValue();
+        if (object == null) {
+            return code;
+        }
+        Object[] argument = {object};
+        Failure why = new Failure(text(C.ERROR_MESSAGE.invokePointer(argument)), code, C.ERROR_HTTP_STATUS.invokeInt(argument),
+            C.ERROR_RETRY_AFTER.invokeLong(argument), C.ERROR_IS_RETRYABLE.invokeInt(argument) == 1);
+        C.ERROR_FREE.invokeVoid(argument);
+        throw why;
+    }
+
+    private static Object expect(String what, int code) {
+        if (code != OK) {
+            throw new Failure(what + ": " + text(C.CODE_NAME.invokePointer(new Object[] {code})), code);
+        }
+        return null;
+    }
+
+    private static Failure invalid(String what, String why) {
+        return new Failure(what + ": " + why, INVALID_ARGUMENT);
+    }
+
+    private static String text(Pointer text) {
+        return text.getString(0, "UTF-8");
+    }
+
+    /** The library's functions, and the layout of its structs. */
+    private static final class C {
+        static final NativeLibrary LIBRARY = NativeLibrary.getInstance(
+            Optional.ofNullable(System.getenv("PAYTOKEN_LIBRARY")).orElse("libpaytoken.so.0"));
+        static final Function CODE_NAME = LIBRARY.getFunction("paytoken_code_name");
+        static final Function CONFIG_NEW = LIBRARY.getFunction("paytoken_config_new");
+        static final Function CONFIG_FROM_ENV = LIBRARY.getFunction("paytoken_config_from_env");
+        static final Function CONFIG_FREE = LIBRARY.getFunction("paytoken_config_free");
+        static final Function SOURCE_NEW = LIBRARY.getFunction("paytoken_source_new");
+        static final Function SOURCE_TOKEN_WITH = LIBRARY.getFunction("paytoken_source_token_with");
+        static final Function SOURCE_INVALIDATE = LIBRARY.getFunction("paytoken_source_invalidate");
+        static final Function SOURCE_STATUS = LIBRARY.getFunction("paytoken_source_status");
+        static final Function SOURCE_FREE = LIBRARY.getFunction("paytoken_source_free");
+        static final Function ERROR_MESSAGE = LIBRARY.getFunction("paytoken_error_message");
+        static final Function ERROR_HTTP_STATUS = LIBRARY.getFunction("paytoken_error_http_status");
+        static final Function ERROR_RETRY_AFTER = LIBRARY.getFunction("paytoken_error_retry_after_ms");
+        static final Function ERROR_IS_RETRYABLE = LIBRARY.getFunction("paytoken_error_is_retryable");
+        static final Function ERROR_FREE = LIBRARY.getFunction("paytoken_error_free");
+
+        static final int OPTIONS_SIZE = 32;
+        static final int STATUS_SIZE = 104;
+
+        static void setSize(Memory struct, int size) {
+            struct.setLong(0, size);
+        }
+
+        static void fillOptions(Memory options, long minValidityMs, int flags) {
+            options.clear();
+            setSize(options, OPTIONS_SIZE);
+            options.setLong(8, minValidityMs);
+            options.setInt(24, flags);
+        }
+    }
+}
