@@ -170,21 +170,21 @@ public:
     config &user_agent(std::string_view name) { return text("user_agent", paytoken_config_set_user_agent, name); }
     config &proxy(std::string_view url) { return text("proxy", paytoken_config_set_proxy, url); }
     config &store_directory(std::string_view path) { return text("store_directory", paytoken_config_set_store_directory, path); }
-    config &certificate_pem(std::string_view pem) { return bytes("certificate_pem", paytoken_config_set_certificate_pem, pem); }
-    config &private_key_pem(std::string_view pem) { return bytes("private_key_pem", paytoken_config_set_private_key_pem, pem); }
+    config &certificate_pem(std::string_view pem) { return bytes(paytoken_config_set_certificate_pem, pem); }
+    config &private_key_pem(std::string_view pem) { return bytes(paytoken_config_set_private_key_pem, pem); }
     config &root_certificates_pem(std::string_view pem) {
-        return bytes("root_certificates_pem", paytoken_config_set_root_certificates_pem, pem);
+        return bytes(paytoken_config_set_root_certificates_pem, pem);
     }
     config &certificate_injected_by_proxy() {
-        return noted("certificate_injected_by_proxy", paytoken_config_set_certificate_injected_by_proxy(config_.get()));
+        return noted(paytoken_config_set_certificate_injected_by_proxy(config_.get()));
     }
     config &timeout(std::chrono::milliseconds limit) { return time("timeout", paytoken_config_set_timeout_ms, limit); }
     config &connect_timeout(std::chrono::milliseconds limit) {
         return time("connect_timeout", paytoken_config_set_connect_timeout_ms, limit);
     }
-    config &retries(std::uint32_t retries) { return noted("retries", paytoken_config_set_retries(config_.get(), retries)); }
+    config &retries(std::uint32_t retries) { return noted(paytoken_config_set_retries(config_.get(), retries)); }
     config &renew_in_background(bool on) {
-        return noted("renew_in_background", paytoken_config_set_renew_in_background(config_.get(), on));
+        return noted(paytoken_config_set_renew_in_background(config_.get(), on));
     }
 
 #if PAYTOKEN_EXCEPTIONS
@@ -202,9 +202,10 @@ private:
     }
 
     /* The first failure counts. */
-    config &noted(const char *field, std::int32_t code, const char *why = "is not usable") {
+    config &noted(std::int32_t code, std::string why = {}) {
         if (code != PAYTOKEN_OK && !failure_) {
-            failure_.emplace(code, std::string(field) + ": " + why + " (" + paytoken_code_name(code) + ")");
+            if (why.empty()) why = config_ ? paytoken_config_error_message(config_.get()) : "config: its provider or environment is not known";
+            failure_.emplace(code, std::move(why));
         }
         return *this;
     }
@@ -212,21 +213,21 @@ private:
     config &text(const char *field, std::int32_t (*set)(paytoken_config *, const char *), std::string_view value) {
         // C would cut it there, in silence.
         if (value.find('\0') != std::string_view::npos) {
-            return noted(field, PAYTOKEN_INVALID_ARGUMENT, "has a NUL in it; take it out");
+            return noted(PAYTOKEN_INVALID_ARGUMENT, std::string(field) + ": has a NUL in it; take it out");
         }
         std::string terminated(value);
         const std::int32_t code = set(config_.get(), terminated.c_str());
         secret::wipe(terminated);
-        return noted(field, code, code == PAYTOKEN_INVALID_ARGUMENT ? "is not UTF-8; convert it" : "is not usable");
+        return noted(code);
     }
 
-    config &bytes(const char *field, std::int32_t (*set)(paytoken_config *, const std::uint8_t *, std::size_t), std::string_view value) {
-        return noted(field, set(config_.get(), reinterpret_cast<const std::uint8_t *>(value.data()), value.size()));
+    config &bytes(std::int32_t (*set)(paytoken_config *, const std::uint8_t *, std::size_t), std::string_view value) {
+        return noted(set(config_.get(), reinterpret_cast<const std::uint8_t *>(value.data()), value.size()));
     }
 
     config &time(const char *field, std::int32_t (*set)(paytoken_config *, std::uint64_t), std::chrono::milliseconds limit) {
-        if (limit.count() < 0) return noted(field, PAYTOKEN_INVALID_ARGUMENT, "is negative; give a time above zero");
-        return noted(field, set(config_.get(), static_cast<std::uint64_t>(limit.count())));
+        if (limit.count() < 0) return noted(PAYTOKEN_INVALID_ARGUMENT, std::string(field) + ": is negative; give a time above zero");
+        return noted(set(config_.get(), static_cast<std::uint64_t>(limit.count())));
     }
 
     std::unique_ptr<paytoken_config, detail::deleter<paytoken_config_free>> config_;
@@ -269,8 +270,8 @@ public:
     result<nothing> try_invalidate(std::string_view rejected) const {
         if (rejected.find('\0') != std::string_view::npos) return error(PAYTOKEN_INVALID_ARGUMENT, "the token has a NUL in it");
         const secret terminated{std::string(rejected)};
-        const std::int32_t code = paytoken_source_invalidate(source_.get(), terminated.c_str());
-        if (code != PAYTOKEN_OK) return error(code, std::string("the token is not dropped everywhere: ") + paytoken_code_name(code));
+        paytoken_error *why = nullptr;
+        if (paytoken_source_invalidate_with(source_.get(), terminated.c_str(), nullptr, &why) != PAYTOKEN_OK) return config::taken(why);
         return nothing{};
     }
 

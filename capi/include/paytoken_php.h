@@ -27,6 +27,9 @@ enum {
     PAYTOKEN_FORCE = 1,
     PAYTOKEN_CACHED_ONLY = 2,
     PAYTOKEN_AUTHORIZATION = 4,
+    PAYTOKEN_INVALIDATED_DROPPED = 1,
+    PAYTOKEN_INVALIDATED_SUPERSEDED = 2,
+    PAYTOKEN_INVALIDATED_UNKNOWN = 3,
     PAYTOKEN_LOG_OFF = 0,
     PAYTOKEN_LOG_ERROR = 1,
     PAYTOKEN_LOG_WARN = 2,
@@ -53,22 +56,24 @@ int32_t paytoken_config_set_user_agent(paytoken_config *config, const char *name
 int32_t paytoken_config_set_proxy(paytoken_config *config, const char *url);
 int32_t paytoken_config_set_renew_in_background(paytoken_config *config, int32_t on);
 int32_t paytoken_config_set_store_directory(paytoken_config *config, const char *directory);
+const char *paytoken_config_error_message(const paytoken_config *config);
 void paytoken_config_free(paytoken_config *config);
 int32_t paytoken_source_new(const paytoken_config *config, paytoken_source **out, paytoken_error **err);
 int32_t paytoken_source_token(const paytoken_source *source, uint64_t min_validity_ms, char *buf, size_t cap, size_t *len, paytoken_error **err);
 int32_t paytoken_source_authorization(const paytoken_source *source, uint64_t min_validity_ms, char *buf, size_t cap, size_t *len, paytoken_error **err);
 typedef struct paytoken_token_options {
-    size_t size;
+    uint32_t size;
+    uint32_t flags;
     uint64_t min_validity_ms;
     uint64_t deadline_ms;
-    uint32_t flags;
-    uint32_t reserved;
 } paytoken_token_options;
 int32_t paytoken_source_token_with(const paytoken_source *source, const paytoken_token_options *options, char *buf, size_t cap, size_t *len, paytoken_error **err);
 int32_t paytoken_source_invalidate(const paytoken_source *source, const char *rejected_token);
+int32_t paytoken_source_invalidate_with(const paytoken_source *source, const char *rejected_token, int32_t *result, paytoken_error **err);
 void paytoken_source_free(paytoken_source *source);
 typedef struct paytoken_status {
-    size_t size;
+    uint32_t size;
+    int32_t last_error_code;
     uint32_t provider;
     uint32_t environment;
     uint64_t requests;
@@ -80,8 +85,6 @@ typedef struct paytoken_status {
     int64_t token_expires_at_ms;
     int64_t blocked_for_ms;
     int64_t last_error_age_ms;
-    int32_t last_error_code;
-    uint32_t reserved;
     int64_t certificate_not_after_ms;
 } paytoken_status;
 int32_t paytoken_source_status(const paytoken_source *source, paytoken_status *status);
@@ -90,6 +93,7 @@ int32_t paytoken_error_code(const paytoken_error *error);
 int32_t paytoken_error_http_status(const paytoken_error *error);
 int64_t paytoken_error_retry_after_ms(const paytoken_error *error);
 int32_t paytoken_error_is_retryable(const paytoken_error *error);
+int32_t paytoken_error_os_code(const paytoken_error *error);
 void paytoken_error_free(paytoken_error *error);
 typedef void (*paytoken_log_callback)(void *context, uint32_t level, const char *message);
 int32_t paytoken_set_log_callback(uint32_t level, paytoken_log_callback callback, void *context);

@@ -188,7 +188,11 @@ func (source *Source) Invalidate(rejected string) error {
 	source.drop.Lock()
 	defer source.drop.Unlock()
 	return source.use(func(pointer *C.paytoken_source) error {
-		return expect("Invalidate", C.paytoken_source_invalidate(pointer, text))
+		var object *C.paytoken_error
+		if C.paytoken_source_invalidate_with(pointer, text, nil, &object) != C.PAYTOKEN_OK {
+			return taken(object)
+		}
+		return nil
 	})
 }
 
@@ -352,13 +356,13 @@ func (settings *Settings) apply(config *C.paytoken_config, provider Provider) er
 		}
 		var c *C.char
 		if c, failed = cString(name, value); failed == nil {
-			failed = expect(name, set(c))
+			failed = accepted(config, set(c))
 			release(c, len(value))
 		}
 	}
-	bytes := func(name string, value []byte, set func(*C.uint8_t, C.size_t) C.int32_t) {
+	bytes := func(value []byte, set func(*C.uint8_t, C.size_t) C.int32_t) {
 		if failed == nil && len(value) > 0 {
-			failed = expect(name, set((*C.uint8_t)(unsafe.Pointer(&value[0])), C.size_t(len(value))))
+			failed = accepted(config, set((*C.uint8_t)(unsafe.Pointer(&value[0])), C.size_t(len(value))))
 		}
 	}
 	limit := func(name string, value time.Duration, set func(C.uint64_t) C.int32_t) {
@@ -369,7 +373,7 @@ func (settings *Settings) apply(config *C.paytoken_config, provider Provider) er
 			failed = invalid(name, "is less than a millisecond; give more")
 			return
 		}
-		failed = expect(name, set(C.uint64_t(value/time.Millisecond)))
+		failed = accepted(config, set(C.uint64_t(value/time.Millisecond)))
 	}
 	text("ClientID", settings.ClientID, func(c *C.char) C.int32_t { return C.paytoken_config_set_client_id(config, c) })
 	text("ClientSecret", settings.ClientSecret, func(c *C.char) C.int32_t { return C.paytoken_config_set_client_secret(config, c) })
@@ -377,22 +381,22 @@ func (settings *Settings) apply(config *C.paytoken_config, provider Provider) er
 	text("UserAgent", settings.UserAgent, func(c *C.char) C.int32_t { return C.paytoken_config_set_user_agent(config, c) })
 	text("Proxy", settings.Proxy, func(c *C.char) C.int32_t { return C.paytoken_config_set_proxy(config, c) })
 	text("StoreDirectory", settings.StoreDirectory, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_directory(config, c) })
-	bytes("CertificatePEM", settings.CertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_certificate_pem(config, p, n) })
-	bytes("PrivateKeyPEM", settings.PrivateKeyPEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_private_key_pem(config, p, n) })
-	bytes("RootCertificatePEM", settings.RootCertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t {
+	bytes(settings.CertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_certificate_pem(config, p, n) })
+	bytes(settings.PrivateKeyPEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_private_key_pem(config, p, n) })
+	bytes(settings.RootCertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t {
 		return C.paytoken_config_set_root_certificates_pem(config, p, n)
 	})
 	limit("Timeout", settings.Timeout, func(ms C.uint64_t) C.int32_t { return C.paytoken_config_set_timeout_ms(config, ms) })
 	limit("ConnectTimeout", settings.ConnectTimeout, func(ms C.uint64_t) C.int32_t { return C.paytoken_config_set_connect_timeout_ms(config, ms) })
 	if failed == nil && settings.Retries != nil {
-		failed = expect("Retries", C.paytoken_config_set_retries(config, C.uint32_t(*settings.Retries)))
+		failed = accepted(config, C.paytoken_config_set_retries(config, C.uint32_t(*settings.Retries)))
 	}
 	if failed == nil && settings.CertificateInjectedByProxy {
-		failed = expect("CertificateInjectedByProxy", C.paytoken_config_set_certificate_injected_by_proxy(config))
+		failed = accepted(config, C.paytoken_config_set_certificate_injected_by_proxy(config))
 	}
 	// Calls look into the cache first, so none of them renews: the library has to.
 	if failed == nil && provider != SendPayments {
-		failed = expect("renew_in_background", C.paytoken_config_set_renew_in_background(config, 1))
+		failed = accepted(config, C.paytoken_config_set_renew_in_background(config, 1))
 	}
 	return failed
 }
@@ -407,6 +411,14 @@ func taken(object *C.paytoken_error) error {
 		RetryAfter: milliseconds(C.paytoken_error_retry_after_ms(object)),
 		Retryable:  C.paytoken_error_is_retryable(object) == 1,
 	}
+}
+
+// accepted turns a setter's code into an error.
+func accepted(config *C.paytoken_config, code C.int32_t) error {
+	if code == C.PAYTOKEN_OK {
+		return nil
+	}
+	return &Error{Message: C.GoString(C.paytoken_config_error_message(config)), Code: Code(code), RetryAfter: -1}
 }
 
 func expect(what string, code C.int32_t) error {

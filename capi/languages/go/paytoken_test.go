@@ -265,7 +265,7 @@ func TestWhatCannotBePassedOnIsAnError(t *testing.T) {
 		"ClientSecret": {ClientSecret: "a\x00b"}, "StoreDirectory": {StoreDirectory: "a\x00b"}, "BaseURL": {BaseURL: "\xff"},
 		"Timeout": {Timeout: -1}, "ConnectTimeout": {ConnectTimeout: time.Microsecond},
 	} {
-		if _, err := FromEnv(SendPayments, settings); code(err) != InvalidArgument || !strings.Contains(err.Error(), name) {
+		if _, err := FromEnv(SendPayments, settings); code(err) != InvalidArgument || !strings.Contains(strings.ReplaceAll(strings.ToLower(err.Error()), "_", ""), strings.ToLower(name)) {
 			t.Error(name, err)
 		}
 	}

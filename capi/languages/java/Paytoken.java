@@ -152,7 +152,8 @@ public final class Paytoken implements AutoCloseable {
         try (Text text = new Text("rejected", rejected)) {
             // Who asks from now on does not get what a flight of before brings.
             flights.clear();
-            handle.use(source -> expect("invalidate", C.SOURCE_INVALIDATE.invokeInt(new Object[] {source, text.memory})));
+            handle.use(source -> checked(
+                error -> C.SOURCE_INVALIDATE.invokeInt(new Object[] {source, text.memory, null, error})));
         }
     }
 
@@ -184,9 +185,12 @@ public final class Paytoken implements AutoCloseable {
     public Status status() {
         try (Memory status = new Memory(C.STATUS_SIZE)) {
             status.clear();
-            C.setSize(status, C.STATUS_SIZE);
-            handle.use(source -> expect("status", C.SOURCE_STATUS.invokeInt(new Object[] {source, status})));
-            // Eight-byte members after size, provider and environment.
+            status.setInt(0, C.STATUS_SIZE);
+            int code = handle.use(source -> C.SOURCE_STATUS.invokeInt(new Object[] {source, status}));
+            if (code != OK) {
+                throw new Failure("no status", code);
+            }
+            // Eight-byte members after size, last_error_code, provider and environment.
             long[] counters = status.getLongArray(16, 8);
             return new Status(counters[0], counters[1], counters[2], counters[3], counters[5], counters[7]);
         }
@@ -341,20 +345,20 @@ public final class Paytoken implements AutoCloseable {
                 throw invalid(name, "has to be a Boolean");
             }
             Object[] arguments = name.startsWith("renew") ? new Object[] {config, isOn ? 1 : 0} : new Object[] {config};
-            expect(name, name.startsWith("renew") || isOn ? setter.invokeInt(arguments) : OK);
+            accepted(config, name.startsWith("renew") || isOn ? setter.invokeInt(arguments) : OK);
         } else if (name.endsWith("_pem")) {
             if (!(value instanceof byte[] bytes)) {
                 throw invalid(name, "has to be a byte[]");
             }
-            expect(name, setter.invokeInt(new Object[] {config, bytes, (long) bytes.length}));
+            accepted(config, setter.invokeInt(new Object[] {config, bytes, (long) bytes.length}));
         } else if (name.endsWith("_ms") || name.equals("retries")) {
             if (!(value instanceof Integer number) || number < 0) {
                 throw invalid(name, "has to be an Integer, 0 or more");
             }
-            expect(name, setter.invokeInt(new Object[] {config, name.equals("retries") ? (Object) number : (Object) number.longValue()}));
+            accepted(config, setter.invokeInt(new Object[] {config, name.equals("retries") ? (Object) number : (Object) number.longValue()}));
         } else {
             try (Text text = new Text(name, value)) {
-                expect(name, setter.invokeInt(new Object[] {config, text.memory}));
+                accepted(config, setter.invokeInt(new Object[] {config, text.memory}));
             }
         }
     }
@@ -374,11 +378,10 @@ public final class Paytoken implements AutoCloseable {
         throw why;
     }
 
-    private static Object expect(String what, int code) {
+    private static void accepted(Pointer config, int code) {
         if (code != OK) {
-            throw new Failure(what + ": " + text(C.CODE_NAME.invokePointer(new Object[] {code})), code);
+            throw new Failure(text(C.CONFIG_ERROR_MESSAGE.invokePointer(new Object[] {config})), code);
         }
-        return null;
     }
 
     private static Failure invalid(String what, String why) {
@@ -396,10 +399,11 @@ public final class Paytoken implements AutoCloseable {
         static final Function CODE_NAME = LIBRARY.getFunction("paytoken_code_name");
         static final Function CONFIG_NEW = LIBRARY.getFunction("paytoken_config_new");
         static final Function CONFIG_FROM_ENV = LIBRARY.getFunction("paytoken_config_from_env");
+        static final Function CONFIG_ERROR_MESSAGE = LIBRARY.getFunction("paytoken_config_error_message");
         static final Function CONFIG_FREE = LIBRARY.getFunction("paytoken_config_free");
         static final Function SOURCE_NEW = LIBRARY.getFunction("paytoken_source_new");
         static final Function SOURCE_TOKEN_WITH = LIBRARY.getFunction("paytoken_source_token_with");
-        static final Function SOURCE_INVALIDATE = LIBRARY.getFunction("paytoken_source_invalidate");
+        static final Function SOURCE_INVALIDATE = LIBRARY.getFunction("paytoken_source_invalidate_with");
         static final Function SOURCE_STATUS = LIBRARY.getFunction("paytoken_source_status");
         static final Function SOURCE_FREE = LIBRARY.getFunction("paytoken_source_free");
         static final Function ERROR_MESSAGE = LIBRARY.getFunction("paytoken_error_message");
@@ -408,18 +412,14 @@ public final class Paytoken implements AutoCloseable {
         static final Function ERROR_IS_RETRYABLE = LIBRARY.getFunction("paytoken_error_is_retryable");
         static final Function ERROR_FREE = LIBRARY.getFunction("paytoken_error_free");
 
-        static final int OPTIONS_SIZE = 32;
-        static final int STATUS_SIZE = 104;
-
-        static void setSize(Memory struct, int size) {
-            struct.setLong(0, size);
-        }
+        static final int OPTIONS_SIZE = 24;
+        static final int STATUS_SIZE = 96;
 
         static void fillOptions(Memory options, long minValidityMs, int flags) {
             options.clear();
-            setSize(options, OPTIONS_SIZE);
+            options.setInt(0, OPTIONS_SIZE);
+            options.setInt(4, flags);
             options.setLong(8, minValidityMs);
-            options.setInt(24, flags);
         }
     }
 }

@@ -141,7 +141,7 @@ class Source {
     const status = { size: koffi.sizeof(Status) };
     for (const name of Object.keys(STATUS)) status[name] ??= 0;
     expect('status', c.sourceStatus(this.#open(), status));
-    const { size, reserved, ...members } = status;
+    const { size, ...members } = status;
     return members;
   }
 
@@ -253,7 +253,7 @@ function serve() {
   const calls = {
     fetch: ({ pointer, minValidity, flags }) => fetchToken(pointer, minValidity, flags),
     invalidate: ({ pointer, rejected }) => withText('rejected', rejected, (text) => {
-      expect('invalidate', c.sourceInvalidate(pointer, text));
+      checked((error) => c.sourceInvalidate(pointer, text, null, error));
     }),
     free: ({ pointer }) => c.sourceFree(pointer),
   };
@@ -268,12 +268,12 @@ function serve() {
 
 // ---- The library, and its rules for arguments and errors ----
 
-const OPTIONS = { size: 'size_t', min_validity_ms: 'uint64_t', deadline_ms: 'uint64_t', flags: 'uint32_t', reserved: 'uint32_t' };
+const OPTIONS = { size: 'uint32_t', flags: 'uint32_t', min_validity_ms: 'uint64_t', deadline_ms: 'uint64_t' };
 const STATUS = {
-  size: 'size_t', provider: 'uint32_t', environment: 'uint32_t', requests: 'uint64_t', tokens: 'uint64_t',
+  size: 'uint32_t', last_error_code: 'int32_t', provider: 'uint32_t', environment: 'uint32_t', requests: 'uint64_t', tokens: 'uint64_t',
   failures: 'uint64_t', invalidations: 'uint64_t', token_age_ms: 'int64_t', token_remaining_ms: 'int64_t',
-  token_expires_at_ms: 'int64_t', blocked_for_ms: 'int64_t', last_error_age_ms: 'int64_t', last_error_code: 'int32_t',
-  reserved: 'uint32_t', certificate_not_after_ms: 'int64_t',
+  token_expires_at_ms: 'int64_t', blocked_for_ms: 'int64_t', last_error_age_ms: 'int64_t',
+  certificate_not_after_ms: 'int64_t',
 };
 const Options = koffi.struct(OPTIONS);
 const Status = koffi.struct(STATUS);
@@ -303,10 +303,11 @@ function load() {
     codeName: func('code_name', 'const char *', 'int32_t'),
     configNew: func('config_new', 'void *', 'uint32_t', 'uint32_t'),
     configFromEnv: func('config_from_env', 'int32_t', 'uint32_t', out, out),
+    configErrorMessage: func('config_error_message', 'const char *', 'void *'),
     configFree: func('config_free', 'void', 'void *'),
     sourceNew: func('source_new', 'int32_t', 'void *', out, out),
     sourceTokenWith: func('source_token_with', 'int32_t', 'void *', koffi.pointer(Options), 'void *', 'size_t', 'void *', out),
-    sourceInvalidate: func('source_invalidate', 'int32_t', 'void *', 'void *'),
+    sourceInvalidate: func('source_invalidate_with', 'int32_t', 'void *', 'void *', 'void *', out),
     sourceStatus: func('source_status', 'int32_t', 'void *', koffi.inout(koffi.pointer(Status))),
     sourceFree: func('source_free', 'void', 'void *'),
     errorMessage: func('error_message', 'const char *', 'void *'),
@@ -319,7 +320,7 @@ function load() {
 
 function fetchToken(source, minValidity, flags) {
   const options = {
-    size: koffi.sizeof(Options), min_validity_ms: minValidity, deadline_ms: 0, flags: flags | AUTHORIZATION, reserved: 0,
+    size: koffi.sizeof(Options), min_validity_ms: minValidity, deadline_ms: 0, flags: flags | AUTHORIZATION,
   };
   const length = Buffer.alloc(8); // a size_t
   for (let room = 8192; ; room = Number(length.readBigUInt64LE()) + 1) {
@@ -378,7 +379,10 @@ function withText(name, value, use) {
 
 function set(config, name, value) {
   if (!Object.hasOwn(KINDS, name)) throw invalid(name, 'there is no such setting; see paytoken_config_set_... in paytoken.h');
-  const run = (...values) => expect(name, c.setters[name](config, ...values));
+  const run = (...values) => {
+    const number = c.setters[name](config, ...values);
+    if (number !== OK) throw new PaytokenError(c.configErrorMessage(config), number);
+  };
   switch (KINDS[name]) {
     case 'text':
       return withText(name, value, run);

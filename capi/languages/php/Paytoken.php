@@ -102,7 +102,9 @@ final class Source
     {
         $ffi = Library::ffi();
         Library::text('rejected', $rejected);
-        $this->run(fn ($source) => Library::code('invalidate', $ffi->paytoken_source_invalidate($source, $rejected)));
+        $this->run(fn ($source) => Library::check(
+            fn ($error) => $ffi->paytoken_source_invalidate_with($source, $rejected, null, $error),
+        ));
     }
 
     /**
@@ -146,7 +148,7 @@ final class Source
         foreach (FFI::typeof($status)->getStructFieldNames() as $name) {
             $members[$name] = $status->$name;
         }
-        unset($members['size'], $members['reserved']);
+        unset($members['size']);
         return $members;
     }
 
@@ -296,11 +298,11 @@ final class Library
     }
 
     /** Throws unless the code is PAYTOKEN_OK. */
-    public static function code(string $what, int $code): int
+    public static function code(string $what, int $code, string $why = ''): int
     {
         if ($code !== 0) {
             $name = self::ffi()->paytoken_code_name($code);
-            throw new Error("$what: $name", $code, $name);
+            throw new Error($why ?: "$what: $name", $code, $name);
         }
         return $code;
     }
@@ -341,6 +343,6 @@ final class Library
         } catch (FFI\Exception) {
             throw new Error("$name: there is no such setting; see paytoken_config_set_... in paytoken.h", Library::INVALID_ARGUMENT, 'PAYTOKEN_INVALID_ARGUMENT');
         }
-        self::code($name, $code);
+        self::code($name, $code, $ffi->paytoken_config_error_message($config));
     }
 }

@@ -123,7 +123,7 @@ class Source:
         with self._lock:
             # Who asks from now on does not get what a flight of before brings.
             self._flights.clear()
-        self._use(lambda source: _expect("invalidate", _lib.paytoken_source_invalidate(source, text)))
+        self._use(lambda source: _checked(lambda error: _lib.paytoken_source_invalidate_with(source, text, None, error)))
 
     def call(self, send, min_validity=0.0, timeout=None):
         """Sends a request by send(authorization), which returns (HTTP status, answer); and where the status is 401, drops
@@ -148,7 +148,7 @@ class Source:
         """paytoken_status as a dict: counters, and times in milliseconds, -1 where there is none."""
         status = _Status(size=ctypes.sizeof(_Status))
         self._use(lambda source: _expect("status", _lib.paytoken_source_status(source, ctypes.byref(status))))
-        names = (name for name, _ in _Status._fields_ if name not in ("size", "reserved"))
+        names = (name for name, _ in _Status._fields_ if name != "size")
         return {name: getattr(status, name) for name in names}
 
     def close(self):
@@ -257,17 +257,17 @@ class Source:
 
 class _Options(ctypes.Structure):
     _fields_ = [
-        ("size", ctypes.c_size_t),
+        ("size", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
         ("min_validity_ms", ctypes.c_uint64),
         ("deadline_ms", ctypes.c_uint64),
-        ("flags", ctypes.c_uint32),
-        ("reserved", ctypes.c_uint32),
     ]
 
 
 class _Status(ctypes.Structure):
     _fields_ = [
-        ("size", ctypes.c_size_t),
+        ("size", ctypes.c_uint32),
+        ("last_error_code", ctypes.c_int32),
         ("provider", ctypes.c_uint32),
         ("environment", ctypes.c_uint32),
         ("requests", ctypes.c_uint64),
@@ -279,8 +279,6 @@ class _Status(ctypes.Structure):
         ("token_expires_at_ms", ctypes.c_int64),
         ("blocked_for_ms", ctypes.c_int64),
         ("last_error_age_ms", ctypes.c_int64),
-        ("last_error_code", ctypes.c_int32),
-        ("reserved", ctypes.c_uint32),
         ("certificate_not_after_ms", ctypes.c_int64),
     ]
 
@@ -303,10 +301,11 @@ def _load():
     functions = {
         "config_new": (pointer, u32, u32),
         "config_from_env": (i32, u32, pointer, pointer),
+        "config_error_message": (text, pointer),
         "config_free": (None, pointer),
         "source_new": (i32, pointer, pointer, pointer),
         "source_token_with": (i32, pointer, pointer, pointer, size, pointer, pointer),
-        "source_invalidate": (i32, pointer, text),
+        "source_invalidate_with": (i32, pointer, text, pointer, pointer),
         "source_status": (i32, pointer, pointer),
         "source_free": (None, pointer),
         "error_message": (text, pointer),
@@ -341,7 +340,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _fetch(source, min_validity, flags):
-    options = _Options(ctypes.sizeof(_Options), _milliseconds(min_validity), 0, flags | _AUTHORIZATION, 0)
+    options = _Options(ctypes.sizeof(_Options), flags | _AUTHORIZATION, _milliseconds(min_validity), 0)
     length = ctypes.c_size_t(8191)
     while True:
         room = length.value + 1
@@ -426,4 +425,6 @@ def _set(config, name, value):
         return
     arguments = {"text": lambda: (_text(name, value),), "bytes": lambda: (value, len(value)), "mark": lambda: ()}
     given = arguments.get(kind, lambda: (value,))()
-    _expect(name, getattr(_lib, f"paytoken_config_set_{name}")(config, *given))
+    code = getattr(_lib, f"paytoken_config_set_{name}")(config, *given)
+    if code != Code.OK:
+        raise Error(_lib.paytoken_config_error_message(config).decode(), code)

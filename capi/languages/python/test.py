@@ -3,6 +3,7 @@ import asyncio
 import concurrent.futures
 import json
 import os
+import pathlib
 import pickle
 import shutil
 import signal
@@ -68,7 +69,7 @@ def each_provider_gives_a_header():
             assert source.status()["requests"] == 1
             source.token(force=True)
             assert source.status()["requests"] == 2, source.status()
-    files = {name: open(os.environ[variable], "rb").read() for name, variable in (
+    files = {name: pathlib.Path(os.environ[variable]).read_bytes() for name, variable in (
         ("certificate_pem", "NTXPAY_CLIENT_CERT"), ("private_key_pem", "NTXPAY_CLIENT_KEY"),
         ("root_certificates_pem", "PAYTOKEN_CA"))}
     by_hand = Source(Provider.NTX_PAY, paytoken.Environment.SANDBOX, client_id=os.environ["NTXPAY_CLIENT_ID"],
@@ -126,7 +127,7 @@ def a_wrong_secret_is_told_and_remembered():
         assert not error.is_retryable and "contraseña" not in str(error)
         assert pickle.loads(pickle.dumps(error)).retry_after == error.retry_after
     assert stats()["token_requests_by_client"] == {"señor": 1}
-    resident = lambda: int(open("/proc/self/statm").read().split()[1]) * 4
+    resident = lambda: int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4
     for i in range(20000):
         before = resident() if i == 10000 else before if i else 0
         failure(source.authorization)

@@ -85,7 +85,7 @@ module Paytoken
       C.with_text("rejected", rejected) do |text|
         # Who asks from now on does not get what a flight of before brings.
         @mutex.synchronize { @flights.clear }
-        use { |source| C.expect("invalidate", C.source_invalidate(source, text)) }
+        use { |source| C.source_invalidate(source, text) }
       end
     end
 
@@ -251,11 +251,11 @@ module Paytoken
     CLOSED, TIMEOUT, STORE, INVALID_ARGUMENT, FORKED = 100, 4, 10, 103, 104
     FORCE, CACHED_ONLY, AUTHORIZATION = 1, 2, 4
     LEVELS = { error: 1, warn: 2, info: 3, debug: 4 }.freeze
-    # For Array#pack, in the order of paytoken.h; J is a size_t.
-    OPTIONS = "JQQLL"
-    STATUS = "JLLQQQQqqqqqlLq"
-    STATUS_MEMBERS = %i[size provider environment requests tokens failures invalidations token_age_ms token_remaining_ms
-                        token_expires_at_ms blocked_for_ms last_error_age_ms last_error_code reserved certificate_not_after_ms].freeze
+    # For Array#pack, in the order of paytoken.h.
+    OPTIONS = "LLQQ"
+    STATUS = "LlLLQQQQqqqqqq"
+    STATUS_MEMBERS = %i[size last_error_code provider environment requests tokens failures invalidations token_age_ms token_remaining_ms
+                        token_expires_at_ms blocked_for_ms last_error_age_ms certificate_not_after_ms].freeze
     KINDS = {
       client_id: :text, client_secret: :text, base_url: :text, user_agent: :text, proxy: :text, store_directory: :text,
       certificate_pem: :bytes, private_key_pem: :bytes, root_certificates_pem: :bytes,
@@ -277,11 +277,12 @@ module Paytoken
       code_name: function("code_name", POINTER, [INT]),
       config_new: function("config_new", POINTER, [INT, INT]),
       config_from_env: function("config_from_env", INT, [INT, POINTER, POINTER], blocks: true),
+      config_error_message: function("config_error_message", POINTER, [POINTER]),
       config_free: function("config_free", NOTHING, [POINTER]),
       source_new: function("source_new", INT, [POINTER, POINTER, POINTER], blocks: true),
       cached: function("source_token_with", INT, [POINTER, POINTER, POINTER, SIZE, POINTER, POINTER]),
       fetch: function("source_token_with", INT, [POINTER, POINTER, POINTER, SIZE, POINTER, POINTER], blocks: true),
-      source_invalidate: function("source_invalidate", INT, [POINTER, POINTER], blocks: true),
+      source_invalidate: function("source_invalidate_with", INT, [POINTER, POINTER, POINTER, POINTER], blocks: true),
       source_status: function("source_status", INT, [POINTER, POINTER]),
       source_free: function("source_free", NOTHING, [POINTER], blocks: true),
       error_message: function("error_message", POINTER, [POINTER]),
@@ -303,7 +304,6 @@ module Paytoken
       def code_name(number) = FUNCTIONS[:code_name].call(number).to_s
       def config_new(provider, environment) = FUNCTIONS[:config_new].call(provider, environment).to_i
       def config_free(config) = FUNCTIONS[:config_free].call(config)
-      def source_invalidate(source, text) = FUNCTIONS[:source_invalidate].call(source, text)
       def source_free(source) = FUNCTIONS[:source_free].call(source)
       def set_log_queue(level, capacity) = FUNCTIONS[:set_log_queue].call(level, capacity)
 
@@ -315,17 +315,21 @@ module Paytoken
         made { |place, error| FUNCTIONS[:source_new].call(config, place, error) }
       end
 
+      def source_invalidate(source, text)
+        checked { |error| FUNCTIONS[:source_invalidate].call(source, text, 0, error) }
+      end
+
       def source_status(source)
         status = [STATUS_SIZE, *[0] * (STATUS_MEMBERS.size - 1)].pack(STATUS)
         expect("status", FUNCTIONS[:source_status].call(source, status))
-        STATUS_MEMBERS.zip(status.unpack(STATUS)).to_h.reject { |name, _| %i[size reserved].include?(name) }
+        STATUS_MEMBERS.zip(status.unpack(STATUS)).to_h.except(:size)
       end
 
       def fetch(source, milliseconds, flags)
         function = FUNCTIONS[flags == CACHED_ONLY ? :cached : :fetch]
         room = 8192
         loop do
-          options = [OPTIONS_SIZE, milliseconds, 0, flags | AUTHORIZATION, 0].pack(OPTIONS)
+          options = [OPTIONS_SIZE, flags | AUTHORIZATION, milliseconds, 0].pack(OPTIONS)
           buffer = "\0".b * room
           length = [0].pack("J")
           code = checked { |error| function.call(source, options, buffer, room, length, error) }
@@ -379,7 +383,10 @@ module Paytoken
 
       def set(config, name, value)
         kind = KINDS[name] or raise invalid("#{name}: there is no such setting; see paytoken_config_set_... in paytoken.h")
-        run = ->(*values) { expect(name, SETTERS[name].call(config, *values)) }
+        run = lambda do |*values|
+          code = SETTERS[name].call(config, *values)
+          raise Error.new(utf8(FUNCTIONS[:config_error_message].call(config)), code) unless code.zero?
+        end
         case kind
         when :text then with_text(name, value, &run)
         when :bytes
@@ -417,6 +424,7 @@ module Paytoken
 
       private
 
+      def utf8(pointer) = pointer.to_s.force_encoding(Encoding::UTF_8)
       def wipe(text) = FUNCTIONS[:wipe].call(text, text.bytesize)
 
       def made
@@ -435,7 +443,7 @@ module Paytoken
         begin
           wait = FUNCTIONS[:error_retry_after_ms].call(object)
           raise Error.new(
-            FUNCTIONS[:error_message].call(object).to_s.force_encoding(Encoding::UTF_8), code,
+            utf8(FUNCTIONS[:error_message].call(object)), code,
             http_status: FUNCTIONS[:error_http_status].call(object),
             retry_after: (wait / 1000.0 unless wait.negative?),
             is_retryable: FUNCTIONS[:error_is_retryable].call(object) == 1
@@ -445,7 +453,7 @@ module Paytoken
         end
       end
     end
-    OPTIONS_SIZE = ([0] * 5).pack(OPTIONS).bytesize
+    OPTIONS_SIZE = ([0] * 4).pack(OPTIONS).bytesize
     STATUS_SIZE = ([0] * STATUS_MEMBERS.size).pack(STATUS).bytesize
   end
   private_constant :C

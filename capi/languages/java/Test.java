@@ -1,0 +1,242 @@
+// Paytoken.java against the sandbox: run by capi/languages/run.
+
+import java.io.FileInputStream;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Callable;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManagerFactory;
+
+public final class Test {
+    private static final HttpClient CLIENT = HttpClient.newHttpClient();
+
+    public static void main(String[] arguments) throws Exception {
+        List<Callable<Void>> tests = List.of(Test::eachProviderGivesAHeader, Test::manyThreadsShareARequest,
+            Test::aRenewalMakesNobodyWait, Test::aWrongSecretIsToldAndRemembered, Test::a401IsReplayedOnce,
+            Test::whatCannotBePassedOnIsAnError, Test::figures);
+        for (Callable<Void> test : tests) {
+            control("POST", "/reset");
+            test.call();
+        }
+        System.out.println("ok     Java");
+    }
+
+    private static Void eachProviderGivesAHeader() throws Exception {
+        for (Paytoken.Provider provider : Paytoken.Provider.values()) {
+            try (Paytoken source = Paytoken.fromEnv(provider, Map.of())) {
+                String header = source.authorization();
+                check(header.startsWith("Bearer ") && header.equals(source.authorization(Duration.ofSeconds(1), false)), provider.name());
+                check(source.status().requests() == 1 && source.status().remainingMs() > 0, "one request");
+                source.authorization(Duration.ZERO, true);
+                check(source.status().requests() == 2, "force asks once");
+            }
+        }
+        Map<String, Object> settings = new HashMap<>();
+        settings.put("client_id", System.getenv("NTXPAY_CLIENT_ID"));
+        settings.put("client_secret", System.getenv("NTXPAY_CLIENT_SECRET"));
+        settings.put("base_url", System.getenv("NTXPAY_BASE_URL"));
+        settings.put("certificate_pem", Files.readAllBytes(Path.of(System.getenv("NTXPAY_CLIENT_CERT"))));
+        settings.put("private_key_pem", Files.readAllBytes(Path.of(System.getenv("NTXPAY_CLIENT_KEY"))));
+        settings.put("root_certificates_pem", Files.readAllBytes(Path.of(System.getenv("PAYTOKEN_CA"))));
+        settings.put("timeout_ms", 5000);
+        settings.put("retries", 1);
+        try (Paytoken source = new Paytoken(Paytoken.Provider.NTX_PAY, Paytoken.Environment.SANDBOX, settings)) {
+            check(source.authorization().startsWith("Bearer "), "settings by hand");
+        }
+        return null;
+    }
+
+    private static Void manyThreadsShareARequest() throws Exception {
+        control("POST", "/send-payments/delay?ms=300");
+        try (Paytoken source = Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of())) {
+            Thread waiting = new Thread(() -> {
+                try {
+                    source.authorization();
+                } catch (InterruptedException left) {
+                    return;
+                }
+                throw new IllegalStateException("not interrupted");
+            });
+            waiting.start();
+            List<CompletableFuture<String>> all = new ArrayList<>();
+            for (int i = 0; i < 500; i++) {
+                all.add(source.authorizationAsync(Duration.ZERO, false));
+            }
+            int threads = Thread.activeCount();
+            long began = System.nanoTime();
+            all.get(0).cancel(true);
+            waiting.interrupt();
+            waiting.join();
+            double left = (System.nanoTime() - began) / 1e6;
+            HashSet<String> headers = new HashSet<>();
+            for (CompletableFuture<String> one : all.subList(1, 500)) {
+                headers.add(one.get());
+            }
+            check(headers.size() == 1 && requests("token_requests") == 1, "one request");
+            System.out.printf("   Java: 500 calls on an empty cache: 1 request, %d threads, interrupted after %.1f ms%n", threads, left);
+            check(left < 100, "it leaves at once");
+        }
+        return null;
+    }
+
+    private static Void aRenewalMakesNobodyWait() throws Exception {
+        control("POST", "/ntx-pay/lifetime?seconds=3");
+        try (Paytoken source = Paytoken.fromEnv(Paytoken.Provider.NTX_PAY, Map.of())) {
+            source.authorization();
+            control("POST", "/ntx-pay/delay?ms=100");
+            long longest = 0;
+            long end = System.nanoTime() + 10_000_000_000L;
+            while (source.status().tokens() < 2) {
+                long began = System.nanoTime();
+                source.authorization();
+                longest = Math.max(longest, System.nanoTime() - began);
+                check(began < end, "it was renewed");
+            }
+            check(longest < 90_000_000, "a call took " + longest + " ns");
+        }
+        return null;
+    }
+
+    private static Void aWrongSecretIsToldAndRemembered() throws Exception {
+        Map<String, String> wrong = Map.of("client_id", "se\u00f1or", "client_secret", "contrase\u00f1a");
+        try (Paytoken source = Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, wrong)) {
+            long before = 0;
+            for (int i = 0; i < 120_000; i++) {
+                Paytoken.Failure why = failure(source::authorization);
+                check(why.name.equals("PAYTOKEN_REJECTED") && why.code == 5 && why.httpStatus == 401, why.name);
+                check(why.retryAfter.orElseThrow().toSeconds() > 10 && !why.isRetryable, "when to ask again");
+                if (i == 60_000) {
+                    before = resident();
+                }
+            }
+            // 60,000 objects would be over 20 MiB; what the heap varies by is less.
+            check(resident() - before < 12_000, resident() - before + " KiB more: error objects are left behind");
+        }
+        check(requests("se\u00f1or") == 1, "one request, UTF-8");
+        return null;
+    }
+
+    private static Void a401IsReplayedOnce() throws Exception {
+        KeyStore store = KeyStore.getInstance(KeyStore.getDefaultType());
+        store.load(null);
+        try (FileInputStream file = new FileInputStream(System.getenv("PAYTOKEN_CA"))) {
+            store.setCertificateEntry("ca", CertificateFactory.getInstance("X.509").generateCertificate(file));
+        }
+        TrustManagerFactory trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+        trust.init(store);
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(null, trust.getTrustManagers(), null);
+        HttpClient client = HttpClient.newBuilder().sslContext(context).version(HttpClient.Version.HTTP_1_1).build();
+        List<String> sent = new ArrayList<>();
+        Paytoken.Send<String> send = authorization -> {
+            sent.add(authorization);
+            HttpRequest request = HttpRequest.newBuilder(URI.create(System.getenv("SENDPAYMENTS_BASE_URL") + "/accounts"))
+                .header("Authorization", authorization).build();
+            HttpResponse<String> answer = client.send(request, HttpResponse.BodyHandlers.ofString());
+            return new Paytoken.Answer<>(answer.statusCode(), answer.body());
+        };
+        try (Paytoken source = Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of())) {
+            control("POST", "/send-payments/fault?kind=status=401&times=1&endpoint=api");
+            check(source.call(send).status() == 200 && sent.size() == 2 && !sent.get(0).equals(sent.get(1)), "one replay, another token");
+            control("POST", "/send-payments/fault?kind=status=401&times=2&endpoint=api");
+            check(source.call(send).status() == 401 && sent.size() == 4, "the second 401 is handed back");
+            long requests = requests("token_requests");
+            source.invalidate("Bearer of-yesterday");
+            source.authorization();
+            check(requests("token_requests") == requests, "an old token changes nothing");
+        }
+        return null;
+    }
+
+    private static Void whatCannotBePassedOnIsAnError() throws Exception {
+        Map<String, Object> wrong = new HashMap<>(Map.of("client_secret", "a\0b", "store_directory", "a\0b", "base_url", "\ud800",
+            "certificate_pem", "x", "timeout_ms", -1, "connect_timeout_ms", 1.5, "retries", "many", "cliend_id", "x",
+            "renew_in_background", 1));
+        wrong.put("client_id", 7);
+        for (Map.Entry<String, Object> one : wrong.entrySet()) {
+            Paytoken.Failure why = failure(() -> Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of(one.getKey(), one.getValue())));
+            check(why.name.equals("PAYTOKEN_INVALID_ARGUMENT") && why.getMessage().startsWith(one.getKey() + ":"), why.getMessage());
+        }
+        check(failure(() -> Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of("timeout_ms", 0))).code == 1, "a time-out of 0");
+        Paytoken source = Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of());
+        check(failure(() -> { source.invalidate("a\0b"); return null; }).code == 103, "a NUL in a token");
+        check(failure(() -> source.authorization(Duration.ofMillis(-1), false)).code == 103, "a negative time");
+        // Closed while a fetch is under way: that one lands, later calls are errors.
+        control("POST", "/send-payments/delay?ms=200");
+        CompletableFuture<String> waiting = source.authorizationAsync(Duration.ZERO, false);
+        while (requests("connections") == 0) {
+            Thread.onSpinWait();
+        }
+        source.close();
+        source.close();
+        check(waiting.get().startsWith("Bearer "), "it lands");
+        check(failure(source::authorization).getMessage().contains("closed"), "used after close");
+        check(failure(() -> source.authorization(Duration.ZERO, true)).getMessage().contains("closed"), "force after close");
+        check(failure(source::status).getMessage().contains("closed"), "status after close");
+        return null;
+    }
+
+    private static Void figures() throws Exception {
+        try (Paytoken source = Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of())) {
+            for (int i = 0; i < 50_000; i++) {
+                source.authorization();
+            }
+            long began = System.nanoTime();
+            for (int i = 0; i < 100_000; i++) {
+                source.authorization();
+            }
+            System.out.printf("   Java: %.0f cached calls/s%n", 100_000 / ((System.nanoTime() - began) / 1e9));
+        }
+        return null;
+    }
+
+    private static String control(String method, String path) throws Exception {
+        HttpRequest request = HttpRequest.newBuilder(URI.create(System.getenv("PAYTOKEN_SANDBOX_CONTROL") + path))
+            .method(method, HttpRequest.BodyPublishers.noBody()).build();
+        HttpResponse<String> answer = CLIENT.send(request, HttpResponse.BodyHandlers.ofString());
+        check(answer.statusCode() == 200, answer.body());
+        return answer.body();
+    }
+
+    /** A counter of Send Payments, which comes last. */
+    private static long requests(String counter) throws Exception {
+        String stats = control("GET", "/stats");
+        Matcher match = Pattern.compile("\"" + counter + "\":(\\d+)").matcher(stats.substring(stats.indexOf("\"send-payments\"")));
+        check(match.find(), counter + " is not in " + stats);
+        return Long.parseLong(match.group(1));
+    }
+
+    private static long resident() throws Exception {
+        return Long.parseLong(Files.readString(Path.of("/proc/self/statm")).split(" ")[1]) * 4;
+    }
+
+    private static Paytoken.Failure failure(Callable<?> call) throws Exception {
+        try {
+            call.call();
+        } catch (Paytoken.Failure why) {
+            return why;
+        }
+        throw new IllegalStateException("this was to fail");
+    }
+
+    private static void check(boolean holds, String what) {
+        if (!holds) {
+            throw new IllegalStateException("not so: " + what);
+        }
+    }
+}
