@@ -89,7 +89,7 @@ public final class Test {
             }
             check(headers.size() == 1 && requests("token_requests") == 1, "one request");
             System.out.printf("   Java: 500 calls on an empty cache: 1 request, %d threads, interrupted after %.1f ms%n", threads, left);
-            check(left < 100, "it leaves at once");
+            check(left < 100 && threads < 16, "it leaves at once, and one thread fetches");
         }
         return null;
     }
@@ -98,16 +98,11 @@ public final class Test {
         control("POST", "/ntx-pay/lifetime?seconds=3");
         try (Paytoken source = Paytoken.fromEnv(Paytoken.Provider.NTX_PAY, Map.of())) {
             source.authorization();
-            control("POST", "/ntx-pay/delay?ms=100");
-            long longest = 0;
-            long end = System.nanoTime() + 10_000_000_000L;
-            while (source.status().tokens() < 2) {
-                long began = System.nanoTime();
+            control("POST", "/ntx-pay/delay?ms=1000");
+            while (source.status().requests() < 2) {
                 source.authorization();
-                longest = Math.max(longest, System.nanoTime() - began);
-                check(began < end, "it was renewed");
             }
-            check(longest < 90_000_000, "a call took " + longest + " ns");
+            check(source.status().tokens() == 1, "a call waited for the new token");
         }
         return null;
     }

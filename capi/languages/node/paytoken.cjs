@@ -1,5 +1,5 @@
 /**
- * paytoken for Node.js 20 and newer, by koffi: tokens for payment providers' APIs.
+ * paytoken for Node.js 18 and newer, by koffi: tokens for payment providers' APIs.
  *
  *     const { Source } = require('paytoken');
  *     const source = Source.fromEnv('send-payments');              // one per account, for the whole process
@@ -368,7 +368,7 @@ function numberOf(known, name, what) {
 function withText(name, value, use) {
   if (typeof value !== 'string') throw invalid(name, 'has to be a string');
   if (value.includes('\0')) throw invalid(name, 'has a NUL in it; take it out');
-  if (!value.isWellFormed()) throw invalid(name, 'is not Unicode text');
+  if (/\p{Surrogate}/u.test(value)) throw invalid(name, 'is not Unicode text');
   const text = Buffer.from(`${value}\0`);
   try {
     use(text);

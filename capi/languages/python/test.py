@@ -98,6 +98,7 @@ def many_threads_and_tasks_share_a_request():
         in_threads = [pool.submit(source.authorization) for _ in range(20)]
         headers = asyncio.run(tasks()) + [thread.result() for thread in in_threads]
     assert len(headers) == 519 and len(set(headers)) == 1 and stats()["token_requests"] == 1
+    assert most <= 22, most  # this one, the pool's, and the one that fetches
     print(f"   Python: 500 tasks and 20 threads on an empty cache: 1 request, {most} threads at the most")
     # A wait that is given up leaves the fetch for the next.
     source.invalidate(headers[0])
@@ -109,14 +110,10 @@ def a_renewal_makes_nobody_wait():
     control("POST", "/ntx-pay/lifetime?seconds=3")
     source = Source.from_env(Provider.NTX_PAY)
     source.token()
-    control("POST", "/ntx-pay/delay?ms=100")
-    longest, end = 0, time.monotonic() + 10
-    while source.status()["tokens"] < 2:
-        began = time.monotonic()
+    control("POST", "/ntx-pay/delay?ms=1000")
+    while source.status()["requests"] < 2:
         source.token()
-        longest = max(longest, time.monotonic() - began)
-        assert time.monotonic() < end, "it was not renewed"
-    assert longest < 0.09, longest
+    assert source.status()["tokens"] == 1, "a call waited for the new token"
 
 
 def a_wrong_secret_is_told_and_remembered():
