@@ -169,6 +169,7 @@ final class Source
 
     public function __clone()
     {
+        $this->source = null; // the copy is destroyed, and may free nothing
         throw new \LogicException('a Paytoken\Source cannot be cloned: pass it on, so that its token is shared');
     }
 

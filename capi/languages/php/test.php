@@ -115,6 +115,14 @@ function what_cannot_be_passed_on_is_an_error(): void
     check(failure(fn () => $source->invalidate("a\0b"))->getCode() === 103, 'a NUL in a token');
     check(failure(fn () => $source->token(-1))->getCode() === 103, 'a negative time');
     check(!str_contains(print_r($source, true), 'secret'), 'nothing in dumps');
+    foreach ([fn () => clone $source, fn () => serialize($source)] as $copy) {
+        try {
+            $copy();
+            throw new Exception('a copy was made');
+        } catch (LogicException) {
+            check($source->token() !== '', 'and the source goes on');
+        }
+    }
     $source->close();
     $source->close();
     check(str_contains(failure(fn () => $source->token())->getMessage(), 'closed'), 'used after close');
