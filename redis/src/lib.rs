@@ -1,4 +1,5 @@
-//! Shares paytoken's tokens between machines, in Redis or Valkey: a [`Store`] for a fleet.
+//! Shares paytoken's tokens between machines, in Redis or Valkey: a
+//! [`Store`](paytoken::store::Store) for a fleet.
 //!
 //! ```no_run
 //! use paytoken::{Provider, Settings};
@@ -34,5 +35,4 @@ mod tls;
 mod wire;
 
 pub use builder::RedisStoreBuilder;
-pub use paytoken::store::Store;
 pub use store::RedisStore;

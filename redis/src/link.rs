@@ -16,6 +16,10 @@ use crate::wire::lock;
 /// So many connections are kept; more are opened where more threads ask at once.
 const MOST_KEPT: usize = 4;
 
+/// A connection that was idle for longer is not used again: what stands between may have forgotten it
+/// without a word.
+const KEPT_FOR: Duration = Duration::from_secs(30);
+
 /// While one look takes longer than this, no other caller begins one.
 const LOOK_IS_SLOW: Duration = Duration::from_millis(100);
 
@@ -32,8 +36,14 @@ pub(crate) struct Link {
     pub(crate) target: Target,
     /// For all of a call: to find, to connect, to log in, to be answered.
     pub(crate) limit: Duration,
-    kept: Mutex<Vec<Connection>>,
+    kept: Mutex<Vec<Kept>>,
     health: Mutex<Health>,
+}
+
+/// A connection, and when it was last used.
+struct Kept {
+    connection: Connection,
+    used: Instant,
 }
 
 #[derive(Default)]
@@ -115,19 +125,19 @@ impl Link {
         };
         let mut kept = lock(&self.kept);
         if is_good && kept.len() < MOST_KEPT {
-            kept.push(connection);
+            kept.push(Kept { connection, used: clock::now() });
         }
         result
     }
 
     /// The connection that was used last. A forked child has copies of its parent's, and closes them.
     fn take(&self) -> Option<Connection> {
+        let (now, process) = (clock::now(), std::process::id());
         let mut kept = lock(&self.kept);
-        let process = std::process::id();
-        if kept.last().is_some_and(|connection| connection.process != process) {
-            kept.clear();
-        }
-        kept.pop()
+        kept.retain(|Kept { connection, used }| {
+            connection.process == process && now.saturating_duration_since(*used) < KEPT_FOR
+        });
+        kept.pop().map(|kept| kept.connection)
     }
 
     /// Looks pause after a failure. The first failure and the end of a row of them are told.
@@ -169,5 +179,51 @@ impl Drop for Look<'_> {
         if let Some(index) = looks.iter().position(|began| *began == self.began) {
             looks.swap_remove(index);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::address::Address;
+
+    /// Answers PONG to everything, and says how many connections there were.
+    fn server() -> (u16, std::sync::mpsc::Receiver<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = tell.send(());
+                std::thread::spawn(move || {
+                    while stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {
+                        let _ = stream.write_all(b"+PONG\r\n");
+                    }
+                });
+            }
+        });
+        (port, told)
+    }
+
+    #[test]
+    fn a_connection_is_used_again_but_not_an_old_one_nor_a_parents() {
+        let (port, connections) = server();
+        let address = Address::parse(&format!("redis://127.0.0.1:{port}")).unwrap();
+        let target = Target { address, sentinel_login: None, tls: None };
+        let link = Link::new(target, Duration::from_secs(5));
+        let mut opens = |prepare: &dyn Fn(&mut Kept)| {
+            lock(&link.kept).iter_mut().for_each(prepare);
+            link.ask(&[Command::new(&[b"PING"])], Duration::ZERO).unwrap();
+            connections.try_iter().count()
+        };
+        assert_eq!(opens(&|_| {}), 1);
+        assert_eq!(opens(&|_| {}), 0);
+        assert_eq!(opens(&|kept| kept.used -= Duration::from_secs(25)), 0);
+        assert_eq!(opens(&|kept| kept.used -= Duration::from_secs(31)), 1);
+        assert_eq!(opens(&|kept| kept.connection.process += 1), 1);
+        assert_eq!(opens(&|_| {}), 0);
     }
 }

@@ -17,6 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_valkey_does_what_a_store_has_to", on_valkey),
         trial("a_lock_is_lost_with_its_lease_and_with_its_key", lost_locks),
         trial("a_dead_holders_lock_is_free_when_its_lease_ends", dead_holder),
+        trial("a_lock_whose_answer_was_lost_is_its_machines_and_nobody_elses", lost_answer),
         trial("with_replicas_that_must_have_it_a_lock_needs_them", replicas),
         trial("what_lies_under_a_key_of_ours_and_is_no_entry_is_none", foreign_values),
         trial("entries_and_locks_end_with_their_use", times_to_live),
@@ -137,6 +138,33 @@ fn dead_holder() {
     );
 }
 
+fn lost_answer() {
+    let server = Server::start(&[]);
+    let open = || RedisStore::builder(&server.url).timeout(Duration::from_millis(200)).build();
+    let (own, other, key) = (open().unwrap(), open().unwrap(), key());
+    let lock = |store: &RedisStore| {
+        let (wait, hold) = (Duration::ZERO, Duration::from_secs(60));
+        store.lock(&key, wait, hold).map(|guard| guard.is_some())
+    };
+    let name = format!("paytoken:{{{key}}}:lock");
+    let is_held = || server.ask(&["EXISTS", &name]) == redis::Value::Int(1);
+    assert!(lock(&own).unwrap());
+    // It takes the command and answers when nobody listens any more.
+    server.pause();
+    lock(&own).unwrap_err();
+    server.resume();
+    until("the lock is taken", is_held);
+    assert!(!lock(&other).unwrap(), "it is not the other's");
+    assert!(lock(&own).unwrap(), "its own machine has to wait for its lease");
+    assert!(!is_held());
+    // The same for an unlock that was not heard of: whether it was done or not.
+    let guard = own.lock(&key, Duration::ZERO, Duration::from_secs(60)).unwrap().unwrap();
+    server.pause();
+    drop(guard);
+    server.resume();
+    assert!(lock(&own).unwrap() && lock(&other).unwrap());
+}
+
 fn replicas() {
     let master = Server::start_on_port(&[]);
     let port = master.port.unwrap().to_string();
@@ -210,6 +238,7 @@ fn times_to_live() {
     assert!((15_000..=20_000).contains(&left(&lock)), "{}", left(&lock));
     assert_eq!(left(&entry), -2, "there is none");
     guard.write(b"entry", Duration::from_secs(3600)).unwrap();
+    assert_eq!(guard.read().unwrap().as_deref(), Some(&b"entry"[..]), "not as it was before");
     assert!((3_590_000..=3_600_000).contains(&left(&entry)), "{}", left(&entry));
     // A write begins the lease anew: what follows has all of it.
     let script = "redis.call('SELECT', 2) return redis.call('PEXPIRE', ARGV[1], 5000)";

@@ -7,10 +7,12 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use paytoken::store::Store as _;
 use paytoken::{ErrorKind, Token, TokenSource};
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
 
+use crate::conformance::key;
 use crate::proxy::{Mode, Proxy};
 use crate::server::{Server, until};
 use crate::support::{HandClock, NTX, SEND, Told, builder};
@@ -216,6 +218,7 @@ fn stopped() {
 fn standing_still() {
     let scene = Scene::on_socket(&[]);
     scene.server.pause();
+    assert_one_waits_for_all(&scene);
     scene.assert_served();
     scene.assert_others_fail();
     scene.assert_nothing_is_fetched_without_the_lock();
@@ -224,11 +227,34 @@ fn standing_still() {
     scene.assert_well();
 }
 
+/// Who looks while another's look is not answered does not wait.
+fn assert_one_waits_for_all(scene: &Scene) {
+    let store = RedisStore::builder(&scene.url).timeout(Duration::from_secs(3)).build().unwrap();
+    let looks = |store: &RedisStore| {
+        let asked = Instant::now();
+        store.stamp(&key()).unwrap_err();
+        asked.elapsed()
+    };
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| looks(&store));
+        let began = Instant::now();
+        until("the first has waited for a while", || began.elapsed() > Duration::from_millis(500));
+        assert!(looks(&store) < Duration::from_millis(500));
+        assert!(first.join().unwrap() >= Duration::from_millis(2_900));
+    });
+}
+
 fn restarted_empty() {
     let mut scene = Scene::on_socket(&[]);
+    // With a connection that has ended when it is used again, as theirs have.
+    let stores = [store(&scene.url), store(&scene.url)];
+    stores.iter().for_each(|store| _ = store.read(&key()).unwrap());
     scene.server.kill();
     scene.server.start_again();
     make_user(&scene.server);
+    stores[0].read(&key()).expect("it connects anew");
+    let lock = stores[1].lock(&key(), Duration::ZERO, LIMIT).expect("it connects anew");
+    drop(lock.expect("it is free"));
     let requests = scene.requests();
     scene.assert_served();
     assert_eq!(scene.requests(), requests);

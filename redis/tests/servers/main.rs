@@ -1,7 +1,8 @@
 //! The store on real servers: what any store has to do, servers that are away or refuse, fail-over,
 //! and fleets of real processes.
 //!
-//! This binary also plays a machine: `servers machine` takes its settings from the environment.
+//! This binary also plays a machine (`servers machine` takes its settings from the environment), and
+//! runs itself once more in a network of its own (`servers cut-off`).
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@ mod faults;
 mod fleet;
 #[path = "../common/machine.rs"]
 mod machine;
+mod partition;
 mod proxy;
 mod sentinel;
 #[path = "../common/server.rs"]
@@ -27,9 +29,10 @@ mod tls;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("machine") {
-        machine::run();
-        return;
+    match std::env::args().nth(1).as_deref() {
+        Some("machine") => return machine::run(),
+        Some("cut-off") => return partition::run(),
+        _ => {}
     }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
@@ -38,6 +41,7 @@ fn main() {
         trials.extend(cost::trials());
         trials.extend(faults::trials());
         trials.extend(fleet::trials());
+        trials.extend(partition::trials());
         trials.extend(sentinel::trials());
         #[cfg(feature = "tls")]
         trials.extend(tls::trials());
