@@ -214,7 +214,7 @@ mod tests {
         let address = Address::parse(&format!("redis://127.0.0.1:{port}")).unwrap();
         let target = Target { address, sentinel_login: None, tls: None };
         let link = Link::new(target, Duration::from_secs(5));
-        let mut opens = |prepare: &dyn Fn(&mut Kept)| {
+        let opens = |prepare: &dyn Fn(&mut Kept)| {
             lock(&link.kept).iter_mut().for_each(prepare);
             link.ask(&[Command::new(&[b"PING"])], Duration::ZERO).unwrap();
             connections.try_iter().count()

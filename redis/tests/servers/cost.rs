@@ -177,18 +177,24 @@ fn invalidated() {
             let store = RedisStore::open(&server.url).unwrap();
             builder(&sandbox, provider).store(store).build().unwrap()
         });
-        let tokens = [0, 1].map(|index: usize| sources[index].token().unwrap());
-        assert_eq!(tokens[0].secret(), tokens[1].secret());
-        sources[0].invalidate(&tokens[0]).unwrap();
-        let since = Instant::now();
-        while sources[1].token().unwrap().secret() == tokens[0].secret() {
-            // Who asked within the second may get it; a busy machine may come late to ask.
-            let asked = Instant::now();
-            let token = sources[1].token().unwrap();
-            let is_old = token.secret() == tokens[0].secret();
-            let is_late = asked.duration_since(since) > Duration::from_millis(1_100);
-            assert!(!(is_old && is_late), "{provider}: handed out after {:?}", since.elapsed());
+        // Twice: by the second time they have looked by then, and know a stamp.
+        for round in 1..=2 {
+            let tokens = [0, 1].map(|index: usize| sources[index].token().unwrap());
+            assert_eq!(tokens[0].secret(), tokens[1].secret());
+            sources[0].invalidate(&tokens[0]).unwrap();
+            let since = Instant::now();
+            loop {
+                // Who asked within the second may get it; a busy machine may come late to ask.
+                let asked = Instant::now();
+                let token = sources[1].token().unwrap();
+                if token.secret() != tokens[0].secret() {
+                    break;
+                }
+                let is_late = asked.duration_since(since) > Duration::from_millis(1_100);
+                assert!(!is_late, "{provider}: handed out after {:?}", since.elapsed());
+            }
+            sources[0].token().unwrap();
+            assert_eq!(sandbox.token_requests(provider), 1 + round);
         }
-        assert_eq!(sandbox.token_requests(provider), 2);
     }
 }

@@ -163,9 +163,12 @@ fn is_cut_off_with_the_lock(network: &Network, sandbox: &Sandbox, sources: &[Tok
         ask(&["CONFIG", "RESETSTAT"]).unwrap();
         let follower = scope.spawn(|| sources[0].refresh());
         // Its lease keeps the other out, as long as it lasts; 15 s are too long for a test.
-        until("the other waits", || {
-            let stats = format!("{:?}", ask(&["INFO", "commandstats"]).unwrap());
-            stats.contains("cmdstat_eval")
+        until("the other has asked for the lock twenty times", || {
+            let stats: String =
+                redis::from_redis_value(ask(&["INFO", "commandstats"]).unwrap()).unwrap();
+            let calls =
+                stats.split("cmdstat_eval:calls=").nth(1).and_then(|rest| rest.split(',').next());
+            calls.is_some_and(|calls| calls.parse::<u64>().unwrap() >= 20)
         });
         assert_eq!(requests(), before + 1);
         let Ok(redis::Value::Array(keys)) = ask(&["KEYS", "*:lock"]) else { panic!() };
