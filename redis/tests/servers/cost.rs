@@ -11,7 +11,7 @@ use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
 
 use crate::conformance::key;
-use crate::server::Server;
+use crate::server::{Server, until};
 use crate::support::{HandClock, NTX, SEND, builder, say};
 use crate::trial;
 
@@ -177,10 +177,15 @@ fn invalidated() {
             let store = RedisStore::open(&server.url).unwrap();
             builder(&sandbox, provider).store(store).build().unwrap()
         });
-        // Twice: by the second time they have looked by then, and know a stamp.
         for round in 1..=2 {
             let tokens = [0, 1].map(|index: usize| sources[index].token().unwrap());
             assert_eq!(tokens[0].secret(), tokens[1].secret());
+            // It has looked by then, and knows the stamp of this token's entry.
+            let began = Instant::now();
+            until("it has looked", || {
+                sources[1].token().unwrap();
+                began.elapsed() > Duration::from_millis(1_200)
+            });
             sources[0].invalidate(&tokens[0]).unwrap();
             let since = Instant::now();
             loop {
