@@ -2,20 +2,20 @@
 //! is fetched without the lock where a new token ends the old, no call takes longer than the page
 //! says, no message holds the password, and all is well once Redis is.
 
-use std::cell::RefCell;
 use std::fs;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use paytoken::ErrorKind;
 use paytoken::store::Store as _;
-use paytoken::{ErrorKind, Token, TokenSource};
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
 
 use crate::conformance::key;
-use crate::proxy::{Mode, Proxy};
+use crate::proxy::Mode;
+use crate::scene::{LIMIT, SLACK, Scene, make_user, store};
 use crate::server::{Server, until};
-use crate::support::{HandClock, NTX, SEND, Told, builder};
+use crate::support::{SEND, builder};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -37,170 +37,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_password_that_is_wrong_from_the_start_or_not_expected", wrong_from_the_start),
         trial("an_address_where_nothing_is", nothing_there),
     ]
-}
-
-/// One command of the store takes no longer.
-const LIMIT: Duration = Duration::from_millis(400);
-
-/// What a busy machine may add.
-const SLACK: Duration = Duration::from_millis(800);
-
-/// An account of each kind in use, with a token.
-struct Scene {
-    server: Server,
-    proxy: Option<Proxy>,
-    sandbox: Sandbox,
-    clock: HandClock,
-    told: Told,
-    url: String,
-    sources: [TokenSource; 2],
-    tokens: [Token; 2],
-    /// What errors said.
-    said: RefCell<Vec<String>>,
-}
-
-impl Scene {
-    fn on_socket(more: &[&str]) -> Self {
-        let server = Server::start(more);
-        let url = format!("{}?user=paytoken&pass=hunter2", server.url);
-        Self::new(server, None, url)
-    }
-
-    fn behind_proxy() -> Self {
-        let server = Server::start_on_port(&[]);
-        let proxy = Proxy::start(server.port.unwrap());
-        let url = format!("redis://paytoken:hunter2@127.0.0.1:{}", proxy.port);
-        Self::new(server, Some(proxy), url)
-    }
-
-    fn new(server: Server, proxy: Option<Proxy>, url: String) -> Self {
-        make_user(&server);
-        let (sandbox, clock, told) = (Sandbox::start().unwrap(), HandClock::new(), Told::default());
-        let sources = [NTX, SEND].map(|provider| {
-            builder(&sandbox, provider)
-                .store(store(&url))
-                .clock(clock.clone())
-                .on_event(told.hook())
-                .build()
-                .unwrap()
-        });
-        let tokens = [0, 1].map(|index: usize| sources[index].token().unwrap());
-        let said = RefCell::default();
-        Self { server, proxy, sandbox, clock, told, url, sources, tokens, said }
-    }
-
-    fn requests(&self) -> usize {
-        [NTX, SEND].map(|provider| self.sandbox.token_requests(provider)).iter().sum()
-    }
-
-    /// The tokens in memory are served, whatever the store does, and at most one look waits for it.
-    fn assert_served(&self) {
-        let began = Instant::now();
-        for _ in 0..20 {
-            // Each source looks at the store once a second.
-            self.clock.advance(Duration::from_millis(1_100));
-            for (source, token) in self.sources.iter().zip(&self.tokens) {
-                let asked = Instant::now();
-                assert_eq!(source.token().unwrap().secret(), token.secret());
-                assert!(asked.elapsed() < 2 * LIMIT + SLACK, "{:?}", asked.elapsed());
-            }
-        }
-        assert!(began.elapsed() < 4 * LIMIT + 2 * SLACK, "{:?}", began.elapsed());
-    }
-
-    /// Where the token has to be replaced: one that coexists is kept, with an event; Send's is not
-    /// fetched without the lock.
-    fn assert_nothing_is_fetched_without_the_lock(&self) {
-        let requests = self.requests();
-        // 81 % of NTX Pay's ten minutes; Send's five are over.
-        self.clock.advance(Duration::from_secs(465));
-        let asked = Instant::now();
-        assert_eq!(self.sources[0].token().unwrap().secret(), self.tokens[0].secret());
-        assert!(asked.elapsed() < 4 * LIMIT + SLACK, "{:?}", asked.elapsed());
-        assert!(self.told.count("failed Store true") >= 1, "it was not told");
-        for _ in 0..2 {
-            let asked = Instant::now();
-            let error = self.sources[1].token().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Store, "{error}");
-            assert!(asked.elapsed() < 4 * LIMIT + SLACK, "{:?}", asked.elapsed());
-            self.note(&error);
-        }
-        assert_eq!(self.requests(), requests, "a request was made without the lock");
-    }
-
-    /// Where what is read or locked cannot be told from nonsense, Send's token still needs a write.
-    fn assert_send_is_not_fetched(&self) {
-        self.clock.advance(Duration::from_secs(465));
-        assert!(self.sandbox.is_valid(NTX, self.sources[0].token().unwrap().secret()));
-        for _ in 0..2 {
-            let asked = Instant::now();
-            let error = self.sources[1].token().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Store, "{error}");
-            assert!(asked.elapsed() < 5 * LIMIT + SLACK, "{:?}", asked.elapsed());
-            self.note(&error);
-        }
-        assert_eq!(self.sandbox.token_requests(SEND), 1);
-    }
-
-    fn note(&self, error: &paytoken::Error) {
-        let mut text = format!("{error} {error:?}");
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            text += &format!(" {error} {error:?}");
-            cause = error.source();
-        }
-        assert!(!text.contains("hunter2"), "{text}");
-        self.said.borrow_mut().push(text);
-    }
-
-    /// Another machine, with nothing in memory, cannot know whether somebody has a token.
-    fn assert_others_fail(&self) {
-        for provider in [NTX, SEND] {
-            let other = builder(&self.sandbox, provider)
-                .store(store(&self.url))
-                .clock(self.clock.clone())
-                .build()
-                .unwrap();
-            let (requests, asked) = (self.requests(), Instant::now());
-            let error = other.token().unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Store, "{error}");
-            assert!(asked.elapsed() < LIMIT + SLACK, "{:?}", asked.elapsed());
-            assert_eq!(self.requests(), requests);
-            self.note(&error);
-        }
-    }
-
-    fn assert_said(&self, words: &str) {
-        for text in self.said.borrow().iter() {
-            assert!(text.contains(words), "{text:?} does not say {words:?}");
-        }
-        assert!(!self.said.borrow().is_empty());
-    }
-
-    /// Redis is well again: the next call has a new token, and others find it.
-    fn assert_well(&self) {
-        let token = self.sources[1].token().unwrap();
-        assert!(self.sandbox.is_valid(SEND, token.secret()));
-        let other = builder(&self.sandbox, SEND)
-            .store(store(&self.url))
-            .clock(self.clock.clone())
-            .build()
-            .unwrap();
-        assert_eq!(other.token().unwrap().secret(), token.secret());
-        assert_eq!(self.sandbox.token_requests(SEND), 2);
-    }
-
-    fn proxy(&self) -> &Proxy {
-        self.proxy.as_ref().unwrap()
-    }
-}
-
-fn store(url: &str) -> RedisStore {
-    RedisStore::builder(url).timeout(LIMIT).build().unwrap()
-}
-
-fn make_user(server: &Server) {
-    server.ask(&["ACL", "SETUSER", "paytoken", "reset", "on", ">hunter2", "~*", "+@all"]);
 }
 
 fn stopped() {

@@ -19,6 +19,7 @@ mod fleet;
 mod machine;
 mod partition;
 mod proxy;
+mod scene;
 mod sentinel;
 #[path = "../common/server.rs"]
 mod server;
