@@ -60,6 +60,7 @@ pub struct Builder {
     user_agent: Option<String>,
     proxy: Option<String>,
     renew_in_background: bool,
+    requires_store: bool,
     on_event: Option<Arc<EventHook>>,
     label: Option<Arc<str>>,
     pub(crate) supply: Option<Arc<Supply>>,
@@ -83,6 +84,7 @@ impl Builder {
             user_agent: None,
             proxy: None,
             renew_in_background: false,
+            requires_store: false,
             on_event: None,
             label: None,
             supply: None,
@@ -184,6 +186,16 @@ impl Builder {
     /// never a direct connection. Plain http, which is for loopback alone, goes through no proxy.
     pub fn proxy(mut self, url: &str) -> Self {
         self.proxy = Some(url.to_owned());
+        self
+    }
+
+    /// Where the store cannot be used (a full disk, a server that is away): fail with
+    /// [`Store`](crate::ErrorKind::Store) rather than fetch a token without sharing it. Default off:
+    /// tokens that coexist (NTX Pay, NexterPay) are fetched all the same, at this process's own pace,
+    /// and [`StoreUnusable`](crate::EventKind::StoreUnusable) is told. Where a new token ends the one
+    /// before (Send Payments), none is ever fetched without sharing.
+    pub fn require_store(mut self, on: bool) -> Self {
+        self.requires_store = on;
         self
     }
 
@@ -362,6 +374,7 @@ impl Builder {
             retries: self.retries,
             header,
             renew_in_background: self.renew_in_background,
+            requires_store: self.requires_store,
             on_event: self.on_event,
             clock: self.clock,
             pace: Default::default(),

@@ -84,6 +84,14 @@ pub enum EventKind {
     /// version, or sealed with another key (see [`Sealed`](crate::store::Sealed)). It counted as
     /// absent, and is replaced.
     EntryUnreadable,
+    /// The store cannot be used, so this process does not know what others do: told when that
+    /// begins, and at each fetch that goes on without it. See
+    /// [`Builder::require_store`](crate::Builder::require_store).
+    #[non_exhaustive]
+    StoreUnusable {
+        /// Why.
+        error: Error,
+    },
     /// The client certificate's files had changed and were read again.
     #[non_exhaustive]
     CertificateRenewed {
@@ -112,7 +120,7 @@ pub enum EventKind {
 impl EventKind {
     /// A fixed name for each kind, for counters and log fields: `request`, `retry`,
     /// `lifetime_not_understood`, `fetched`, `found`, `failed`, `invalidated`,
-    /// `entry_unreadable`, `certificate_renewed`, `certificate_not_renewed`, `certificate_expires_soon`.
+    /// `entry_unreadable`, `store_unusable`, `certificate_renewed`, `certificate_not_renewed`, `certificate_expires_soon`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Request { .. } => "request",
@@ -123,6 +131,7 @@ impl EventKind {
             Self::Failed { .. } => "failed",
             Self::Invalidated => "invalidated",
             Self::EntryUnreadable => "entry_unreadable",
+            Self::StoreUnusable { .. } => "store_unusable",
             Self::CertificateRenewed { .. } => "certificate_renewed",
             Self::CertificateNotRenewed { .. } => "certificate_not_renewed",
             Self::CertificateExpiresSoon { .. } => "certificate_expires_soon",

@@ -33,6 +33,8 @@ pub(crate) struct Fetcher {
     pub(crate) retries: u32,
     pub(crate) header: AuthorizationHeader,
     pub(crate) renew_in_background: bool,
+    /// Where the store cannot be used, no token is fetched.
+    pub(crate) requires_store: bool,
     pub(crate) on_event: Option<Arc<EventHook>>,
     pub(crate) clock: ClockSource,
     pub(crate) pace: Mutex<Pace>,
@@ -197,6 +199,10 @@ impl Fetcher {
             EventKind::EntryUnreadable => warn!(
                 target: LOG_TARGET,
                 "{provider}: the store's entry cannot be read (damaged, of another version, or sealed with another key); it counts as absent, and is replaced{label}"
+            ),
+            EventKind::StoreUnusable { error } => warn!(
+                target: LOG_TARGET,
+                "{error}; this process goes on without sharing{label}"
             ),
             EventKind::CertificateRenewed { not_after } => info!(
                 target: LOG_TARGET,

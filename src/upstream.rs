@@ -7,8 +7,9 @@ use std::time::Duration;
 use log::warn;
 
 use crate::clock::{ClockSource, Deadline, Now};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
+use crate::facts::Renewal;
 use crate::fetch::{Fetcher, LOG_TARGET};
 use crate::flight::{Backend, Change, Effort, Landing, Obtained, Order};
 use crate::pace::Caller;
@@ -45,6 +46,17 @@ impl Upstream {
             watch: Watch::default(),
             shared,
         }
+    }
+
+    fn fetch_unshared(&self, order: &Order, retries: u32) -> Result<Obtained> {
+        let result = self.fetcher.fetch(order, retries, &self.requests, &|_| false);
+        result.map(Obtained::Fetched)
+    }
+
+    /// A token that ends the one before would end that of other processes.
+    fn may_fetch_unshared(&self) -> bool {
+        let replaces = self.fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
+        !replaces && !self.fetcher.requires_store
     }
 
     /// Tells the other processes that the API rejected this token; whether it was the stored one.
@@ -119,10 +131,14 @@ impl Backend for Upstream {
             Some(shared) => {
                 shared.obtain(&self.fetcher, &self.watch, order, retries, &self.requests)
             }
-            None => self
-                .fetcher
-                .fetch(order, retries, &self.requests, &|_| false)
-                .map(Obtained::Fetched),
+            None => self.fetch_unshared(order, retries),
+        };
+        let result = match result {
+            Err(error) if error.kind() == ErrorKind::Store && self.may_fetch_unshared() => {
+                self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
+                self.fetch_unshared(order, retries)
+            }
+            result => result,
         };
         if let Ok(Obtained::Fetched(_)) = result {
             self.has_fetched.store(true, Ordering::Relaxed);

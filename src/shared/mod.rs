@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use log::warn;
 use zeroize::Zeroizing;
 
 pub(crate) use self::watch::Watch;
@@ -17,7 +16,7 @@ use crate::clock::{Deadline, Now};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventKind;
 use crate::facts::Renewal;
-use crate::fetch::{Fetcher, LOG_TARGET};
+use crate::fetch::Fetcher;
 use crate::flight::{Change, Obtained, Order};
 use crate::pace::pause;
 use crate::renewal;
@@ -48,6 +47,8 @@ pub(crate) struct Shared {
     compared: Mutex<Vec<([u8; 16], bool)>>,
     /// A refusal of ours is, or was, in the entry: when it is gone, another process has succeeded.
     has_stored_refusal: AtomicBool,
+    /// The last look at the store failed.
+    cannot_look: AtomicBool,
 }
 
 impl Shared {
@@ -57,6 +58,7 @@ impl Shared {
             account,
             compared: Mutex::default(),
             has_stored_refusal: AtomicBool::new(false),
+            cannot_look: AtomicBool::new(false),
         }
     }
 
@@ -175,21 +177,33 @@ impl Shared {
     /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has
     /// changed. If the store fails, nothing counts as changed.
     pub(crate) fn change(&self, fetcher: &Fetcher, watch: &Watch, token: &Token) -> Change {
-        let Ok(stamp) = self.store.stamp(self.account.key()) else {
-            return Change::None;
+        let stamp = match self.store.stamp(self.account.key()) {
+            Ok(stamp) => stamp,
+            Err(error) => return self.cannot_look(fetcher, error),
         };
         if stamp.is_some() && *lock(&watch.stamp) == stamp {
+            self.cannot_look.store(false, Ordering::Relaxed);
             return Change::None;
         }
-        let Ok(bytes) = self.store.read(self.account.key()) else {
-            return Change::None;
+        let bytes = match self.store.read(self.account.key()) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.cannot_look(fetcher, error),
         };
+        self.cannot_look.store(false, Ordering::Relaxed);
         let change = self.compared(fetcher, watch, token, bytes);
         // It counts as seen once the newest token in memory is known to agree with the entry.
         if matches!(change, Change::None) && watch.known(token).is_some() {
             *lock(&watch.stamp) = stamp;
         }
         change
+    }
+
+    /// The token goes on being served; that others may have dropped it is told, once.
+    fn cannot_look(&self, fetcher: &Fetcher, error: Error) -> Change {
+        if !self.cannot_look.swap(true, Ordering::Relaxed) {
+            fetcher.tell(EventKind::StoreUnusable { error: fetcher.error(error) });
+        }
+        Change::None
     }
 
     fn compared(
@@ -378,7 +392,7 @@ impl Shared {
         };
         if has_changed && let Err(error) = self.write(guard, entry) {
             self.has_stored_refusal.store(false, Ordering::Relaxed);
-            warn!(target: LOG_TARGET, "{}: {error}; other processes will not know of it", fetcher.provider());
+            fetcher.tell(EventKind::StoreUnusable { error: fetcher.error(error) });
             return false;
         }
         true

@@ -118,9 +118,10 @@ impl Account {
         let key = &self.key;
         let replaces = self.provider.facts().renewal == Renewal::ReplacesPrevious;
         // A look without the lock settles the common case: others have said so, or a newer one is
-        // there. (A server's replica that took over too early may know of neither.)
+        // there, or nobody has ever kept one. (A server's replica that took over too early may know of
+        // neither.)
         let is_settled = |entry: &Entry| {
-            let is_replaced = replaces && entry.token.is_some();
+            let is_replaced = replaces && (entry.token.is_some() || entry.generation == 0);
             !entry.is_about(revoked) && (entry.has_revoked(revoked) || is_replaced)
         };
         if is_settled(&decode(store.read(key)?, key)) {

@@ -515,13 +515,17 @@ fn a_directory_that_is_removed_is_made_again_and_one_that_cannot_be_is_a_clear_e
     assert_ne!(secret(&source), first);
     assert_eq!(folder.files("entry").len(), 1, "made again");
 
+    let opened = folder.store();
     fs::remove_dir_all(&folder.0).unwrap();
     fs::write(&folder.0, "a file where the directory was").unwrap();
     let current = secret(&source);
     clock.advance(secs(2));
     assert_eq!(secret(&source), current, "served from memory");
     clock.advance(secs(600));
-    let error = source.token().unwrap_err();
+    assert_ne!(secret(&source), current, "it goes on without sharing");
+    // Opened before the file was there.
+    let strict = builder(&sandbox, NTX).store(opened).require_store(true).build().unwrap();
+    let error = strict.token().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Store, "{error}");
     assert!(error.is_retryable());
     for path in [folder.0.clone(), folder.0.join("below/it")] {
@@ -557,7 +561,8 @@ fn a_directory_that_is_not_private_is_refused() {
     let lock = folder.files("lock")[0].clone();
     fs::set_permissions(&lock, fs::Permissions::from_mode(0o666)).unwrap();
     clock.advance(secs(600));
-    let error = process(&sandbox, NTX, &folder, &clock).token().unwrap_err();
+    let strict = builder(&sandbox, NTX).store(folder.store()).clock(clock).require_store(true);
+    let error = strict.build().unwrap().token().unwrap_err();
     assert!(error.to_string().contains("lock file"), "{error}");
 }
 

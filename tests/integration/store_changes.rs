@@ -188,6 +188,65 @@ fn a_directory_that_has_become_a_file_is_an_error_and_not_an_empty_store() {
 }
 
 #[test]
+fn where_the_store_cannot_be_used_tokens_that_coexist_are_fetched_and_it_is_told() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        for broken in [Step::Read, Step::Lock, Step::Write] {
+            for requires_store in [false, true] {
+                sandbox.reset_counts();
+                let (folder, clock) = (Folder::new(), ManualClock::new());
+                let store = Acting(folder.store(), move |step| match step == broken {
+                    true => Does::Fails,
+                    false => Does::AsAsked,
+                });
+                let told = Arc::new(AtomicUsize::new(0));
+                let count = told.clone();
+                let source = builder(&sandbox, provider)
+                    .store(store)
+                    .clock(clock.clone())
+                    .require_store(requires_store)
+                    .on_event(move |event| {
+                        if event.kind.name() == "store_unusable" {
+                            count.fetch_add(1, Ordering::SeqCst);
+                        }
+                    })
+                    .build()
+                    .unwrap();
+                let case = format!("{provider}, {broken:?}, {requires_store}");
+                // What was fetched is a token, though it cannot be written.
+                let is_known_in_time = broken != Step::Write;
+                if provider == SEND || requires_store && is_known_in_time {
+                    let error = source.token().unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Store, "{case}: {error}");
+                    assert_eq!(sandbox.token_requests(provider), 0, "{case}");
+                    continue;
+                }
+                let first = secret(&source);
+                for _ in 0..10 {
+                    clock.advance(A_LOOK_LATER);
+                    assert_eq!(secret(&source), first, "{case}: it is good");
+                }
+                assert_eq!(sandbox.token_requests(provider), 1, "{case}");
+                let told = told.load(Ordering::SeqCst);
+                match broken {
+                    // At the fetch, and when looking began to fail.
+                    Step::Read => assert_eq!(told, 2, "{case}"),
+                    _ => assert_eq!(told, 1, "{case}"),
+                }
+                // A refusal slows this process down all the same.
+                clock.advance(lifetime(provider));
+                sandbox.fault_always(provider, Some(Fault::Status(401)));
+                for _ in 0..10 {
+                    source.token().unwrap_err();
+                }
+                assert_eq!(sandbox.token_requests(provider), 2, "{case}");
+                sandbox.fault_always(provider, None);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_entry_is_read_back_under_its_lock() {
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -27,7 +27,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             kill_at_each_step,
         ),
         trial("a_full_disk_costs_the_store_and_for_send_the_token", full_disk),
-        trial("a_directory_that_cannot_be_written_is_a_clear_error", read_only_directory),
+        trial(
+            "a_directory_that_cannot_be_written_is_told_and_no_send_token_is_fetched",
+            read_only_directory,
+        ),
         trial("somebody_elses_directory_and_file_are_not_used", foreign_files),
     ]
 }
@@ -142,13 +145,18 @@ fn read_only_directory() {
     mode(0o500);
     // What is there can still be read.
     assert_eq!(text(user.run(&world, &["token", "ntx-pay"])), token);
-    let output = user.run(&world, &["token", "nexter-pay"]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let coexisting = user.run(&world, &["token", "nexter-pay"]);
+    let replacing = user.run(&world, &["token", "send-payments"]);
     mode(0o700);
-    assert_eq!(output.status.code(), Some(74), "{told}");
-    assert!(told.contains("store: ") && told.contains("cannot be locked"), "{told}");
-    assert!(output.stdout.is_empty());
-    assert_eq!(world.sandbox.token_requests(Service::NexterPay), 0, "nothing was asked for");
+    let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    for said in [told(&coexisting), told(&replacing)] {
+        assert!(said.contains("store: ") && said.contains("cannot be locked"), "{said}");
+    }
+    assert!(told(&coexisting).contains("goes on without sharing"), "{coexisting:?}");
+    assert!(world.sandbox.is_valid(Service::NexterPay, &text(coexisting)));
+    assert_eq!(replacing.status.code(), Some(74), "{replacing:?}");
+    assert!(replacing.stdout.is_empty());
+    assert_eq!(world.sandbox.token_requests(Service::SendPayments), 0, "nothing was asked for");
 }
 
 fn foreign_files() {
