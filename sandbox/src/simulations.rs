@@ -191,7 +191,7 @@ mod send_payments {
         service: Service::SendPayments,
         id_field: "clientId",
         secret_field: "clientSecret",
-        api_calls: &[("GET", "/accounts", accounts)],
+        api_calls: &[("GET", "/accounts", accounts), ("POST", "/accounts", create_account)],
         token,
         error,
     };
@@ -216,6 +216,15 @@ mod send_payments {
     fn accounts(_: &Request) -> Answer {
         let account = json!({"id": "acc-1", "currency": "AUD", "balance": 1250});
         Answer::json(200, &json!({"accounts": [account]}))
+    }
+
+    fn create_account(request: &Request) -> Answer {
+        match request.json().and_then(|body| body["reference"].as_str().map(str::to_owned)) {
+            Some(reference) => {
+                Answer::json(201, &json!({"id": "acc-2", "reference": reference, "balance": 0}))
+            }
+            None => error(400, "reference is missing"),
+        }
     }
 
     fn error(status: u16, message: &str) -> Answer {

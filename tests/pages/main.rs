@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used)] // it is a test
 
 mod blocks;
+mod examples;
 mod links;
 mod pictures;
 mod providers;
+mod world;
 
 use std::path::{Path, PathBuf};
 

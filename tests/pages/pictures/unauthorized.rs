@@ -25,12 +25,9 @@ const STEPS: [(f64, f64, &str, bool); 8] = [
 pub(super) fn draw() -> String {
     let end = TOP + STEP * (STEPS.len() as f64 + 0.4);
     let mut svg = Svg::new("What happens on 401", (end + 106.0) as u32);
-    for (x, name) in [
-        (PROGRAM, "your program"),
-        (SOURCE, "source"),
-        (ENDPOINT, "token endpoint"),
-        (API, "API"),
-    ] {
+    for (x, name) in
+        [(PROGRAM, "your program"), (SOURCE, "source"), (ENDPOINT, "token endpoint"), (API, "API")]
+    {
         svg.line((x, 44.0), (x, end), "line dashed");
         svg.rect(x - 64.0, 10.0, 128.0, 34.0, if x == SOURCE { "ours" } else { "box" });
         svg.text(x, 32.0, Anchor::Middle, "", name);
@@ -45,7 +42,13 @@ pub(super) fn draw() -> String {
         svg.arrow((from, y), (to, y), is_point, false);
     }
     svg.rect(11.0, end + 14.0, 618.0, 78.0, "box");
-    svg.text(26.0, end + 38.0, Anchor::Start, "strong", "5xx, time-out, cut connection: never replay");
+    svg.text(
+        26.0,
+        end + 38.0,
+        Anchor::Start,
+        "strong",
+        "5xx, time-out, cut connection: never replay",
+    );
     let texts = [
         "The outcome is unknown: the payment may have been made. The answer is handed",
         "back as it is. Look up the payment's status before you send it again.",
