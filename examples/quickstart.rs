@@ -39,7 +39,7 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
 
     let mut step = Step::begin(sandbox, provider, "first token");
     let first = source.token()?;
-    step.end(table, 1, true, format!("{}, lives {:?}", masked(&first), first.lifetime()));
+    step.end(table, 1, true, format!("{}, lives {:.0?}", masked(&first), first.lifetime()));
 
     step = Step::begin(sandbox, provider, "1,000 calls more");
     let same =

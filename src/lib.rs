@@ -124,7 +124,14 @@ pub use status::{Probe, Status, StoredStatus, TokenStatus};
 pub use store::FileStore;
 pub use token::Token;
 
-/// Compiles the README's examples.
+/// Compiles and runs the examples of the pages. (Those of the README and the tour are whole programs:
+/// `tests/pages` pastes them.)
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../docs/errors.md")]
+    struct Errors;
+    #[doc = include_str!("../docs/stores.md")]
+    struct Stores;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
+}

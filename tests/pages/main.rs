@@ -6,6 +6,7 @@
 mod blocks;
 mod examples;
 mod links;
+mod pasted;
 mod pictures;
 mod providers;
 mod world;

@@ -184,8 +184,11 @@ fn units() {
         return not_checked("systemd-analyze");
     }
     let world = World::new();
-    for (number, page) in PAGES.iter().enumerate() {
-        let folder = world.folder.join(format!("units-{number}"));
+    let with_units = PAGES.iter().filter(|page| !blocks(page, "ini").is_empty());
+    let mut pages = 0;
+    for page in with_units {
+        pages += 1;
+        let folder = world.folder.join(format!("units-{pages}"));
         fs::create_dir(&folder).unwrap();
         let mut units = BTreeMap::new();
         for block in blocks(page, "ini") {
@@ -202,4 +205,5 @@ fn units() {
         let ours: Vec<_> = told.lines().filter(|line| line.contains("balance")).collect();
         assert!(ours.is_empty(), "{told}");
     }
+    assert_eq!(pages, 1);
 }

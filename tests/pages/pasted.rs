@@ -1,0 +1,201 @@
+//! The blocks of the README and of the tour, pasted as GitHub shows them: programs into an empty
+//! project, lines into a shell, both beside a copy of the repository, and against the sandbox.
+//!
+//! (The crontab lines are run by `cli/tests/processes/cron.rs`, the C lines by `capi/ctest`.)
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use paytoken::Provider;
+
+use crate::blocks::{self, Block};
+use crate::world::{World, program};
+use crate::{built, root};
+
+const README: &str = include_str!("../../README.md");
+const TOUR: &str = include_str!("../../docs/tour.md");
+
+/// Cargo, with the crates that are on this machine already, and a folder of its own for what it
+/// builds: the projects are small, what they depend on is built once.
+fn cargo(command: &mut Command) -> &mut Command {
+    let home = std::env::var_os("HOME").unwrap();
+    let or = |name: &str, folder: &str| {
+        std::env::var_os(name).unwrap_or_else(|| Path::new(&home).join(folder).into())
+    };
+    command
+        .env("CARGO_TARGET_DIR", built().parent().unwrap().join("pasted"))
+        .env("CARGO_HOME", or("CARGO_HOME", ".cargo"))
+        .env("RUSTUP_HOME", or("RUSTUP_HOME", ".rustup"))
+        .env("CARGO_NET_OFFLINE", "true")
+}
+
+/// The versions that the workspace has, so that nothing is downloaded.
+fn lock(project: &Path) {
+    fs::copy(root().join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
+}
+
+/// A folder with the copy in it, as a reader has it.
+fn beside_the_copy(world: &World) -> PathBuf {
+    symlink(root(), world.folder.join("paytoken")).unwrap();
+    world.folder.join("paytoken")
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn of_language(page: &str, language: &str) -> Vec<Block> {
+    let blocks = blocks::of(page);
+    blocks.into_iter().filter(|block| block.language == language).collect()
+}
+
+#[test]
+fn the_readmes_program_compiles_in_an_empty_project_and_runs() {
+    let world = World::new();
+    beside_the_copy(&world);
+    let new = cargo(&mut world.command("cargo")).args(["new", "--quiet", "shop"]).output();
+    text(&new.unwrap());
+    let project = world.folder.join("shop");
+    let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
+    let dependencies = &of_language(README, "toml")[0].text;
+    assert!(dependencies.starts_with("[dependencies]\n"), "{dependencies}");
+    let manifest = manifest.replace("[dependencies]\n", dependencies);
+    fs::write(project.join("Cargo.toml"), manifest).unwrap();
+    lock(&project);
+    let programs = of_language(README, "rust");
+    assert_eq!(programs.len(), 1);
+    fs::write(project.join("src/main.rs"), &programs[0].text).unwrap();
+    let run = || {
+        let mut command = world.command("cargo");
+        text(&cargo(&mut command).args(["run", "--quiet"]).current_dir(&project).output().unwrap())
+    };
+    assert!(run().contains("Mexico"));
+    // A 401 costs one replay.
+    world.sandbox.api_fault_next(Provider::NexterPay, 1, paytoken_sandbox::Fault::Status(401));
+    world.sandbox.reset_counts();
+    assert!(run().contains("Mexico"));
+    assert_eq!(world.sandbox.counts(Provider::NexterPay).api_requests, 2);
+}
+
+#[test]
+fn the_quickstarts_output_in_the_readme_is_its_own() {
+    let quickstart = program(&built().join("examples/quickstart"), "cargo build --examples");
+    let output = text(&Command::new(quickstart).output().unwrap());
+    let real: Vec<_> = output.lines().map(without_numbers).collect();
+    let shown = &of_language(README, "text")[0].text;
+    assert_eq!(shown.lines().count(), 7);
+    for line in shown.lines() {
+        assert!(real.contains(&without_numbers(line)), "{line}\nis not in\n{output}");
+    }
+}
+
+/// A line whose words that begin with a digit, times and counts, are all alike.
+fn without_numbers(line: &str) -> String {
+    let words = line.split_whitespace().map(|word| match word.chars().next() {
+        Some('0'..='9') => "N",
+        _ if word.contains('…') => "TOKEN",
+        _ => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Every block of the tour, from top to bottom, in one shell; after each, what it says it prints.
+#[test]
+fn the_tour_works_line_by_line() {
+    let world = World::new();
+    let copy = beside_the_copy(&world);
+    let mut blocks = blocks::of(TOUR).into_iter();
+    let start = blocks.next().unwrap();
+    assert_eq!(
+        start.text,
+        "cargo build -p paytoken-sandbox -p paytoken-cli\ntarget/debug/paytoken-sandbox --run bash\n"
+    );
+    // The binaries of this very build; `--run bash` is what `world` does.
+    for name in ["paytoken-sandbox", "paytoken"] {
+        program(&built().join(name), "cargo build -p paytoken-sandbox -p paytoken-cli");
+    }
+    let mut script = String::from("set -euo pipefail\n");
+    let mut file = "";
+    let mut expected = Vec::new();
+    for Block { language, text } in blocks {
+        match language.as_str() {
+            "toml" => {
+                script += &format!("cat > Cargo.toml <<'EOF_TOML'\n{text}EOF_TOML\n");
+                script += &format!("cp '{}' Cargo.lock; mkdir -p src/bin\n", lock_file());
+            }
+            "rust" => {
+                file = if file.is_empty() { "first" } else { "threads" };
+                script += &format!("cat > src/bin/{file}.rs <<'EOF_RUST'\n{text}EOF_RUST\n");
+                assert!(TOUR.contains(&format!("`src/bin/{file}.rs`")), "{file}");
+            }
+            "sh" => script += &format!("{text}echo '== end of block'\n"),
+            "text" => {
+                let printed = script.matches("== end of block").count();
+                expected.push((printed - 1, text));
+            }
+            other => panic!("a block of {other}: it is not run"),
+        }
+    }
+    let path = std::env::var("PATH").unwrap();
+    let mut shell = world.command("bash");
+    cargo(&mut shell)
+        .env("PATH", format!("{}:{path}", built().display()))
+        // No cargo of ours may look for another toolchain file on the way up.
+        .current_dir(&copy)
+        .env("PWD", &copy)
+        .args(["-c", &script]);
+    let output = shell.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{printed}\n{errors}");
+    let parts: Vec<_> = printed.split("== end of block\n").collect();
+    assert!(expected.len() >= 7, "{expected:?}");
+    for (part, text) in expected {
+        let mut rest = parts[part];
+        for line in text.lines() {
+            let Some(at) = rest.find(line) else {
+                panic!("no {line:?} after block {part}, but\n{}\n{errors}", parts[part]);
+            };
+            rest = &rest[at + line.len()..];
+        }
+    }
+}
+
+fn lock_file() -> String {
+    root().join("Cargo.lock").display().to_string()
+}
+
+#[test]
+fn the_readmes_commands_are_those_of_the_gate() {
+    let gate = fs::read_to_string(root().join(".ci/run")).unwrap();
+    let first = &of_language(README, "sh")[0].text;
+    for line in first.lines() {
+        let line = line.replace("cargo ", "");
+        let is_run = gate.lines().any(|known| {
+            known
+                .strip_prefix("cargo ")
+                .is_some_and(|it| it.replace("--locked ", "").trim() == line)
+                || known.trim() == format!("cargo {line} --locked")
+        });
+        assert!(is_run, "the gate does not run cargo {line}");
+    }
+    assert_eq!(first.lines().count(), 2);
+}
+
+#[test]
+fn no_block_hides_a_line() {
+    for page in fs::read_dir(root().join("docs")).unwrap().chain(fs::read_dir(root()).unwrap()) {
+        let path = page.unwrap().path();
+        if path.extension().is_some_and(|it| it == "md") {
+            for block in blocks::of(&fs::read_to_string(&path).unwrap()) {
+                let hides = |line: &str| line.trim_start().starts_with("# ") || line.trim() == "#";
+                let is_rust = block.language.starts_with("rust");
+                let hidden = block.text.lines().find(|line| is_rust && hides(line));
+                assert!(hidden.is_none(), "{}: GitHub shows {hidden:?}", path.display());
+            }
+        }
+    }
+}
