@@ -151,7 +151,7 @@ fn text(what: &str, requests: u64, silent: u64, keeps: Option<bool>) -> String {
     let plural = if requests == 1 { "" } else { "s" };
     let mut text = format!("{what}, {requests} request{plural}");
     if silent > 0 {
-        text += &format!(", then none for {silent} s");
+        text += &format!(", no new request for {silent} s");
     }
     match keeps {
         Some(true) => text += ", old token stays",

@@ -1,43 +1,64 @@
-//! The table as Markdown, for people.
+//! The table as Markdown, for people: a summary of one screen, and the whole as its appendix.
 
-use paytoken::Provider;
+use paytoken::{Provider, Renewal};
 
 use crate::cell::{Cell, State};
-use crate::expect::{Bound, Row};
+use crate::expect::{Bound, Expect, Row};
 use crate::statuses::PREFIX;
 
 const HEAD: &str = "\
 # What happens when
 
-This page is printed by a test (`tests/faults`) that does every line of it, for each provider: it is how the library
-behaves, not how it is meant to. Settings are the defaults, two retries among them.
+A test (`tests/faults`) makes each fault happen to each provider and prints this page. This is observed behaviour, not a
+specification. Settings are the defaults, two retries among them.
 
-- **No token**: a new source, or one whose token has ended; `token()` is called. The two behave alike in every line.
-- **Valid token**: the source holds one that is good. For NTX Pay and NexterPay it is due for renewal and `token()` is called;
-  for Send Payments, whose tokens are not renewed before their time, `refresh()` is called.
-- A name in `code` is the `ErrorKind` of the error. *Then none for N s*: the provider is not asked again so long, and every
-  call is answered at once; `refresh()` overrides.
-- A request is counted when it is tried, also where no connection comes about.
-- *Old token dropped*: the request may have arrived, and a new token of Send's ends the one before. *Stays*: it cannot have
-  made one.
+In short: without a token, a call fails with the error below. **NTX Pay and NexterPay**: while the token they have is good,
+no fault of a renewal is seen by any caller. **Send Payments**: a new token invalidates the previous one, so the old token is
+dropped as soon as the request may have arrived.
+
+## Summary
+
+| what comes | the error | requests | Send's old token | next request |
+|---|---|--:|---|---|
+";
+
+const NOTES: &str = "
+- *Requests*: every attempt counts, even if no connection is made. With a good token of NTX Pay or NexterPay it is one: the next
+  caller tries again.
+- *Next request*: until then each call gets the same error at once; `refresh()` and `--force` ask the provider now. A *growing pause* is 1,
+  2, 5, 10, then 15 s, for all threads and for all processes of a store.
+- What an error means and how to fix it: [errors](errors.md). A 401 of the *API* is another matter: [concepts](concepts.md).
+";
+
+const APPENDIX: &str = "
+## Appendix: every fault
+
+- **No token**: a new source, or one whose token has expired; `token()` is called. The two behave alike in every line.
+- **Good token, NTX Pay and NexterPay**: it is due for renewal, and `token()` is called.
+- **Good token, Send Payments**: its tokens are not renewed early, so `refresh()` is called.
+- A name in `code` is the `ErrorKind` of the error. *Old token dropped*: the request may have arrived. *Stays*: it cannot have made a
+  new token.
 - **Time**: *at once* is what the network takes, and the pauses between attempts, 0.3 s in all at most. *Time-out* is what
   `timeout` allows (15 s unless set), for all attempts together; *connect time-outs* is `connect_timeout` (5 s) for each.
-- A name that is not found is tried without a token alone: there is no server to get a first one from.
+- A host name that is not found is tried without a token alone: there is no server to get a first one from.
 ";
 
 pub fn of(rows: &[Row]) -> String {
     let mut text = HEAD.to_owned();
+    text += &summary(rows);
+    text += NOTES;
+    text += APPENDIX;
     let (statuses, others): (Vec<_>, Vec<_>) =
         rows.iter().partition(|row| row.name.starts_with(PREFIX));
     let (waits, faults): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|row| row.name.starts_with(['4', '5']));
     for (title, rows) in [
-        ("Network, TLS, HTTP, body", ranges(&faults)),
-        ("`Retry-After`", ranges(&waits)),
-        ("Every status from 300 to 599", ranges(&statuses)),
+        ("Network, TLS, HTTP, body", ranges(&faults, line)),
+        ("`Retry-After`", ranges(&waits, line)),
+        ("Every status from 300 to 599", ranges(&statuses, line)),
     ] {
         text += &format!(
-            "\n## {title}\n\n| fault | no token | valid token | time |\n|---|---|---|---|\n"
+            "\n### {title}\n\n| fault | no token | good token, NTX Pay and NexterPay | good token, Send Payments | time |\n|---|---|---|---|---|\n"
         );
         for (name, line) in rows {
             text += &format!("| {name} | {line} |\n");
@@ -46,8 +67,61 @@ pub fn of(rows: &[Row]) -> String {
     text
 }
 
+/// A line for each outcome, with some of the faults that lead to it.
+fn summary(rows: &[Row]) -> String {
+    let mut outcomes: Vec<(String, Vec<&Row>)> = Vec::new();
+    for row in rows {
+        let outcome = outcome(row.expected_of(Provider::SendPayments));
+        match outcomes.iter_mut().find(|(known, _)| *known == outcome) {
+            Some((_, rows)) => rows.push(row),
+            None => outcomes.push((outcome, vec![row])),
+        }
+    }
+    outcomes.iter().map(|(outcome, rows)| format!("| {} | {outcome} |\n", faults(rows))).collect()
+}
+
+fn outcome(expect: Expect) -> String {
+    let Some(kind) = expect.kind else {
+        return "none: a new token | 1 | replaced | none needed".to_owned();
+    };
+    let old = if expect.keeps { "stays" } else { "dropped" };
+    let next = match expect.silent {
+        0 => "after a growing pause",
+        _ => "as `Retry-After` says, else after 60 s, then longer; 15 min at most",
+    };
+    format!("`{kind:?}` | {} | {old} | {next}", expect.requests)
+}
+
+/// Statuses in full; of the others the first three, and how many more.
+fn faults(rows: &[&Row]) -> String {
+    let (statuses, others): (Vec<&Row>, Vec<&Row>) =
+        rows.iter().copied().partition(|row| row.name.starts_with(PREFIX));
+    // What stands between may belong to another outcome: only neighbours make a range.
+    let mut parts: Vec<String> = Vec::new();
+    let mut last = 0;
+    for status in statuses.iter().filter_map(|row| row.name[PREFIX.len()..].parse::<u32>().ok()) {
+        match parts.last_mut() {
+            Some(range) if last + 1 == status => {
+                let first = range.split('–').next().unwrap_or_default().to_owned();
+                *range = format!("{first}–{status}");
+            }
+            _ => parts.push(status.to_string()),
+        }
+        last = status;
+    }
+    // `Retry-After` has a part of its own in the appendix.
+    let named = others.iter().filter(|row| !row.name.starts_with(['4', '5', '…']));
+    let named: Vec<_> = named.map(|row| row.name.clone()).collect();
+    let shown = named.len().min(3);
+    parts.extend_from_slice(&named[..shown]);
+    match named.len() - shown {
+        0 => parts.join("; "),
+        more => format!("{}; {more} more", parts.join("; ")),
+    }
+}
+
 /// Statuses that behave alike share a line.
-fn ranges(rows: &[&Row]) -> Vec<(String, String)> {
+fn ranges(rows: &[&Row], line: impl Fn(&Row) -> String) -> Vec<(String, String)> {
     let mut lines: Vec<(String, String)> = Vec::new();
     for row in rows {
         let line = line(row);
@@ -72,26 +146,30 @@ fn line(row: &Row) -> String {
         Bound::TimeOut => "time-out at most",
         Bound::ConnectTimeOut => "connect time-outs",
     };
-    format!("{} | {} | {time}", column(row, State::Empty), column(row, State::Valid))
+    let replaces = |provider: &Provider| provider.facts().renewal == Renewal::ReplacesPrevious;
+    format!(
+        "{} | {} | {} | {time}",
+        column(row, State::Empty, |_| true),
+        column(row, State::Valid, |provider| !replaces(provider)),
+        column(row, State::Valid, replaces),
+    )
 }
 
-/// What the providers have in common is said once.
-fn column(row: &Row, state: State) -> String {
+/// What these providers have in common is said once.
+fn column(row: &Row, state: State, whose: impl Fn(&Provider) -> bool) -> String {
     if !Cell::all(row).any(|cell| cell.state == state) {
         return "—".to_owned();
     }
-    let texts =
-        Provider::ALL.iter().map(|&provider| (provider, Cell { provider, state }.expected(row)));
-    let texts: Vec<_> = texts.collect();
-    if texts.iter().all(|(_, text)| *text == texts[0].1) {
-        return texts[0].1.clone();
-    }
     let mut parts: Vec<(String, String)> = Vec::new();
-    for (provider, text) in texts {
+    for &provider in Provider::ALL.iter().filter(|provider| whose(provider)) {
+        let text = Cell { provider, state }.expected(row);
         match parts.iter_mut().find(|(_, same)| *same == text) {
             Some((names, _)) => *names += &format!(", {provider}"),
             None => parts.push((provider.to_string(), text)),
         }
+    }
+    if let [(_, text)] = &*parts {
+        return text.clone();
     }
     let parts: Vec<_> = parts.iter().map(|(names, text)| format!("{names}: {text}")).collect();
     parts.join("; ")

@@ -58,31 +58,31 @@ pub fn rows() -> Vec<Row> {
         Row::new("one byte every 40 ms", Fault::Drip(fetched), SLOW).takes(Bound::TimeOut),
         Row::new("truncated", close(half), CUT),
         Row::new(
-            "`100 Continue` without end",
+            "endless `100 Continue`",
             Fault::Flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
             BAD,
         )
         .takes(Bound::TimeOut),
         Row::new(
-            "`103 Early Hints` without end",
+            "endless `103 Early Hints`",
             Fault::Flood(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
             BAD,
         )
         .takes(Bound::TimeOut),
         Row::new(
-            "headers without end",
+            "endless headers",
             Fault::Flood(b"HTTP/1.1 200 OK\r\n", b"X-More: aaaaaaaa\r\n"),
             BAD,
         )
         .takes(Bound::TimeOut),
         Row::new(
-            "one header line without end",
+            "one endless header line",
             Fault::Flood(b"HTTP/1.1 200 OK\r\nX-Long: ", b"aaaaaaaaaaaaaaaa"),
             BAD,
         )
         .takes(Bound::TimeOut),
         Row::new(
-            "a body without end",
+            "an endless body",
             Fault::Flood(b"HTTP/1.1 200 OK\r\n\r\n", b"aaaaaaaaaaaaaaaa"),
             BAD,
         )
@@ -105,7 +105,7 @@ pub fn rows() -> Vec<Row> {
             REFUSED,
         ),
         Row::new(
-            "a 401 with a body without end",
+            "a 401 with an endless body",
             Fault::Flood(b"HTTP/1.1 401 No\r\n\r\n", b"aaaaaaaaaaaaaaaa"),
             REFUSED,
         ),
@@ -137,7 +137,7 @@ pub fn rows() -> Vec<Row> {
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nwhat\r\n".to_vec()
         }),
         bad("not HTTP", |_| b"SSH-2.0-whatever\r\n".to_vec()),
-        bad("gzip that was not asked for", |_| {
+        bad("unrequested gzip", |_| {
             answer(
                 200,
                 "Content-Encoding: gzip\r\n",
@@ -155,9 +155,11 @@ pub fn rows() -> Vec<Row> {
         bad("a token with a line break", |p| good(p, "a\\r\\nX-Injected: 1")),
         bad("a token that is empty", |p| good(p, "")),
         bad("a token of 20 KiB", |p| good(p, &"a".repeat(20 * 1024))),
-        bad("an error inside a 200", |_| answer(200, "", br#"{"error":"server_error"}"#)),
+        bad("a 200 whose body says `error`, but no code of OAuth for a refusal", |_| {
+            answer(200, "", br#"{"error":"server_error"}"#)
+        }),
         Row::new(
-            "a refusal of RFC 6749 inside a 200",
+            "a 200 whose body is an OAuth error (RFC 6749)",
             close(|_| answer(200, "", br#"{"error":"invalid_client"}"#)),
             Expect::error(Rejected).keeps().silent(60),
         ),
@@ -169,7 +171,7 @@ pub fn rows() -> Vec<Row> {
         }),
         fine("a huge number", |p| member(p, r#""expires_in":1e300,"expiresAt":1e300"#)),
         fine("a byte order mark before the body", |p| prefixed(p, b"\xef\xbb\xbf")),
-        fine("a member twice: the last one counts", |p| {
+        fine("a duplicate JSON key: the last value is used", |p| {
             member(p, r#""access_token":"new.token.fetched","accessToken":"new.token.fetched""#)
         }),
         fine("200 where 201 is documented", |p| {
@@ -177,7 +179,7 @@ pub fn rows() -> Vec<Row> {
         }),
         fine("`Date` a day behind", |p| dated(p, "Wed, 31 Dec 2025 00:00:00 GMT")),
         fine("`Date` a day ahead", |p| dated(p, "Fri, 02 Jan 2026 00:00:00 GMT")),
-        fine("`Date` that is none", |p| dated(p, "yesterday")),
+        fine("an unparsable `Date`", |p| dated(p, "yesterday")),
         Row::new(
             "a lifetime that is not positive",
             close(|p| member(p, r#""expires_in":0,"expiresAt":0"#)),
