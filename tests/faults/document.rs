@@ -23,7 +23,7 @@ dropped as soon as the request may have arrived.
 ";
 
 const NOTES: &str = "
-- *Requests*: every attempt counts, even if no connection is made. With a good token of NTX Pay or NexterPay it is one: the next
+- *Requests*: every attempt counts, even if no connection is made. With a good token of NTX Pay or NexterPay it is one: a later
   caller tries again.
 - *Next request*: until then each call gets the same error at once; `refresh()` and `--force` ask the provider now. A *growing pause* is 1,
   2, 5, 10, then 15 s, for all threads and for all processes of a store.
