@@ -21,6 +21,36 @@ pub struct Now {
 ///
 /// It decides when a token ends and when a refusal is forgotten. How long a call waits is always
 /// measured in real time.
+///
+/// ```
+/// use std::sync::{Arc, Mutex};
+/// use std::time::Duration;
+///
+/// use paytoken::{Clock, Now};
+///
+/// /// Moved by hand.
+/// #[derive(Clone)]
+/// struct ManualClock(Arc<Mutex<Now>>);
+///
+/// impl ManualClock {
+///     fn advance(&self, by: Duration) {
+///         let mut now = self.0.lock().unwrap();
+///         now.monotonic += by;
+///         now.wall += by;
+///     }
+/// }
+///
+/// impl Clock for ManualClock {
+///     fn now(&self) -> Now {
+///         *self.0.lock().unwrap()
+///     }
+/// }
+///
+/// let clock = ManualClock(Arc::new(Mutex::new(Now::from_system())));
+/// let before = clock.now(); // hand a clone to `Builder::clock`
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.now().wall, before.wall + Duration::from_secs(60));
+/// ```
 pub trait Clock: Send + Sync {
     /// This moment.
     fn now(&self) -> Now;

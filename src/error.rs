@@ -18,6 +18,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Cheap to clone: threads that waited for one failed request share its error.
 /// `Display` is one bounded sentence that ends with how to fix it; so does `Debug`, with the kind
 /// and the cause behind it.
+///
+/// ```
+/// use paytoken::{Error, ErrorKind, Provider, TokenSource};
+///
+/// let source = TokenSource::from_fn(Provider::NtxPay, || {
+///     Err(Error::for_tests(ErrorKind::RateLimited, "too many requests; wait"))
+/// });
+/// let error = source.token().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::RateLimited);
+/// assert!(error.is_retryable() && error.retry_after().is_some());
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -45,7 +56,8 @@ pub(crate) struct Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A setting is missing or wrong; nothing was sent. Correct the named field.
+    /// A setting is missing or wrong: correct the field that the sentence names. Nothing was sent,
+    /// unless the address itself answered that it is the wrong one (404, 405, 407, 410, 501).
     Configuration,
     /// A certificate or key is unusable, expired, or not accepted by the other side.
     Certificate,
@@ -53,16 +65,18 @@ pub enum ErrorKind {
     Transport,
     /// The time-out was reached.
     Timeout,
-    /// The provider refused the credentials (400 or 401, or a code of RFC 6749 §5.2 in a 200).
-    /// Remembered: not asked again at once.
+    /// The provider refused the request, as a rule for its credentials: 400, 401, all other 4xx that
+    /// have no kind of their own, or a code of RFC 6749 §5.2 in a 200. Remembered: not asked again
+    /// at once.
     Rejected,
     /// The provider knows the account and refuses it (403): suspended or restricted.
     Forbidden,
     /// The provider asks for fewer requests (429). See [`Error::retry_after`].
     RateLimited,
-    /// The provider is failing (5xx). Try again later.
+    /// The provider is failing (5xx, or 408). Try again later.
     ServerUnavailable,
-    /// The answer was not what the provider's document says.
+    /// The answer was not what the provider's document says, or was a redirect, which is never
+    /// followed.
     InvalidResponse,
     /// The store shared between processes could not be used.
     Store,

@@ -11,6 +11,30 @@ use crate::names::{Environment, Provider};
 /// [`Builder::on_event`](crate::Builder::on_event). It never holds a secret or a token.
 ///
 /// The same is written to the `log` crate, target `paytoken`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::time::Duration;
+///
+/// use paytoken::{Credentials, Environment, EventKind, Provider, Secret, TokenSource};
+///
+/// let fetched = Arc::new(AtomicU64::new(0));
+/// let count = fetched.clone();
+/// let credentials = Credentials::new(Provider::NexterPay, "merchant-7", "not-a-real-secret", None)?;
+/// let source = TokenSource::builder(credentials, Environment::Sandbox)
+///     .fetch_with(|| Ok((Secret::new("t-1"), Duration::from_secs(600)))) // no network here
+///     .on_event(move |event| {
+///         if let EventKind::Fetched { .. } = event.kind {
+///             count.fetch_add(1, Ordering::Relaxed);
+///         }
+///     })
+///     .build()?;
+/// source.token()?;
+/// source.token()?;
+/// assert_eq!(fetched.load(Ordering::Relaxed), 1);
+/// # Ok::<_, paytoken::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {

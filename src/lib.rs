@@ -5,7 +5,7 @@
 //!
 //! # fn get(url: &str, authorization: &str) -> Result<(u16, String), Error> { Ok((200, String::new())) }
 //! # fn main() -> Result<(), Error> {
-//! // Once, at the start; clone it into every thread. Credentials come from NTXPAY_CLIENT_ID, …
+//! // Once, at the start; clone it into every thread. Reads NTXPAY_CLIENT_ID and so on.
 //! let source = TokenSource::from_env(Provider::NtxPay)?;
 //!
 //! // For each request: a valid token, from the cache whenever possible.
@@ -17,6 +17,24 @@
 //!     })
 //! })?;
 //! # Ok(()) }
+//! ```
+//!
+//! What happens when a token is asked for:
+//!
+//! ```text
+//! your threads ──▶ TokenSource ──▶ the token in memory is
+//!
+//!   good      ▶ used at once: no request, no waiting
+//!   due       ▶ one caller renews it, the others use it meanwhile
+//!   expired   ▶ one caller fetches, the others wait for it
+//!   replaced  ▶ (Send Payments) a new token invalidates the old one:
+//!               one caller fetches late, the others wait for it
+//!
+//! one caller ──▶ lock in the store, if there is one (files, Redis)
+//!            ──▶ another process was faster? then its token
+//!            ──▶ refused or down a moment ago? then that error, at once
+//!            ──▶ one request to the provider, over TLS
+//!            ──▶ memory, and the store: everybody has the new token
 //! ```
 //!
 //! | provider | endpoint | a token lives | renewed |

@@ -3,6 +3,14 @@
 use std::fmt;
 
 /// A payment provider. `Display` and `FromStr` use `ntx-pay`, `nexter-pay`, `send-payments`.
+///
+/// ```
+/// use paytoken::Provider;
+///
+/// assert_eq!("ntx-pay".parse::<Provider>()?, Provider::NtxPay);
+/// assert_eq!(Provider::NtxPay.to_string(), "ntx-pay");
+/// # Ok::<_, paytoken::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Provider {
@@ -15,6 +23,13 @@ pub enum Provider {
 }
 
 /// Which of a provider's environments. `Display` and `FromStr` use `sandbox` and `production`.
+///
+/// ```
+/// use paytoken::Environment;
+///
+/// assert_eq!("production".parse::<Environment>()?, Environment::Production);
+/// # Ok::<_, paytoken::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Environment {

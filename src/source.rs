@@ -27,8 +27,9 @@ use crate::upstream::Upstream;
 
 /// Gives a valid token, from the cache whenever it can.
 ///
-/// `Clone + Send + Sync`: clones share one slot, so a program needs one source per credentials,
-/// cloned into every thread. However many threads ask, at most one request is under way.
+/// `Clone + Send + Sync`: clones share one *slot*, the place that holds the current token, so a
+/// program needs one source per credentials, cloned into every thread. However many threads ask, at
+/// most one request is under way.
 ///
 /// ```no_run
 /// use paytoken::{Credentials, Environment, Provider, TokenSource};
@@ -89,7 +90,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) or
-    /// [`Certificate`](crate::ErrorKind::Certificate), naming the field and the way out.
+    /// [`Certificate`](crate::ErrorKind::Certificate), naming the field and how to fix it.
     pub fn build(self) -> Result<TokenSource> {
         let (fetcher, shared) = self.into_parts()?;
         Ok(TokenSource::with_slot_of_its_own(Arc::new(fetcher), shared.map(Arc::new)))

@@ -6,6 +6,19 @@ use crate::error::ErrorKind;
 use crate::names::{Environment, Provider};
 
 /// A snapshot of a [`TokenSource`](crate::TokenSource): ages and counters, never a secret.
+///
+/// ```
+/// use std::time::Duration;
+/// use paytoken::{Provider, Secret, TokenSource};
+///
+/// let lifetime = Duration::from_secs(600);
+/// let source = TokenSource::from_fn(Provider::NtxPay, move || Ok((Secret::new("t-1"), lifetime)));
+/// source.token()?;
+/// let status = source.status();
+/// assert_eq!((status.requests, status.tokens, status.failures), (1, 1, 0));
+/// assert!(status.token.is_some_and(|token| token.remaining > Duration::from_secs(590)));
+/// # Ok::<_, paytoken::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Status {
@@ -50,6 +63,17 @@ pub struct StoredStatus {
 }
 
 /// What [`TokenSource::probe`](crate::TokenSource::probe) found.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use paytoken::{Provider, TokenSource};
+///
+/// # fn main() -> paytoken::Result<()> {
+/// let source = TokenSource::from_env(Provider::NtxPay)?;
+/// let probe = source.probe(Duration::from_secs(5))?; // sends no credentials
+/// println!("answered {} in {:?}", probe.status, probe.took);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Probe {

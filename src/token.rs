@@ -22,6 +22,16 @@ pub(crate) fn without_scheme(text: &str) -> &str {
 ///
 /// A clone shares the memory of the first; that memory is wiped when the last clone goes.
 /// Safe to send to and share between threads.
+///
+/// ```
+/// use std::time::Duration;
+/// use paytoken::Token;
+///
+/// let token = Token::for_tests("t-1", Duration::from_secs(600));
+/// assert_eq!(token.bearer(), "Bearer t-1"); // for the header Authorization
+/// assert!(token.remaining() > Duration::from_secs(590));
+/// assert!(!format!("{token:?}").contains("t-1"));
+/// ```
 #[derive(Clone)]
 pub struct Token(Arc<Inner>);
 

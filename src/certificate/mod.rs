@@ -45,6 +45,15 @@ const LONGEST_HEADER_VALUE: usize = 8_171;
 /// written yet) is told, and the one in use stays.
 ///
 /// Cheap to clone. `Debug` shows neither key nor certificate text.
+///
+/// ```no_run
+/// use paytoken::ClientCertificate;
+///
+/// # fn main() -> paytoken::Result<()> {
+/// let certificate = ClientCertificate::from_pem_files("client.cert.pem", "client.key.pem")?;
+/// assert!(certificate.has_private_key());
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct ClientCertificate(Arc<Inner>);
 

@@ -22,6 +22,21 @@ use crate::transport::BaseUrl;
 ///
 /// It serves short-lived programs: a token that another process has stored is handed out without
 /// reading a secret or a private key, and without setting up TLS.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use paytoken::store::Account;
+/// use paytoken::{Credentials, Environment, FileStore, Provider};
+///
+/// # let folder = std::env::temp_dir().join(format!("paytoken-account-{}", std::process::id()));
+/// let credentials = Credentials::new(Provider::NexterPay, "merchant-7", "not-a-real-secret", None)?;
+/// let account = Account::new(&credentials, Environment::Sandbox, None)?;
+/// let store = FileStore::open(&folder)?;
+/// assert!(account.stored_token(&store, Duration::ZERO)?.is_none()); // nothing is stored yet
+/// assert!(account.stored_status(&store)?.token.is_none());
+/// # Ok::<_, paytoken::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Account {
     provider: Provider,

@@ -1,7 +1,8 @@
 //! Sharing a token between processes: what a store has to do, and nothing about how.
 //!
-//! A store keeps one small entry of bytes per account, hands out an exclusive lock per account,
-//! and knows nothing of tokens: entries are written and read by `entry.rs`.
+//! A store keeps one small entry of bytes per account and hands out an exclusive lock per account. It
+//! knows nothing of tokens. [`FileStore`] is the store for one machine; [`Sealed`] encrypts any
+//! store; [`conformance`] checks one of your own.
 
 pub(crate) mod account;
 pub mod conformance;

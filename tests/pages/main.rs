@@ -9,6 +9,7 @@ mod links;
 mod pasted;
 mod pictures;
 mod providers;
+mod rustdoc;
 mod world;
 
 use std::path::{Path, PathBuf};
