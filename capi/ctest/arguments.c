@@ -31,6 +31,10 @@ static void null_config(void) {
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_renew_in_background(NULL, 1));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_directory(NULL, "x"));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_directory(config, NULL));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_url(NULL, "x"));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_url(config, NULL));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_key_file(NULL, "x"));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_key_file(config, NULL));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_from_env(PAYTOKEN_NTX_PAY, NULL, NULL));
     check_error(CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_from_env(PAYTOKEN_NTX_PAY, NULL, &err)), &err);
     paytoken_config_free(config);
@@ -112,6 +116,8 @@ static void wrong_utf8(const paytoken_source *source) {
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_user_agent(config, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_proxy(config, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_directory(config, BAD_UTF8));
+    CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_url(config, BAD_UTF8));
+    CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_key_file(config, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_source_invalidate(source, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_source_invalidate_with(source, BAD_UTF8, NULL, NULL));
     CODE(PAYTOKEN_INVALID_ARGUMENT,

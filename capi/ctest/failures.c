@@ -50,6 +50,60 @@ static void refused(int32_t expected, paytoken_config *config, const char *word)
     paytoken_config_free(config);
 }
 
+static void with_key_file(const char *path, const char *word) {
+    paytoken_config *config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, variable("PAYTOKEN_WORK")));
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_key_file(config, path));
+    refused(PAYTOKEN_CONFIGURATION, config, word);
+}
+
+/* A password in an address is shown by no message, wherever the address was put. */
+static void stores(void) {
+    static const char *const address = "redis://shop:hunter2-of-redis@127.0.0.1:1/0";
+    static const struct { const char *url, *word; } wrong[] = {
+        {"redis://shop:hunter2-of-redis@127.0.0.1:1/0", "make -C capi install FEATURES=redis"},
+        {"/hunter2-of-redis", "paytoken_config_set_store_url: is no address"},
+        {"", "paytoken_config_set_store_url: is no address"},
+    };
+    paytoken_config *config;
+    paytoken_error *err = NULL;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        config = config_for(PAYTOKEN_SEND_PAYMENTS);
+        CODE(PAYTOKEN_OK, paytoken_config_set_store_url(config, wrong[i].url));
+        refused(PAYTOKEN_CONFIGURATION, config, wrong[i].word);
+    }
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, address));
+    refused(PAYTOKEN_CONFIGURATION, config, "give it to paytoken_config_set_store_url");
+    /* What was set last counts. */
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_url(config, address));
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, variable("PAYTOKEN_WORK")));
+    paytoken_source_free(source_from(config));
+    with_key_file("/nowhere/key", "paytoken_config_set_store_key_file: cannot read");
+    with_key_file("/", "paytoken_config_set_store_key_file: ");
+    with_key_file("/dev/null", "paytoken_config_set_store_key_file: no key in that file");
+    with_key_file(variable("PAYTOKEN_CA"), "paytoken_config_set_store_key_file: line 1 of that file");
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_key_file(config, "/nowhere/key"));
+    refused(PAYTOKEN_CONFIGURATION, config, "there is no store to seal");
+    /* By variables. */
+    setenv("PAYTOKEN_STORE", address, 1);
+    CODE(PAYTOKEN_OK, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, &err));
+    refused(PAYTOKEN_CONFIGURATION, config, "PAYTOKEN_STORE: is an address");
+    unsetenv("PAYTOKEN_STORE");
+    setenv("PAYTOKEN_STORE_KEY_FILE", variable("PAYTOKEN_CA"), 1);
+    CODE(PAYTOKEN_CONFIGURATION, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, &err));
+    CHECK(strstr(paytoken_error_message(err), "PAYTOKEN_STORE_KEY_FILE: line 1") != NULL);
+    check_error(PAYTOKEN_CONFIGURATION, &err);
+    unsetenv("PAYTOKEN_STORE_KEY_FILE");
+    setenv("PAYTOKEN_STORE_KEY", "hunter2-of-redis", 1);
+    CODE(PAYTOKEN_CONFIGURATION, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, &err));
+    CHECK(strstr(paytoken_error_message(err), "set PAYTOKEN_STORE_KEY_FILE to its path") != NULL);
+    check_error(PAYTOKEN_CONFIGURATION, &err);
+    unsetenv("PAYTOKEN_STORE_KEY");
+}
+
 static void configurations(void) {
     refused(PAYTOKEN_CONFIGURATION, paytoken_config_new(PAYTOKEN_NEXTER_PAY, PAYTOKEN_SANDBOX), "client_id");
     paytoken_config *config = config_for(PAYTOKEN_SEND_PAYMENTS);
@@ -220,6 +274,7 @@ static void from_environment(void) {
 
 int main(void) {
     configurations();
+    stores();
     provider_down();
     too_slow();
     wrong_secret();

@@ -135,7 +135,7 @@ static void setting(input *in, paytoken_config *config) {
                                           paytoken_config_set_user_agent, paytoken_config_set_proxy};
     static set_bytes *const blobs[] = {paytoken_config_set_certificate_pem, paytoken_config_set_private_key_pem,
                                        paytoken_config_set_root_certificates_pem};
-    uint8_t which = next(in) % 16;
+    uint8_t which = next(in) % 18;
     if (which < 4) {
         char *text = string(in, "");
         is_in_the_open = is_in_the_open || strstr(text, SECRET_MARK) != NULL;
@@ -161,6 +161,15 @@ static void setting(input *in, paytoken_config *config) {
         CODE(PAYTOKEN_OK, paytoken_config_set_certificate_injected_by_proxy(config));
     } else if (which == 14) {
         CODE(PAYTOKEN_OK, paytoken_config_set_renew_in_background(config, (int32_t)number(in)));
+    } else if (which == 15) {
+        /* An address is as secret as the password that it can hold. */
+        char *text = string(in, next(in) % 2 ? "redis://:fz-secret-" : SECRET_MARK);
+        CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_url(config, text));
+        free(text);
+    } else if (which == 16) {
+        char *text = string(in, "store-key-");
+        CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_key_file(config, text));
+        free(text);
     } else {
         /* It makes directories: a few, below the working one alone. */
         char *text = string(in, "store-");

@@ -47,6 +47,8 @@ int main(void) {
     PANICS(paytoken_config_set_proxy, config, "x");
     PANICS(paytoken_config_set_renew_in_background, config, 1);
     PANICS(paytoken_config_set_store_directory, config, "x");
+    PANICS(paytoken_config_set_store_url, config, "x");
+    PANICS(paytoken_config_set_store_key_file, config, "x");
     check_error(PANICS(paytoken_source_new, config, &none, &err), &err);
     CHECK(none == NULL);
     unsetenv("PAYTOKEN_TEST_PANIC");

@@ -29,7 +29,8 @@
  *               are not there, its TLS connections belong to the parent); it, and every other object, may be freed
  *               there. Make sources in the child. Where the parent has threads, POSIX allows nothing but async-signal-
  *               safe functions in the child until exec: paytoken's are not among them, so fork first, then start
- *               threads. Processes that serve one account share its token with paytoken_config_set_store_directory.
+ *               threads. Processes that serve one account share its token with paytoken_config_set_store_directory,
+ *               machines with paytoken_config_set_store_url.
  *               No file descriptor of the library's is inherited through exec.
  *   Signals     No function may be called from a signal handler.
  *   Secrets     Copies that the library makes of secrets and tokens are wiped when their object is freed. Those in your
@@ -126,7 +127,8 @@ PAYTOKEN_API paytoken_config *paytoken_config_new(uint32_t provider, uint32_t en
  *   each identifier and secret also in a file named by the variable with _FILE appended;
  *   <PREFIX>_BASE_URL, <PREFIX>_ENVIRONMENT (sandbox, which is the default, or production; NexterPay needs it where a
  *   base URL is set);
- *   PAYTOKEN_CA (path of a PEM file) and PAYTOKEN_STORE (path of a directory).
+ *   PAYTOKEN_CA (path of a PEM file), PAYTOKEN_STORE (path of a directory, or a server's address as for
+ *   paytoken_config_set_store_url) and PAYTOKEN_STORE_KEY_FILE (as for paytoken_config_set_store_key_file).
  * Do not change the environment in another thread meanwhile. The variables themselves stay where they are, secrets
  * included: a secret in a file leaves no copy in the environment.
  * PAYTOKEN_INVALID_ARGUMENT for an unknown provider, PAYTOKEN_CONFIGURATION and PAYTOKEN_CERTIFICATE name the variable.
@@ -179,6 +181,20 @@ PAYTOKEN_API int32_t paytoken_config_set_renew_in_background(paytoken_config *co
  * several processes use one Send Payments account. */
 PAYTOKEN_API int32_t paytoken_config_set_store_directory(paytoken_config *config, const char *directory);
 
+/* Share the token with other machines, through a Redis or Valkey server: redis://user:password@host:port/database,
+ * rediss:// (TLS; the certificate is always checked, by Mozilla's authorities), redis+unix:///path/of/the.sock or
+ * redis+sentinel://host:port,host:port/master. In a password, write what is no letter or digit as %XX. Replaces a store
+ * directory, and is replaced by one. Nothing is sent before a token is asked for; each use of the server takes 1 s at
+ * most. The config's copy is wiped, and no message shows the password. docs/redis.md says how to run the server.
+ * Needs a library built with `make -C capi install FEATURES=redis`: without it, paytoken_source_new answers
+ * PAYTOKEN_CONFIGURATION. */
+PAYTOKEN_API int32_t paytoken_config_set_store_url(paytoken_config *config, const char *url);
+
+/* Encrypt what is kept in the store, with the keys in this file: one a line, as `paytoken new-store-key` makes them, or one
+ * key as its 32 bytes. The first encrypts, all of them decrypt. Every process of the store needs the key. The file is
+ * read by paytoken_source_new; PAYTOKEN_CONFIGURATION where it cannot be used, or where there is no store. */
+PAYTOKEN_API int32_t paytoken_config_set_store_key_file(paytoken_config *config, const char *path);
+
 /* Why the last setter of this config failed, in one sentence; "" where it did not, and for NULL. Lives until the next
  * setter. */
 PAYTOKEN_API const char *paytoken_config_error_message(const paytoken_config *config);
@@ -192,7 +208,7 @@ PAYTOKEN_API void paytoken_config_free(paytoken_config *config);
 
 /* Makes a source in *out; free it with paytoken_source_free. Checks all settings and sends nothing.
  * PAYTOKEN_CONFIGURATION, PAYTOKEN_CERTIFICATE and PAYTOKEN_STORE name the field and say how to fix it.
- * Blocks: while it looks at the store's directory. */
+ * Blocks: while it looks at the store's directory and reads its key file; a pipe is read to its end, within 15 s. */
 PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken_source **out, paytoken_error **err);
 
 /* Copies a token that is good now, and for min_validity_ms more (0: now), into buf, with a final NUL. From the cache
@@ -205,7 +221,8 @@ PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken
  *   err       may be NULL.
  * Every code of a failed fetch; PAYTOKEN_CONFIGURATION also where min_validity_ms is more than 80 % of a token's life.
  * Blocks: where the cache has no token for you: while it, or another thread, fetches one, at most the config's
- * time-out. With a store, also for a look at its file. */
+ * time-out. With a store, also for a look at its file, or its server (one call a second looks; 1 s at most for each of
+ * two questions where the server hangs). */
 PAYTOKEN_API int32_t paytoken_source_token(const paytoken_source *source, uint64_t min_validity_ms, char *buf, size_t cap,
                                            size_t *len, paytoken_error **err);
 
@@ -233,7 +250,7 @@ typedef struct paytoken_token_options {
 
 /* As paytoken_source_token, on these terms. options may be NULL: no terms.
  * Blocks: as paytoken_source_token, at most deadline_ms; not with PAYTOKEN_CACHED_ONLY, but for a look at the
- * store's file. */
+ * store's file or server. */
 PAYTOKEN_API int32_t paytoken_source_token_with(const paytoken_source *source, const paytoken_token_options *options,
                                                 char *buf, size_t cap, size_t *len, paytoken_error **err);
 

@@ -170,6 +170,8 @@ public:
     config &user_agent(std::string_view name) { return text("user_agent", paytoken_config_set_user_agent, name); }
     config &proxy(std::string_view url) { return text("proxy", paytoken_config_set_proxy, url); }
     config &store_directory(std::string_view path) { return text("store_directory", paytoken_config_set_store_directory, path); }
+    config &store_url(std::string_view url) { return text("store_url", paytoken_config_set_store_url, url); }
+    config &store_key_file(std::string_view path) { return text("store_key_file", paytoken_config_set_store_key_file, path); }
     config &certificate_pem(std::string_view pem) { return bytes(paytoken_config_set_certificate_pem, pem); }
     config &private_key_pem(std::string_view pem) { return bytes(paytoken_config_set_private_key_pem, pem); }
     config &root_certificates_pem(std::string_view pem) {

@@ -1,11 +1,10 @@
 //! `paytoken_config`: settings collected by setters, checked when a source is made from them.
 
 use std::ffi::{CString, c_char};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use paytoken::{
-    ClientCertificate, Credentials, Environment, FileStore, Provider, Secret, Settings, TokenSource,
+    ClientCertificate, Credentials, Environment, Provider, Secret, Settings, TokenSource,
 };
 use zeroize::Zeroizing;
 
@@ -13,6 +12,7 @@ use crate::boundary::{self, code_and_error, guard};
 use crate::code;
 use crate::error::Failure;
 use crate::memory::{Bytes, Out, Text};
+use crate::store::{self, Keys, Place};
 
 /// What C knows as `paytoken_config`. Secrets in it are wiped when replaced and on drop.
 pub(crate) struct Config {
@@ -30,7 +30,9 @@ pub(crate) struct Config {
     user_agent: Option<String>,
     proxy: Option<String>,
     renews_in_background: bool,
-    store_directory: Option<PathBuf>,
+    /// A directory or a server: what was set last.
+    store: Option<Place>,
+    store_keys: Option<Keys>,
     /// Why the last setter failed; empty where it did not.
     refusal: CString,
 }
@@ -58,7 +60,8 @@ impl Config {
             user_agent: None,
             proxy: None,
             renews_in_background: false,
-            store_directory: None,
+            store: None,
+            store_keys: None,
             refusal: CString::default(),
         }
     }
@@ -72,8 +75,9 @@ impl Config {
         config.secret = Some(secret);
         config.certificate = certificate.map(Certificate::Loaded);
         config.root_certificates = settings.root_certificates_pem()?;
+        config.store = Place::from_environment(&settings);
+        config.store_keys = settings.sealing_keys()?.map(Keys::Loaded);
         config.base_url = settings.base_url;
-        config.store_directory = settings.store;
         Ok(config)
     }
 
@@ -101,8 +105,8 @@ impl Config {
         if let Some(url) = &self.proxy {
             builder = builder.proxy(url);
         }
-        if let Some(directory) = &self.store_directory {
-            builder = builder.store(FileStore::open(directory)?);
+        if let Some(store) = store::open(self.store.as_ref(), self.store_keys.as_ref())? {
+            builder = builder.store(store);
         }
         Ok(builder.build()?)
     }
@@ -337,7 +341,23 @@ extern "C" fn paytoken_config_set_store_directory(
     directory: Text,
 ) -> i32 {
     set("paytoken_config_set_store_directory", config, |config| {
-        config.store_directory = Some(directory.read("store_directory")?.into());
+        config.store = Some(Place::Directory(directory.read("store_directory")?.into()));
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_config_set_store_url(config: Option<&mut Config>, url: Text) -> i32 {
+    set("paytoken_config_set_store_url", config, |config| {
+        config.store = Some(Place::of_setter(url.read("store_url")?));
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_config_set_store_key_file(config: Option<&mut Config>, path: Text) -> i32 {
+    set("paytoken_config_set_store_key_file", config, |config| {
+        config.store_keys = Some(Keys::File(path.read("store_key_file")?.into()));
         Ok(())
     })
 }

@@ -26,4 +26,5 @@ mod memory;
 mod misc;
 mod source;
 mod status;
+mod store;
 mod words;

@@ -2,7 +2,6 @@
 //!
 //! What a server says is never shown: it can repeat a command, and with it the password.
 
-use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +169,7 @@ impl Failure {
         match self {
             Self::NotFound(error) => {
                 says("was not found: its name leads to no address; check the URL and the name servers")
-                    .with_source(Shown(error))
+                    .with_source(shown(&error))
             }
             Self::NotReached(error) => {
                 let why = match error.kind() {
@@ -180,18 +179,18 @@ impl Failure {
                     _ => "the network does not lead there",
                 };
                 says(&format!("cannot be reached ({why}); check that it runs, and the URL"))
-                    .with_source(Shown(error))
+                    .with_source(shown(&error))
             }
             Self::Silent => says(&format!(
                 "did not answer within {limit:?}; check that it runs, and the network to it"
             )),
             Self::Broken(error) => {
-                says("ended the connection; check that it runs, and its log").with_source(Shown(error))
+                says("ended the connection; check that it runs, and its log").with_source(shown(&error))
             }
             Self::Tls(error) => says(
                 "cannot be spoken to by TLS; check its certificate, the authorities that are trusted, and that the port is its TLS port",
             )
-            .with_source(Shown(error)),
+            .with_source(shown(&error)),
             Self::Garbage => {
                 says("does not answer as Redis does; check that the address is that of a Redis")
             }
@@ -207,14 +206,10 @@ impl Failure {
     }
 }
 
-/// An error that is shared.
-#[derive(Debug)]
-struct Shown(Arc<io::Error>);
-
-impl std::fmt::Display for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+/// An error that is shared, with the system's number where it has one.
+fn shown(error: &Arc<io::Error>) -> io::Error {
+    match error.raw_os_error() {
+        Some(number) => io::Error::from_raw_os_error(number),
+        None => io::Error::new(error.kind(), error.clone()),
     }
 }
-
-impl StdError for Shown {}

@@ -103,7 +103,7 @@ type Settings struct {
 	BaseURL, UserAgent, Proxy                         string
 	Timeout, ConnectTimeout                           time.Duration
 	Retries                                           *uint32
-	StoreDirectory                                    string
+	StoreDirectory, StoreURL, StoreKeyFile            string
 }
 
 // Terms of one call.
@@ -381,6 +381,8 @@ func (settings *Settings) apply(config *C.paytoken_config, provider Provider) er
 	text("UserAgent", settings.UserAgent, func(c *C.char) C.int32_t { return C.paytoken_config_set_user_agent(config, c) })
 	text("Proxy", settings.Proxy, func(c *C.char) C.int32_t { return C.paytoken_config_set_proxy(config, c) })
 	text("StoreDirectory", settings.StoreDirectory, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_directory(config, c) })
+	text("StoreURL", settings.StoreURL, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_url(config, c) })
+	text("StoreKeyFile", settings.StoreKeyFile, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_key_file(config, c) })
 	bytes(settings.CertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_certificate_pem(config, p, n) })
 	bytes(settings.PrivateKeyPEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_private_key_pem(config, p, n) })
 	bytes(settings.RootCertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t {

@@ -1,0 +1,117 @@
+/* A server as the store, sealed: processes share one token, and a server, a key or an address that is wrong is told. Needs a
+ * library with the feature redis, and in PAYTOKEN_TEST_REDIS the address of a server. */
+#include <errno.h>
+#include <sys/wait.h>
+
+#include "ctest.h"
+
+static paytoken_config *shared(const char *url, const char *key) {
+    paytoken_config *config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_url(config, url));
+    if (key != NULL) CODE(PAYTOKEN_OK, paytoken_config_set_store_key_file(config, key));
+    return config;
+}
+
+static void token_of(paytoken_config *config, char token[8192]) {
+    paytoken_source *source = source_from(config);
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, token, 8192, NULL, NULL));
+    paytoken_source_free(source);
+}
+
+/* A process with a source of its own, made there; its token comes through the pipe. */
+static pid_t process(const char *url, const char *key, int *from) {
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char token[8192] = "";
+        close(ends[0]);
+        token_of(shared(url, key), token);
+        CHECK(write(ends[1], token, sizeof token) == sizeof token);
+        exit(failures != 0);
+    }
+    close(ends[1]);
+    *from = ends[0];
+    return child;
+}
+
+static void await(pid_t child, int from, char token[8192]) {
+    int status = -1;
+    size_t have = 0;
+    ssize_t got;
+    while (have < 8192 && (got = read(from, token + have, 8192 - have)) > 0) have += (size_t)got;
+    close(from);
+    CHECK(have == 8192);
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static const char *key_file(char path[512], const char *name, int byte) {
+    char key[32];
+    memset(key, byte, sizeof key);
+    snprintf(path, 512, "%s/%s", variable("PAYTOKEN_WORK"), name);
+    FILE *file = fopen(path, "wb");
+    CHECK(file != NULL && fwrite(key, 1, sizeof key, file) == sizeof key && fclose(file) == 0);
+    return path;
+}
+
+static void refused(const char *url, const char *word) {
+    paytoken_config *config = shared(url, NULL);
+    paytoken_source *source = NULL;
+    paytoken_error *err = NULL;
+    CODE(PAYTOKEN_CONFIGURATION, paytoken_source_new(config, &source, &err));
+    CHECK(strstr(paytoken_error_message(err), word) != NULL);
+    check_error(PAYTOKEN_CONFIGURATION, &err);
+    CHECK(source == NULL);
+    paytoken_config_free(config);
+}
+
+/* A source can be made while the server is away; without its lock nothing is fetched. */
+static void away(const char *url, int number) {
+    char buf[8192];
+    paytoken_error *err = NULL;
+    paytoken_source *source = source_from(shared(url, NULL));
+    CODE(PAYTOKEN_STORE, paytoken_source_token(source, 0, buf, sizeof buf, NULL, &err));
+    CHECK(strstr(paytoken_error_message(err), "paytoken_config_set_store_url: Redis at ") != NULL);
+    CHECK(paytoken_error_os_code(err) == number && paytoken_error_is_retryable(err) == 1);
+    check_error(PAYTOKEN_STORE, &err);
+    paytoken_source_free(source);
+}
+
+int main(void) {
+    const char *url = variable("PAYTOKEN_TEST_REDIS");
+    char path[512], first[8192], second[8192];
+    int from[2];
+    sandbox("/reset");
+    const char *key = key_file(path, "store-key", 7);
+    /* Before any source is made here, and at the same time. */
+    pid_t children[] = {process(url, key, &from[0]), process(url, key, &from[1])};
+    await(children[0], from[0], first);
+    await(children[1], from[1], second);
+    CHECK(strlen(first) > 10 && strcmp(first, second) == 0);
+    CHECK(sandbox_count("send-payments", "token_requests") == 1);
+    /* The same store by variables. */
+    paytoken_config *config = NULL;
+    setenv("PAYTOKEN_STORE", url, 1);
+    setenv("PAYTOKEN_STORE_KEY_FILE", key, 1);
+    CODE(PAYTOKEN_OK, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, NULL));
+    token_of(config, second);
+    CHECK(strcmp(first, second) == 0);
+    CHECK(sandbox_count("send-payments", "token_requests") == 1);
+    /* It is sealed: who has another key, or none, does not get it. */
+    token_of(shared(url, key_file(path, "other-key", 8)), second);
+    CHECK(strcmp(first, second) != 0);
+    token_of(shared(url, NULL), first);
+    CHECK(strcmp(first, second) != 0);
+    CHECK(sandbox_count("send-payments", "token_requests") == 3);
+
+    refused("mysql://shop:hunter2@127.0.0.1/0", "paytoken_config_set_store_url: Redis URL: begins with a scheme");
+    refused("redis://shop:hunter2@127.0.0.1:port/0", "paytoken_config_set_store_url: Redis URL: ");
+    refused("redis://shop:hun#ter2@127.0.0.1/0", "write it as %23");
+    refused("redis+unix://socket?pass=hunter2", "three slashes");
+    refused("redis+sentinel://shop:hunter2@127.0.0.1", "names no master");
+    refused("hunter2", "is no address");
+    away("redis://shop:hunter2@127.0.0.1:1/0", ECONNREFUSED);
+    away("redis+unix:///nowhere/redis.sock?pass=hunter2", ENOENT);
+    CHECK(sandbox_count("send-payments", "token_requests") == 3);
+    return done("redis");
+}

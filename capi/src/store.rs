@@ -1,0 +1,109 @@
+//! Where sources share their tokens: a directory or, in a library built with the feature `redis`, a
+//! server. Sealed where there are keys.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use paytoken::store::{Sealed, SealingKeys, Store};
+use paytoken::{FileStore, Secret, Settings};
+
+use crate::code;
+use crate::error::Failure;
+
+pub(crate) enum Place {
+    Directory(PathBuf),
+    Server {
+        /// It can hold a password.
+        url: Secret,
+        /// Where it comes from.
+        setting: &'static str,
+    },
+}
+
+pub(crate) enum Keys {
+    /// Read when a source is made.
+    File(PathBuf),
+    Loaded(SealingKeys),
+}
+
+impl Place {
+    pub(crate) fn of_setter(url: &str) -> Self {
+        Self::Server { url: Secret::from(url), setting: "paytoken_config_set_store_url" }
+    }
+
+    pub(crate) fn from_environment(settings: &Settings) -> Option<Self> {
+        let path = settings.store.as_deref()?;
+        Some(match path.to_str().filter(|text| is_address(text)) {
+            Some(url) => Self::Server { url: Secret::from(url), setting: "PAYTOKEN_STORE" },
+            None => Self::Directory(path.to_owned()),
+        })
+    }
+}
+
+/// The store of a source, where there is one.
+pub(crate) fn open(
+    place: Option<&Place>,
+    keys: Option<&Keys>,
+) -> Result<Option<Arc<dyn Store>>, Failure> {
+    let Some(place) = place else {
+        return match keys {
+            Some(Keys::File(_)) => Err(wrong(
+                "paytoken_config_set_store_key_file: there is no store to seal; call paytoken_config_set_store_directory or paytoken_config_set_store_url, too",
+            )),
+            _ => Ok(None),
+        };
+    };
+    let keys = match keys {
+        Some(Keys::File(path)) => Some(SealingKeys::from_file(path)?),
+        Some(Keys::Loaded(keys)) => Some(keys.clone()),
+        None => None,
+    };
+    Ok(Some(match place {
+        Place::Directory(directory) => seal(open_directory(directory)?, keys),
+        Place::Server { url, setting } if is_address(url.expose()) => {
+            seal(open_server(url.expose(), setting)?, keys)
+        }
+        Place::Server { setting, .. } => {
+            return Err(wrong(format!(
+                "{setting}: is no address; write redis://host:port, or give a directory to paytoken_config_set_store_directory"
+            )));
+        }
+    }))
+}
+
+fn is_address(text: &str) -> bool {
+    text.contains("://")
+}
+
+fn seal(store: impl Store + 'static, keys: Option<SealingKeys>) -> Arc<dyn Store> {
+    match keys {
+        Some(keys) => Arc::new(Sealed::new(store, keys)),
+        None => Arc::new(store),
+    }
+}
+
+fn open_directory(directory: &Path) -> Result<FileStore, Failure> {
+    // Not repeated: it can hold a password.
+    if directory.to_str().is_some_and(is_address) {
+        return Err(wrong(
+            "paytoken_config_set_store_directory: is an address, not a directory; give it to paytoken_config_set_store_url",
+        ));
+    }
+    Ok(FileStore::open(directory)?)
+}
+
+#[cfg(feature = "redis")]
+fn open_server(url: &str, setting: &str) -> Result<paytoken_redis::RedisStore, Failure> {
+    paytoken_redis::RedisStore::open(url).map_err(|error| wrong(format!("{setting}: {error}")))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open_server(_: &str, setting: &str) -> Result<FileStore, Failure> {
+    Err(wrong(format!(
+        "{setting}: is an address, and this library was built for directories only; build it with `make -C capi install FEATURES=redis`, or give a directory"
+    )))
+}
+
+fn wrong(sentence: impl Into<Vec<u8>>) -> Failure {
+    Failure::new(code::CONFIGURATION, sentence)
+}
