@@ -22,16 +22,30 @@ pub(crate) struct SharedStore {
 #[derive(Clone)]
 pub(crate) enum Place {
     Directory(PathBuf),
-    /// Its address, without user and password.
-    Server(String),
+    Server(Server),
+}
+
+#[derive(Clone)]
+pub(crate) struct Server {
+    /// Without user and password.
+    address: String,
+    #[cfg(feature = "redis")]
+    store: paytoken_redis::RedisStore,
+}
+
+#[cfg(feature = "redis")]
+impl Server {
+    pub(crate) fn status(&self) -> Result<paytoken_redis::ServerStatus> {
+        self.store.server()
+    }
 }
 
 impl SharedStore {
     pub(crate) fn open(setting: Option<&Path>, keys: Option<SealingKeys>) -> Result<Self> {
         let is_sealed = keys.is_some();
         if let Some(url) = setting.and_then(address) {
-            let (store, address) = open_server(url)?;
-            let place = Place::Server(address);
+            let (store, server) = open_server(url)?;
+            let place = Place::Server(server);
             return Ok(Self { store: seal(store, keys), place, is_sealed });
         }
         let files = match setting {
@@ -67,7 +81,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(directory) => directory.display().fmt(f),
-            Self::Server(address) => f.write_str(address),
+            Self::Server(server) => f.write_str(&server.address),
         }
     }
 }
@@ -85,14 +99,14 @@ pub(crate) fn address(setting: &Path) -> Option<&str> {
 }
 
 #[cfg(feature = "redis")]
-fn open_server(url: &str) -> Result<(paytoken_redis::RedisStore, String)> {
+fn open_server(url: &str) -> Result<(paytoken_redis::RedisStore, Server)> {
     let store = paytoken_redis::RedisStore::open(url)
         .map_err(|error| Error::configuration(format!("PAYTOKEN_STORE: {error}")))?;
-    Ok((store, without_secrets(url)))
+    Ok((store.clone(), Server { address: without_secrets(url), store }))
 }
 
 #[cfg(not(feature = "redis"))]
-fn open_server(_: &str) -> Result<(FileStore, String)> {
+fn open_server(_: &str) -> Result<(FileStore, Server)> {
     Err(Error::configuration(
         "PAYTOKEN_STORE: an address, and this command was built for directories only; build it with --features redis, or give a directory",
     ))

@@ -1,6 +1,7 @@
 //! One connection: opened, logged in, asked.
 
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 
 use redis::{Parser, ServerError, Value};
 use zeroize::{Zeroize, Zeroizing};
@@ -66,6 +67,15 @@ impl Connection {
             connection.ask(&[Command::new(&[b"SELECT", number.as_bytes()])], deadline)?;
         }
         Ok(connection)
+    }
+
+    /// The other end's address, where it is on a network.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        match &self.stream {
+            Stream::Plain(socket) => socket.peer(),
+            #[cfg(feature = "tls")]
+            Stream::Encrypted(stream) => stream.sock.peer(),
+        }
     }
 
     fn to_host(host: &Host, target: &Target, deadline: Deadline) -> Result<Self, Failure> {

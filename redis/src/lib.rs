@@ -30,9 +30,11 @@ mod failure;
 mod guard;
 mod link;
 mod scripts;
+mod status;
 mod store;
 mod tls;
 mod wire;
 
 pub use builder::RedisStoreBuilder;
+pub use status::ServerStatus;
 pub use store::RedisStore;

@@ -19,6 +19,7 @@ use crate::failure::{Failure, Refusal};
 use crate::guard::RedisGuard;
 use crate::link::Link;
 use crate::scripts;
+use crate::status::{self, ServerStatus};
 use crate::wire::lock;
 
 /// Each look is a command of Redis.
@@ -87,6 +88,16 @@ impl RedisStore {
     /// A store with settings of your own.
     pub fn builder(url: &str) -> RedisStoreBuilder {
         RedisStoreBuilder::new(url)
+    }
+
+    /// What the server says of itself, asked anew on a connection of its own: for a check of the
+    /// set-up, not for each start of a program. Blocks for [`timeout`](RedisStoreBuilder::timeout) at
+    /// most, and changes nothing there. What this user may not ask is `None`, not an error.
+    ///
+    /// # Errors
+    /// [`Store`](paytoken::ErrorKind::Store) when it cannot be reached, or refuses this user.
+    pub fn server(&self) -> Result<ServerStatus> {
+        status::ask(&self.0.link)
     }
 
     pub(crate) fn new(link: Link, prefix: String, replicas: Option<Replicas>) -> Self {

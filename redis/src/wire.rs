@@ -61,6 +61,12 @@ impl Timed {
         Ok(Self { socket, deadline })
     }
 
+    /// The other end's address, where it is on a network.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        let address = self.socket.peer_addr().ok()?.as_socket()?;
+        Some(address.ip().to_canonical())
+    }
+
     fn left(&self) -> io::Result<Duration> {
         match self.deadline.remaining() {
             Duration::ZERO => Err(io::ErrorKind::TimedOut.into()),

@@ -3,6 +3,7 @@
 
 mod files;
 mod network;
+mod server;
 mod stores;
 
 use serde_json::{Value, json};

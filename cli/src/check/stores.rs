@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use paytoken::{FileStore, Renewal};
 
-use super::{Table, from_or};
+use super::{Table, from_or, server};
 use crate::command_line::duration::spoken;
 use crate::settings::Target;
 use crate::status::{good_token, happened};
@@ -23,9 +23,14 @@ pub(super) fn check(target: &Target, table: &mut Table) {
         Place::Directory(directory) => Some(directory.as_path()),
         Place::Server(_) => None,
     };
-    match directory {
-        Some(directory) => check_directory(directory, &store, &origin, table),
-        None => check_server(&store, &origin, table),
+    match store.place() {
+        Place::Directory(directory) => check_directory(directory, &store, &origin, table),
+        Place::Server(server) => {
+            table.ok("store", format!("{store}, {origin}"));
+            if !server::check(server, target, table) {
+                return;
+            }
+        }
     }
     let Ok(account) = target.account() else { return };
     match account.stored_status(store.store()) {
@@ -83,10 +88,6 @@ fn check_directory(directory: &Path, store: &SharedStore, origin: &str, table: &
         }
         _ => table.ok("store", format!("{store}, {origin}")),
     }
-}
-
-fn check_server(store: &SharedStore, origin: &str, table: &mut Table) {
-    table.ok("store", format!("{store}, {origin}"));
 }
 
 /// Blocks for us on the disk that it is, or will be, on.

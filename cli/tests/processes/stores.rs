@@ -20,6 +20,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_server_s_address_is_refused_where_it_cannot_be_used_or_would_show", addresses),
         #[cfg(feature = "redis")]
         trial("runs_share_a_token_on_a_server", server::shared),
+        #[cfg(feature = "redis")]
+        trial("check_says_how_a_server_is_set_up", server::checked),
+        #[cfg(feature = "redis")]
+        trial("check_finds_a_server_that_is_gone_or_a_replica", server::wrong),
+        #[cfg(feature = "redis")]
+        trial("check_warns_of_a_server_on_a_network_without_tls", server::in_the_open),
     ]
 }
 
@@ -127,7 +133,7 @@ fn addresses() {
 
 #[cfg(feature = "redis")]
 mod server {
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
     use std::process::{Child, Command, Stdio};
 
@@ -153,6 +159,107 @@ mod server {
             let _ = self.0.kill();
             let _ = self.0.wait();
         }
+    }
+
+    /// A command of Redis, of words without blanks.
+    fn ask(world: &World, command: &str) {
+        let mut stream = UnixStream::connect(world.folder.join("redis.sock")).unwrap();
+        stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"+OK\r\n", "{command}");
+    }
+
+    /// What `check` says of Send Payments and ends with.
+    fn check(world: &World, url: &str) -> (Option<i32>, String) {
+        let mut command = world.paytoken(&["check", "send-payments"]);
+        let output = command.env("PAYTOKEN_STORE", url).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
+        (output.status.code(), text)
+    }
+
+    /// Asserts one line: its verdict, what it is about, and some of its words.
+    fn assert_row(text: &str, verdict: &str, what: &str, words: &str) {
+        let is_it = |line: &str| {
+            let rest = line.strip_prefix(verdict).map(str::trim_start);
+            rest.is_some_and(|rest| rest.starts_with(&format!("{what}  ")) && rest.contains(words))
+        };
+        assert!(text.lines().any(is_it), "{verdict} {what} {words}: {text}");
+    }
+
+    pub(super) fn checked() {
+        if !has_tool("redis-server") {
+            return;
+        }
+        let world = World::new();
+        let (_server, url) = Server::start(&world);
+        let (code, text) = check(&world, &url);
+        assert_eq!(code, Some(0), "{text}");
+        assert_row(&text, "ok", "store server", " ms, answers in ");
+        assert_row(&text, "ok", "store role", "master, with 0 replicas");
+        assert_row(&text, "ok", "store network", "on this machine");
+        assert_row(&text, "ok", "store memory", "is noeviction");
+        assert_row(&text, "ok", "stored token", "none");
+        ask(&world, "CONFIG SET maxmemory-policy allkeys-lru");
+        let (code, text) = check(&world, &url);
+        assert_eq!(code, Some(0), "{text}");
+        assert_row(&text, "warning", "store memory", "is allkeys-lru");
+        // Someone with the page's rights.
+        let rights = "~paytoken:* resetchannels -@all +eval +get +set +del +hget +hset +pexpire +select +wait";
+        ask(&world, &format!("ACL SETUSER paytoken on >hunter2 {rights}"));
+        let (code, text) = check(&world, &format!("{url}?user=paytoken&pass=hunter2"));
+        assert_eq!(code, Some(0), "{text}");
+        assert_row(&text, "ok", "store role", "master, with 0 replicas");
+        assert_row(&text, "ok", "store memory", "not known");
+    }
+
+    pub(super) fn wrong() {
+        if !has_tool("redis-server") {
+            return;
+        }
+        let world = World::new();
+        let (server, url) = Server::start(&world);
+        ask(&world, "REPLICAOF 127.0.0.1 1");
+        let (code, text) = check(&world, &url);
+        assert_eq!(code, Some(78), "{text}");
+        assert_row(&text, "ok", "store server", "answers");
+        assert_row(&text, "wrong", "store role", "give the master's address");
+        let (code, text) = check(&world, &format!("{url}?user=nobody&pass=hunter2"));
+        assert_eq!(code, Some(78), "{text}");
+        assert_row(&text, "wrong", "store server", "does not know this user");
+        drop(server);
+        let (code, text) = check(&world, &format!("{url}?user=shop&pass=hunter2"));
+        assert_eq!(code, Some(78), "{text}");
+        assert_row(&text, "wrong", "store server", "cannot be reached");
+        assert!(!text.contains("stored token"), "{text}");
+    }
+
+    /// In a network of its own, where an address other than loopback is there for sure.
+    pub(super) fn in_the_open() {
+        if !["redis-server", "redis-cli", "unshare"].into_iter().all(has_tool) {
+            return;
+        }
+        let world = World::new();
+        let script = "ip link set lo up && ip address add 192.0.2.1/32 dev lo || exit 3
+            redis-server --bind 192.0.2.1 --protected-mode no --save '' >/dev/null &
+            tries=0
+            until redis-cli -h 192.0.2.1 ping >/dev/null 2>&1; do
+                tries=$((tries + 1)); [ $tries -lt 2000 ] || exit 4
+            done
+            \"$1\" check send-payments; code=$?
+            kill $!; wait; exit $code";
+        let mut command = world.program("unshare");
+        command.args(["--map-root-user", "--net", "--", "sh", "-c", script, "sh"]);
+        command.arg(env!("CARGO_BIN_EXE_paytoken")).env("PAYTOKEN_STORE", "redis://192.0.2.1");
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.is_empty() && String::from_utf8_lossy(&output.stderr).contains("unshare failed") {
+            let message = b"not checked: the warning of a server without TLS; network namespaces are not allowed here\n";
+            return std::io::stderr().write_all(message).unwrap();
+        }
+        assert_row(&text, "ok", "store server", "answers");
+        assert_row(&text, "warning", "store network", "use rediss://");
     }
 
     pub(super) fn shared() {

@@ -23,6 +23,7 @@ mod scene;
 mod sentinel;
 #[path = "../common/server.rs"]
 mod server;
+mod status;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
@@ -44,6 +45,7 @@ fn main() {
         trials.extend(fleet::trials());
         trials.extend(partition::trials());
         trials.extend(sentinel::trials());
+        trials.extend(status::trials());
         #[cfg(feature = "tls")]
         trials.extend(tls::trials());
     }

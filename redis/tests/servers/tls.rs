@@ -50,6 +50,7 @@ fn by_tls() {
     for host in ["localhost", "127.0.0.1"] {
         conformance::check(|| known(trusting(builder(host))).build().unwrap());
     }
+    assert!(known(trusting(builder("localhost"))).build().unwrap().server().unwrap().is_encrypted);
     // Whoever is not trusted, or does not trust us, is told so, at once.
     let plain = RedisStore::builder(&format!("rediss://127.0.0.1:{}", server.port.unwrap()));
     for (builder, says) in [
