@@ -36,6 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             crontab,
         ),
         trial("the_pages_units_are_ones_that_systemd_takes", units),
+        trial("the_debian_packages_units_are_the_pages", examples),
     ]
 }
 
@@ -176,6 +177,15 @@ fn not_checked(tool: &str) {
     // Past the test harness, which keeps what a passing test prints.
     let message = format!("not checked: {tool} is not installed here\n");
     std::io::stderr().write_all(message.as_bytes()).unwrap();
+}
+
+fn examples() {
+    let page = blocks(PAGES[1], "ini");
+    let example = |name| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/debian/examples/");
+        fs::read_to_string(format!("{folder}{name}")).unwrap()
+    };
+    assert_eq!(page, ["balance.service", "balance.timer"].map(example));
 }
 
 fn units() {
