@@ -210,7 +210,7 @@ impl AnotherUser {
         self.0.is_some()
     }
 
-    pub(crate) fn run(&self, world: &World, arguments: &[&str]) -> std::process::Output {
+    pub(crate) fn run(&self, world: &World, arguments: &[&str]) -> Output {
         self.command(world).args(arguments).output().unwrap()
     }
 
