@@ -39,6 +39,12 @@ use crate::exchange::{Request, Response};
 use crate::outcome::{Cause, needs_body};
 use crate::sync::lock;
 
+/// Room for the head of a request with the largest certificate that passes a proxy (8,171 bytes), and
+/// for that of an answer. Both are filled with zeroes at each request: ureq's own sizes are twice that
+/// and more.
+const OUTPUT_BUFFER: usize = 32 * 1024;
+const INPUT_BUFFER: usize = 66 * 1024;
+
 /// No answer of a token endpoint is larger.
 const LARGEST_BODY: usize = 64 * 1024;
 
@@ -182,6 +188,8 @@ impl Transport {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections(0)
+            .input_buffer_size(INPUT_BUFFER)
+            .output_buffer_size(OUTPUT_BUFFER)
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
             .timeout_connect(Some(wire.remaining()))

@@ -249,6 +249,32 @@ fn the_header_can_have_another_name_and_prefix() {
 }
 
 #[test]
+fn an_answer_with_a_long_head_and_a_request_with_the_longest_certificate_get_through() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let token = builder(&sandbox, provider).build().unwrap().token().unwrap();
+        let json = match provider {
+            Provider::NtxPay => {
+                format!("{{\"access_token\":\"{0}\",\"expires_in\":600}}", token.secret())
+            }
+            Provider::NexterPay => format!("\"{}\"", token.secret()),
+            _ => format!("{{\"accessToken\":\"{}\"}}", token.secret()),
+        };
+        for length in [100, 30_000, 33_000, 60_000] {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nX-Long: {}\r\nConnection: close\r\n",
+                "x".repeat(length)
+            );
+            let answer = format!("{head}Content-Length: {}\r\n\r\n{json}", json.len());
+            sandbox.fault_next(provider, 1, Fault::Raw(answer.into_bytes()));
+            let agent = "a".repeat(length.min(30_000 - 9_000));
+            let source = builder(&sandbox, provider).user_agent(&agent).build().unwrap();
+            assert_eq!(source.token().unwrap().secret(), token.secret(), "{provider}, {length}");
+        }
+    }
+}
+
+#[test]
 fn an_answer_of_64_kib_is_read_and_a_byte_more_is_not() {
     let sandbox = Sandbox::start().unwrap();
     let provider = Provider::NexterPay;
