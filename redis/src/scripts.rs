@@ -46,3 +46,7 @@ return 1";
 pub(crate) const UNLOCK: &str = "\
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
+
+/// Whether a key can be written and removed.
+pub(crate) const TRIAL: &str =
+    "redis.call('SET', KEYS[1], '', 'PX', 1000) return redis.call('DEL', KEYS[1])";

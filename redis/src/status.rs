@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use paytoken::Result;
+use paytoken::{Error, Result};
 use redis::Value;
 
 use crate::clock::{self, Deadline};
 use crate::connection::{Command, Connection};
 use crate::failure::{Failure, Refusal};
 use crate::link::Link;
+use crate::scripts;
 
 /// More of a server's own words are not taken.
 const LONGEST_WORD: usize = 32;
@@ -28,6 +29,9 @@ pub struct ServerStatus {
     pub version: Option<String>,
     /// Whether it is a replica, which cannot be written: the store does not work there.
     pub is_replica: Option<bool>,
+    /// Why it takes no lock, as a call would be told it: a missing right, no memory, a disk that is
+    /// full, a replica. `None` where a key of ours could be written, and removed again.
+    pub refusal: Option<Error>,
     /// Whether it is part of a cluster, which is not supported.
     pub is_cluster: Option<bool>,
     /// How many replicas follow it. Asked with `WAIT`.
@@ -41,11 +45,11 @@ pub struct ServerStatus {
 }
 
 /// Asks on a connection of its own, within one time-out.
-pub(crate) fn ask(link: &Link) -> Result<ServerStatus> {
-    status(link).map_err(|failure| link.error(failure))
+pub(crate) fn ask(link: &Link, prefix: &str) -> Result<ServerStatus> {
+    status(link, prefix).map_err(|failure| link.error(failure))
 }
 
-fn status(link: &Link) -> Result<ServerStatus, Failure> {
+fn status(link: &Link, prefix: &str) -> Result<ServerStatus, Failure> {
     let deadline = Deadline::after(link.limit);
     let began = clock::now();
     let mut connection = Connection::open(&link.target, deadline)?;
@@ -54,6 +58,13 @@ fn status(link: &Link) -> Result<ServerStatus, Failure> {
     // Whether it serves this user at all: all that follows may be refused.
     connection.ask(&[Command::new(&[b"EVAL", b"return 1", b"0"])], deadline)?;
     let latency = began.elapsed();
+    let key = format!("{prefix}:{{check}}").into_bytes();
+    let trial = Command::new(&[b"EVAL", scripts::TRIAL.as_bytes(), b"1", &key]);
+    let refusal = match connection.ask(&[trial], deadline) {
+        Ok(_) => None,
+        Err(failure @ Failure::Refused(_)) => Some(link.error(failure)),
+        Err(failure) => return Err(failure),
+    };
     // Every user may say HELLO, without a right to it.
     let hello = optional(&mut connection, &[b"HELLO", b"2"], deadline)?;
     let told = |name: &str| hello.as_ref().and_then(|answer| member(answer, name));
@@ -63,10 +74,10 @@ fn status(link: &Link) -> Result<ServerStatus, Failure> {
         Some("replica" | "slave") => Some(true),
         _ => None,
     };
-    // How many have what this connection has written, which is nothing. Replicas refuse it.
+    // How many have what this connection has written. Replicas refuse it.
     let replicas = match is_replica {
         Some(true) => None,
-        _ => optional(&mut connection, &[b"WAIT", b"1000000", b"1"], deadline)?,
+        _ => optional(&mut connection, &[b"WAIT", b"1000000", b"20"], deadline)?,
     };
     let information = optional(&mut connection, &[b"INFO", b"memory"], deadline)?;
     Ok(ServerStatus {
@@ -75,6 +86,7 @@ fn status(link: &Link) -> Result<ServerStatus, Failure> {
         product: told("server"),
         version: told("version"),
         is_replica,
+        refusal,
         is_cluster: told("mode").map(|mode| mode == "cluster"),
         replicas: match replicas {
             Some(Value::Int(count)) => u64::try_from(count).ok(),

@@ -92,12 +92,12 @@ impl RedisStore {
 
     /// What the server says of itself, asked anew on a connection of its own: for a check of the
     /// set-up, not for each start of a program. Blocks for [`timeout`](RedisStoreBuilder::timeout) at
-    /// most, and changes nothing there. What this user may not ask is `None`, not an error.
+    /// most; writes a key and removes it, which no account uses. What this user may not ask is `None`, not an error.
     ///
     /// # Errors
     /// [`Store`](paytoken::ErrorKind::Store) when it cannot be reached, or refuses this user.
     pub fn server(&self) -> Result<ServerStatus> {
-        status::ask(&self.0.link)
+        status::ask(&self.0.link, &self.0.prefix)
     }
 
     pub(crate) fn new(link: Link, prefix: String, replicas: Option<Replicas>) -> Self {

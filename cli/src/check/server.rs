@@ -29,6 +29,12 @@ pub(super) fn check(server: &Server, target: &Target, table: &mut Table) -> bool
         format!("{name} {version}, connected in {connecting}, answers in {latency}"),
     );
     role(&status, table);
+    match &status.refusal {
+        // Said above.
+        Some(_) if status.is_replica == Some(true) => {}
+        Some(error) => table.wrong("store writes", target.failure(error).to_string()),
+        None => table.ok("store writes", "a key was written, and removed again"),
+    }
     match (status.is_encrypted, status.is_local) {
         (true, _) => table.ok("store network", "over TLS that is verified"),
         (false, true) => table.ok("store network", "without TLS, and on this machine"),

@@ -200,6 +200,7 @@ mod server {
         assert_row(&text, "ok", "store role", "master, with 0 replicas");
         assert_row(&text, "ok", "store network", "on this machine");
         assert_row(&text, "ok", "store memory", "is noeviction");
+        assert_row(&text, "ok", "store writes", "written, and removed");
         assert_row(&text, "ok", "stored token", "none");
         ask(&world, "CONFIG SET maxmemory-policy allkeys-lru");
         let (code, text) = check(&world, &url);
@@ -225,6 +226,12 @@ mod server {
         assert_eq!(code, Some(78), "{text}");
         assert_row(&text, "ok", "store server", "answers");
         assert_row(&text, "wrong", "store role", "give the master's address");
+        assert!(!text.contains("store writes"), "{text}");
+        ask(&world, "REPLICAOF NO ONE");
+        ask(&world, "CONFIG SET min-replicas-to-write 1");
+        let (code, text) = check(&world, &url);
+        assert_eq!(code, Some(78), "{text}");
+        assert_row(&text, "wrong", "store writes", "has fewer replicas than it needs");
         let (code, text) = check(&world, &format!("{url}?user=nobody&pass=hunter2"));
         assert_eq!(code, Some(78), "{text}");
         assert_row(&text, "wrong", "store server", "does not know this user");

@@ -12,6 +12,7 @@ use crate::trial;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("a_server_tells_what_it_is_to_a_user_with_the_pages_rights", by_rights),
+        trial("a_server_that_may_not_be_asked_is_well_all_the_same", renamed),
         trial("a_replica_and_its_master_say_so", replica),
         trial("a_server_that_does_not_serve_has_no_status", refused),
     ]
@@ -40,8 +41,35 @@ fn by_rights() {
     assert_eq!(told("+info").eviction.as_deref(), Some("volatile-ttl"));
     let status = told("-wait");
     assert_eq!((status.replicas, status.is_replica), (None, Some(false)));
+    assert!(status.refusal.is_none());
+    for right in ["-set", "-del"] {
+        let refusal = told(right).refusal.unwrap();
+        assert!(refusal.to_string().contains("docs/redis.md"), "{refusal}");
+    }
+    told("+set");
+    assert!(told("+del").refusal.is_none());
+    server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    let refusal = told("+del").refusal.unwrap();
+    assert!(refusal.to_string().contains("has fewer replicas than it needs"), "{refusal}");
     // Nothing was changed, and the store goes on with its own connections.
     assert_eq!(server.ask(&["DBSIZE"]), redis::Value::Int(0));
+}
+
+/// As some who sell servers do.
+fn renamed() {
+    let renamed = ["HELLO", "INFO", "WAIT"].map(|name| {
+        ["--rename-command", name, "other"]
+            .map(|word| if word == "other" { format!("other-{name}") } else { word.to_owned() })
+    });
+    let words: Vec<_> = renamed.iter().flatten().map(String::as_str).collect();
+    let server = Server::start(&words);
+    let status = store(&server.url).server().unwrap();
+    assert_eq!((status.product, status.version, status.eviction), (None, None, None));
+    assert_eq!((status.is_replica, status.is_cluster, status.replicas), (None, None, None));
+    assert!(status.refusal.is_none());
+    server.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    let refusal = store(&server.url).server().unwrap().refusal.unwrap();
+    assert!(refusal.to_string().contains("is a replica"), "{refusal}");
 }
 
 fn replica() {
@@ -53,7 +81,7 @@ fn replica() {
     });
     let status = store(&replica.url).server().unwrap();
     assert_eq!((status.is_replica, status.replicas), (Some(true), None));
-    assert!(status.is_local);
+    assert!(status.is_local && status.refusal.is_some());
     let status = store(&master.url).server().unwrap();
     assert_eq!((status.is_replica, status.replicas), (Some(false), Some(1)));
 }
