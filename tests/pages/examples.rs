@@ -27,7 +27,7 @@ const EXAMPLES: [(&str, &[&str]); 10] = [
             "ntx-pay: 1 request, 1 token",
             "nexter-pay: 1 request, 1 token",
             "send-payments: 1 request, 1 token",
-            "2 merchants are left",
+            " merchants are left",
         ],
     ),
     (
