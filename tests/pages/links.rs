@@ -43,7 +43,7 @@ fn prose(page: &str) -> String {
     prose
 }
 
-/// The targets of `[…](target)` and `[…]: target`.
+/// The targets of `[…](target)`, `[…]: target` and `src="target"`.
 fn targets(page: &str) -> Vec<String> {
     let prose = prose(page);
     let inline = prose.split("](").skip(1).filter_map(|rest| rest.split(')').next());
@@ -51,7 +51,8 @@ fn targets(page: &str) -> Vec<String> {
         let (name, target) = line.strip_prefix('[')?.split_once("]: ")?;
         (!name.contains(']')).then_some(target)
     });
-    inline.chain(defined).map(|target| target.trim().to_owned()).collect()
+    let pictures = prose.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    inline.chain(defined).chain(pictures).map(|target| target.trim().to_owned()).collect()
 }
 
 /// A heading's anchor, as GitHub makes it.
@@ -137,8 +138,8 @@ fn every_page_is_reached_from_the_readme() {
 
 #[test]
 fn links_in_code_do_not_count_and_anchors_are_githubs() {
-    let page = "[a](b.md#c) `[x](y)` [d][e]\n```\n[f](g)\n```\n[e]: h.md\n![i](j.svg)\n";
-    assert_eq!(targets(page), ["b.md#c", "j.svg", "h.md"]);
+    let page = "[a](b.md#c) `[x](y)` [d][e]\n```\n[f](g)\n```\n[e]: h.md\n![i](j.svg)\n<img src=\"k.svg\">\n";
+    assert_eq!(targets(page), ["b.md#c", "j.svg", "h.md", "k.svg"]);
     let page = "# From C\n## `Retry-After`\n## C's other codes\n```sh\n# no\n```\n## From C\n";
     assert_eq!(anchors(page), ["from-c", "retry-after", "cs-other-codes", "from-c-1"]);
 }
