@@ -82,7 +82,7 @@ impl Token {
     }
 
     /// How long the token has left: the lesser of what the monotonic and the wall clock say,
-    /// zero once it has ended.
+    /// zero once it has expired.
     pub fn remaining(&self) -> Duration {
         self.remaining_at(self.0.clock.now())
     }
