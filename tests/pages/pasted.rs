@@ -29,6 +29,7 @@ fn cargo(command: &mut Command) -> &mut Command {
         .env("CARGO_HOME", or("CARGO_HOME", ".cargo"))
         .env("RUSTUP_HOME", or("RUSTUP_HOME", ".rustup"))
         .env("CARGO_NET_OFFLINE", "true")
+        .env("CARGO_PROFILE_DEV_DEBUG", "false")
 }
 
 /// The versions that the workspace has, so that nothing is downloaded.
