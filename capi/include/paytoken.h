@@ -86,15 +86,17 @@ extern "C" {
 /* ---- Codes ------------------------------------------------------------------------------------------------------- */
 
 #define PAYTOKEN_OK 0
-#define PAYTOKEN_CONFIGURATION 1      /* a setting is missing or wrong; nothing was sent */
+#define PAYTOKEN_CONFIGURATION 1      /* a setting is missing or wrong; nothing was sent, unless the address answered that it is
+                                         the wrong one (404, 405, 407, 410, 501) */
 #define PAYTOKEN_CERTIFICATE 2        /* a certificate or key is unusable, expired, or not accepted by the other side */
 #define PAYTOKEN_TRANSPORT 3          /* the network: name resolution, connection, TLS, a cut answer */
 #define PAYTOKEN_TIMEOUT 4            /* the time-out was reached */
-#define PAYTOKEN_REJECTED 5           /* the provider refused the credentials (400, 401); remembered, not asked at once */
+#define PAYTOKEN_REJECTED 5           /* the provider refused the request, as a rule for its credentials (400, 401, other
+                                         4xx without a code of their own); remembered, not asked at once */
 #define PAYTOKEN_FORBIDDEN 6          /* the provider knows the account and refuses it (403) */
 #define PAYTOKEN_RATE_LIMITED 7       /* the provider asks for fewer requests (429) */
-#define PAYTOKEN_SERVER_UNAVAILABLE 8 /* the provider is failing (5xx) */
-#define PAYTOKEN_INVALID_RESPONSE 9   /* the answer is not what the provider's document says */
+#define PAYTOKEN_SERVER_UNAVAILABLE 8 /* the provider is failing (5xx, or 408) */
+#define PAYTOKEN_INVALID_RESPONSE 9   /* the answer is not what the provider's document says, or a redirect, never followed */
 #define PAYTOKEN_STORE 10             /* the store shared between processes could not be used */
 #define PAYTOKEN_OTHER 99             /* a failure that has no number of its own yet */
 #define PAYTOKEN_NULL_ARGUMENT 100    /* a pointer that is needed is NULL */

@@ -42,7 +42,7 @@ pub(super) fn read(
         407 => (Cause::ProxyStatus, "the proxy wants credentials; check the proxy setting"),
         408 => (Cause::RequestTooSlow, "the provider gave up waiting; try again"),
         429 => {
-            (Cause::TooManyRequests, "too many requests; wait, and share one token between callers")
+            (Cause::TooManyRequests, "wait, and share one token between callers")
         }
         300..=399 => (
             Cause::Redirect,
@@ -64,7 +64,7 @@ pub(super) fn read(
         .with_provider(provider)
 }
 
-const NO_ENDPOINT: &str = "there is no token endpoint at this address; check base_url";
+const NO_ENDPOINT: &str = "there is no token endpoint at this address; check base_url: as a rule it is https://host alone, and the path is added";
 const FAILING: &str = "the provider is failing; try again later";
 
 /// The codes of RFC 6749 §5.2, each of which should have come with a 400 or 401.
