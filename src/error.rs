@@ -228,6 +228,11 @@ impl Error {
         self.0.kind == ErrorKind::Timeout
     }
 
+    /// The store could not be used; the provider was not asked.
+    pub(crate) fn is_of_the_store(&self) -> bool {
+        self.0.kind == ErrorKind::Store
+    }
+
     pub(crate) fn has_verdict(&self) -> bool {
         self.0.verdict.is_some()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use log::warn;
 
 use crate::clock::{ClockSource, Deadline, Now};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::event::EventKind;
 use crate::facts::Renewal;
 use crate::fetch::{Fetcher, LOG_TARGET};
@@ -134,7 +134,7 @@ impl Backend for Upstream {
             None => self.fetch_unshared(order, retries),
         };
         let result = match result {
-            Err(error) if error.kind() == ErrorKind::Store && self.may_fetch_unshared() => {
+            Err(error) if error.is_of_the_store() && self.may_fetch_unshared() => {
                 self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
                 self.fetch_unshared(order, retries)
             }

@@ -41,9 +41,7 @@ pub(super) fn read(
         501 if wait.is_none() => (Cause::NotImplemented, NO_ENDPOINT),
         407 => (Cause::ProxyStatus, "the proxy wants credentials; check the proxy setting"),
         408 => (Cause::RequestTooSlow, "the provider gave up waiting; try again"),
-        429 => {
-            (Cause::TooManyRequests, "wait, and share one token between callers")
-        }
+        429 => (Cause::TooManyRequests, "wait, and share one token between callers"),
         300..=399 => (
             Cause::Redirect,
             "a redirect is never followed, since it could carry the credentials to another host; check base_url",

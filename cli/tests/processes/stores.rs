@@ -21,6 +21,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         #[cfg(feature = "redis")]
         trial("runs_share_a_token_on_a_server", server::shared),
         #[cfg(feature = "redis")]
+        trial("redis_cli_shows_no_token_of_a_sealed_server", server::sealed),
+        #[cfg(feature = "redis")]
         trial("check_says_how_a_server_is_set_up", server::checked),
         #[cfg(feature = "redis")]
         trial("check_finds_a_server_that_is_gone_or_a_replica", server::wrong),
@@ -295,5 +297,35 @@ mod server {
             assert_ne!(text(run(&["token", name])), token);
         }
         assert!(!world.store().exists(), "nothing is kept in files");
+    }
+
+    pub(super) fn sealed() {
+        if !has_tool("redis-server") || !has_tool("redis-cli") {
+            return;
+        }
+        let world = World::new();
+        let (_server, url) = Server::start(&world);
+        let key = key(&world, "store.key");
+        let shown = || {
+            let script = "redis-cli -s \"$0\" --scan | while read -r key; do redis-cli -s \"$0\" hgetall \"$key\"; done";
+            let socket = world.folder.join("redis.sock");
+            let output = Command::new("sh").args(["-c", script]).arg(socket).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        let run = |key: Option<&PathBuf>| {
+            let mut command = world.paytoken(&["token", "send-payments"]);
+            command
+                .env("PAYTOKEN_STORE", &url)
+                .envs(key.map(|key| ("PAYTOKEN_STORE_KEY_FILE", key)));
+            text(command.output().unwrap())
+        };
+        let token = run(Some(&key));
+        assert_eq!(run(Some(&key)), token);
+        let all = shown();
+        assert!(all.contains("paytoken-sealed-1") && !all.contains(&token[..40]), "{all}");
+        assert_eq!(world.sandbox.token_requests(SEND), 1);
+        // Whoever has no key cannot read it, and what is written without one shows.
+        let token = run(None);
+        assert!(shown().contains(&token[..40]));
     }
 }
