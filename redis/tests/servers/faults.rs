@@ -44,7 +44,7 @@ fn stopped() {
     scene.server.kill();
     scene.assert_served();
     scene.assert_others_fail();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("check that it runs");
     scene.server.start_again();
     make_user(&scene.server);
@@ -57,7 +57,7 @@ fn standing_still() {
     assert_one_waits_for_all(&scene);
     scene.assert_served();
     scene.assert_others_fail();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("did not answer within 400ms");
     scene.server.resume();
     scene.assert_well();
@@ -104,7 +104,7 @@ fn denied() {
     scene.server.ask(&["ACL", "SETUSER", "paytoken", "-@all"]);
     scene.assert_served();
     scene.assert_others_fail();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("does not allow this user what is needed");
     make_user(&scene.server);
     scene.assert_well();
@@ -114,7 +114,7 @@ fn may_only_read() {
     let scene = Scene::on_socket(&[]);
     scene.server.ask(&["ACL", "SETUSER", "paytoken", "-set", "-hset"]);
     scene.assert_served();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("does not allow this user what is needed");
     make_user(&scene.server);
     scene.assert_well();
@@ -127,7 +127,7 @@ fn another_password() {
     scene.server.ask(&["CLIENT", "KILL", "USER", "paytoken"]);
     scene.assert_served();
     scene.assert_others_fail();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("does not know this user with this password");
     make_user(&scene.server);
     scene.assert_well();
@@ -137,7 +137,7 @@ fn read_only_replica() {
     let scene = Scene::on_socket(&[]);
     scene.server.ask(&["REPLICAOF", "127.0.0.1", "1"]);
     scene.assert_served();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("is a replica, which cannot be written");
     scene.server.ask(&["REPLICAOF", "NO", "ONE"]);
     scene.assert_well();
@@ -147,7 +147,7 @@ fn out_of_memory() {
     let scene = Scene::on_socket(&[]);
     scene.server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
     scene.assert_served();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("has no memory left");
     scene.server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     scene.assert_well();
@@ -176,7 +176,7 @@ fn loading() {
     ]);
     scene.assert_served();
     scene.assert_others_fail();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("is still loading its data");
     fs::remove_file(folder.join("dump.rdb")).unwrap();
     scene.server.kill();
@@ -198,7 +198,7 @@ fn busy() {
     );
     scene.assert_served();
     scene.assert_others_fail();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("is busy with another client's script");
     scene.server.ask(&["SCRIPT", "KILL"]);
     assert!(script.join().unwrap().is_err());
@@ -217,7 +217,7 @@ fn cannot_save() {
         scene.server.text(&["INFO", "persistence"]).contains("rdb_last_bgsave_status:err")
     });
     scene.assert_served();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("refuses writes because it cannot save its data");
     scene.server.ask(&["CONFIG", "SET", "save", ""]);
     scene.assert_well();
@@ -236,7 +236,7 @@ fn too_many_clients() {
     ask(&["CLIENT", "KILL", "USER", "paytoken"]);
     scene.assert_served();
     scene.assert_others_fail();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("has as many clients as it takes");
     ask(&["CONFIG", "SET", "maxclients", "1000"]);
     scene.assert_well();
@@ -247,7 +247,7 @@ fn lost_master() {
     scene.server.ask(&["REPLICAOF", "127.0.0.1", "1"]);
     scene.assert_served();
     scene.assert_others_fail();
-    scene.assert_nothing_is_fetched_without_the_lock();
+    scene.assert_send_is_not_fetched_without_the_lock();
     scene.assert_said("is a replica");
     scene.server.ask(&["REPLICAOF", "NO", "ONE"]);
     scene.assert_well();
