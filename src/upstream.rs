@@ -136,7 +136,11 @@ impl Backend for Upstream {
         let result = match result {
             Err(error) if error.is_of_the_store() && self.may_fetch_unshared() => {
                 self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
-                self.fetch_unshared(order, retries)
+                let result = self.fetch_unshared(order, retries);
+                if let Ok(Obtained::Fetched(token)) = &result {
+                    self.watch.took_unshared(token);
+                }
+                result
             }
             result => result,
         };

@@ -31,6 +31,12 @@ impl Watch {
         self.takes(token, generation, true);
     }
 
+    /// A token that was fetched without the store: what stands there, if it can be read again, is
+    /// older.
+    pub(crate) fn took_unshared(&self, token: &Token) {
+        self.could_not_store(token, self.generation());
+    }
+
     pub(super) fn could_not_store(&self, token: &Token, generation: u64) {
         self.takes(token, generation, false);
     }

@@ -247,6 +247,30 @@ fn where_the_store_cannot_be_used_tokens_that_coexist_are_fetched_and_it_is_told
 }
 
 #[test]
+fn a_token_that_was_revoked_while_the_store_was_away_does_not_come_back_with_it() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let is_away = Arc::new(AtomicBool::new(false));
+    let away = is_away.clone();
+    let store = Acting(folder.store(), move |_| match away.load(Ordering::SeqCst) {
+        true => Does::Fails,
+        false => Does::AsAsked,
+    });
+    let source = builder(&sandbox, NTX).store(store).clock(clock.clone()).build().unwrap();
+    let revoked = source.token().unwrap();
+    is_away.store(true, Ordering::SeqCst);
+    clock.advance(secs(30));
+    source.invalidate(&revoked).unwrap_err();
+    let unshared = secret(&source);
+    assert_ne!(unshared, revoked.secret());
+    is_away.store(false, Ordering::SeqCst);
+    for _ in 0..3 {
+        clock.advance(A_LOOK_LATER);
+        assert_eq!(secret(&source), unshared);
+    }
+}
+
+#[test]
 fn an_entry_is_read_back_under_its_lock() {
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
