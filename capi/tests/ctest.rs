@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -25,7 +26,8 @@ fn a_c_program_is_served_by_every_function_as_the_header_says() {
         return;
     }
     let folder = std::env::temp_dir().join(format!("paytoken-ctest-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    // As `mktemp -d` makes it: a store in it has to be private.
+    fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
     let file = |name: &str, content: &str| {
         let path = folder.join(name);
         fs::write(&path, content).unwrap();
