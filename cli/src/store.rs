@@ -112,11 +112,13 @@ fn open_server(_: &str) -> Result<(FileStore, Server)> {
     ))
 }
 
-/// Whether a server's address shows a password.
+/// Whether a server's address shows a password: before the host, or among a socket's options. One
+/// with characters that do not belong there is a password, too.
 pub(crate) fn names_a_password(address: &str) -> bool {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    let options = rest.split_once('?').map_or("", |(_, options)| options);
+    rest.rsplit_once('@').is_some_and(|(login, _)| login.contains(':'))
+        || options.split('&').any(|option| option.starts_with("pass"))
 }
 
 /// The address without user, password and options.

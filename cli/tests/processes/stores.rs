@@ -104,10 +104,21 @@ fn wrong_keys() {
 fn addresses() {
     let world = World::new();
     let url = "redis://someone:not-a-password@127.0.0.1:1/0";
-    let output = world.paytoken(&["token", "send-payments", "--store", url]).output().unwrap();
-    assert_eq!(output.status.code(), Some(64), "{output:?}");
-    let said = told(&output);
-    assert!(said.contains("set PAYTOKEN_STORE") && !said.contains("not-a-password"), "{said}");
+    for url in [
+        url,
+        "redis://:not-a-password@127.0.0.1:1",
+        "redis://someone:not-a-password/with?odd#signs@127.0.0.1:1",
+        "rediss://someone:not-a-password@[::1]:1/0",
+        "redis+sentinel://someone:not-a-password@127.0.0.1:1,127.0.0.1:2/main",
+        "redis+unix:///run/redis.sock?pass=not-a-password",
+        "unix:///run/redis.sock?user=someone&db=1&pass=not-a-password",
+        "valkey+unix:///run/redis.sock?password=not-a-password",
+    ] {
+        let output = world.paytoken(&["token", "send-payments", "--store", url]).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        let said = told(&output);
+        assert!(said.contains("set PAYTOKEN_STORE") && !said.contains("not-a-password"), "{said}");
+    }
     let output = world.paytoken(&["purge"]).env("PAYTOKEN_STORE", url).output().unwrap();
     assert_eq!(output.status.code(), Some(64), "{output:?}");
     let output =
