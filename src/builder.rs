@@ -200,8 +200,8 @@ impl Builder {
     }
 
     /// Renews on a short-lived thread of its own, at most one at a time, so that no caller waits
-    /// in the renewal window. [`finish`](crate::TokenSource::finish) waits for it. For tokens that coexist (NTX Pay, NexterPay); [`build`](Self::build)
-    /// refuses it for others. Default off.
+    /// in the renewal window. [`finish`](crate::TokenSource::finish) waits for it. For tokens that
+    /// coexist (NTX Pay, NexterPay); [`build`](Self::build) refuses it for others. Default off.
     pub fn renew_in_background(mut self, on: bool) -> Self {
         self.renew_in_background = on;
         self

@@ -144,7 +144,8 @@ pub enum EventKind {
 impl EventKind {
     /// A fixed name for each kind, for counters and log fields: `request`, `retry`,
     /// `lifetime_not_understood`, `fetched`, `found`, `failed`, `invalidated`,
-    /// `entry_unreadable`, `store_unusable`, `certificate_renewed`, `certificate_not_renewed`, `certificate_expires_soon`.
+    /// `entry_unreadable`, `store_unusable`, `certificate_renewed`, `certificate_not_renewed`,
+    /// `certificate_expires_soon`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Request { .. } => "request",

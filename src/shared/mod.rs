@@ -175,35 +175,35 @@ impl Shared {
     }
 
     /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has
-    /// changed. If the store fails, nothing counts as changed.
+    /// changed. If the store fails, nothing counts as changed: the token goes on being served, and
+    /// that others may have dropped it is told, once.
     pub(crate) fn change(&self, fetcher: &Fetcher, watch: &Watch, token: &Token) -> Change {
-        let stamp = match self.store.stamp(self.account.key()) {
-            Ok(stamp) => stamp,
-            Err(error) => return self.cannot_look(fetcher, error),
-        };
-        if stamp.is_some() && *lock(&watch.stamp) == stamp {
-            self.cannot_look.store(false, Ordering::Relaxed);
-            return Change::None;
+        match self.look(fetcher, watch, token) {
+            Ok(change) => {
+                self.cannot_look.store(false, Ordering::Relaxed);
+                change
+            }
+            Err(error) => {
+                if !self.cannot_look.swap(true, Ordering::Relaxed) {
+                    fetcher.tell(EventKind::StoreUnusable { error: fetcher.error(error) });
+                }
+                Change::None
+            }
         }
-        let bytes = match self.store.read(self.account.key()) {
-            Ok(bytes) => bytes,
-            Err(error) => return self.cannot_look(fetcher, error),
-        };
-        self.cannot_look.store(false, Ordering::Relaxed);
+    }
+
+    fn look(&self, fetcher: &Fetcher, watch: &Watch, token: &Token) -> Result<Change> {
+        let stamp = self.store.stamp(self.account.key())?;
+        if stamp.is_some() && *lock(&watch.stamp) == stamp {
+            return Ok(Change::None);
+        }
+        let bytes = self.store.read(self.account.key())?;
         let change = self.compared(fetcher, watch, token, bytes);
         // It counts as seen once the newest token in memory is known to agree with the entry.
         if matches!(change, Change::None) && watch.known(token).is_some() {
             *lock(&watch.stamp) = stamp;
         }
-        change
-    }
-
-    /// The token goes on being served; that others may have dropped it is told, once.
-    fn cannot_look(&self, fetcher: &Fetcher, error: Error) -> Change {
-        if !self.cannot_look.swap(true, Ordering::Relaxed) {
-            fetcher.tell(EventKind::StoreUnusable { error: fetcher.error(error) });
-        }
-        Change::None
+        Ok(change)
     }
 
     fn compared(
@@ -380,11 +380,13 @@ impl Shared {
                     let wall = fetcher.clock.now().wall;
                     self.forget_older(entry, refusal.as_ref(), wall);
                     entry.refuse(error.may_lock_account().then_some(wall), refusal);
-                }
-                // One that another process has met stands until somebody succeeds.
-                entry.outage = self.outage(fetcher, error).or(entry.outage.take());
-                if order.is_renewal() {
-                    entry.renewal = self.failed_renewal(fetcher, entry, error);
+                } else {
+                    // One that another process has met stands until somebody succeeds.
+                    entry.outage = self.outage(fetcher, error).or(entry.outage.take());
+                    if order.is_renewal() && error.has_verdict() {
+                        let before = entry.renewal.as_ref().map_or(0, |outage| outage.failures);
+                        entry.renewal = self.failed_renewal(fetcher, error, before);
+                    }
                 }
                 let is_outage = entry.outage.is_some() || entry.renewal.is_some();
                 was_parked || error.is_remembered() || is_outage
@@ -430,26 +432,19 @@ impl Shared {
     }
 
     fn outage(&self, fetcher: &Fetcher, error: &Error) -> Option<StoredOutage> {
-        if error.is_remembered() {
-            return None;
-        }
         let now = fetcher.clock.now();
         let (left, failures) = lock(&fetcher.pace).paused_for(now.monotonic)?;
         Some(StoredOutage::of(error, now.wall.checked_add(left)?, failures))
     }
 
-    /// The outage that holds back the renewals of all processes, with one more failure.
+    /// The outage that holds back the renewals of all processes, after so many failures before.
     fn failed_renewal(
         &self,
         fetcher: &Fetcher,
-        entry: &mut Entry,
         error: &Error,
+        before: u32,
     ) -> Option<StoredOutage> {
-        let before = entry.renewal.take();
-        if error.is_remembered() || !error.has_verdict() {
-            return before;
-        }
-        let failures = before.map_or(0, |outage| outage.failures).saturating_add(1);
+        let failures = before.saturating_add(1);
         let until = fetcher.clock.now().wall.checked_add(pause(failures, chance()))?;
         Some(StoredOutage::of(error, until, failures))
     }
