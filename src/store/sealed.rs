@@ -85,10 +85,14 @@ impl<S: Store> Sealed<S> {
     /// Larger than any that was seen, and than those of a store that has forgotten them.
     fn next_number(&self, key: &StoreKey) -> u64 {
         let since_1970 = Now::from_system().wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let newest = lock(&self.seen).get(key).copied().unwrap_or_default();
+        newest.saturating_add(1).max(since_1970.as_millis() as u64)
+    }
+
+    fn has_seen(&self, key: &StoreKey, number: u64) {
         let mut seen = lock(&self.seen);
         let newest = seen.entry(key.clone()).or_default();
-        *newest = newest.saturating_add(1).max(since_1970.as_millis() as u64);
-        *newest
+        *newest = number.max(*newest);
     }
 }
 
@@ -146,7 +150,10 @@ impl<S: Store> StoreGuard for SealedGuard<'_, S> {
         }
         let number = self.store.next_number(&self.key);
         let sealed = self.store.keys.seal(&self.key, number, entry)?;
-        self.guard.write(&sealed, keep_for)
+        self.guard.write(&sealed, keep_for)?;
+        // Only now: where it could not be written, the entry that stays is not an older one.
+        self.store.has_seen(&self.key, number);
+        Ok(())
     }
 }
 

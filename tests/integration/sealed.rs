@@ -152,6 +152,24 @@ fn an_entry_of_another_account_or_an_older_one_is_no_entry() {
 }
 
 #[test]
+fn an_entry_that_could_not_be_replaced_can_still_be_read() {
+    let sandbox = Sandbox::start().unwrap();
+    let (folder, keys) = (Folder::new(), SealingKeys::new(&NEW));
+    let (store, account) = (sealed(&folder, &keys), account(&sandbox, Provider::NtxPay));
+    let mut guard = store.lock(account.key(), secs(5), secs(5)).unwrap().unwrap();
+    guard.write(b"the entry", secs(600)).unwrap();
+    let in_the_way = folder.entry().with_extension("new");
+    fs::create_dir(&in_the_way).unwrap();
+    for _ in 0..2 {
+        guard.write(b"another", secs(600)).unwrap_err();
+        assert_eq!(store.read(account.key()).unwrap().as_deref(), Some(&b"the entry"[..]));
+    }
+    fs::remove_dir(&in_the_way).unwrap();
+    guard.write(b"another", secs(600)).unwrap();
+    assert_eq!(store.read(account.key()).unwrap().as_deref(), Some(&b"another"[..]));
+}
+
+#[test]
 fn a_key_is_changed_without_a_fetch() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
