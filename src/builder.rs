@@ -155,7 +155,7 @@ impl Builder {
         self
     }
 
-    /// How often a fetch that failed temporarily (connection, cut answer, 5xx) is retried, with
+    /// How many times a fetch that failed temporarily (connection, cut answer, 5xx) is retried, with
     /// growing, random waits and within [`timeout`](Self::timeout). Default 2, at most 10. A
     /// refusal by the provider is never retried.
     pub fn retries(mut self, retries: u32) -> Self {

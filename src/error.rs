@@ -251,12 +251,12 @@ impl Error {
         self.0.verdict.is_some_and(|verdict| verdict.is_tried_again)
     }
 
-    /// Whether the next calls are answered with this error, without a request.
-    /// Asked like this again and again, the provider may lock the account.
+    /// Whether the provider may lock the account when it is asked like this again and again.
     pub(crate) fn may_lock_account(&self) -> bool {
         self.0.verdict.is_some_and(|verdict| verdict.may_lock_account)
     }
 
+    /// Whether the next calls are answered with this error, without a request.
     pub(crate) fn is_remembered(&self) -> bool {
         self.0.verdict.is_some_and(|verdict| verdict.is_remembered)
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// How one call of [`TokenSource::token_with`](crate::TokenSource::token_with) differs from a plain `token()`.
+/// How one call of [`TokenSource::token_with`](crate::TokenSource::token_with) differs from a plain
+/// `token()`.
 ///
 /// ```
 /// use std::time::Duration;

@@ -150,9 +150,9 @@ impl TokenSource {
     /// token replaces the old (Send Payments), one caller renews at 95 % and all wait for it.
     ///
     /// # Errors
-    /// Every [`ErrorKind`](crate::ErrorKind); see [`Error::is_retryable`]. A refusal by the provider is remembered
-    /// and answered at once, without a request, for 60 s and up to 15 min, an outage for 1 s and up
-    /// to 18 s; [`refresh`](Self::refresh) overrides.
+    /// Every [`ErrorKind`](crate::ErrorKind); see [`Error::is_retryable`]. A refusal by the
+    /// provider is remembered and answered at once, without a request, for 60 s and up to 15 min,
+    /// an outage for 1 s and up to 18 s; [`refresh`](Self::refresh) overrides.
     pub fn token(&self) -> Result<Token> {
         self.token_with(&TokenOptions::default())
     }
@@ -176,8 +176,8 @@ impl TokenSource {
     /// A token that is good for at least this long.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when that is more than 80 % of a token's life; else as
-    /// [`token`](Self::token).
+    /// [`Configuration`](crate::ErrorKind::Configuration) when that is more than 80 % of a token's
+    /// life; else as [`token`](Self::token).
     pub fn token_valid_for(&self, at_least: Duration) -> Result<Token> {
         self.token_with(&TokenOptions::new().min_validity(at_least))
     }
@@ -204,13 +204,14 @@ impl TokenSource {
     /// nothing happens.
     ///
     /// # Errors
-    /// [`Store`](crate::ErrorKind::Store) if the shared store could not be updated (only when a store is set).
+    /// [`Store`](crate::ErrorKind::Store) if the shared store could not be updated (only when a
+    /// store is set).
     pub fn invalidate(&self, revoked: &Token) -> Result<()> {
         self.invalidate_secret(revoked.secret()).map(|_| ())
     }
 
-    /// As [`invalidate`](Self::invalidate), for callers that hold only the token's text, or the
-    /// header's: what stands before the token (`Bearer`) is taken off, and blanks are. Says what
+    /// As [`invalidate`](Self::invalidate), for callers that hold only the token's text or the
+    /// header's value: a scheme before the token (`Bearer`) and blanks are removed. Returns what
     /// came of it.
     ///
     /// # Errors
@@ -360,11 +361,11 @@ impl TokenSource {
         Ok(Probe { status, took: began.elapsed(), clocks })
     }
 
-    /// Waits for a renewal in the background that is under way, at most `limit` and never longer
-    /// than the source's time-out; none begins afterwards, callers renew instead. True once no
-    /// thread of this source is left; false where time is up, and on such a thread itself (an
-    /// event hook's). For programs that must not leave a thread behind, such as a plug-in that is
-    /// about to be unloaded. To drop a source waits for nobody.
+    /// Waits for a background renewal that is under way, at most `limit` and never longer than the
+    /// source's time-out. No other begins afterwards: callers renew instead. Returns true once no
+    /// thread of this source is left, and false if time runs out or if it is called on such a thread
+    /// (from an event hook). For programs that must not leave a thread behind, such as a plug-in that
+    /// is about to be unloaded. Dropping a source waits for nobody.
     ///
     /// ```
     /// # use std::time::Duration;

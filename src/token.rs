@@ -12,8 +12,8 @@ use crate::json::SecretText;
 /// The scheme of RFC 6750 §2.1, with the space that follows it.
 const BEARER: &str = "Bearer ";
 
-/// The token in a text that may be a header's value, or a whole header: its last word, as no token has a
-/// blank in it.
+/// The token in a text that may be a header's value, or a whole header: its last word, as no token
+/// has a blank in it.
 pub(crate) fn without_scheme(text: &str) -> &str {
     text.split_whitespace().next_back().unwrap_or_default()
 }

@@ -91,8 +91,9 @@ impl RedisStore {
     }
 
     /// What the server says of itself, asked anew on a connection of its own: for a check of the
-    /// set-up, not for each start of a program. Blocks for [`timeout`](RedisStoreBuilder::timeout) at
-    /// most; writes a key and removes it, which no account uses. What this user may not ask is `None`, not an error.
+    /// set-up, not for each start of a program. Blocks for [`timeout`](RedisStoreBuilder::timeout)
+    /// at most; writes a key and removes it, which no account uses. What this user may not ask is
+    /// `None`, not an error.
     ///
     /// # Errors
     /// [`Store`](paytoken::ErrorKind::Store) when it cannot be reached, or refuses this user.

@@ -98,7 +98,8 @@ impl Credentials {
     ///
     /// Certificate and key are read again when their files have changed: see [`ClientCertificate`].
     ///
-    /// Address and environment are not read here: see [`Settings::from_env`](crate::Settings::from_env).
+    /// Address and environment are not read here: see
+    /// [`Settings::from_env`](crate::Settings::from_env).
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) or

@@ -185,8 +185,9 @@ fn squeezed(
     squeezed
 }
 
-/// A secret as it might be echoed: as it is, in the wrong encoding, escaped for JSON, HTML or a URL,
-/// in base64 wherever it begins in what was encoded, or in hexadecimal digits. Each once, and on one line, as the text is.
+/// A secret as it might be echoed: as it is, in the wrong encoding, escaped for JSON, HTML or a
+/// URL, in base64 wherever it begins in what was encoded, or in hexadecimal digits. Each once, and
+/// on one line, as the text is.
 fn forms(id: &str, secret: &str) -> Vec<Zeroizing<String>> {
     let quoted = json::to_wiped_vec(&secret);
     let quoted = std::str::from_utf8(&quoted).unwrap_or_default();

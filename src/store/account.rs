@@ -105,12 +105,12 @@ impl Account {
     }
 
     /// Drops the stored token if it is this one, so that no process uses it again; a newer one
-    /// stays. False where it was not the stored one. The text may be a header's: what stands before
-    /// the token (`Bearer`) is taken off, and blanks are.
+    /// stays. Returns false if it was not the stored one. The text may be a header's value: a scheme
+    /// before the token (`Bearer`) and blanks are removed.
     ///
     /// # Errors
-    /// [`Store`](crate::ErrorKind::Store) when it cannot be written, or another process holds the lock for
-    /// all of `limit`.
+    /// [`Store`](crate::ErrorKind::Store) when it cannot be written, or another process holds the
+    /// lock for all of `limit`.
     pub fn invalidate(
         &self,
         store: &(impl Store + ?Sized),

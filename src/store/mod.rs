@@ -111,17 +111,17 @@ pub trait Store: Send + Sync {
         Ok(None)
     }
 
-    /// How often a source that is in use asks for the stamp: 500 ms unless a store says otherwise,
-    /// because asking is dear. So long, and as long as the answer takes (500 ms at most, then other
-    /// callers ask, too), a token that was invalidated elsewhere can still be handed out.
+    /// How often a source that is in use asks for the stamp: every 500 ms, unless a store for which
+    /// asking is expensive says otherwise. A token that was invalidated elsewhere can be handed out for
+    /// this long, plus the time the answer takes (after 500 ms without one, other callers ask too).
     fn look_every(&self) -> Duration {
         Duration::from_millis(500)
     }
 
-    /// The exclusive lock on an entry, also between threads of one process. Waits for it as long as
-    /// `wait`, and no longer; `None` when another holds it all that time. It must free itself when its holder dies. The
-    /// network is used while it is held, for `hold` at most: a store with leases makes them at
-    /// least that long.
+    /// The exclusive lock on an entry, also between threads of one process. Waits at most `wait` for
+    /// it; returns `None` if another holds it all that time. The lock must be released when its holder
+    /// dies. The network is used while it is held, for at most `hold`: a store with leases makes them
+    /// at least that long.
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store) when the lock cannot be had at all.

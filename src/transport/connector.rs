@@ -1,8 +1,9 @@
 //! How a connection is made: ureq's own links (proxy, TCP), with three of ours between them.
 //!
-//! [`Tls`] is in a file of its own. [`Limit`], directly above the socket, holds every read and write to the request's one deadline:
-//! ureq gives each read of a proxy's answer the whole time again. [`Veil`], above TLS, knows when
-//! the request's first byte is sent, and keeps both bodies from ureq's log.
+//! [`Tls`] is in a file of its own. [`Limit`], directly above the socket, holds every read and
+//! write to the request's one deadline: ureq gives each read of a proxy's answer the whole time
+//! again. [`Veil`], above TLS, knows when the request's first byte is sent, and keeps both bodies
+//! from ureq's log.
 
 use std::fmt;
 use std::sync::Arc;
