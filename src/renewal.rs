@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Now;
 use crate::facts::Renewal;
+use crate::status::TokenStatus;
 use crate::token::Token;
 
 /// The last 5 % of a lifetime, at most 30 s, counts as expired, so that no token expires in transit.
@@ -23,6 +24,17 @@ pub(crate) fn has_ended(token: &Token, now: Now) -> bool {
 pub(crate) fn is_good(token: &Token, now: Now, min_validity: Duration) -> bool {
     let remaining = token.remaining_at(now);
     remaining > end_margin(token.lifetime()) && remaining >= min_validity
+}
+
+impl TokenStatus {
+    pub(crate) fn of(token: &Token, now: Now) -> Self {
+        Self {
+            age: token.age_at(now),
+            remaining: token.remaining_at(now),
+            expires_at: token.expires_at(),
+            is_good: !has_ended(token, now),
+        }
+    }
 }
 
 impl Renewal {

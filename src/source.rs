@@ -327,11 +327,7 @@ impl TokenSource {
             provider: self.fetcher().provider(),
             environment: self.fetcher().environment,
             base_url: self.fetcher().transport.base_url().as_str().to_owned(),
-            token: token.map(|token| TokenStatus {
-                age: token.age_at(now),
-                remaining: token.remaining_at(now),
-                expires_at: token.expires_at(),
-            }),
+            token: token.map(|token| TokenStatus::of(&token, now)),
             requests: self.upstream().requests.load(Ordering::Relaxed),
             tokens: counters.tokens,
             failures: counters.failures,

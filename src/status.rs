@@ -96,4 +96,7 @@ pub struct TokenStatus {
     pub remaining: Duration,
     /// When it ends, by the wall clock.
     pub expires_at: SystemTime,
+    /// Whether it is still handed out: a token counts as expired 5 % of its life, at most 30 s, before
+    /// it ends.
+    pub is_good: bool,
 }

@@ -97,9 +97,9 @@ pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// The stored token, if it has not ended.
+/// The stored token, if it can still be handed out.
 pub(crate) fn good_token(status: &StoredStatus) -> Option<&TokenStatus> {
-    status.token.as_ref().filter(|token| !token.remaining.is_zero())
+    status.token.as_ref().filter(|token| token.is_good)
 }
 
 /// What the store remembers, in a word or two.
@@ -167,6 +167,9 @@ impl State {
                 let ended = now().duration_since(token.expires_at).unwrap_or_default();
                 format!("token ended {} ago", spoken(ended))
             }
+            Some(token) if !token.is_good => {
+                format!("token ends in {}, too soon to be used", spoken(token.remaining))
+            }
             Some(token) => {
                 format!("token good for {}, {} old", spoken(token.remaining), spoken(token.age))
             }
@@ -207,6 +210,7 @@ impl State {
                 "age_seconds": seconds(token.age),
                 "remaining_seconds": seconds(token.remaining),
                 "expires_at": unix(token.expires_at),
+                "good": token.is_good,
             })),
             "rejected_by_api": stored.was_revoked,
             "last_error": stored.last_error.map(|kind| format!("{kind:?}")),

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::command_line::Wanted;
 use crate::exit::Failure;
 use crate::settings::Target;
+use crate::status::good_token;
 use crate::store::SharedStore;
 use crate::terminal::print;
 
@@ -67,7 +68,8 @@ fn wait_in_the_window(
 ) -> Result<Option<Duration>, Failure> {
     const LONGEST: Duration = Duration::from_secs(2);
     let status = account.stored_status(store.store()).map_err(|error| target.failure(&error))?;
-    let spare = status.token.map(|token| token.remaining.saturating_sub(wanted.min_validity));
+    let spare =
+        good_token(&status).map(|token| token.remaining.saturating_sub(wanted.min_validity));
     // The token must not end meanwhile.
     Ok(spare.filter(|spare| !spare.is_zero()).map(|spare| (spare / 4).min(LONGEST)))
 }

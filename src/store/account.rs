@@ -163,11 +163,7 @@ impl Account {
     pub fn stored_status(&self, store: &(impl Store + ?Sized)) -> Result<StoredStatus> {
         let now = Now::from_system();
         let entry = self.entry(store)?;
-        let token = self.token(&entry, now).map(|token| TokenStatus {
-            age: token.age_at(now),
-            remaining: token.remaining_at(now),
-            expires_at: token.expires_at(),
-        });
+        let token = self.token(&entry, now).map(|token| TokenStatus::of(&token, now));
         let held = entry.held(now.wall);
         Ok(StoredStatus {
             provider: self.provider,

@@ -20,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("stderr_that_takes_nothing_changes_no_code", stderr_is_gone),
         trial("the_whole_command_ends_by_its_time_out", time_out),
         trial("in_the_window_a_run_with_a_good_token_waits_little", window),
+        trial("a_token_too_old_to_be_used_costs_one_request_however_slow_the_provider", too_old),
         trial("invalidate_says_what_it_did", invalidate),
         trial("status_is_fit_for_monitoring", monitoring),
         trial("verbose_says_enough_to_find_a_fault_and_no_secret", verbose),
@@ -205,6 +206,30 @@ fn window() {
     let output = world.paytoken(&["token", "ntx-pay", "--timeout", "20s"]).output().unwrap();
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
     assert_eq!(text(output), token);
+}
+
+fn too_old() {
+    let world = World::new();
+    for service in [Service::NtxPay, Service::SendPayments] {
+        world.sandbox.set_lifetime(service, Duration::from_secs(5));
+        let name = service.to_string();
+        let old = world.token(service);
+        let state = || {
+            let output = world.paytoken(&["status", &name, "--json"]).output().unwrap();
+            let state: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            state[0]["token"].clone()
+        };
+        assert_eq!(state()["good"], true, "{name}");
+        crate::support::until("it is too old", || state()["good"] == false);
+        assert!(state()["remaining_seconds"].as_f64().unwrap() > 0.0, "{name}: it has ended");
+        let told = text(world.paytoken(&["status", &name]).output().unwrap());
+        assert!(told.contains("too soon to be used"), "{told}");
+        world.sandbox.reset_counts();
+        world.sandbox.fault_always(service, Some(Fault::Delay(Duration::from_secs(1))));
+        assert_ne!(world.token(service), old);
+        assert_eq!(world.sandbox.token_requests(service), 1, "{name}");
+        world.sandbox.fault_always(service, None);
+    }
 }
 
 fn invalidate() {
