@@ -57,6 +57,18 @@ const LETTERS: &[(u8, &str)] = &[
 const SWITCHES: &[(u8, &str)] =
     &[(b':', "next"), (b'g', "globoff"), (b'J', "remote-header-name"), (b's', "silent")];
 
+/// Switches in long that matter here: curl takes the beginning of a name for the whole, too.
+const LONG_SWITCHES: [&str; 6] =
+    ["location-trusted", "next", "globoff", "no-clobber", "remote-header-name", "silent"];
+
+/// The whole name of an option. What is short for none of these is left as it is.
+fn whole(name: &str) -> &str {
+    // One letter, or two, are short for several; and these are names of their own.
+    let is_short = name.len() > 2 && !["location", "no-"].contains(&name);
+    let of_it = |known: &&&str| is_short && known.starts_with(name);
+    LONG_SWITCHES.iter().find(of_it).copied().unwrap_or(name)
+}
+
 pub(super) struct Arguments {
     words: Vec<OsString>,
     pub(super) parts: Vec<Part>,
@@ -92,7 +104,7 @@ impl Arguments {
                     Some((name, value)) => (name, Some(OsString::from(value))),
                     None => (name, None),
                 };
-                let name = name.strip_prefix("expand-").unwrap_or(name);
+                let name = whole(name.strip_prefix("expand-").unwrap_or(name));
                 let takes_a_value = VALUED.contains(&format!(" {name} "));
                 let value = given.or_else(|| {
                     let next = words.get(at).filter(|_| takes_a_value).cloned();
@@ -261,6 +273,7 @@ mod tests {
             (&["--", "-a", "b"], &["-a", "b"]),
             (&["--expand-url", "{{x}}"], &["{{x}}"]),
             (&["-H"], &[]),
+            (&["--head", "a"], &["a"]),
             (&["--version"], &[]),
         ] {
             let arguments = read(words);
@@ -319,6 +332,7 @@ mod tests {
             (&["-q", "a"], "-q K1 a"),
             (&["-qsS", "a"], "-qsS K1 a"),
             (&["a", "--next", "b", "-:", "c"], "K1 a --next K2 b -: K3 c"),
+            (&["a", "--nex", "b"], "K1 a --nex K2 b"),
             (&["-D", "file", "a"], "K1 a"),
             (&["-Dfile", "-s", "a"], "K1 -s a"),
             (&["--dump-header", "file", "a", "-q"], "K1 a -q"),

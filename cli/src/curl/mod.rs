@@ -8,6 +8,7 @@ mod heads;
 mod process;
 mod signals;
 mod stdin;
+mod their_config;
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -28,6 +29,10 @@ use crate::settings::{SYSTEM, Target, is_no_file};
 use crate::terminal::tell;
 use crate::token;
 
+/// Of the one option that is never passed on.
+const TRUSTED: &str =
+    "--location-trusted would send the token wherever a redirect leads; use --location";
+
 pub(crate) fn run(target: &Target, wanted: &Wanted, options: &CurlOptions) -> Result<(), Failure> {
     let arguments = Arguments::read(options.arguments.clone());
     let hosts =
@@ -36,9 +41,10 @@ pub(crate) fn run(target: &Target, wanted: &Wanted, options: &CurlOptions) -> Re
         hosts.check(address).map_err(Failure::Usage)?;
     }
     if arguments.has("location-trusted") {
-        return Err(Failure::Usage(
-            "curl: --location-trusted would send the token wherever a redirect leads; use --location".into(),
-        ));
+        return Err(Failure::Usage(format!("curl: {TRUSTED}")));
+    }
+    for path in arguments.values("config") {
+        their_config::check(path).map_err(Failure::Usage)?;
     }
     let settings = settings(target, &arguments, options, hosts.may_be_plain())?;
     let obstacle = match options.may_replay {

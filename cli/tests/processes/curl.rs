@@ -325,11 +325,18 @@ fn hosts() {
     };
     let own = world.address(service);
     let other = format!("https://localhost:{port}/api/balance");
+    let elsewhere = file(&world, "elsewhere", &format!("silent\nurl = \"{other}\"\n"));
+    let elsewhere = elsewhere.display().to_string();
     for (curls, says) in [
         (&[&*other][..], "would be sent to localhost"),
         (&[&own, &other], "would be sent to localhost"),
         (&["--url", &other], "would be sent to localhost"),
         (&["--location-trusted", &own], "--location-trusted"),
+        (&["--location-trus", &own], "--location-trusted"),
+        (&["--config", &elsewhere, &own], "--config: line 2: an address"),
+        (&["-sK", &elsewhere, &own], "--config: line 2: an address"),
+        (&["-K", "-", &own], "--config: it is no regular file"),
+        (&["-K", "/no/such/file", &own], "--config: it cannot be read"),
         (&[&*own.replace("https", "http")], "would show the token"),
         (&["https://127.0.0.1@example.com/"], "cannot tell"),
     ] {
@@ -338,6 +345,11 @@ fn hosts() {
         assert!(told(&output).contains(says), "{curls:?}: {}", told(&output));
     }
     assert_eq!(world.sandbox.token_requests(service), 0, "nothing was fetched");
+    let options = file(&world, "options", "user-agent = \"from a file\"\n").display().to_string();
+    assert!(!text(run(&[], &["-K", &options, &own])).is_empty());
+    let received = world.sandbox.received(service);
+    let request = String::from_utf8_lossy(received.last().unwrap()).into_owned();
+    assert!(request.contains("from a file"), "{request}");
     assert!(!text(run(&["--allow-host", "localhost"], &[&other])).is_empty());
     // A redirect to another host does not get it; the 401 there says nothing of the token.
     world.sandbox.api_fault_next(service, 1, Fault::Redirect(other));
