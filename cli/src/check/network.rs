@@ -44,10 +44,14 @@ fn connection(target: &Target, table: &mut Table) {
     });
     match probe {
         Ok(probe) => {
-            table.ok(
-                "connection",
-                format!("answered in {} ms, over TLS that is verified", probe.took.as_millis()),
-            );
+            let is_plain = target.base_url().is_some_and(|url| {
+                url.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
+            });
+            let how = match is_plain {
+                true => "over plain http, which stays on this machine",
+                false => "over TLS that is verified",
+            };
+            table.ok("connection", format!("answered in {} ms, {how}", probe.took.as_millis()));
             match probe.clocks {
                 Some((theirs, ours)) => {
                     let (apart, is_slow) = match theirs.duration_since(ours) {
