@@ -27,6 +27,8 @@ mod token;
 mod words;
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -37,6 +39,9 @@ use crate::settings::Target;
 fn main() -> ExitCode {
     // A core dump would hold the secret; curl, which holds the token, makes none either.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    // Past a limit on files' sizes, writing then fails, which is told; else we would be killed.
+    let was_passed = Arc::new(AtomicBool::new(false));
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, was_passed);
     let result = run();
     logger::tell_warnings(result.as_ref().err());
     match result {

@@ -85,7 +85,12 @@ pub(crate) struct Options {
 pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(Command, Options), Failure> {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    // `paytoken help token` is `paytoken token --help`.
+    if arguments.get(1).is_some_and(|word| word == "help") {
+        arguments.remove(1);
+        arguments.push("--help".into());
+    }
     // In a word of switches, too: -vh.
     let asks_for_help = |word: &OsString| {
         let word = word.as_encoded_bytes();

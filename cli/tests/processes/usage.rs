@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("errors_name_options_and_variables_never_methods", words),
         trial("entries_that_ended_long_ago_are_purged", purge),
         trial("no_core_is_written", no_core),
+        trial("a_limit_on_the_size_of_files_is_told", file_size),
         #[cfg(feature = "pages")]
         trial("completions_and_the_manual_page_know_every_command", pages),
     ]
@@ -101,7 +102,14 @@ fn forms() {
     ] {
         assert_eq!(text(world.paytoken(arguments).output().unwrap()), token, "{arguments:?}");
     }
-    for help in [&["--help"][..], &["-h"], &["token", "--help"], &["curl", "-h"]] {
+    for help in [
+        &["--help"][..],
+        &["-h"],
+        &["token", "--help"],
+        &["curl", "-h"],
+        &["help"],
+        &["help", "curl"],
+    ] {
         let help = text(world.paytoken(help).output().unwrap());
         assert!(help.lines().all(|line| line.chars().count() <= 110), "{help}");
         assert!(help.contains("--timeout <TIME>"), "{help}");
@@ -413,6 +421,25 @@ fn no_core() {
     let mut told = String::new();
     child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(66), "{told}");
+}
+
+fn file_size() {
+    let world = World::new();
+    let limited = |provider: &str, to: &str| {
+        let mut shell = world.program("/bin/sh");
+        shell.args(["-c", &format!("ulimit -f 0; exec \"$0\" token {provider} {to}"), PAYTOKEN]);
+        shell.current_dir(&world.folder).output().unwrap()
+    };
+    let output = limited("nexter-pay", "");
+    assert!(told(&output).contains("without sharing"), "{}", told(&output));
+    assert!(world.sandbox.is_valid(Service::NexterPay, text(output).trim()));
+    let output = limited("send-payments", "");
+    assert_eq!(output.status.code(), Some(74), "{}", told(&output));
+    assert_eq!(world.sandbox.token_requests(Service::SendPayments), 0);
+    world.token(Service::NtxPay);
+    let output = limited("ntx-pay", "> file");
+    assert_eq!(output.status.code(), Some(74), "{}", told(&output));
+    assert!(told(&output).contains("cannot write to stdout"), "{}", told(&output));
 }
 
 #[cfg(feature = "pages")]
