@@ -1,6 +1,8 @@
 /* A server as the store, sealed: processes share one token, and a server, a key or an address that is wrong is told. Needs a
  * library with the feature redis, and in PAYTOKEN_TEST_REDIS the address of a server. */
 #include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "ctest.h"
@@ -77,6 +79,32 @@ static void away(const char *url, int number) {
     paytoken_source_free(source);
 }
 
+/* The server hangs up on everybody else. */
+static void hang_up(const char *url) {
+    static const char COMMAND[] = "CLIENT KILL TYPE normal SKIPME yes\r\n";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char answer[64] = "";
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", strstr(url, "://") + 3);
+    int server = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(connect(server, (struct sockaddr *)&address, sizeof address) == 0);
+    CHECK(write(server, COMMAND, sizeof COMMAND - 1) == (ssize_t)sizeof COMMAND - 1);
+    CHECK(read(server, answer, sizeof answer - 1) > 0 && answer[0] == ':' && answer[1] != '0');
+    close(server);
+}
+
+/* Writing on a connection that has ended is a signal to programs in C, unless the library sees to it. */
+static void hung_up(const char *url) {
+    paytoken_source *source = source_from(shared(url, NULL));
+    paytoken_token_options options = {.size = sizeof options, .flags = PAYTOKEN_FORCE};
+    char token[8192];
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, token, sizeof token, NULL, NULL));
+    hang_up(url);
+    CODE(PAYTOKEN_OK, paytoken_source_token_with(source, &options, token, sizeof token, NULL, NULL));
+    hang_up(url);
+    CODE(PAYTOKEN_OK, paytoken_source_invalidate(source, token));
+    paytoken_source_free(source);
+}
+
 int main(void) {
     const char *url = variable("PAYTOKEN_TEST_REDIS");
     char path[512], first[8192], second[8192];
@@ -113,5 +141,6 @@ int main(void) {
     away("redis://shop:hunter2@127.0.0.1:1/0", ECONNREFUSED);
     away("redis+unix:///nowhere/redis.sock?pass=hunter2", ENOENT);
     CHECK(sandbox_count("send-payments", "token_requests") == 3);
+    hung_up(url);
     return done("redis");
 }

@@ -76,6 +76,13 @@ impl Timed {
     }
 }
 
+/// Where the other end has hung up, writing fails, and does not end a program in C by SIGPIPE. (On
+/// Apple's systems socket2 has told the socket.)
+#[cfg(all(unix, not(target_vendor = "apple")))]
+const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(all(unix, not(target_vendor = "apple"))))]
+const NO_SIGNAL: i32 = 0;
+
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.set_read_timeout(Some(self.left()?))?;
@@ -86,7 +93,7 @@ impl Read for Timed {
 impl Write for Timed {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         self.socket.set_write_timeout(Some(self.left()?))?;
-        self.socket.write(buffer)
+        self.socket.send_with_flags(buffer, NO_SIGNAL)
     }
 
     fn flush(&mut self) -> io::Result<()> {
