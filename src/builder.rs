@@ -241,7 +241,9 @@ impl Builder {
     /// [`Store`] of your own. They make one fetch together, a token that one of them invalidates is
     /// dropped by all within a second, and a refusal is remembered for all.
     ///
-    /// When the store fails, the token in memory is used until it expires; after that, calls fail.
+    /// When the store fails, the token in memory is used until it expires. After that, tokens that
+    /// coexist are fetched without sharing, and told (see [`require_store`](Self::require_store)); calls
+    /// for Send Payments fail.
     pub fn store(mut self, store: impl Store + 'static) -> Self {
         self.store = Some(Arc::new(store));
         self
