@@ -1,0 +1,63 @@
+//! The sandbox with its files in a temporary folder, and programs that are set up to reach it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use paytoken_sandbox::Sandbox;
+use tempfile::TempDir;
+
+/// A sandbox, and a folder with what a program needs to reach it. The folder goes with this value.
+pub struct World {
+    /// The providers.
+    pub sandbox: Sandbox,
+    /// Where `ca.pem`, `client.cert.pem` and `client.key.pem` are.
+    pub folder: PathBuf,
+    variables: Vec<(String, String)>,
+    _temporary: TempDir,
+}
+
+impl World {
+    /// Starts it.
+    #[allow(clippy::new_without_default)] // each is another
+    pub fn new() -> Self {
+        let (sandbox, temporary) = (Sandbox::start().unwrap(), temporary_folder());
+        let variables = variables(&sandbox, temporary.path());
+        let folder = temporary.path().to_owned();
+        Self { sandbox, folder, variables, _temporary: temporary }
+    }
+
+    /// A program with nothing in its environment but `PATH` and what leads to the sandbox.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+}
+
+/// Writes the sandbox's certificates and its client's key into the folder; returns the variables
+/// that lead to the sandbox.
+pub fn variables(sandbox: &Sandbox, folder: &Path) -> Vec<(String, String)> {
+    let [ca, certificate, key] = [
+        ("ca.pem", sandbox.ca_pem()),
+        ("client.cert.pem", sandbox.client_certificate_pem()),
+        ("client.key.pem", sandbox.client_key_pem()),
+    ]
+    .map(|(name, text)| {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    #[cfg(unix)]
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    sandbox.variables(&ca, &certificate, &key)
+}
+
+/// A private folder, empty, with a name short enough for a socket in it. It goes with this value.
+pub fn temporary_folder() -> TempDir {
+    tempfile::Builder::new().prefix("paytoken-").tempdir().unwrap()
+}
