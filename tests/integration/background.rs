@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use paytoken::{Builder, EventKind, Provider, TokenSource};
 use paytoken_sandbox::Sandbox;
-
-use crate::support::{ManualClock, PATIENCE, builder};
+use paytoken_testing::{ManualClock, PATIENCE, builder};
 
 const NTX: Provider = Provider::NtxPay;
 const WINDOW: Duration = Duration::from_secs(480);

@@ -8,8 +8,7 @@ use paytoken::{
 };
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
-
-use crate::support::{builder, credentials_with, reach};
+use paytoken_testing::{builder, credentials_with, reach};
 
 /// What is wrong, what came of it, the kind it has to be, and what its text has to say.
 type Row = (&'static str, Result<TokenSource, Error>, ErrorKind, &'static str);

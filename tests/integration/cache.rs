@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, TokenCache};
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::{PATIENCE, credentials, credentials_with};
 
 use crate::store::Folder;
-use crate::support::{PATIENCE, credentials, credentials_with, together};
+use crate::support::together;
 
 const ENV: Environment = Environment::Sandbox;
 

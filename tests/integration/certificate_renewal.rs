@@ -10,25 +10,22 @@ use paytoken::{
 };
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use paytoken_sandbox::{IssuedCertificate, Sandbox};
-
-use crate::support::{ManualClock, reach};
+use paytoken_testing::{ManualClock, TempDir, reach, temporary_folder};
 
 const NTX: Provider = Provider::NtxPay;
 
 /// A folder with `cert.pem` and `key.pem`; it goes with this value.
-struct Folder(PathBuf);
+struct Folder(TempDir);
 
 impl Folder {
-    fn with(name: &str, pair: &IssuedCertificate) -> Self {
-        let path = std::env::temp_dir().join(format!("paytoken-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        let folder = Self(path);
+    fn with(pair: &IssuedCertificate) -> Self {
+        let folder = Self(temporary_folder());
         folder.put(pair);
         folder
     }
 
     fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.0.path().join(name)
     }
 
     /// As careful programs write: into a file of another name, which then takes the place.
@@ -44,12 +41,6 @@ impl Folder {
 
     fn load(&self) -> ClientCertificate {
         ClientCertificate::from_pem_files(self.file("cert.pem"), self.file("key.pem")).unwrap()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -110,7 +101,7 @@ fn a_renewed_pair_is_used_at_the_next_fetch_and_half_of_one_is_not() {
     let sandbox = Sandbox::start().unwrap();
     let [first, second, third] =
         ["first", "second", "third"].map(|name| sandbox.issue_client_certificate(name));
-    let folder = Folder::with("renewal", &first);
+    let folder = Folder::with(&first);
     let (source, _, told) = source(&sandbox, folder.load());
     source.token().unwrap();
     assert_eq!(sent(&sandbox), header(&first));
@@ -170,7 +161,7 @@ fn a_mounted_secret_whose_link_leads_elsewhere_is_read_again() {
     let sandbox = Sandbox::start().unwrap();
     let [first, second] = ["first", "second"].map(|name| sandbox.issue_client_certificate(name));
     // As Kubernetes lays them out: cert.pem -> ..data/cert.pem, ..data -> ..2026_01
-    let folder = Folder::with("mounted", &first);
+    let folder = Folder::with(&first);
     for (version, pair) in [("..2026_01", &first), ("..2026_02", &second)] {
         fs::create_dir(folder.file(version)).unwrap();
         fs::write(folder.file(version).join("cert.pem"), &pair.certificate_pem).unwrap();
@@ -197,7 +188,7 @@ fn a_mounted_secret_whose_link_leads_elsewhere_is_read_again() {
 fn a_renewed_certificate_is_the_tls_identity_too_and_its_end_is_in_the_status() {
     let sandbox = Sandbox::start().unwrap();
     let stranger = Sandbox::start().unwrap();
-    let folder = Folder::with("identity", &sandbox.issue_client_certificate("first"));
+    let folder = Folder::with(&sandbox.issue_client_certificate("first"));
     let (source, _, _) = source(&sandbox, folder.load());
     source.token().unwrap();
     // Of an authority that the sandbox does not know: only TLS can tell.
@@ -216,7 +207,7 @@ fn an_expired_certificate_that_was_renewed_on_disk_needs_no_restart() {
     let sandbox = Sandbox::start().unwrap();
     let short = issue(&sandbox, |params| params.not_after = date_time_ymd(2090, 1, 1));
     let long = issue(&sandbox, |params| params.not_after = date_time_ymd(2095, 1, 1));
-    let folder = Folder::with("expired", &short);
+    let folder = Folder::with(&short);
     let (source, clock, told) = source(&sandbox, folder.load());
     source.token().unwrap();
     let end = source.status().certificate_not_after.unwrap();

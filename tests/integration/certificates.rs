@@ -5,8 +5,7 @@ use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
 };
-
-use crate::support::reach;
+use paytoken_testing::{reach, temporary_folder, variables};
 
 const NTX: Provider = Provider::NtxPay;
 
@@ -78,19 +77,16 @@ fn every_kind_of_key_ring_can_use_makes_a_tls_identity() {
 #[test]
 fn certificate_and_key_are_read_from_one_file_or_two() {
     let sandbox = Sandbox::start().unwrap();
-    let folder = std::env::temp_dir().join(format!("paytoken-certificates-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = temporary_folder();
+    variables(&sandbox, folder.path());
     let [certificate, key, both] =
-        ["cert.pem", "key.pem", "both.pem"].map(|name| folder.join(name));
-    std::fs::write(&certificate, sandbox.client_certificate_pem()).unwrap();
-    std::fs::write(&key, sandbox.client_key_pem()).unwrap();
+        ["client.cert.pem", "client.key.pem", "both.pem"].map(|name| folder.path().join(name));
     std::fs::write(&both, [sandbox.client_key_pem(), sandbox.client_certificate_pem()].concat())
         .unwrap();
     let two = ClientCertificate::from_pem_files(&certificate, &key);
     let one = ClientCertificate::from_pem_file(&both);
     let header_only = ClientCertificate::from_pem_file(&certificate);
     let a_folder = ClientCertificate::from_pem_file(&folder);
-    std::fs::remove_dir_all(&folder).unwrap();
     assert!(two.unwrap().has_private_key());
     assert!(one.unwrap().has_private_key());
     assert!(!header_only.unwrap().has_private_key());

@@ -8,9 +8,10 @@ use std::thread;
 
 use paytoken::{ErrorKind, Provider, Secret, Token, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
+use paytoken_testing::{ManualClock, PATIENCE, builder};
 
 use crate::store::{Folder, process, process_with, secret, secs};
-use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder, lifetime};
+use crate::support::{Acting, Does, Step, lifetime};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;

@@ -6,9 +6,10 @@ use std::thread;
 
 use paytoken::{ErrorKind, Provider};
 use paytoken_sandbox::{Fault, Sandbox};
+use paytoken_testing::{ManualClock, PATIENCE, builder};
 
 use crate::store::{Folder, process, process_with, secret, secs};
-use crate::support::{Acting, Does, ManualClock, PATIENCE, Step, builder};
+use crate::support::{Acting, Does, Step};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;

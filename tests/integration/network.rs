@@ -1,14 +1,12 @@
 //! What a failing network or provider turns into, and how often it is asked again.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use paytoken::{
     ClientCertificate, Credentials, Environment, ErrorKind, Provider, Secret, TokenSource,
 };
 use paytoken_sandbox::{Fault, Sandbox};
-
-use crate::support::{builder, credentials, reach};
+use paytoken_testing::{builder, credentials, nobody_listens, reach};
 
 #[test]
 fn each_fault_has_its_kind_and_only_passing_ones_are_tried_again() {
@@ -101,7 +99,7 @@ fn a_slow_provider_ends_in_a_timeout_whatever_it_drips() {
 #[test]
 fn nobody_listening_is_a_transport_error() {
     let sandbox = Sandbox::start().unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = nobody_listens();
     for &provider in Provider::ALL {
         let source =
             builder(&sandbox, provider).base_url(&format!("https://{free}")).build().unwrap();

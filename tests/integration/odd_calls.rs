@@ -11,9 +11,10 @@ use paytoken::{
     TokenSource,
 };
 use paytoken_sandbox::{Fault, Sandbox};
+use paytoken_testing::{ManualClock, PATIENCE, builder, credentials};
 
 use crate::store::Folder;
-use crate::support::{ManualClock, PATIENCE, builder, credentials, lifetime, source};
+use crate::support::{lifetime, source};
 
 const NTX: Provider = Provider::NtxPay;
 

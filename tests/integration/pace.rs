@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use paytoken::{Attempt, Error, ErrorKind, Provider, Secret, TokenOptions, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
+use paytoken_testing::{ManualClock, builder};
 
 use crate::store::{Folder, process, secret, secs};
-use crate::support::{ManualClock, builder, lifetime, together};
+use crate::support::{lifetime, together};
 
 const STEP: Duration = Duration::from_millis(100);
 

@@ -16,8 +16,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use paytoken::{
     ClientCertificate, Credentials, Environment, Error, Provider, Secret, Token, TokenSource,
 };
-
-use crate::support::{ExactServer, ManualClock};
+use paytoken_testing::{ManualClock, Server};
 
 #[test]
 fn ntx_pay_cases_hold() {
@@ -112,7 +111,7 @@ impl<'a> Case<'a> {
     }
 
     fn run(&self, provider: Provider, certificate: &ClientCertificate) -> Result<(), String> {
-        let server = ExactServer::answering(wire_bytes(self.response, &[]));
+        let server = Server::answering(wire_bytes(self.response, &[]));
         let setting = |name, default: &'a str| self.settings.get(name).copied().unwrap_or(default);
         let environment: Environment = setting("environment", "sandbox").parse().unwrap();
         let id = setting("client_id", "test-client").to_owned();
@@ -147,7 +146,7 @@ impl<'a> Case<'a> {
             return Err(format!("{} requests instead of one", received.len()));
         }
         if let Some(request) = self.request {
-            let host = server.host();
+            let host = server.address.to_string();
             let expected = wire_bytes(
                 request,
                 &[

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, Token, TokenSource};
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair};
+use paytoken_testing::{PATIENCE, Server, builder, nobody_listens, server_config};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-
-use crate::support::{ExactServer, builder};
 
 /// A proxy for `CONNECT` (RFC 9110 §9.3.6), one connection after the other.
 struct Proxy {
@@ -90,7 +89,7 @@ fn a_token_comes_through_a_proxy_that_sees_only_where_to_connect() {
 #[test]
 fn a_proxy_that_does_not_connect_is_named() {
     let sandbox = Sandbox::start().unwrap();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = nobody_listens();
     let broken = Proxy::answering("502 Bad Gateway");
     let strange = Proxy::answering("what");
     for (url, part) in [
@@ -190,7 +189,7 @@ fn a_proxy_that_cannot_be_used_is_an_error_and_no_direct_connection() {
 #[test]
 fn plain_http_on_loopback_goes_through_no_proxy() {
     let proxy = Proxy::answering("200 OK");
-    let server = ExactServer::answering(
+    let server = Server::answering(
         b"HTTP/1.1 201 Created\r\nContent-Length: 16\r\n\r\n\"aaaa.bbbb.cccc\"".to_vec(),
     );
     let credentials =
@@ -212,26 +211,18 @@ fn asking_for_a_certificate(sandbox: &Sandbox) -> (String, mpsc::Receiver<usize>
     let issued = sandbox
         .authority()
         .sign(CertificateParams::new(vec!["localhost".to_owned()]).unwrap(), &key);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(sandbox.ca_pem().as_bytes()).unwrap()).unwrap();
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
         .allow_unauthenticated()
         .build()
         .unwrap();
-    let chain = vec![CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
-        .unwrap();
+    let config = server_config(&issued, verifier);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
-        let config = Arc::new(config);
         for client in listener.incoming() {
             let connection = rustls::ServerConnection::new(config.clone()).unwrap();
             let mut stream = rustls::StreamOwned::new(connection, client.unwrap());
@@ -250,5 +241,5 @@ fn a_proxy_that_asks_for_a_client_certificate_gets_none() {
     let source = builder(&sandbox, Provider::NtxPay).proxy(&url).retries(0).build().unwrap();
     let error = source.token().unwrap_err();
     assert!(error.to_string().contains("proxy"), "{error}");
-    assert_eq!(told.recv_timeout(crate::support::PATIENCE), Ok(0), "certificates that came");
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(0), "certificates that came");
 }

@@ -8,10 +8,9 @@ use std::time::Duration;
 
 use paytoken::{Attempt, Error, ErrorKind, EventKind, Provider, TokenOptions, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
+use paytoken_testing::{ManualClock, PATIENCE, builder, credentials_with, reach};
 
-use crate::support::{
-    ApiClient, ManualClock, PATIENCE, builder, credentials_with, lifetime, reach, source,
-};
+use crate::support::{ApiClient, lifetime, source};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;

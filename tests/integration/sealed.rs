@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use paytoken::store::{Account, Sealed, SealingKeys, Store, conformance};
 use paytoken::{Environment, ErrorKind, Event, Provider, Settings, TokenSource};
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::{ManualClock, builder, credentials};
 
 use crate::store::{Folder, secret, secs};
-use crate::support::{ManualClock, builder, credentials};
 
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
@@ -189,8 +189,8 @@ fn a_key_is_changed_without_a_fetch() {
 #[test]
 fn key_files_are_read_as_they_come_and_what_is_wrong_is_said() {
     let folder = Folder::new();
-    fs::create_dir(&folder.0).unwrap();
-    let path = folder.0.join("keys");
+    fs::create_dir(&folder.path).unwrap();
+    let path = folder.path.join("keys");
     let line = SealingKeys::generate().unwrap();
     let line = line.expose().trim_end();
     let read = |content: &[u8]| {
@@ -222,7 +222,7 @@ fn key_files_are_read_as_they_come_and_what_is_wrong_is_said() {
         assert!(error.to_string().contains(says), "{says}: {error}");
         assert!(!error.to_string().contains(line), "{error}");
     }
-    let error = SealingKeys::from_file(folder.0.join("none")).unwrap_err();
+    let error = SealingKeys::from_file(folder.path.join("none")).unwrap_err();
     assert!(error.to_string().contains("sealing keys: cannot read"), "{error}");
     assert_ne!(
         SealingKeys::generate().unwrap().expose(),
@@ -236,7 +236,7 @@ const STANDARD_OF_31_BYTES: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==
 #[test]
 fn the_environment_names_the_key_file_and_a_server_is_no_directory() {
     let folder = Folder::new();
-    let keys = std::env::temp_dir().join(format!("paytoken-keys-{}", std::process::id()));
+    let keys = folder.path.with_extension("keys");
     fs::write(&keys, SealingKeys::generate().unwrap().expose()).unwrap();
     let settings = |store: &str, key: &Path| {
         let (store, key) = (store.to_owned(), key.to_owned());
@@ -249,7 +249,7 @@ fn the_environment_names_the_key_file_and_a_server_is_no_directory() {
         });
         settings.unwrap().builder()
     };
-    let directory = folder.0.display().to_string();
+    let directory = folder.path.display().to_string();
     let _ = settings(&directory, &keys).unwrap();
     let error = settings(&directory, Path::new("/nowhere/at-all")).err().unwrap();
     assert!(error.to_string().contains("PAYTOKEN_STORE_KEY_FILE: cannot read"), "{error}");
@@ -258,5 +258,4 @@ fn the_environment_names_the_key_file_and_a_server_is_no_directory() {
         assert!(error.contains("PAYTOKEN_STORE: an address"), "{error}");
         assert!(!error.contains("password@"), "{error}");
     }
-    fs::remove_file(keys).unwrap();
 }

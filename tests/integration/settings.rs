@@ -3,13 +3,13 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use paytoken::{Provider, Settings, TokenOptions};
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
+use paytoken_testing::{TempDir, nobody_listens, temporary_folder, variables};
 
 const CHILD: &str = "PAYTOKEN_TEST_SETTINGS";
 
@@ -55,34 +55,26 @@ fn run(provider: Provider) -> paytoken::Result<String> {
 }
 
 struct World {
-    folder: PathBuf,
+    folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
 impl World {
-    fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("paytoken-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self { folder, variables: Vec::new() }
-    }
-
     /// All that reaches this sandbox.
-    fn of(name: &str, sandbox: &Sandbox) -> Self {
-        let mut world = Self::new(name);
-        let ca = world.file("ca.pem", sandbox.ca_pem());
-        let certificate = world.file("cert.pem", sandbox.client_certificate_pem());
-        let key = world.file("key.pem", sandbox.client_key_pem());
-        world.variables = sandbox.variables(&ca, &certificate, &key);
-        world
+    fn of(sandbox: &Sandbox) -> Self {
+        let folder = temporary_folder();
+        let variables = variables(sandbox, folder.path());
+        Self { folder, variables }
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder.join(name).to_str().unwrap().to_owned()
+        self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        fs::write(self.folder.join(name), content).unwrap();
-        self.path(name)
+        let path = self.path(name);
+        fs::write(&path, content).unwrap();
+        path
     }
 
     fn fifo(&self, name: &str) -> String {
@@ -109,12 +101,6 @@ impl World {
     }
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
 fn all_of(output: Output) -> String {
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
@@ -124,7 +110,7 @@ const SECRET: &str = "sandbox-secret-not-real";
 #[test]
 fn empty_variables_are_not_set() {
     let sandbox = Sandbox::start().unwrap();
-    let mut world = World::of("empty", &sandbox);
+    let mut world = World::of(&sandbox);
     let secret = world.file("secret", SECRET);
     for (provider, empty) in [
         (Provider::NtxPay, "NTXPAY_CLIENT_SECRET"),
@@ -149,7 +135,7 @@ fn empty_variables_are_not_set() {
 #[test]
 fn text_is_text_whatever_its_script_and_however_its_file_was_saved() {
     let sandbox = Sandbox::start().unwrap();
-    let world = World::of("text", &sandbox);
+    let world = World::of(&sandbox);
     for (number, secret) in [
         "contraseña",
         "пароль-密码-パスワード",
@@ -202,7 +188,7 @@ fn text_is_text_whatever_its_script_and_however_its_file_was_saved() {
 #[test]
 fn a_pipe_is_read_to_its_end_and_once_for_all_that_wants_it() {
     let sandbox = Sandbox::start().unwrap();
-    let world = World::of("pipes", &sandbox);
+    let world = World::of(&sandbox);
     let provider = Provider::NtxPay;
     // Everything that can be a file is a pipe, which is written once.
     let parts = [
@@ -259,7 +245,7 @@ fn a_pipe_is_read_to_its_end_and_once_for_all_that_wants_it() {
 #[test]
 fn a_pipe_that_nobody_writes_to_ends_with_the_time_out_and_an_endless_one_with_its_size() {
     let sandbox = Sandbox::start().unwrap();
-    let world = World::of("waiting", &sandbox);
+    let world = World::of(&sandbox);
     let fifo = world.fifo("silent");
     for name in
         ["PAYTOKEN_CA", "NTXPAY_CLIENT_CERT", "NTXPAY_CLIENT_KEY", "NTXPAY_CLIENT_SECRET_FILE"]
@@ -289,7 +275,7 @@ fn a_pipe_that_nobody_writes_to_ends_with_the_time_out_and_an_endless_one_with_i
 #[test]
 fn content_in_the_place_of_a_path_is_named_and_never_shown() {
     let sandbox = Sandbox::start().unwrap();
-    let world = World::of("content", &sandbox);
+    let world = World::of(&sandbox);
     let (certificate, key) = (sandbox.client_certificate_pem(), sandbox.client_key_pem());
     let both = [certificate, key].concat();
     let key_line = key.lines().nth(1).unwrap();
@@ -376,7 +362,7 @@ fn content_in_the_place_of_a_path_is_named_and_never_shown() {
 #[test]
 fn what_is_wrong_with_a_file_names_the_variable() {
     let sandbox = Sandbox::start().unwrap();
-    let world = World::of("named", &sandbox);
+    let world = World::of(&sandbox);
     let other = world.file("other.key", sandbox.issue_client_certificate("other").key_pem);
     let empty = world.file("empty", "");
     let damaged = world.file("damaged", "-----BEGIN CERTIFICATE-----\nAAAA\n");
@@ -399,7 +385,7 @@ fn what_is_wrong_with_a_file_names_the_variable() {
 #[test]
 fn files_that_variables_name_are_read_again() {
     let sandbox = Sandbox::start().unwrap();
-    let world = World::of("newer", &sandbox);
+    let world = World::of(&sandbox);
     let mut params = CertificateParams::new(vec!["merchant.example".into()]).unwrap();
     params.not_after = date_time_ymd(2090, 1, 1);
     let newer = sandbox.authority().sign(params, &KeyPair::generate().unwrap());
@@ -412,7 +398,7 @@ fn files_that_variables_name_are_read_again() {
 #[test]
 fn authorities_are_tidied_as_certificates_are_and_each_of_them_counts() {
     let sandbox = Sandbox::start().unwrap();
-    let world = World::of("authorities", &sandbox);
+    let world = World::of(&sandbox);
     let other = Sandbox::start().unwrap();
     let (own, other) = (sandbox.ca_pem(), other.ca_pem());
     for (what, content) in [
@@ -436,7 +422,7 @@ fn authorities_are_tidied_as_certificates_are_and_each_of_them_counts() {
 #[test]
 fn the_systems_authorities_are_trusted_on_request_alone() {
     let sandbox = Sandbox::start().unwrap();
-    let world = World::of("system", &sandbox);
+    let world = World::of(&sandbox);
     let ca = world.path("ca.pem");
     // What other programs read is not read by itself.
     let said = world.run(Provider::NtxPay, &[("PAYTOKEN_CA", ""), ("SSL_CERT_FILE", &ca)]);
@@ -455,9 +441,8 @@ fn the_systems_authorities_are_trusted_on_request_alone() {
 #[test]
 fn the_environments_proxy_is_used_and_a_bad_one_named() {
     let sandbox = Sandbox::start().unwrap();
-    let world = World::of("proxied", &sandbox);
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let closed = format!("http://{closed}");
+    let world = World::of(&sandbox);
+    let closed = format!("http://{}", nobody_listens());
     for (set, says) in [
         (&[("https_proxy", closed.as_str())][..], "the proxy cannot be reached"),
         (&[("ALL_PROXY", &closed)], "the proxy cannot be reached"),
@@ -470,5 +455,4 @@ fn the_environments_proxy_is_used_and_a_bad_one_named() {
         let said = world.run(Provider::SendPayments, set);
         assert!(said.contains(says), "{set:?}: {said}");
     }
-    assert!(Path::new(&world.folder).is_dir());
 }

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use paytoken::{Attempt, Error, ErrorKind, EventKind, Provider, Token, TokenOptions};
 use paytoken_sandbox::{Fault, Sandbox};
+use paytoken_testing::{PATIENCE, builder};
 
-use crate::support::{ApiClient, PATIENCE, builder, lifetime, source, together};
+use crate::support::{ApiClient, lifetime, source, together};
 
 #[test]
 fn sixty_four_threads_on_an_empty_cache_and_at_expiry_make_one_request_each_time() {

@@ -13,37 +13,33 @@ use std::time::Duration;
 use paytoken::store::{Account, Store};
 use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, TokenOptions, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
-
-use crate::support::{
-    Acting, Does, ManualClock, PATIENCE, Step, builder, credentials, credentials_with, lifetime,
-    reach, together,
+use paytoken_testing::{
+    ManualClock, PATIENCE, TempDir, builder, credentials, credentials_with, reach, temporary_folder,
 };
+
+use crate::support::{Acting, Does, Step, lifetime, together};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;
 
-/// A directory of the test's own, removed with it.
-pub struct Folder(pub PathBuf);
+/// A directory of the test's own, not there yet. What it is made in goes with this value.
+pub struct Folder {
+    pub path: PathBuf,
+    _around: TempDir,
+}
 
 impl Folder {
     pub fn new() -> Self {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "paytoken-store-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
-        let folder = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&folder);
-        Self(folder)
+        let around = temporary_folder();
+        Self { path: around.path().join("store"), _around: around }
     }
 
     pub fn store(&self) -> FileStore {
-        FileStore::open(&self.0).unwrap()
+        FileStore::open(&self.path).unwrap()
     }
 
     pub fn files(&self, ending: &str) -> Vec<PathBuf> {
-        let mut files: Vec<_> = fs::read_dir(&self.0)
+        let mut files: Vec<_> = fs::read_dir(&self.path)
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|found| found == ending))
@@ -56,12 +52,6 @@ impl Folder {
         let files = self.files("entry");
         assert_eq!(files.len(), 1, "{files:?}");
         files[0].clone()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -508,7 +498,7 @@ fn a_directory_that_is_removed_is_made_again_and_one_that_cannot_be_is_a_clear_e
     let clock = ManualClock::new();
     let source = process(&sandbox, NTX, &folder, &clock);
     let first = secret(&source);
-    fs::remove_dir_all(&folder.0).unwrap();
+    fs::remove_dir_all(&folder.path).unwrap();
     clock.advance(secs(2));
     assert_eq!(secret(&source), first, "served from memory");
     clock.advance(secs(600));
@@ -516,8 +506,8 @@ fn a_directory_that_is_removed_is_made_again_and_one_that_cannot_be_is_a_clear_e
     assert_eq!(folder.files("entry").len(), 1, "made again");
 
     let opened = folder.store();
-    fs::remove_dir_all(&folder.0).unwrap();
-    fs::write(&folder.0, "a file where the directory was").unwrap();
+    fs::remove_dir_all(&folder.path).unwrap();
+    fs::write(&folder.path, "a file where the directory was").unwrap();
     let current = secret(&source);
     clock.advance(secs(2));
     assert_eq!(secret(&source), current, "served from memory");
@@ -528,12 +518,11 @@ fn a_directory_that_is_removed_is_made_again_and_one_that_cannot_be_is_a_clear_e
     let error = strict.token().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Store, "{error}");
     assert!(error.is_retryable());
-    for path in [folder.0.clone(), folder.0.join("below/it")] {
+    for path in [folder.path.clone(), folder.path.join("below/it")] {
         let error = FileStore::open(path).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
         assert!(!error.is_retryable());
     }
-    fs::remove_file(&folder.0).unwrap();
 }
 
 #[cfg(unix)]
@@ -542,15 +531,15 @@ fn a_directory_that_is_not_private_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = Folder::new();
-    fs::create_dir(&folder.0).unwrap();
+    fs::create_dir(&folder.path).unwrap();
     for mode in [0o755, 0o770, 0o701] {
-        fs::set_permissions(&folder.0, fs::Permissions::from_mode(mode)).unwrap();
-        let error = FileStore::open(&folder.0).unwrap_err();
+        fs::set_permissions(&folder.path, fs::Permissions::from_mode(mode)).unwrap();
+        let error = FileStore::open(&folder.path).unwrap_err();
         assert!(error.to_string().contains("chmod 700"), "{error}");
     }
-    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o700)).unwrap();
-    let link = folder.0.with_extension("link");
-    std::os::unix::fs::symlink(&folder.0, &link).unwrap();
+    fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o700)).unwrap();
+    let link = folder.path.with_extension("link");
+    std::os::unix::fs::symlink(&folder.path, &link).unwrap();
     let error = FileStore::open(&link).unwrap_err();
     fs::remove_file(&link).unwrap();
     assert!(error.to_string().contains("a link?"), "{error}");

@@ -9,12 +9,10 @@ use std::time::Duration;
 use paytoken::store::{Account, Store};
 use paytoken::{Environment, ErrorKind, Provider, TokenOptions};
 use paytoken_sandbox::{Fault, Sandbox};
+use paytoken_testing::{ManualClock, PATIENCE, builder, credentials, credentials_with, reach};
 
 use crate::store::{Folder, process, secret, secs};
-use crate::support::{
-    Acting, Does, ManualClock, PATIENCE, Step, builder, credentials, credentials_with, lifetime,
-    reach,
-};
+use crate::support::{Acting, Does, Step, lifetime};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;
@@ -176,11 +174,11 @@ fn a_directory_that_has_become_a_file_is_an_error_and_not_an_empty_store() {
     let store = folder.store();
     let account = account(&sandbox);
     assert!(store.read(account.key()).unwrap().is_none());
-    assert!(!folder.0.exists(), "looking makes nothing");
-    fs::write(&folder.0, "in the way").unwrap();
+    assert!(!folder.path.exists(), "looking makes nothing");
+    fs::write(&folder.path, "in the way").unwrap();
     let read = store.read(account.key()).unwrap_err();
     let locked = store.lock(account.key(), Duration::ZERO, PATIENCE).err().unwrap();
-    fs::remove_file(&folder.0).unwrap();
+    fs::remove_file(&folder.path).unwrap();
     for (error, what) in [(read, "cannot be read"), (locked, "is not a directory")] {
         assert_eq!(error.kind(), ErrorKind::Store);
         assert!(error.to_string().contains(what), "{error}");
@@ -275,7 +273,7 @@ fn an_entry_is_read_back_under_its_lock() {
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
     let store = folder.store();
-    assert_eq!(store.directory(), folder.0);
+    assert_eq!(store.directory(), folder.path);
     let account = account(&sandbox);
     let key = account.key();
     assert_eq!(format!("{key:?}"), format!("StoreKey({})", key.as_str()));

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use paytoken::store::{Store, StoreGuard, StoreKey, conformance};
 use paytoken::{Error, ErrorKind, Result};
+use paytoken_testing::PATIENCE;
 
 use crate::store::Folder;
-use crate::support::PATIENCE;
 
 #[test]
 fn a_file_store_does_all_that_a_store_has_to() {
@@ -30,7 +30,7 @@ fn a_file_store_finds_out_that_its_lock_file_was_removed() {
     let folder = Folder::new();
     conformance::lost_lock(
         || folder.store(),
-        |key| fs::remove_file(folder.0.join(format!("{key}.lock"))).unwrap(),
+        |key| fs::remove_file(folder.path.join(format!("{key}.lock"))).unwrap(),
     );
 }
 
@@ -41,7 +41,7 @@ fn a_file_store_s_lock_ends_with_its_process() {
         || folder.store(),
         |key| {
             // The lock goes to a process that waits on its stdin, and to no other.
-            let path = folder.0.join(format!("{key}.lock"));
+            let path = folder.path.join(format!("{key}.lock"));
             let lock = fs::File::options().write(true).open(path).unwrap();
             lock.try_lock().unwrap();
             let mut holder =

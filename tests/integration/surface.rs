@@ -11,11 +11,10 @@ use paytoken::{
     TokenCache, TokenOptions, TokenSource,
 };
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::{ManualClock, builder, credentials, credentials_with, reach};
 
 use crate::store::Folder;
-use crate::support::{
-    ManualClock, builder, credentials, credentials_with, reach, source, together,
-};
+use crate::support::{source, together};
 
 const SANDBOX: Environment = Environment::Sandbox;
 

@@ -4,7 +4,6 @@
 use std::io::Write as _;
 use std::net::TcpListener;
 use std::process::Command;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -14,12 +13,11 @@ use paytoken::{
 };
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use paytoken_testing::{builder, nobody_listens, server_config};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ServerConnection, StreamOwned};
 
 use crate::proxy::dripping;
-use crate::support::builder;
 
 fn send_source(url: &str, roots: Option<&str>) -> TokenSource {
     let credentials = Credentials::SendPayments {
@@ -39,16 +37,7 @@ fn send_source(url: &str, roots: Option<&str>) -> TokenSource {
 /// A server with a certificate of these params, from the sandbox's authority.
 fn serve(sandbox: &Sandbox, params: CertificateParams) -> u16 {
     let issued = sandbox.authority().sign(params, &KeyPair::generate().unwrap());
-    let chain = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
-    let config =
-        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![chain], key)
-            .unwrap();
-    let config = Arc::new(config);
+    let config = server_config(&issued, WebPkiClientVerifier::no_client_auth());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -168,7 +157,7 @@ fn no_thread_to_be_had_is_an_error_and_no_panic() {
     assert!(error.to_string().contains("no thread"), "{error}");
     assert!(error.is_retryable());
     // An address needs none.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = nobody_listens();
     let error = without_threads(&format!("https://{free}"));
     assert!(error.to_string().contains("refused"), "{error}");
 }
@@ -178,7 +167,7 @@ fn no_descriptor_to_be_had_is_told_as_that() {
     if !is_alone("no_descriptor_to_be_had_is_told_as_that") {
         return;
     }
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = nobody_listens();
     for url in [format!("https://{free}"), "https://some-name.example".to_owned()] {
         let source = send_source(&url, None);
         let error = at_limit(Resource::RLIMIT_NOFILE, 3, || source.token().unwrap_err());

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use paytoken::{ClientCertificate, Credentials, Environment, Provider, TokenSource};
-
-use crate::support::ExactServer;
+use paytoken::{Environment, Provider, TokenSource};
+use paytoken_testing::{Server, injected_credentials};
 
 /// Words that no message of ours holds.
 const SECRETS: [&str; 7] = [
@@ -17,10 +16,8 @@ const SECRETS: [&str; 7] = [
     "كلمة-السر-للتاجر",
 ];
 
-fn source(provider: Provider, id: &str, secret: &str, server: &ExactServer) -> TokenSource {
-    let certificate = provider.facts().takes_certificate.then(ClientCertificate::injected_by_proxy);
-    let credentials = Credentials::new(provider, id, secret, certificate).unwrap();
-    TokenSource::builder(credentials, Environment::Sandbox)
+fn source(provider: Provider, id: &str, secret: &str, server: &Server) -> TokenSource {
+    TokenSource::builder(injected_credentials(provider, id, secret), Environment::Sandbox)
         .base_url(&server.url)
         .retries(0)
         .timeout(Duration::from_secs(20))
@@ -28,9 +25,9 @@ fn source(provider: Provider, id: &str, secret: &str, server: &ExactServer) -> T
         .unwrap()
 }
 
-fn refusing(body: &str) -> ExactServer {
+fn refusing(body: &str) -> Server {
     let head = "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length:";
-    ExactServer::answering(format!("{head} {}\r\n\r\n{body}", body.len()).into_bytes())
+    Server::answering(format!("{head} {}\r\n\r\n{body}", body.len()).into_bytes())
 }
 
 #[test]

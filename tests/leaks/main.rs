@@ -5,10 +5,6 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, unreachable_pub)] // it is a test
 
-#[path = "../integration/support.rs"]
-#[allow(dead_code)] // not all of it is needed here
-mod support;
-
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -17,8 +13,7 @@ use paytoken::{
     Attempt, Environment, Error, Event, Provider, TokenCache, TokenOptions, TokenSource,
 };
 use paytoken_sandbox::{Fault, Sandbox};
-
-use support::{ManualClock, PATIENCE, credentials_with, reach};
+use paytoken_testing::{ManualClock, PATIENCE, credentials_with, reach};
 
 /// A secret with characters that JSON, URLs and base64 write differently.
 const SECRET: &str = "s3cr\"t/&+%-value";
