@@ -1,11 +1,11 @@
 //! One cell: a fault, a provider, a state of the cache; what should happen and what does.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use paytoken::{ClientCertificate, Credentials, Environment, Provider, Renewal, TokenSource};
+use paytoken::{Credentials, Environment, Provider, Renewal, TokenSource};
+use paytoken_testing::{ManualClock, injected_credentials};
 
 use crate::expect::{Bound, Expect, Row};
-use crate::moment::ManualClock;
 use crate::server::{Fault, Server};
 
 /// What the source holds when it asks.
@@ -33,6 +33,12 @@ const CONNECT: Duration = Duration::from_millis(300);
 /// Nothing that ends at once takes as long, on the busiest machine.
 const LONG: Duration = Duration::from_secs(30);
 
+/// When every fault begins, a whole second, so that dates in headers, which are cut to seconds, are
+/// exact: Thu, 01 Jan 2026 00:00:00 GMT.
+pub fn start() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_767_225_600)
+}
+
 impl Cell {
     pub fn all(row: &Row) -> impl Iterator<Item = Self> + use<> {
         // Where the name is never found there is no server to get a first token from.
@@ -57,7 +63,7 @@ impl Cell {
 
     /// As it is.
     pub fn happens(&self, row: &Row) -> String {
-        let clock = ManualClock::before_start(self.age());
+        let clock = ManualClock::at(start() - self.age());
         let server = Server::start(self.provider, &row.fault);
         let (timeout, connect) = match row.time {
             Bound::AtOnce => (LONG, LONG),
@@ -135,9 +141,7 @@ impl Cell {
     }
 
     fn credentials(&self) -> Credentials {
-        let certificate =
-            self.provider.facts().takes_certificate.then(ClientCertificate::injected_by_proxy);
-        Credentials::new(self.provider, "merchant", "not-a-real-secret", certificate).unwrap()
+        injected_credentials(self.provider, "merchant", "not-a-real-secret")
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use paytoken::{Credentials, Environment, Provider, Secret, TokenSource};
+use paytoken::{Environment, Provider, TokenSource};
+use paytoken_testing::{ManualClock, injected_credentials};
 
-use crate::moment::ManualClock;
+use crate::cell::start;
 use crate::server::{Fault, Server, answer};
 
 /// How long a Send Payments token lives that ends two seconds after the request by a provider's
@@ -14,13 +15,10 @@ fn lifetime(expires_at: &str, date: &str) -> Duration {
     let bytes = answer(201, &format!("Date: {date}\r\n"), body.as_bytes());
     let server = Server::start(Provider::SendPayments, &Fault::Bytes(bytes));
     server.begin_fault();
-    let credentials = Credentials::SendPayments {
-        client_id: "merchant".into(),
-        client_secret: Secret::from("not-a-real-secret"),
-    };
+    let credentials = injected_credentials(Provider::SendPayments, "merchant", "not-a-real-secret");
     TokenSource::builder(credentials, Environment::Sandbox)
         .base_url(&server.url)
-        .clock(ManualClock::before_start(Duration::ZERO))
+        .clock(ManualClock::at(start()))
         .build()
         .unwrap()
         .token()

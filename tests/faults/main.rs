@@ -10,7 +10,6 @@ mod cell;
 mod clocks;
 mod document;
 mod expect;
-mod moment;
 mod server;
 mod statuses;
 mod table;

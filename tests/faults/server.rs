@@ -11,8 +11,8 @@ use std::time::Duration;
 use paytoken::Provider;
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use paytoken_testing::{read_request, server_config};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// What goes wrong.
@@ -287,28 +287,6 @@ impl Shared {
     }
 }
 
-/// Head and body, as far as they come.
-fn read_request(stream: &mut impl Read) {
-    let mut request = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
-        if let Some(end) = text.find("\r\n\r\n") {
-            let length = text
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())
-                .unwrap_or(0);
-            if request.len() >= end + 4 + length {
-                return;
-            }
-        }
-        match stream.read(&mut buffer) {
-            Ok(count) if count > 0 => request.extend_from_slice(&buffer[..count]),
-            _ => return,
-        }
-    }
-}
-
 fn wait_for_end(mut stream: TcpStream) {
     while stream.read(&mut [0; 4096]).is_ok_and(|count| count > 0) {}
 }
@@ -320,15 +298,7 @@ fn tls() -> &'static (Arc<ServerConfig>, String) {
         let sandbox = Sandbox::start().unwrap();
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         let issued = sandbox.authority().sign(params, &KeyPair::generate().unwrap());
-        let chain = CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap();
-        let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![chain], key)
-            .unwrap();
-        (Arc::new(config), sandbox.ca_pem().to_owned())
+        let config = server_config(&issued, WebPkiClientVerifier::no_client_auth());
+        (config, sandbox.ca_pem().to_owned())
     })
 }

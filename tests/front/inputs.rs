@@ -5,20 +5,21 @@ use std::fs;
 use std::process::Command;
 
 use paytoken::{ClientCertificate, ErrorKind};
+use paytoken_testing::{TempDir, temporary_folder};
 
 use crate::authority::Authority;
 use crate::backend::Backend;
 use crate::nginx::Front;
-use crate::tools::{Folder, are_here, with_certificate};
+use crate::tools::{are_here, with_certificate};
 
 /// One folder with all files; `run` is one openssl command.
-struct Files(Folder);
+struct Files(TempDir);
 
 const CURVE: &str = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:";
 
 impl Files {
     fn new() -> Self {
-        let files = Self(Folder::new());
+        let files = Self(temporary_folder());
         for command in [
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 30",
             "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout middle.key -out middle.csr -subj /CN=middle",

@@ -1,12 +1,15 @@
 //! A real nginx, a process of its own with a folder of its own, ended with this value.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use paytoken_testing::{TempDir, nobody_listens, temporary_folder};
+
 use crate::authority::Identity;
-use crate::tools::{Folder, nginx_program};
+use crate::tools::nginx_program;
 
 /// How the front is set up.
 pub struct Front<'a> {
@@ -22,7 +25,8 @@ pub struct Front<'a> {
 pub struct Nginx {
     pub address: SocketAddr,
     process: Child,
-    folder: Folder,
+    /// Goes after the process, by the drop below.
+    _folder: TempDir,
 }
 
 impl Front<'_> {
@@ -38,7 +42,7 @@ impl Front<'_> {
     pub fn start(&self, files: &[(&str, &str)]) -> Nginx {
         // nginx cannot be told to find a free port; another program may take the one found here.
         for _ in 0..5 {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let address = nobody_listens();
             match self.start_at(address, files) {
                 Ok(nginx) => return nginx,
                 Err(said) if said.contains("Address already in use") => {}
@@ -53,13 +57,12 @@ impl Front<'_> {
     }
 
     fn start_at(&self, address: SocketAddr, files: &[(&str, &str)]) -> Result<Nginx, String> {
-        let folder = Folder::new();
-        folder.write("server.pem", &self.server.certificate);
-        folder.write("server.key", &self.server.key);
-        folder.write("clients.pem", self.client_authority);
-        for (name, text) in files {
-            folder.write(name, text);
-        }
+        let folder = temporary_folder();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("server.pem", &self.server.certificate);
+        write("server.key", &self.server.key);
+        write("clients.pem", self.client_authority);
+        files.iter().for_each(|(name, text)| write(name, text));
         // One process, so that ending it ends all of it. Header buffers stay at their defaults.
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {kind};\n"))
@@ -85,7 +88,7 @@ impl Front<'_> {
              }}",
             self.more, self.location
         );
-        folder.write("nginx.conf", &text);
+        write("nginx.conf", &text);
         let mut process = Command::new(nginx_program())
             .arg("-p")
             .arg(folder.path())
@@ -107,7 +110,7 @@ impl Front<'_> {
         }
         // A full pipe would stop it; the thread ends with the process.
         thread::spawn(move || lines.for_each(drop));
-        Ok(Nginx { address, process, folder })
+        Ok(Nginx { address, process, _folder: folder })
     }
 }
 
@@ -115,6 +118,5 @@ impl Drop for Nginx {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
-        let _ = self.folder.path(); // goes after the process
     }
 }

@@ -1,30 +1,22 @@
 //! What nginx does not let through, and the servers we do not talk to.
 
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use paytoken::{ClientCertificate, Clock, ErrorKind, Now};
-
+use paytoken::{ClientCertificate, ErrorKind};
 use paytoken_sandbox::rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, date_time_ymd,
 };
+use paytoken_testing::{ManualClock, not_run};
 
 use crate::authority::{Authority, Identity, expired, self_signed_server, with_serial};
 use crate::backend::Backend;
 use crate::nginx::Front;
-use crate::tools::{are_here, builder, not_run, with_certificate};
+use crate::tools::{are_here, builder, with_certificate};
 
-/// A machine whose clock is wrong: it is the middle of 2020.
-struct In2020;
-
-impl Clock for In2020 {
-    fn now(&self) -> Now {
-        Now { wall: middle_of_2020(), ..Now::from_system() }
-    }
-}
-
-fn middle_of_2020() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(1_592_000_000)
+/// On a machine whose clock is wrong.
+fn middle_of_2020() -> ManualClock {
+    ManualClock::at(UNIX_EPOCH + Duration::from_secs(1_592_000_000))
 }
 
 #[test]
@@ -57,7 +49,10 @@ fn nginx_refuses_bad_client_certificates_and_we_say_which_kind_of_error_it_is() 
     let without_key = ClientCertificate::from_pem(&good.certificate).unwrap();
     let refused = [
         ("revoked", builder(&url, &roots, &revoked)),
-        ("expired, on a machine that does not know", builder(&url, &roots, &old).clock(In2020)),
+        (
+            "expired, on a machine that does not know",
+            builder(&url, &roots, &old).clock(middle_of_2020()),
+        ),
         ("untrusted", builder(&url, &roots, &other.client(|_| ()))),
         ("missing", with_certificate(&url, &roots, without_key)),
     ];
