@@ -9,7 +9,7 @@ use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, TokenCache
 use paytoken_sandbox::Sandbox;
 use paytoken_testing::{PATIENCE, credentials, credentials_with};
 
-use crate::store::Folder;
+use crate::processes::Folder;
 use crate::support::together;
 
 const ENV: Environment = Environment::Sandbox;

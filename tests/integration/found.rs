@@ -10,7 +10,7 @@ use paytoken::{ErrorKind, Provider, Secret, Token, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
 use paytoken_testing::{ManualClock, PATIENCE, builder};
 
-use crate::store::{Folder, process, process_with, secret, secs};
+use crate::processes::{Folder, process, process_with, secret, secs};
 use crate::support::{Acting, Does, Step, lifetime};
 
 const NTX: Provider = Provider::NtxPay;

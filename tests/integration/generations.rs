@@ -8,7 +8,7 @@ use paytoken::{ErrorKind, Provider};
 use paytoken_sandbox::{Fault, Sandbox};
 use paytoken_testing::{ManualClock, PATIENCE, builder};
 
-use crate::store::{Folder, process, process_with, secret, secs};
+use crate::processes::{Folder, process, process_with, secret, secs};
 use crate::support::{Acting, Does, Step};
 
 const NTX: Provider = Provider::NtxPay;

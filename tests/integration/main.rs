@@ -13,6 +13,7 @@ mod generations;
 mod network;
 mod odd_calls;
 mod pace;
+mod processes;
 mod provider_cases;
 mod proxy;
 mod renewal;
@@ -22,6 +23,7 @@ mod single_flight;
 mod store;
 mod store_changes;
 mod store_contract;
+mod store_files;
 #[cfg(unix)]
 mod store_owner;
 mod support;

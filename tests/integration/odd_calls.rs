@@ -5,15 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use paytoken::store::Account;
 use paytoken::{
-    Environment, Error, ErrorKind, Event, Provider, Result, Secret, Token, TokenOptions,
-    TokenSource,
+    Error, ErrorKind, Event, Provider, Result, Secret, Token, TokenOptions, TokenSource,
 };
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{ManualClock, PATIENCE, builder, credentials};
+use paytoken_testing::{ManualClock, PATIENCE, builder};
 
-use crate::store::Folder;
+use crate::processes::{Folder, account};
 use crate::support::{lifetime, source};
 
 const NTX: Provider = Provider::NtxPay;
@@ -58,9 +56,7 @@ fn a_rejected_token_is_known_with_and_without_its_scheme() {
 fn a_rejected_token_is_known_in_a_store_with_and_without_its_scheme() {
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
-    let url = sandbox.url(NTX);
-    let account = Account::new(&credentials(&sandbox, NTX), Environment::Sandbox, Some(&url));
-    let account = account.unwrap();
+    let account = account(&sandbox, NTX);
     let source = builder(&sandbox, NTX).store(folder.store()).build().unwrap();
     for index in 0..texts_of("").len() {
         let token = source.refresh().unwrap();

@@ -8,7 +8,7 @@ use paytoken::{Attempt, Error, ErrorKind, Provider, Secret, TokenOptions, TokenS
 use paytoken_sandbox::{Fault, Sandbox};
 use paytoken_testing::{ManualClock, builder};
 
-use crate::store::{Folder, process, secret, secs};
+use crate::processes::{Folder, process, secret, secs};
 use crate::support::{lifetime, together};
 
 const STEP: Duration = Duration::from_millis(100);

@@ -4,23 +4,18 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use paytoken::store::{Account, Sealed, SealingKeys, Store, conformance};
-use paytoken::{Environment, ErrorKind, Event, Provider, Settings, TokenSource};
+use paytoken::store::{Sealed, SealingKeys, Store, conformance};
+use paytoken::{ErrorKind, Event, Provider, Settings, TokenSource};
 use paytoken_sandbox::Sandbox;
-use paytoken_testing::{ManualClock, builder, credentials};
+use paytoken_testing::{ManualClock, builder};
 
-use crate::store::{Folder, secret, secs};
+use crate::processes::{Folder, account, secret, secs};
 
 const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
 
 fn sealed(folder: &Folder, keys: &SealingKeys) -> Arc<dyn Store> {
     Arc::new(Sealed::new(folder.store(), keys.clone()))
-}
-
-fn account(sandbox: &Sandbox, provider: Provider) -> Account {
-    let url = sandbox.url(provider);
-    Account::new(&credentials(sandbox, provider), Environment::Sandbox, Some(&url)).unwrap()
 }
 
 /// A process, and the names of the events that it tells.

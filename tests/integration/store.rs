@@ -1,92 +1,25 @@
 //! Sources that share a store, as processes do: one fetch for all, invalidation seen by all,
-//! refusals remembered for all, and a store in any state never gives a wrong token.
+//! refusals remembered for all.
 //!
 //! Each source here stands for a process: they have nothing in common but the directory. Real
 //! processes are in `cli/tests`.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use paytoken::store::{Account, Store};
-use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, TokenOptions, TokenSource};
+use paytoken::store::{Account, Store as _};
+use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, TokenOptions};
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{
-    ManualClock, PATIENCE, TempDir, builder, credentials, credentials_with, reach, temporary_folder,
-};
+use paytoken_testing::{ManualClock, PATIENCE, builder, credentials_with};
 
+use crate::processes::{Folder, key, process, process_with, secret, secs};
 use crate::support::{Acting, Does, Step, lifetime, together};
 
 const NTX: Provider = Provider::NtxPay;
 const SEND: Provider = Provider::SendPayments;
-
-/// A directory of the test's own, not there yet. What it is made in goes with this value.
-pub struct Folder {
-    pub path: PathBuf,
-    _around: TempDir,
-}
-
-impl Folder {
-    pub fn new() -> Self {
-        let around = temporary_folder();
-        Self { path: around.path().join("store"), _around: around }
-    }
-
-    pub fn store(&self) -> FileStore {
-        FileStore::open(&self.path).unwrap()
-    }
-
-    pub fn files(&self, ending: &str) -> Vec<PathBuf> {
-        let mut files: Vec<_> = fs::read_dir(&self.path)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|found| found == ending))
-            .collect();
-        files.sort();
-        files
-    }
-
-    pub fn entry(&self) -> PathBuf {
-        let files = self.files("entry");
-        assert_eq!(files.len(), 1, "{files:?}");
-        files[0].clone()
-    }
-}
-
-/// A process: a source with the folder for a store.
-pub fn process(
-    sandbox: &Sandbox,
-    provider: Provider,
-    folder: &Folder,
-    clock: &ManualClock,
-) -> TokenSource {
-    builder(sandbox, provider).store(folder.store()).clock(clock.clone()).build().unwrap()
-}
-
-/// As `process`, with this secret instead of the right one.
-pub fn process_with(
-    sandbox: &Sandbox,
-    provider: Provider,
-    folder: &Folder,
-    clock: &ManualClock,
-    secret: &str,
-) -> TokenSource {
-    reach(sandbox, provider, credentials_with(sandbox, provider, secret))
-        .store(folder.store())
-        .clock(clock.clone())
-        .build()
-        .unwrap()
-}
-
-pub fn secret(source: &TokenSource) -> String {
-    source.token().unwrap().secret().to_owned()
-}
-
-pub fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
 
 #[test]
 fn forty_processes_make_one_fetch_on_an_empty_store_and_one_at_expiry() {
@@ -199,13 +132,7 @@ fn a_refusal_is_remembered_for_every_process_until_the_secret_changes() {
     for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
-        let with = |secret: &str| {
-            reach(&sandbox, provider, credentials_with(&sandbox, provider, secret))
-                .store(folder.store())
-                .clock(clock.clone())
-                .build()
-                .unwrap()
-        };
+        let with = |secret: &str| process_with(&sandbox, provider, &folder, &clock, secret);
         assert_eq!(with("wrong-secret").token().unwrap_err().kind(), ErrorKind::Rejected);
         let error = with("wrong-secret").token().unwrap_err();
         assert_eq!((error.kind(), error.status().is_some()), (ErrorKind::Rejected, true));
@@ -272,14 +199,8 @@ fn a_cron_job_every_minute_for_an_hour_with_a_wrong_password_asks_at_most_six_ti
         let folder = Folder::new();
         let clock = ManualClock::new();
         for _ in 0..60 {
-            let error =
-                reach(&sandbox, provider, credentials_with(&sandbox, provider, "wrong-secret"))
-                    .store(folder.store())
-                    .clock(clock.clone())
-                    .build()
-                    .unwrap()
-                    .token()
-                    .unwrap_err();
+            let process = process_with(&sandbox, provider, &folder, &clock, "wrong-secret");
+            let error = process.token().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Rejected, "{provider}");
             clock.advance(secs(60));
         }
@@ -364,15 +285,7 @@ fn the_wait_for_a_lock_is_bounded_and_send_never_fetches_without_it() {
         let folder = Folder::new();
         let clock = ManualClock::new();
         let store = folder.store();
-        let key = Account::new(
-            &credentials(&sandbox, provider),
-            Environment::Sandbox,
-            Some(&sandbox.url(provider)),
-        )
-        .unwrap()
-        .key()
-        .clone();
-        let guard = store.lock(&key, PATIENCE, PATIENCE).unwrap().unwrap();
+        let guard = store.lock(&key(&sandbox, provider), PATIENCE, PATIENCE).unwrap().unwrap();
         let source = process(&sandbox, provider, &folder, &clock);
         let error = source
             .token_with(&TokenOptions::new().deadline(Duration::from_millis(150)))
@@ -385,199 +298,8 @@ fn the_wait_for_a_lock_is_bounded_and_send_never_fetches_without_it() {
     }
 }
 
-#[test]
-fn a_guard_whose_lock_file_was_removed_finds_out_when_it_writes() {
-    let sandbox = Sandbox::start().unwrap();
-    let folder = Folder::new();
-    let clock = ManualClock::new();
-    let source = process(&sandbox, NTX, &folder, &clock);
-    let first = secret(&source);
-    let store = folder.store();
-    let key =
-        Account::new(&credentials(&sandbox, NTX), Environment::Sandbox, Some(&sandbox.url(NTX)))
-            .unwrap()
-            .key()
-            .clone();
-    let mut guard = store.lock(&key, PATIENCE, PATIENCE).unwrap().unwrap();
-    fs::remove_file(&folder.files("lock")[0]).unwrap();
-    let mut second =
-        store.lock(&key, PATIENCE, PATIENCE).unwrap().expect("a new lock file, a new lock");
-    assert_eq!(guard.write(b"lost", secs(1)).unwrap_err().kind(), ErrorKind::Store);
-    assert!(store.read(&key).unwrap().is_some(), "the entry is untouched");
-    let entry = second.read().unwrap().unwrap();
-    second.write(&entry, secs(60)).unwrap();
-    assert_eq!(secret(&source), first, "the token in memory is still served");
-}
-
-#[test]
-fn an_entry_in_any_state_is_a_miss_or_the_right_token() {
-    let sandbox = Sandbox::start().unwrap();
-    for provider in [NTX, SEND] {
-        let other_folder = Folder::new();
-        let clock = ManualClock::new();
-        secret(&process(&sandbox, Provider::NexterPay, &other_folder, &clock));
-        let foreign = fs::read(other_folder.entry()).unwrap();
-        let write = |bytes: Vec<u8>| move |path: &Path| fs::write(path, &bytes).unwrap();
-        type Tamper = Box<dyn Fn(&Path)>;
-        let tampers: Vec<(&str, Tamper)> = vec![
-            ("empty", Box::new(write(Vec::new()))),
-            ("garbage", Box::new(write(b"\xff\xfe\x00garbage".to_vec()))),
-            ("JSON of somebody else's", Box::new(write(b"{\"token\":\"not ours\"}".to_vec()))),
-            ("an entry of another account", Box::new(write(foreign))),
-            (
-                "truncated",
-                Box::new(|path| {
-                    let bytes = fs::read(path).unwrap();
-                    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-                }),
-            ),
-            (
-                "a gibibyte",
-                Box::new(|path| {
-                    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(1 << 30).unwrap()
-                }),
-            ),
-            #[cfg(unix)]
-            (
-                "open to others",
-                Box::new(|path| {
-                    use std::os::unix::fs::PermissionsExt as _;
-                    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
-                }),
-            ),
-            #[cfg(unix)]
-            (
-                "a link",
-                Box::new(|path| {
-                    let aside = path.with_extension("aside");
-                    fs::rename(path, &aside).unwrap();
-                    std::os::unix::fs::symlink(aside, path).unwrap();
-                }),
-            ),
-            #[cfg(unix)]
-            (
-                "a FIFO",
-                Box::new(|path| {
-                    fs::remove_file(path).unwrap();
-                    assert!(
-                        std::process::Command::new("mkfifo").arg(path).status().unwrap().success()
-                    );
-                }),
-            ),
-        ];
-        for (what, tamper) in tampers {
-            let folder = Folder::new();
-            let in_memory = process(&sandbox, provider, &folder, &clock);
-            let first = secret(&in_memory);
-            tamper(&folder.entry());
-            clock.advance(secs(2));
-            assert_eq!(
-                secret(&in_memory),
-                first,
-                "{provider} {what}: the token in memory is served"
-            );
-            let requests = sandbox.token_requests(provider);
-            let second = secret(&process(&sandbox, provider, &folder, &clock));
-            assert_ne!(second, first, "{provider} {what}: a miss");
-            assert!(sandbox.is_valid(provider, &second), "{provider} {what}");
-            assert_eq!(sandbox.token_requests(provider), requests + 1, "{provider} {what}");
-            // Mended: the next one finds the new entry.
-            assert_eq!(
-                secret(&process(&sandbox, provider, &folder, &clock)),
-                second,
-                "{provider} {what}"
-            );
-        }
-    }
-}
-
-#[test]
-fn a_directory_that_is_removed_is_made_again_and_one_that_cannot_be_is_a_clear_error() {
-    let sandbox = Sandbox::start().unwrap();
-    let folder = Folder::new();
-    let clock = ManualClock::new();
-    let source = process(&sandbox, NTX, &folder, &clock);
-    let first = secret(&source);
-    fs::remove_dir_all(&folder.path).unwrap();
-    clock.advance(secs(2));
-    assert_eq!(secret(&source), first, "served from memory");
-    clock.advance(secs(600));
-    assert_ne!(secret(&source), first);
-    assert_eq!(folder.files("entry").len(), 1, "made again");
-
-    let opened = folder.store();
-    fs::remove_dir_all(&folder.path).unwrap();
-    fs::write(&folder.path, "a file where the directory was").unwrap();
-    let current = secret(&source);
-    clock.advance(secs(2));
-    assert_eq!(secret(&source), current, "served from memory");
-    clock.advance(secs(600));
-    assert_ne!(secret(&source), current, "it goes on without sharing");
-    // Opened before the file was there.
-    let strict = builder(&sandbox, NTX).store(opened).require_store(true).build().unwrap();
-    let error = strict.token().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Store, "{error}");
-    assert!(error.is_retryable());
-    for path in [folder.path.clone(), folder.path.join("below/it")] {
-        let error = FileStore::open(path).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
-        assert!(!error.is_retryable());
-    }
-}
-
 #[cfg(unix)]
-#[test]
-fn a_directory_that_is_not_private_is_refused() {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let folder = Folder::new();
-    fs::create_dir(&folder.path).unwrap();
-    for mode in [0o755, 0o770, 0o701] {
-        fs::set_permissions(&folder.path, fs::Permissions::from_mode(mode)).unwrap();
-        let error = FileStore::open(&folder.path).unwrap_err();
-        assert!(error.to_string().contains("chmod 700"), "{error}");
-    }
-    fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o700)).unwrap();
-    let link = folder.path.with_extension("link");
-    std::os::unix::fs::symlink(&folder.path, &link).unwrap();
-    let error = FileStore::open(&link).unwrap_err();
-    fs::remove_file(&link).unwrap();
-    assert!(error.to_string().contains("a link?"), "{error}");
-    // Links and others in the place of the lock's file.
-    let sandbox = Sandbox::start().unwrap();
-    let clock = ManualClock::new();
-    secret(&process(&sandbox, NTX, &folder, &clock));
-    let lock = folder.files("lock")[0].clone();
-    fs::set_permissions(&lock, fs::Permissions::from_mode(0o666)).unwrap();
-    clock.advance(secs(600));
-    let strict = builder(&sandbox, NTX).store(folder.store()).clock(clock).require_store(true);
-    let error = strict.build().unwrap().token().unwrap_err();
-    assert!(error.to_string().contains("lock file"), "{error}");
-}
-
 #[cfg(unix)]
-#[test]
-fn files_are_private_and_hold_no_secret() {
-    use std::os::unix::fs::MetadataExt as _;
-
-    let sandbox = Sandbox::start().unwrap();
-    let folder = Folder::new();
-    let clock = ManualClock::new();
-    for &provider in Provider::ALL {
-        let token = secret(&process(&sandbox, provider, &folder, &clock));
-        assert!(!token.is_empty());
-    }
-    for path in folder.files("entry").into_iter().chain(folder.files("lock")) {
-        let metadata = fs::metadata(&path).unwrap();
-        assert_eq!(metadata.mode() & 0o777, 0o600, "{}", path.display());
-        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
-        for &provider in Provider::ALL {
-            assert!(!text.contains(sandbox.client_secret(provider)));
-            assert!(!path.to_string_lossy().contains(sandbox.client_id(provider)));
-        }
-    }
-}
-
 #[test]
 fn forced_by_many_at_once_there_is_one_fetch_too() {
     let sandbox = Sandbox::start().unwrap();

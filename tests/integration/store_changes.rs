@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use paytoken::store::{Account, Store};
-use paytoken::{Environment, ErrorKind, Provider, TokenOptions};
+use paytoken::store::Store;
+use paytoken::{ErrorKind, Provider, TokenOptions};
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{ManualClock, PATIENCE, builder, credentials, credentials_with, reach};
+use paytoken_testing::{ManualClock, PATIENCE, builder, credentials_with, reach};
 
-use crate::store::{Folder, process, secret, secs};
+use crate::processes::{Folder, account, process, secret, secs};
 use crate::support::{Acting, Does, Step, lifetime};
 
 const NTX: Provider = Provider::NtxPay;
@@ -103,7 +103,7 @@ fn a_refusal_of_another_secret_holds_nobody_back_and_one_of_this_secret_does() {
 fn the_stored_status_tells_what_holds_requests_back_an_outage_or_an_hour_s_refusals() {
     let sandbox = Sandbox::start().unwrap();
     let folder = Folder::new();
-    let status = |folder: &Folder| account(&sandbox).stored_status(&folder.store()).unwrap();
+    let status = |folder: &Folder| account(&sandbox, SEND).stored_status(&folder.store()).unwrap();
     sandbox.fault_always(SEND, Some(Fault::Status(500)));
     builder(&sandbox, SEND).store(folder.store()).build().unwrap().token().unwrap_err();
     let paused = status(&folder);
@@ -128,7 +128,7 @@ fn the_stored_status_tells_a_refusal_from_a_rejected_token() {
     let folder = Folder::new();
     let store = folder.store();
     let status = || {
-        let account = account(&sandbox);
+        let account = account(&sandbox, SEND);
         assert_eq!(account.provider(), SEND);
         account.stored_status(&store).unwrap()
     };
@@ -141,11 +141,6 @@ fn the_stored_status_tells_a_refusal_from_a_rejected_token() {
     assert!(refused.blocked_for.unwrap() > secs(50));
     builder(&sandbox, SEND).store(folder.store()).build().unwrap().token().unwrap();
     assert!(!status().was_revoked && status().token.is_some());
-}
-
-fn account(sandbox: &Sandbox) -> Account {
-    let url = sandbox.url(SEND);
-    Account::new(&credentials(sandbox, SEND), Environment::Sandbox, Some(&url)).unwrap()
 }
 
 #[test]
@@ -172,7 +167,7 @@ fn a_store_without_stamps_is_read_at_every_look() {
 fn a_directory_that_has_become_a_file_is_an_error_and_not_an_empty_store() {
     let (sandbox, folder) = (Sandbox::start().unwrap(), Folder::new());
     let store = folder.store();
-    let account = account(&sandbox);
+    let account = account(&sandbox, SEND);
     assert!(store.read(account.key()).unwrap().is_none());
     assert!(!folder.path.exists(), "looking makes nothing");
     fs::write(&folder.path, "in the way").unwrap();
@@ -274,7 +269,7 @@ fn an_entry_is_read_back_under_its_lock() {
     let folder = Folder::new();
     let store = folder.store();
     assert_eq!(store.directory(), folder.path);
-    let account = account(&sandbox);
+    let account = account(&sandbox, SEND);
     let key = account.key();
     assert_eq!(format!("{key:?}"), format!("StoreKey({})", key.as_str()));
     let mut guard = store.lock(key, PATIENCE, PATIENCE).unwrap().unwrap();

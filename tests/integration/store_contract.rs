@@ -14,7 +14,7 @@ use paytoken::store::{Store, StoreGuard, StoreKey, conformance};
 use paytoken::{Error, ErrorKind, Result};
 use paytoken_testing::PATIENCE;
 
-use crate::store::Folder;
+use crate::processes::Folder;
 
 #[test]
 fn a_file_store_does_all_that_a_store_has_to() {

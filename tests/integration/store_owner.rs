@@ -7,12 +7,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use paytoken::store::{Account, Store as _, StoreKey};
-use paytoken::{Environment, ErrorKind, FileStore, Provider};
+use paytoken::store::Store as _;
+use paytoken::{ErrorKind, FileStore, Provider};
 use paytoken_sandbox::Sandbox;
-use paytoken_testing::{ManualClock, PATIENCE, credentials, not_run};
+use paytoken_testing::{ManualClock, PATIENCE, not_run};
 
-use crate::store::{Folder, process, secret, secs};
+use crate::processes::{Folder, key, process, secret, secs};
 
 const NTX: Provider = Provider::NtxPay;
 const SOMEBODY_ELSE: &str = "65534";
@@ -27,12 +27,6 @@ fn give_away(path: &Path) -> bool {
     given.status.success()
 }
 
-fn key(sandbox: &Sandbox) -> StoreKey {
-    let url = sandbox.url(NTX);
-    let account = Account::new(&credentials(sandbox, NTX), Environment::Sandbox, Some(&url));
-    account.unwrap().key().clone()
-}
-
 #[test]
 fn a_token_planted_by_another_user_is_not_used() {
     let sandbox = Sandbox::start().unwrap();
@@ -40,7 +34,7 @@ fn a_token_planted_by_another_user_is_not_used() {
     let source = process(&sandbox, NTX, &folder, &clock);
     let first = secret(&source);
     let opened_before = folder.store();
-    let (entry, key) = (folder.entry(), key(&sandbox));
+    let (entry, key) = (folder.entry(), key(&sandbox, NTX));
     let planted = fs::read(&entry).unwrap();
     for mode in [0o700, 0o711, 0o777] {
         fs::remove_dir_all(&folder.path).unwrap();
@@ -70,7 +64,7 @@ fn an_entry_and_a_lock_of_another_user_are_not_trusted_in_our_directory() {
     let sandbox = Sandbox::start().unwrap();
     let (folder, clock) = (Folder::new(), ManualClock::new());
     secret(&process(&sandbox, NTX, &folder, &clock));
-    let (store, key) = (folder.store(), key(&sandbox));
+    let (store, key) = (folder.store(), key(&sandbox, NTX));
     assert!(store.read(&key).unwrap().is_some());
     if !give_away(&folder.entry()) {
         return;
@@ -86,7 +80,7 @@ fn a_directory_that_becomes_a_link_or_open_to_others_is_refused_at_the_next_use(
     let sandbox = Sandbox::start().unwrap();
     let (folder, clock) = (Folder::new(), ManualClock::new());
     secret(&process(&sandbox, NTX, &folder, &clock));
-    let (store, key) = (folder.store(), key(&sandbox));
+    let (store, key) = (folder.store(), key(&sandbox, NTX));
     let refused = |what: &str| {
         for error in
             [store.read(&key).err().unwrap(), store.lock(&key, AT_ONCE, AT_ONCE).err().unwrap()]
@@ -119,7 +113,7 @@ fn a_relative_name_is_made_absolute_when_it_is_opened() {
 #[test]
 fn files_that_were_made_with_other_modes_have_theirs_after_the_next_write() {
     let sandbox = Sandbox::start().unwrap();
-    let (folder, key) = (Folder::new(), key(&sandbox));
+    let (folder, key) = (Folder::new(), key(&sandbox, NTX));
     let store = folder.store();
     fs::create_dir_all(&folder.path).unwrap();
     // As a umask of 777 leaves it behind a killed process.

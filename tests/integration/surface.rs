@@ -13,7 +13,7 @@ use paytoken::{
 use paytoken_sandbox::Sandbox;
 use paytoken_testing::{ManualClock, builder, credentials, credentials_with, reach};
 
-use crate::store::Folder;
+use crate::processes::Folder;
 use crate::support::{source, together};
 
 const SANDBOX: Environment = Environment::Sandbox;
