@@ -14,7 +14,8 @@ pub struct World {
     pub sandbox: Sandbox,
     /// Where `ca.pem`, `client.cert.pem` and `client.key.pem` are.
     pub folder: PathBuf,
-    variables: Vec<(String, String)>,
+    /// They lead to the sandbox.
+    pub variables: Vec<(String, String)>,
     _temporary: TempDir,
 }
 
@@ -59,5 +60,8 @@ pub fn variables(sandbox: &Sandbox, folder: &Path) -> Vec<(String, String)> {
 
 /// A private folder, empty, with a name short enough for a socket in it. It goes with this value.
 pub fn temporary_folder() -> TempDir {
-    tempfile::Builder::new().prefix("paytoken-").tempdir().unwrap()
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.prefix("paytoken-").tempdir().unwrap()
 }
