@@ -5,20 +5,15 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods)] // it is an example
-#![allow(dead_code)] // the tests use more of what they share with it
 
-#[path = "../tests/common/machine.rs"]
-mod machine;
-#[path = "../tests/common/server.rs"]
-mod server;
-
-use std::fs;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ExitCode};
 use std::time::Duration;
 
-use machine::Report;
-use paytoken_sandbox::{Sandbox, Service};
-use server::Server;
+use paytoken_redis::RedisStore;
+use paytoken_sandbox::Service;
+use paytoken_testing::machine::{self, Report};
+use paytoken_testing::redis::Server;
+use paytoken_testing::{World, is_installed};
 
 const MACHINES: usize = 12;
 const THREADS: u64 = 4;
@@ -27,42 +22,33 @@ const LIFETIME: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("machine") {
-        machine::run();
+        machine::run(RedisStore::open(&std::env::var("MACHINE_REDIS_URL").unwrap()).unwrap());
         return ExitCode::SUCCESS;
     }
-    if Command::new("redis-server").arg("--version").output().is_err() {
+    if !is_installed("redis-server") {
         eprintln!(
             "redis-server is not installed here; install it (Debian: apt-get install redis-server) and run this again"
         );
         return ExitCode::from(69);
     }
-    let sandbox = Sandbox::start().unwrap();
+    let world = World::new();
+    let sandbox = &world.sandbox;
     sandbox.set_lifetime(Service::SendPayments, LIFETIME);
     sandbox.set_delay(Service::SendPayments, Duration::from_millis(200));
     let redis = Server::start(&[]);
-    let ca = redis.folder.join("ca.pem");
-    fs::write(&ca, sandbox.ca_pem()).unwrap();
     println!(
         "{MACHINES} machines, {THREADS} threads each, {SECONDS} s; tokens live {} s, /auth takes 200 ms\n",
         LIFETIME.as_secs()
     );
     let machine = |_| {
-        Command::new(std::env::current_exe().unwrap())
-            .arg("machine")
-            .envs(sandbox.variables(&ca.to_string_lossy(), "", ""))
-            .env("MACHINE_REDIS_URL", &redis.url)
-            .env("MACHINE_THREADS", THREADS.to_string())
-            .env("MACHINE_SECONDS", SECONDS.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
+        let mut command = machine::command(&world, THREADS, SECONDS);
+        command.env("MACHINE_REDIS_URL", &redis.url).spawn().unwrap()
     };
     let machines: Vec<Child> = (0..MACHINES).map(machine).collect();
     println!("machine    calls  fetched  waited  replayed  401 to callers  errors  longest");
     let mut total = Report::default();
     for (number, machine) in machines.into_iter().enumerate() {
-        let output = machine.wait_with_output().unwrap();
-        let report = Report::parse(&String::from_utf8_lossy(&output.stdout));
+        let report = Report::of(machine);
         let Report { calls, replays, refused, errors, longest, fetched, found } = report;
         println!(
             "{:7} {calls:8} {fetched:8} {found:7} {replays:9} {refused:15} {errors:7} {longest:5} ms",

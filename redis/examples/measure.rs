@@ -4,10 +4,6 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 #![allow(clippy::disallowed_methods)] // it is an example
-#![allow(dead_code)] // the tests use more of what they share with it
-
-#[path = "../tests/common/server.rs"]
-mod server;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,7 +11,7 @@ use std::time::{Duration, Instant};
 use paytoken::store::{Account, Store, StoreKey};
 use paytoken::{Credentials, Environment, Provider, Secret, TokenSource};
 use paytoken_redis::RedisStore;
-use server::Server;
+use paytoken_testing::redis::Server;
 
 const MACHINES: usize = 1_000;
 const ACCOUNTS: usize = 10_000;

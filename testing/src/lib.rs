@@ -9,6 +9,9 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a failure here is the test's
 
 mod clock;
+pub mod machine;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod server;
 mod sources;
 mod tools;

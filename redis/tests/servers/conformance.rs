@@ -5,9 +5,9 @@ use std::time::Duration;
 use libtest_mimic::Trial;
 use paytoken::store::{Store as _, conformance};
 use paytoken_redis::RedisStore;
+use paytoken_testing::redis::Server;
+use paytoken_testing::{is_installed, say, until};
 
-use crate::server::{Server, until};
-use crate::support::{is_installed, say};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -107,7 +107,7 @@ pub(crate) fn key() -> paytoken::store::StoreKey {
 
 fn on_valkey() {
     if !is_installed("valkey-server") {
-        say("not checked: valkey-server is not installed here (Debian 12 does not have it)");
+        say("not run: valkey-server is not installed here (Debian 12 does not have it)");
         return;
     }
     let server = Server::start_as("valkey-server", &[]);

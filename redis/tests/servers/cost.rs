@@ -9,10 +9,11 @@ use paytoken::TokenSource;
 use paytoken::store::Store as _;
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::redis::Server;
+use paytoken_testing::{ManualClock, builder, say, until};
 
 use crate::conformance::key;
-use crate::server::{Server, until};
-use crate::support::{HandClock, NTX, SEND, builder, say};
+use crate::support::{NTX, SEND};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -77,7 +78,7 @@ fn while_good() {
 fn at_renewal() {
     const MACHINES: usize = 12;
     let (server, sandbox, clock) =
-        (Server::start(&[]), Sandbox::start().unwrap(), HandClock::new());
+        (Server::start(&[]), Sandbox::start().unwrap(), ManualClock::new());
     let sources: Vec<TokenSource> = (0..MACHINES)
         .map(|_| {
             let store = RedisStore::open(&server.url).unwrap();

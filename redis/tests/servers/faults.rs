@@ -10,12 +10,13 @@ use paytoken::ErrorKind;
 use paytoken::store::Store as _;
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::redis::Server;
+use paytoken_testing::{builder, nobody_listens, until};
 
 use crate::conformance::key;
 use crate::proxy::Mode;
 use crate::scene::{LIMIT, SLACK, Scene, make_user, store};
-use crate::server::{Server, until};
-use crate::support::{SEND, builder};
+use crate::support::SEND;
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -326,7 +327,7 @@ fn wrong_from_the_start() {
 
 fn nothing_there() {
     let sandbox = Sandbox::start().unwrap();
-    let port = crate::server::free_port();
+    let port = nobody_listens().port();
     for (url, says) in [
         (format!("redis://127.0.0.1:{port}"), "nothing listens there"),
         (format!("redis://[::1]:{port}"), "cannot be reached"),

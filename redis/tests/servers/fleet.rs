@@ -1,20 +1,19 @@
 //! Fleets of real processes that share one account of Send Payments, where each new token ends the
 //! one before; and what becomes of them when a holder of the lock, or Redis, is lost in the middle.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use paytoken::TokenSource;
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::machine::{self, Report};
+use paytoken_testing::redis::{Server, signal};
+use paytoken_testing::{builder, say, until};
 use rustix::process::Signal;
 
-use crate::machine::Report;
-use crate::server::{Server, new_folder, signal, until};
-use crate::support::{SEND, builder, say, settle};
+use crate::support::{SEND, settle};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -27,57 +26,36 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// The sandbox, and the files that its variables name.
+/// The shared one, with a Redis.
 pub(crate) struct World {
-    pub(crate) sandbox: Sandbox,
+    shared: paytoken_testing::World,
     pub(crate) server: Server,
-    folder: PathBuf,
 }
 
 impl World {
     pub(crate) fn new(server: Server) -> Self {
-        let (sandbox, folder) = (Sandbox::start().unwrap(), new_folder());
-        fs::write(folder.join("ca.pem"), sandbox.ca_pem()).unwrap();
-        Self { sandbox, server, folder }
+        Self { shared: paytoken_testing::World::new(), server }
+    }
+
+    pub(crate) fn sandbox(&self) -> &Sandbox {
+        &self.shared.sandbox
     }
 
     /// A machine of one's own.
     pub(crate) fn machine(&self, threads: u64, seconds: u64) -> Child {
-        let ca = self.folder.join("ca.pem").to_string_lossy().into_owned();
-        Command::new(std::env::current_exe().unwrap())
-            .arg("machine")
-            .env_clear()
-            .envs(self.sandbox.variables(&ca, "", ""))
-            .env("MACHINE_REDIS_URL", &self.server.url)
-            .env("MACHINE_THREADS", threads.to_string())
-            .env("MACHINE_SECONDS", seconds.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap()
+        let mut command = machine::command(&self.shared, threads, seconds);
+        command.env("MACHINE_REDIS_URL", &self.server.url).spawn().unwrap()
     }
 
     /// A machine in this process.
     pub(crate) fn source(&self, timeout: Duration) -> TokenSource {
         let store = RedisStore::open(&self.server.url).unwrap();
-        builder(&self.sandbox, SEND).store(store).timeout(timeout).build().unwrap()
+        builder(self.sandbox(), SEND).store(store).timeout(timeout).build().unwrap()
     }
 
     fn requests(&self) -> usize {
-        self.sandbox.token_requests(SEND)
+        self.shared.sandbox.token_requests(SEND)
     }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-pub(crate) fn report(machine: Child) -> Report {
-    let output = machine.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    Report::parse(&String::from_utf8(output.stdout).unwrap())
 }
 
 /// A minute by hand, less where somebody waits.
@@ -88,12 +66,12 @@ fn seconds() -> u64 {
 
 fn twelve_machines() {
     let world = World::new(Server::start(&[]));
-    world.sandbox.set_lifetime(SEND, Duration::from_secs(5));
+    world.sandbox().set_lifetime(SEND, Duration::from_secs(5));
     let began = Instant::now();
     let machines: Vec<Child> = (0..12).map(|_| world.machine(4, seconds())).collect();
-    let reports: Vec<Report> = machines.into_iter().map(report).collect();
+    let reports: Vec<Report> = machines.into_iter().map(Report::of).collect();
     let took = began.elapsed();
-    let counts = world.sandbox.counts(SEND);
+    let counts = world.sandbox().counts(SEND);
     let sum = |part: fn(&Report) -> u64| reports.iter().map(part).sum::<u64>();
     say(&format!(
         "{took:?}: {} calls, {} replayed, longest {} ms, {} /auth, at most {} at a time; fetched by {:?}",
@@ -117,7 +95,7 @@ fn twelve_machines() {
 
 /// A machine that has the lock, and whose request the sandbox holds.
 fn in_the_middle(world: &World) -> (Child, paytoken_sandbox::Hold) {
-    let hold = world.sandbox.hold(SEND);
+    let hold = world.sandbox().hold(SEND);
     let machine = world.machine(1, 60);
     until("its request is there", || world.requests() == 1);
     (machine, hold)
@@ -145,7 +123,7 @@ fn killed_holder() {
     assert_eq!(world.requests(), 1, "the lease was not respected");
     shorten_lease(&world);
     let token = world.source(Duration::from_secs(15)).token().unwrap();
-    assert!(world.sandbox.is_valid(SEND, token.secret()));
+    assert!(world.sandbox().is_valid(SEND, token.secret()));
     assert_eq!(world.requests(), 2);
 }
 
@@ -159,14 +137,14 @@ fn stopped_holder() {
     let follower = world.source(Duration::from_secs(15));
     let token = follower.token().unwrap();
     assert_eq!(world.requests(), 2, "one for each lease");
-    assert!(world.sandbox.is_valid(SEND, token.secret()));
+    assert!(world.sandbox().is_valid(SEND, token.secret()));
     signal(&holder, Signal::CONT);
     // It comes to, cannot write, and takes the newer token over: 401s are replayed, none comes through.
     let third = world.source(Duration::from_secs(15));
     let until_it_has_called = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until_it_has_called {
         let token = third.token().unwrap();
-        assert!(world.sandbox.is_valid(SEND, token.secret()), "a dead token is in the store");
+        assert!(world.sandbox().is_valid(SEND, token.secret()), "a dead token is in the store");
         std::thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(world.requests(), 2, "it asked again");
@@ -180,7 +158,7 @@ fn stopped_holder() {
 fn disturbed(most_requests: usize, mut disturb: impl FnMut(&mut Server)) {
     let mut world = World::new(Server::start(&[]));
     let sources = [0, 1].map(|_| world.source(Duration::from_secs(10)));
-    let hold = world.sandbox.hold(SEND);
+    let hold = world.sandbox().hold(SEND);
     let began = Instant::now();
     let first = std::thread::spawn({
         let source = sources[0].clone();
@@ -201,9 +179,9 @@ fn disturbed(most_requests: usize, mut disturb: impl FnMut(&mut Server)) {
     second.unwrap();
     first.unwrap();
     assert!(world.requests() <= most_requests, "{}", world.requests());
-    settle(&world.sandbox, &sources);
+    settle(world.sandbox(), &sources);
     assert!(world.requests() <= most_requests + 1, "{}", world.requests());
-    assert!(world.sandbox.counts(SEND).max_concurrent_token_requests <= most_requests);
+    assert!(world.sandbox().counts(SEND).max_concurrent_token_requests <= most_requests);
 }
 
 fn restarted() {
@@ -216,7 +194,7 @@ fn restarted() {
 fn stopped_redis() {
     let mut world = World::new(Server::start(&[]));
     let source = world.source(Duration::from_secs(10));
-    let hold = world.sandbox.hold(SEND);
+    let hold = world.sandbox().hold(SEND);
     let fetching = std::thread::spawn({
         let source = source.clone();
         move || source.token()
@@ -225,7 +203,7 @@ fn stopped_redis() {
     world.server.kill();
     drop(hold);
     let token = fetching.join().unwrap().expect("what was fetched is a token, stored or not");
-    assert!(world.sandbox.is_valid(SEND, token.secret()));
+    assert!(world.sandbox().is_valid(SEND, token.secret()));
     assert_eq!(source.token().unwrap().secret(), token.secret());
     // Another machine has none, and fetches none without the lock.
     let error = world.source(Duration::from_secs(2)).token().unwrap_err();
@@ -233,7 +211,7 @@ fn stopped_redis() {
     assert_eq!(world.requests(), 1);
     world.server.start_again();
     let newer = world.source(Duration::from_secs(2)).token().unwrap();
-    assert!(world.sandbox.is_valid(SEND, newer.secret()));
+    assert!(world.sandbox().is_valid(SEND, newer.secret()));
     until("the first takes it over", || source.token().unwrap().secret() == newer.secret());
     assert_eq!(world.requests(), 2);
 }

@@ -15,14 +15,10 @@ mod conformance;
 mod cost;
 mod faults;
 mod fleet;
-#[path = "../common/machine.rs"]
-mod machine;
 mod partition;
 mod proxy;
 mod scene;
 mod sentinel;
-#[path = "../common/server.rs"]
-mod server;
 mod status;
 mod support;
 #[cfg(feature = "tls")]
@@ -32,13 +28,13 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
-        Some("machine") => return machine::run(),
+        Some("machine") => return machine(),
         Some("cut-off") => return partition::run(),
         _ => {}
     }
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
-    if arguments.list || support::has_tool("redis-server") {
+    if arguments.list || paytoken_testing::has_tool("redis-server") {
         trials.extend(conformance::trials());
         trials.extend(cost::trials());
         trials.extend(faults::trials());
@@ -50,6 +46,12 @@ fn main() {
         trials.extend(tls::trials());
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// One of a fleet.
+fn machine() {
+    let url = std::env::var("MACHINE_REDIS_URL").unwrap();
+    paytoken_testing::machine::run(paytoken_redis::RedisStore::open(&url).unwrap());
 }
 
 /// A test by its name, which is a sentence.

@@ -8,9 +8,9 @@ use libtest_mimic::Trial;
 use paytoken::{ErrorKind, TokenSource};
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::{builder, has_tool, say, until};
 
-use crate::server::until;
-use crate::support::{SEND, builder, has_tool, say, settle};
+use crate::support::{SEND, settle};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -19,7 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Runs itself once more, where it may make networks.
 fn cut_off() {
-    if !["ip", "unshare", "nsenter"].iter().all(|tool| has_tool_that_answers(tool)) {
+    if !["ip", "unshare", "nsenter"].into_iter().all(has_tool) {
         return;
     }
     let unshared = |program: &str| {
@@ -28,17 +28,12 @@ fn cut_off() {
         command
     };
     if !unshared("true").stderr(Stdio::null()).status().unwrap().success() {
-        say("not checked: a machine that is cut off; network namespaces are not allowed here");
+        say("not run: a machine that is cut off; network namespaces are not allowed here");
         return;
     }
     let own = std::env::current_exe().unwrap();
     let output = unshared(&own.to_string_lossy()).arg("cut-off").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn has_tool_that_answers(tool: &str) -> bool {
-    // `ip` has another word for it.
-    tool == "ip" && Command::new("ip").arg("-V").output().is_ok() || has_tool(tool)
 }
 
 /// LIMIT of the store's calls.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use paytoken::{ErrorKind, Token, TokenSource};
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::redis::Server;
+use paytoken_testing::{ManualClock, builder};
 
 use crate::proxy::Proxy;
-use crate::server::Server;
-use crate::support::{HandClock, NTX, SEND, Told, builder};
+use crate::support::{NTX, SEND, Told};
 
 /// One command of the store takes no longer.
 pub(crate) const LIMIT: Duration = Duration::from_millis(400);
@@ -22,7 +23,7 @@ pub(crate) struct Scene {
     pub(crate) server: Server,
     proxy: Option<Proxy>,
     sandbox: Sandbox,
-    pub(crate) clock: HandClock,
+    pub(crate) clock: ManualClock,
     told: Told,
     pub(crate) url: String,
     sources: [TokenSource; 2],
@@ -47,7 +48,8 @@ impl Scene {
 
     fn new(server: Server, proxy: Option<Proxy>, url: String) -> Self {
         make_user(&server);
-        let (sandbox, clock, told) = (Sandbox::start().unwrap(), HandClock::new(), Told::default());
+        let (sandbox, clock, told) =
+            (Sandbox::start().unwrap(), ManualClock::new(), Told::default());
         let sources = [NTX, SEND].map(|provider| {
             builder(&sandbox, provider)
                 .store(store(&url))

@@ -8,9 +8,10 @@ use paytoken::ErrorKind;
 use paytoken::store::conformance;
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::redis::Server;
+use paytoken_testing::{builder, nobody_listens, say, temporary_folder, until};
 
-use crate::server::{Server, new_folder, until};
-use crate::support::{SEND, builder, say, settle};
+use crate::support::{SEND, settle};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -38,8 +39,8 @@ impl Trio {
         until("the replica is there", || {
             master.text(&["INFO", "replication"]).contains("state=online")
         });
-        let folder = new_folder();
-        let settings = folder.join("sentinel.conf");
+        let folder = temporary_folder();
+        let settings = folder.path().join("sentinel.conf");
         fs::write(
             &settings,
             format!(
@@ -54,13 +55,12 @@ impl Trio {
             format!("{:?}", sentinel.ask(&["SENTINEL", "REPLICAS", "main"]))
                 .contains(&replica.port.unwrap().to_string())
         });
-        fs::remove_dir_all(folder).unwrap();
         Self { master, replica, sentinel }
     }
 
     fn url(&self) -> String {
         // The first of them does not answer.
-        let (nobody, port) = (crate::server::free_port(), self.sentinel.port.unwrap());
+        let (nobody, port) = (nobody_listens().port(), self.sentinel.port.unwrap());
         format!("redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{port}/main")
     }
 

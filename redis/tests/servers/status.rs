@@ -3,10 +3,11 @@
 use libtest_mimic::Trial;
 use paytoken::ErrorKind;
 use paytoken_redis::ServerStatus;
+use paytoken_testing::redis::Server;
+use paytoken_testing::until;
 
 use crate::conformance::make_page_user;
 use crate::scene::store;
-use crate::server::{Server, until};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {

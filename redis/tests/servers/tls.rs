@@ -9,9 +9,10 @@ use paytoken::store::{Store as _, conformance};
 use paytoken_redis::{RedisStore, RedisStoreBuilder};
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair};
+use paytoken_testing::redis::Server;
+use paytoken_testing::{nobody_listens, temporary_folder};
 
 use crate::conformance::key;
-use crate::server::{Server, free_port, new_folder};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -19,14 +20,15 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn by_tls() {
-    let (sandbox, folder) = (Sandbox::start().unwrap(), new_folder());
+    let (sandbox, folder) = (Sandbox::start().unwrap(), temporary_folder());
     let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]);
     let certificate = sandbox.authority().sign(params.unwrap(), &KeyPair::generate().unwrap());
     let file = |name: &str, text: &str| {
-        fs::write(folder.join(name), text).unwrap();
-        folder.join(name).to_string_lossy().into_owned()
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
     };
-    let port = free_port();
+    let port = nobody_listens().port();
     let server = Server::start_on_port(&[
         "--bind",
         "127.0.0.1",
@@ -69,5 +71,4 @@ fn by_tls() {
     let error = wrong.build().unwrap_err();
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     assert!(builder("h").root_certificates_pem(b"none").build().is_err());
-    fs::remove_dir_all(folder).unwrap();
 }

@@ -2,34 +2,38 @@
 //! nothing kept on disk. It is ended, and its folder removed, on drop.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::{PATIENCE, nobody_listens, temporary_folder, until};
 
-pub(crate) struct Server {
+/// A Redis server, or one that speaks as it does.
+pub struct Server {
     child: Child,
-    pub(crate) folder: PathBuf,
+    /// Its own; its socket, `redis.sock`, is there.
+    pub folder: PathBuf,
     program: String,
     arguments: Vec<String>,
-    pub(crate) url: String,
-    pub(crate) port: Option<u16>,
+    /// As a store is given it.
+    pub url: String,
+    /// Where it listens on one.
+    pub port: Option<u16>,
+    _temporary: TempDir,
 }
 
 impl Server {
     /// On a Unix socket.
-    pub(crate) fn start(more: &[&str]) -> Self {
+    pub fn start(more: &[&str]) -> Self {
         Self::start_as("redis-server", more)
     }
 
-    pub(crate) fn start_as(program: &str, more: &[&str]) -> Self {
-        let folder = new_folder();
-        let socket = folder.join("redis.sock").to_string_lossy().into_owned();
+    /// A program of another name, on a Unix socket.
+    pub fn start_as(program: &str, more: &[&str]) -> Self {
+        let folder = temporary_folder();
+        let socket = folder.path().join("redis.sock").to_string_lossy().into_owned();
         let url = format!("redis+unix://{socket}");
         let mut arguments = vec!["--port".to_owned(), "0".to_owned()];
         arguments.extend(["--unixsocket".to_owned(), socket]);
@@ -38,33 +42,32 @@ impl Server {
     }
 
     /// On a free port: one that another takes first is another port's turn.
-    pub(crate) fn start_on_port(more: &[&str]) -> Self {
+    pub fn start_on_port(more: &[&str]) -> Self {
         Self::start_on_port_as("redis-server", more)
     }
 
-    pub(crate) fn start_on_port_as(program: &str, more: &[&str]) -> Self {
+    /// A program of another name, on a free port.
+    pub fn start_on_port_as(program: &str, more: &[&str]) -> Self {
         (0..10)
             .find_map(|_| {
-                let port = free_port();
+                let port = nobody_listens().port();
                 let mut arguments = vec!["--port".to_owned(), port.to_string()];
                 arguments.extend(["--bind".to_owned(), "127.0.0.1".to_owned()]);
                 arguments.extend(more.iter().map(|&word| word.to_owned()));
                 let url = format!("redis://127.0.0.1:{port}");
-                Self::launch(program, new_folder(), arguments, url, Some(port))
+                Self::launch(program, temporary_folder(), arguments, url, Some(port))
             })
             .expect("one of ten ports is free")
     }
 
     /// A Sentinel on a free port, with a copy of these settings, which it changes.
-    // The example has none.
-    #[allow(dead_code)]
-    pub(crate) fn start_sentinel(settings: &Path) -> Self {
+    pub fn start_sentinel(settings: &Path) -> Self {
         (0..10)
             .find_map(|_| {
-                let (port, folder) = (free_port(), new_folder());
-                let own = folder.join("sentinel.conf");
+                let (port, folder) = (nobody_listens().port(), temporary_folder());
+                let own = folder.path().join("sentinel.conf");
                 let text = fs::read_to_string(settings).unwrap();
-                let dir = folder.display();
+                let dir = folder.path().display();
                 fs::write(&own, format!("port {port}\nbind 127.0.0.1\ndir {dir}\n{text}")).unwrap();
                 let arguments = vec![own.to_string_lossy().into_owned(), "--sentinel".to_owned()];
                 let url = format!("redis://127.0.0.1:{port}");
@@ -75,27 +78,25 @@ impl Server {
 
     fn launch(
         program: &str,
-        folder: PathBuf,
+        temporary: TempDir,
         arguments: Vec<String>,
         url: String,
         port: Option<u16>,
     ) -> Option<Self> {
-        let child = spawn(program, &folder, &arguments);
-        let program = program.to_owned();
-        let mut server = Self { child, folder, program, arguments, url, port };
+        let (folder, program) = (temporary.path().to_owned(), program.to_owned());
+        let child = spawn(&program, &folder, &arguments);
+        let mut server =
+            Self { child, folder, program, arguments, url, port, _temporary: temporary };
         server.has_come_up().then_some(server)
     }
 
     fn has_come_up(&mut self) -> bool {
-        let began = Instant::now();
-        while !self.listens() {
-            if self.child.try_wait().unwrap().is_some() {
-                return false;
-            }
-            assert!(began.elapsed() < PATIENCE, "redis-server does not come up");
-            std::thread::yield_now();
-        }
-        true
+        let mut listens = false;
+        until("redis-server comes up", || {
+            listens = self.listens();
+            listens || self.child.try_wait().unwrap().is_some()
+        });
+        listens
     }
 
     fn listens(&self) -> bool {
@@ -113,32 +114,36 @@ impl Server {
     }
 
     /// Killed, as by a power cut.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// After [`kill`](Self::kill): with nothing in it.
-    pub(crate) fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         self.start_again_with(&[]);
     }
 
-    pub(crate) fn start_again_with(&mut self, more: &[&str]) {
+    /// As [`start_again`](Self::start_again), with more arguments.
+    pub fn start_again_with(&mut self, more: &[&str]) {
         let mut arguments = self.arguments.clone();
         arguments.extend(more.iter().map(|&word| word.to_owned()));
         self.child = spawn(&self.program, &self.folder, &arguments);
         assert!(self.has_come_up());
     }
 
-    pub(crate) fn pause(&self) {
+    /// It listens, and answers nothing.
+    pub fn pause(&self) {
         signal(&self.child, Signal::STOP);
     }
 
-    pub(crate) fn resume(&self) {
+    /// After [`pause`](Self::pause).
+    pub fn resume(&self) {
         signal(&self.child, Signal::CONT);
     }
 
-    pub(crate) fn try_ask(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+    /// What it answers to a command.
+    pub fn try_ask(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
         let client = redis::Client::open(self.url.as_str())?;
         let mut connection = client.get_connection_with_timeout(PATIENCE)?;
         let mut command = redis::cmd(words[0]);
@@ -146,16 +151,18 @@ impl Server {
         command.query(&mut connection)
     }
 
-    pub(crate) fn ask(&self, words: &[&str]) -> redis::Value {
+    /// What it answers to a command that is no error.
+    pub fn ask(&self, words: &[&str]) -> redis::Value {
         self.try_ask(words).unwrap_or_else(|error| panic!("{words:?}: {error}"))
     }
 
-    pub(crate) fn text(&self, words: &[&str]) -> String {
+    /// The same as text.
+    pub fn text(&self, words: &[&str]) -> String {
         redis::from_redis_value(self.ask(words)).unwrap()
     }
 
     /// How often each command was called, those in scripts too, since this was last set to zero.
-    pub(crate) fn calls(&self) -> Vec<(String, u64)> {
+    pub fn calls(&self) -> Vec<(String, u64)> {
         let text = self.text(&["INFO", "commandstats"]);
         let line = |line: &str| {
             let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
@@ -169,7 +176,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -185,29 +191,8 @@ fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-pub(crate) fn signal(child: &Child, signal: Signal) {
+/// Sends a signal to a child.
+pub fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(child.id() as i32).unwrap();
     kill_process(pid, signal).unwrap();
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A name short enough for a socket's path.
-pub(crate) fn new_folder() -> PathBuf {
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = std::env::temp_dir().join(format!("pt-redis-{}-{count}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
-
-/// Asks again and again until it is so; there is no event to wait for in another process.
-pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

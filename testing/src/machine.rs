@@ -1,38 +1,60 @@
-//! One machine of a fleet, as a process: threads that call Send Payments' API with tokens from the
-//! store, and one line at the end that says what came of it.
+//! One machine of a fleet, or one worker of a machine, as a process: threads that call Send Payments'
+//! API with tokens from a store, and one line at the end that says what came of it.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // how a process reports
+
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use paytoken::store::Store;
 use paytoken::{Attempt, Credentials, Environment, Error, Event, EventKind, Provider, TokenSource};
-use paytoken_redis::RedisStore;
+
+use crate::World;
 
 /// What a machine reports, in this order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) calls: u64,
+pub struct Report {
+    /// Calls of the API.
+    pub calls: u64,
     /// Calls that were answered 401 and run once more.
-    pub(crate) replays: u64,
+    pub replays: u64,
     /// Answers other than 200 that reached the caller.
-    pub(crate) refused: u64,
+    pub refused: u64,
     /// Calls that got no token.
-    pub(crate) errors: u64,
+    pub errors: u64,
     /// The longest that a call took, API and all, in milliseconds.
-    pub(crate) longest: u64,
+    pub longest: u64,
     /// Tokens that this machine fetched.
-    pub(crate) fetched: u64,
+    pub fetched: u64,
     /// Tokens that it waited for, and found in the store.
-    // The example shows it.
-    #[allow(dead_code)]
-    pub(crate) found: u64,
+    pub found: u64,
+}
+
+/// This program once more, as a machine of this world: its first argument is `machine`, which has to
+/// lead to [`run`].
+pub fn command(world: &World, threads: u64, seconds: u64) -> Command {
+    let mut command = world.command(std::env::current_exe().unwrap());
+    command
+        .arg("machine")
+        .env("MACHINE_THREADS", threads.to_string())
+        .env("MACHINE_SECONDS", seconds.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
 }
 
 impl Report {
-    // The example and the tests read it, and the machine does not.
-    #[allow(dead_code)]
-    pub(crate) fn parse(line: &str) -> Self {
+    /// Of a machine that ends well.
+    pub fn of(machine: Child) -> Self {
+        let output = machine.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        Self::parse(&String::from_utf8(output.stdout).unwrap())
+    }
+
+    fn parse(line: &str) -> Self {
         let numbers: Vec<u64> =
             line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         let [calls, replays, refused, errors, longest, fetched, found] = numbers[..] else {
@@ -50,8 +72,9 @@ fn number(name: &str) -> u64 {
     variable(name).parse().expect("a number")
 }
 
-/// Runs for `MACHINE_SECONDS` with `MACHINE_THREADS` threads.
-pub(crate) fn run() {
+/// Runs for `MACHINE_SECONDS` with `MACHINE_THREADS` threads, against the sandbox that the environment
+/// leads to, and prints its [`Report`].
+pub fn run(store: impl Store + 'static) {
     let ca = std::fs::read(variable("PAYTOKEN_CA")).expect("the authority can be read");
     let url = variable("SENDPAYMENTS_BASE_URL");
     let events = Arc::new([const { AtomicU64::new(0) }; 2]);
@@ -60,7 +83,7 @@ pub(crate) fn run() {
     let source = TokenSource::builder(credentials, Environment::Sandbox)
         .base_url(&url)
         .root_certificates_pem(&ca)
-        .store(RedisStore::open(&variable("MACHINE_REDIS_URL")).expect("a URL"))
+        .store(store)
         .on_event(move |event: &Event| match event.kind {
             EventKind::Fetched { .. } => _ = told[0].fetch_add(1, Ordering::Relaxed),
             EventKind::Found { .. } => _ = told[1].fetch_add(1, Ordering::Relaxed),
