@@ -37,7 +37,7 @@ fn check() {
         assert!(!request.contains(world.sandbox.client_id(service)), "{request}");
     }
     let readable = world.folder.join("readable");
-    fs::copy(world.folder.join("key.pem"), &readable).unwrap();
+    fs::copy(world.folder.join("client.key.pem"), &readable).unwrap();
     fs::set_permissions(&readable, fs::Permissions::from_mode(0o644)).unwrap();
     let readable = readable.to_str().unwrap();
     let sandboxes = paytoken::Provider::NexterPay.facts().sandbox.base_url.unwrap();

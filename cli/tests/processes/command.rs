@@ -6,8 +6,9 @@ use std::process::{Output, Stdio};
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::{Fault, Service};
+use paytoken_testing::has_tool;
 
-use crate::support::{PAYTOKEN, World, has_tool, text};
+use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -12,8 +11,9 @@ use std::time::{Duration, Instant};
 use libtest_mimic::Trial;
 use paytoken::Renewal;
 use paytoken_sandbox::Service;
+use paytoken_testing::{has_tool, say};
 
-use crate::support::{PAYTOKEN, World, has_tool, text};
+use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -204,8 +204,7 @@ impl AnotherUser {
     /// Whether there is one beside us; that a test goes without is said aloud.
     pub(crate) fn is_another(&self, test: &str) -> bool {
         if self.0.is_none() {
-            let message = format!("not checked without root: {test}\n");
-            std::io::stderr().write_all(message.as_bytes()).unwrap();
+            say(&format!("not run without root: {test}"));
         }
         self.0.is_some()
     }

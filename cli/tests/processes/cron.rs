@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -10,8 +9,9 @@ use std::process::{Command, Output};
 use libtest_mimic::Trial;
 use paytoken::Provider;
 use paytoken_sandbox::{Service, example_call};
+use paytoken_testing::{has_tool, is_installed, say};
 
-use crate::support::{PAYTOKEN, World, has_tool};
+use crate::support::{PAYTOKEN, World};
 use crate::trial;
 
 const PAGES: [&str; 2] =
@@ -48,7 +48,7 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
 }
 
 fn crontab() {
-    if !has_tool("curl") || !has_dash() {
+    if !has_tool("curl") || !has_tool("dash") {
         return;
     }
     let mut lines = 0;
@@ -82,7 +82,7 @@ fn run(settings: &str, line: &str, secret: &str, way: usize) {
     world.sandbox.add_client(service, "merchant-7", secret);
     for name in ["cert", "key"] {
         fs::copy(
-            world.folder.join(format!("{name}.pem")),
+            world.folder.join(format!("client.{name}.pem")),
             folder.join(format!("client.{name}.pem")),
         )
         .unwrap();
@@ -163,22 +163,6 @@ fn service_of(settings: &str, account: &str) -> Service {
     *Service::ALL.iter().find(|service| service.facts().name == provider.facts().name).unwrap()
 }
 
-/// dash knows no --version.
-fn has_dash() -> bool {
-    let found = Command::new("dash").args(["-c", "true"]).status().is_ok_and(|it| it.success());
-    assert!(found || std::env::var_os("CI").is_none(), "dash has to be installed in CI");
-    if !found {
-        not_checked("dash");
-    }
-    found
-}
-
-fn not_checked(tool: &str) {
-    // Past the test harness, which keeps what a passing test prints.
-    let message = format!("not checked: {tool} is not installed here\n");
-    std::io::stderr().write_all(message.as_bytes()).unwrap();
-}
-
 fn examples() {
     let page = blocks(PAGES[1], "ini");
     let example = |name| {
@@ -190,8 +174,8 @@ fn examples() {
 
 fn units() {
     // It comes with an init system, which a machine that only tests need not have.
-    if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        return not_checked("systemd-analyze");
+    if !is_installed("systemd-analyze") {
+        return say("not run: systemd-analyze is not installed here");
     }
     let world = World::new();
     let with_units = PAGES.iter().filter(|page| !blocks(page, "ini").is_empty());

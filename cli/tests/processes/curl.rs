@@ -9,8 +9,9 @@ use std::process::{Child, Command, Output, Stdio};
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::{Fault, Service, example_call};
+use paytoken_testing::{has_tool, until};
 
-use crate::support::{PAYTOKEN, World, has_tool, text, until};
+use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -391,7 +392,7 @@ fn signals() {
     world.sandbox.revoke(&world.token(service));
     let hold = world.sandbox.hold(service);
     let mut child = world.curl(service, &[]).spawn().unwrap();
-    assert!(hold.wait_for_arrivals(1, crate::support::PATIENCE));
+    assert!(hold.wait_for_arrivals(1, paytoken_testing::PATIENCE));
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(128 + 15));
     hold.release();

@@ -1,15 +1,15 @@
 //! Many processes, one token.
 
 use std::collections::HashSet;
-use std::io::Read as _;
 use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
-use paytoken::{Attempt, Credentials, Environment, Error, FileStore, Provider, TokenSource};
 use paytoken_sandbox::Service;
+use paytoken_testing::machine::{self, Report};
+use paytoken_testing::until;
 
-use crate::support::{World, text, until};
+use crate::support::{World, text};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -44,6 +44,9 @@ fn forty_at_once() {
     }
 }
 
+/// Of each worker; they call one after the other, with a pause.
+const THREADS: u64 = 4;
+
 /// How long the workers work; the minute, or shorter where somebody waits.
 fn seconds() -> u64 {
     let text = std::env::var("PAYTOKEN_SOAK_SECONDS").unwrap_or_else(|_| "15".into());
@@ -56,24 +59,17 @@ fn eight_workers() {
     world.sandbox.set_lifetime(service, Duration::from_secs(5));
     let workers: Vec<Child> = (0..8)
         .map(|_| {
-            let mut command = world.program(std::env::current_exe().unwrap());
-            command
-                .arg("worker")
-                .env("PAYTOKEN_SOAK_SECONDS", seconds().to_string())
-                .spawn()
-                .unwrap()
+            let mut command = machine::command(&world, THREADS, seconds());
+            command.env("PAYTOKEN_STORE", world.store()).spawn().unwrap()
         })
         .collect();
-    let mut calls = 0;
-    let mut replays = 0;
+    let (mut calls, mut replays) = (0, 0);
     for worker in workers {
-        let report = text(worker.wait_with_output().unwrap());
-        let numbers: Vec<u64> =
-            report.split_whitespace().map(|word| word.parse().unwrap()).collect();
-        let [done, replayed, refused] = numbers[..] else { panic!("{report}") };
-        assert_eq!(refused, 0, "a superseded token's 401 reached a caller");
-        calls += done;
-        replays += replayed;
+        let report = Report::of(worker);
+        assert_eq!(report.refused, 0, "a superseded token's 401 reached a caller");
+        assert_eq!(report.errors, 0, "a call got no token");
+        calls += report.calls;
+        replays += report.replays;
     }
     let counts = world.sandbox.counts(service);
     println!(
@@ -86,51 +82,4 @@ fn eight_workers() {
     // One per 4.75 s, and the first.
     assert!(counts.token_requests as u64 <= seconds() * 100 / 475 + 2, "{counts:?}");
     assert!(calls > 8 * 10);
-}
-
-/// One of the eight: gets tokens and calls the API until its time is over, then reports.
-pub(crate) fn worker() {
-    let variable = |name: &str| std::env::var(name).unwrap();
-    let mut ca = Vec::new();
-    std::fs::File::open(variable("PAYTOKEN_CA")).unwrap().read_to_end(&mut ca).unwrap();
-    let base_url = variable("SENDPAYMENTS_BASE_URL");
-    let source = TokenSource::builder(
-        Credentials::from_env(Provider::SendPayments).unwrap(),
-        Environment::Sandbox,
-    )
-    .base_url(&base_url)
-    .root_certificates_pem(&ca)
-    .store(FileStore::open(variable("PAYTOKEN_STORE")).unwrap())
-    .build()
-    .unwrap();
-    let roots =
-        ureq::tls::RootCerts::new_with_certs(&[ureq::tls::Certificate::from_pem(&ca).unwrap()]);
-    let agent = ureq::Agent::config_builder()
-        .tls_config(ureq::tls::TlsConfig::builder().root_certs(roots).build())
-        .http_status_as_error(false)
-        .proxy(None)
-        .build()
-        .new_agent();
-    let (mut calls, mut replays, mut refused) = (0u64, 0u64, 0u64);
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(seconds()) {
-        let mut attempts = 0;
-        let status = source
-            .call(|token| {
-                attempts += 1;
-                let url = format!("{base_url}/accounts");
-                let mut answer =
-                    agent.get(url).header("Authorization", token.bearer()).call().unwrap();
-                answer.body_mut().read_to_vec().unwrap();
-                Ok::<_, Error>(match answer.status().as_u16() {
-                    401 => Attempt::Unauthorized(401),
-                    status => Attempt::Done(status),
-                })
-            })
-            .unwrap();
-        calls += 1;
-        replays += attempts - 1;
-        refused += u64::from(status != 200);
-    }
-    println!("{calls} {replays} {refused}");
 }

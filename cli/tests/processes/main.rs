@@ -1,7 +1,7 @@
 //! The command as real processes that race on a real store, die at any moment, and are watched by
 //! strace.
 //!
-//! This binary also plays a worker: `processes worker …` is a long-lived program with a store.
+//! This binary also plays a worker: `processes machine` is a long-lived program with a store.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,9 +25,9 @@ mod usage;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("worker") {
-        herd::worker();
-        return;
+    if std::env::args().nth(1).as_deref() == Some("machine") {
+        let store = std::env::var_os("PAYTOKEN_STORE").unwrap();
+        return paytoken_testing::machine::run(paytoken::FileStore::open(store).unwrap());
     }
     let trials = [
         checks::trials(),

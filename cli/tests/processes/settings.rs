@@ -50,7 +50,7 @@ pub(crate) fn table(world: &World, name: &str, service: Service) -> String {
         world.sandbox.client_id(service),
     );
     if facts.takes_certificate {
-        table += "certificate = \"cert.pem\"\nprivate_key = \"key.pem\"\n";
+        table += "certificate = \"client.cert.pem\"\nprivate_key = \"client.key.pem\"\n";
     }
     table
 }
@@ -111,7 +111,8 @@ fn order() {
         .replace(&world.sandbox.url(service), "https://127.0.0.1:1")
         .replace(world.sandbox.client_secret(service), "of-the-file")
         .replace("\"store\"", "\"of-file\"");
-    let variables = world.variables();
+    let mut variables = world.variables.clone();
+    variables.push(("PAYTOKEN_STORE".to_owned(), world.store().to_str().unwrap().to_owned()));
     let mut command = with_file(&world, &wrong, &["token", "nexter-pay"]);
     let token = text(command.envs(variables.clone()).output().unwrap());
     assert!(world.sandbox.is_valid(service, &token) && !world.folder.join("of-file").exists());

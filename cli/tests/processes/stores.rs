@@ -146,42 +146,13 @@ fn addresses() {
 
 #[cfg(feature = "redis")]
 mod server {
-    use std::io::{Read as _, Write as _};
-    use std::os::unix::net::UnixStream;
-    use std::process::{Child, Command, Stdio};
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use paytoken_testing::redis::Server;
+    use paytoken_testing::{has_tool, say};
 
     use super::*;
-    use crate::support::{has_tool, until};
-
-    /// A server on a socket in the world's folder, ended on drop.
-    struct Server(Child);
-
-    impl Server {
-        fn start(world: &World) -> (Self, String) {
-            let socket = world.folder.join("redis.sock");
-            let mut command = Command::new("redis-server");
-            command.args(["--port", "0", "--save", "", "--unixsocket"]).arg(&socket);
-            let server = Self(command.stdout(Stdio::null()).spawn().unwrap());
-            until("the server listens", || UnixStream::connect(&socket).is_ok());
-            (server, format!("redis+unix://{}", socket.display()))
-        }
-    }
-
-    impl Drop for Server {
-        fn drop(&mut self) {
-            let _ = self.0.kill();
-            let _ = self.0.wait();
-        }
-    }
-
-    /// A command of Redis, of words without blanks.
-    fn ask(world: &World, command: &str) {
-        let mut stream = UnixStream::connect(world.folder.join("redis.sock")).unwrap();
-        stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
-        let mut answer = [0; 5];
-        stream.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"+OK\r\n", "{command}");
-    }
 
     /// What `check` says of Send Payments and ends with.
     fn check(world: &World, url: &str) -> (Option<i32>, String) {
@@ -206,8 +177,8 @@ mod server {
             return;
         }
         let world = World::new();
-        let (_server, url) = Server::start(&world);
-        let (code, text) = check(&world, &url);
+        let server = Server::start(&[]);
+        let (code, text) = check(&world, &server.url);
         assert_eq!(code, Some(0), "{text}");
         assert_row(&text, "ok", "store server", " ms, answers in ");
         assert_row(&text, "ok", "store role", "master, with 0 replicas");
@@ -215,14 +186,16 @@ mod server {
         assert_row(&text, "ok", "store memory", "is noeviction");
         assert_row(&text, "ok", "store writes", "written, and removed");
         assert_row(&text, "ok", "stored token", "none");
-        ask(&world, "CONFIG SET maxmemory-policy allkeys-lru");
-        let (code, text) = check(&world, &url);
+        server.ask(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+        let (code, text) = check(&world, &server.url);
         assert_eq!(code, Some(0), "{text}");
         assert_row(&text, "warning", "store memory", "is allkeys-lru");
         // Someone with the page's rights.
         let rights = "~paytoken:* resetchannels -@all +eval +get +set +del +hget +hset +pexpire +select +wait";
-        ask(&world, &format!("ACL SETUSER paytoken on >hunter2 {rights}"));
-        let (code, text) = check(&world, &format!("{url}?user=paytoken&pass=hunter2"));
+        let user: Vec<_> =
+            "ACL SETUSER paytoken on >hunter2".split(' ').chain(rights.split(' ')).collect();
+        server.ask(&user);
+        let (code, text) = check(&world, &format!("{}?user=paytoken&pass=hunter2", server.url));
         assert_eq!(code, Some(0), "{text}");
         assert_row(&text, "ok", "store role", "master, with 0 replicas");
         assert_row(&text, "ok", "store memory", "not known");
@@ -233,23 +206,23 @@ mod server {
             return;
         }
         let world = World::new();
-        let (server, url) = Server::start(&world);
-        ask(&world, "REPLICAOF 127.0.0.1 1");
-        let (code, text) = check(&world, &url);
+        let mut server = Server::start(&[]);
+        server.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+        let (code, text) = check(&world, &server.url);
         assert_eq!(code, Some(78), "{text}");
         assert_row(&text, "ok", "store server", "answers");
         assert_row(&text, "wrong", "store role", "give the master's address");
         assert!(!text.contains("store writes"), "{text}");
-        ask(&world, "REPLICAOF NO ONE");
-        ask(&world, "CONFIG SET min-replicas-to-write 1");
-        let (code, text) = check(&world, &url);
+        server.ask(&["REPLICAOF", "NO", "ONE"]);
+        server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        let (code, text) = check(&world, &server.url);
         assert_eq!(code, Some(78), "{text}");
         assert_row(&text, "wrong", "store writes", "has fewer replicas than it needs");
-        let (code, text) = check(&world, &format!("{url}?user=nobody&pass=hunter2"));
+        let (code, text) = check(&world, &format!("{}?user=nobody&pass=hunter2", server.url));
         assert_eq!(code, Some(78), "{text}");
         assert_row(&text, "wrong", "store server", "does not know this user");
-        drop(server);
-        let (code, text) = check(&world, &format!("{url}?user=shop&pass=hunter2"));
+        server.kill();
+        let (code, text) = check(&world, &format!("{}?user=shop&pass=hunter2", server.url));
         assert_eq!(code, Some(78), "{text}");
         assert_row(&text, "wrong", "store server", "cannot be reached");
         assert!(!text.contains("stored token"), "{text}");
@@ -275,8 +248,9 @@ mod server {
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if text.is_empty() && String::from_utf8_lossy(&output.stderr).contains("unshare failed") {
-            let message = b"not checked: the warning of a server without TLS; network namespaces are not allowed here\n";
-            return std::io::stderr().write_all(message).unwrap();
+            return say(
+                "not run: the warning of a server without TLS; network namespaces are not allowed here",
+            );
         }
         assert_row(&text, "ok", "store server", "answers");
         assert_row(&text, "warning", "store network", "use rediss://");
@@ -287,9 +261,9 @@ mod server {
             return;
         }
         let world = World::new();
-        let (_server, url) = Server::start(&world);
+        let server = Server::start(&[]);
         let run = |arguments: &[&str]| {
-            world.paytoken(arguments).env("PAYTOKEN_STORE", &url).output().unwrap()
+            world.paytoken(arguments).env("PAYTOKEN_STORE", &server.url).output().unwrap()
         };
         for service in Service::ALL.iter().copied() {
             let name = service.facts().name;
@@ -301,7 +275,7 @@ mod server {
             let check = String::from_utf8(run(&["check", name]).stdout).unwrap();
             assert!(check.contains("stored token"), "{check}");
             let mut invalidate = world.paytoken(&["invalidate", name]);
-            invalidate.env("PAYTOKEN_STORE", &url).stdin(Stdio::piped());
+            invalidate.env("PAYTOKEN_STORE", &server.url).stdin(Stdio::piped());
             let mut child = invalidate.spawn().unwrap();
             child.stdin.take().unwrap().write_all(token.as_bytes()).unwrap();
             assert!(child.wait_with_output().unwrap().status.success());
@@ -315,18 +289,18 @@ mod server {
             return;
         }
         let world = World::new();
-        let (_server, url) = Server::start(&world);
+        let server = Server::start(&[]);
         let key = key(&world, "store.key");
         let shown = || {
             let script = "redis-cli -s \"$0\" --scan | while read -r key; do redis-cli -s \"$0\" hgetall \"$key\"; done";
-            let socket = world.folder.join("redis.sock");
+            let socket = server.folder.join("redis.sock");
             let output = Command::new("sh").args(["-c", script]).arg(socket).output().unwrap();
             String::from_utf8_lossy(&output.stdout).into_owned()
         };
         let run = |key: Option<&PathBuf>| {
             let mut command = world.paytoken(&["token", "send-payments"]);
             command
-                .env("PAYTOKEN_STORE", &url)
+                .env("PAYTOKEN_STORE", &server.url)
                 .envs(key.map(|key| ("PAYTOKEN_STORE_KEY_FILE", key)));
             text(command.output().unwrap())
         };

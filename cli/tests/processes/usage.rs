@@ -209,7 +209,7 @@ fn window() {
         let state: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         state[0]["token"]["remaining_seconds"].as_f64().unwrap()
     };
-    crate::support::until("it is due", || left() < 1.95);
+    paytoken_testing::until("it is due", || left() < 1.95);
     let began = Instant::now();
     let output = world.paytoken(&["token", "ntx-pay", "--timeout", "20s"]).output().unwrap();
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
@@ -349,7 +349,7 @@ fn words() {
     };
     let refused = [("NEXTERPAY_PASSWORD", "wrong-password")];
     run(&["token", "nexter-pay"], &refused);
-    let secret = world.folder.join("key.pem");
+    let secret = world.folder.join("client.key.pem");
     let key = fs::read_to_string(&secret).unwrap();
     for (arguments, variables, says) in [
         (&["token", "nexter-pay"][..], &refused[..], "use --force to ask now"),
@@ -412,7 +412,7 @@ fn no_core() {
         world.paytoken(&["invalidate", "ntx-pay"]).stdin(Stdio::piped()).spawn().unwrap();
     // It has begun once it waits for its stdin, which may be read from any time on.
     let limits = || fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap_or_default();
-    crate::support::until("the limit is set", || {
+    paytoken_testing::until("the limit is set", || {
         let limits = limits();
         let line = limits.lines().find(|line| line.starts_with("Max core file size"));
         line.is_some_and(|line| line.split_whitespace().filter(|word| *word == "0").count() == 2)
