@@ -11,8 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use paytoken::store::FileStore;
 use paytoken::{Credentials, Environment, Secret, TokenCache, TokenSource};
-use paytoken_bench::{Candidate, calls, compare, rounds, shown, sources};
+use paytoken_bench::{Candidate, calls, compare, rounds, shown};
 use paytoken_sandbox::{Fault, Sandbox, Service};
+use paytoken_testing::{builder, temporary_folder};
 
 const SEND: Service = Service::SendPayments;
 const MERCHANTS: usize = 10_000;
@@ -52,11 +53,11 @@ fn main() {
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
     sandbox.fault_always(SEND, Some(Fault::Raw((head + &body).into_bytes())));
     let locked = Mutex::new(Entry::new());
-    let source = sources::source(&sandbox, SEND);
+    let source = builder(&sandbox, SEND).build().unwrap();
     source.token().unwrap();
-    let folder = std::env::temp_dir().join(format!("paytoken-bench-{}", std::process::id()));
-    let store = FileStore::open(&folder).unwrap();
-    let stored = sources::builder(&sandbox, SEND).store(store).build().unwrap();
+    let folder = temporary_folder();
+    let store = FileStore::open(folder.path()).unwrap();
+    let stored = builder(&sandbox, SEND).store(store).build().unwrap();
     stored.token().unwrap();
     let (alone, many) = (merchants(&sandbox, 1), merchants(&sandbox, MERCHANTS));
     let of_cache = |(cache, merchants): &(TokenCache, Vec<Credentials>), index: usize| {
@@ -159,7 +160,6 @@ fn main() {
         let times = of_threads.iter().map(|times| shown(times[row])).collect::<Vec<_>>();
         println!("| {name} | {} |", times.join(" | "));
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// A cache of so many, each with its token.

@@ -8,8 +8,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use paytoken_bench::{Candidate, compare, rounds, sources};
+use paytoken_bench::{Candidate, compare, rounds};
 use paytoken_sandbox::{Fault, Sandbox, Service};
+use paytoken_testing::builder;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, Stream};
@@ -28,7 +29,7 @@ fn main() {
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     );
     sandbox.fault_always(NTX, Some(Fault::Raw(answer.into_bytes())));
-    let kept = sources::source(&sandbox, NTX);
+    let kept = builder(&sandbox, NTX).build().unwrap();
     kept.token().unwrap();
     let with_rustls = rustls_config(&sandbox);
     by_hand(&sandbox, &with_rustls);
@@ -40,7 +41,7 @@ fn main() {
             Candidate::call("bare ureq 3, with time-outs", || bare_ureq(&sandbox, true)),
             Candidate::call("bare ureq 3, without", || bare_ureq(&sandbox, false)),
             Candidate::call("paytoken, first fetch", || {
-                sources::source(&sandbox, NTX).token().unwrap()
+                builder(&sandbox, NTX).build().unwrap().token().unwrap()
             }),
             Candidate::call("paytoken, renewal on a resumed session", || kept.refresh().unwrap()),
             Candidate::call("hand-written rustls, resumed", || by_hand(&sandbox, &with_rustls)),

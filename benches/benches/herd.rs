@@ -8,8 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use paytoken::{Clock, Now, TokenSource};
-use paytoken_bench::{shown, sources};
+use paytoken_bench::shown;
 use paytoken_sandbox::{Fault, Sandbox, Service};
+use paytoken_testing::builder;
 
 const NTX: Service = Service::NtxPay;
 const PROVIDER_TAKES: Duration = Duration::from_millis(300);
@@ -54,7 +55,7 @@ fn slow_sandbox() -> Sandbox {
 fn herd(what: &str, age: Option<u64>, fault: Option<Fault>) {
     let sandbox = slow_sandbox();
     let clock = Ahead::default();
-    let source = sources::builder(&sandbox, NTX).clock(clock.clone()).build().unwrap();
+    let source = builder(&sandbox, NTX).clock(clock.clone()).build().unwrap();
     if let Some(age) = age {
         source.token().unwrap();
         clock.0.store(age, Ordering::Relaxed);
@@ -84,7 +85,7 @@ fn window(in_background: bool) {
     const CALLS: usize = 500_000;
     let sandbox = slow_sandbox();
     let clock = Ahead::default();
-    let source: TokenSource = sources::builder(&sandbox, NTX)
+    let source: TokenSource = builder(&sandbox, NTX)
         .clock(clock.clone())
         .renew_in_background(in_background)
         .build()

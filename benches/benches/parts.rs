@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use paytoken::store::Store as _;
 use paytoken::{ClientCertificate, FileStore};
-use paytoken_bench::{Candidate, compare, rounds, sources};
+use paytoken_bench::{Candidate, compare, rounds};
 use paytoken_sandbox::{Sandbox, Service};
+use paytoken_testing::{credentials, temporary_folder};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
@@ -27,7 +28,7 @@ fn main() {
     ] {
         let token = format!("{}.{}.{}", "a".repeat(36), "b".repeat(300), "c".repeat(342));
         let body = body.replace("TOKEN", &token).into_bytes();
-        let credentials = sources::credentials(&sandbox, service);
+        let credentials = credentials(&sandbox, service);
         compare(
             &format!("{service}: reading the answer"),
             rounds(15),
@@ -61,8 +62,8 @@ fn main() {
 }
 
 fn store() {
-    let folder = std::env::temp_dir().join(format!("paytoken-bench-{}", std::process::id()));
-    let store = FileStore::open(folder.join("store")).unwrap();
+    let folder = temporary_folder();
+    let store = FileStore::open(folder.path().join("store")).unwrap();
     let key = paytoken::bench::store_key();
     let entry = vec![b'a'; 1200];
     let put = || {
@@ -73,7 +74,7 @@ fn store() {
         read
     };
     put();
-    let (plain, new) = (folder.join("plain"), folder.join("new"));
+    let (plain, new) = (folder.path().join("plain"), folder.path().join("new"));
     fs::write(&plain, &entry).unwrap();
     let replace = || {
         let read = fs::read(&plain).unwrap();
@@ -99,5 +100,4 @@ fn store() {
             Candidate::calls("paytoken, under the lock", 20, put),
         ],
     );
-    fs::remove_dir_all(&folder).unwrap();
 }

@@ -3,8 +3,6 @@
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods, clippy::unwrap_used)] // it measures
 
-pub mod sources;
-
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};

@@ -18,7 +18,6 @@ mod recipe;
 mod report;
 mod worker;
 
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use paytoken::Provider;
 use paytoken_sandbox::Sandbox;
+use paytoken_testing::temporary_folder;
 
 use account::{Account, SECRET, WRONG};
 use chance::Chance;
@@ -103,9 +103,9 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let until = began + Duration::from_secs_f64(minutes * 60.0);
     let is_over = AtomicBool::new(false);
-    let store = Folder::new();
+    let store = temporary_folder();
     let mut report = Report::new(&sandbox, &quiet, &accounts, &wrong, &shared, &shared_wrong);
-    let order = worker::order(&store.0, &shared, &shared_wrong);
+    let order = worker::order(store.path(), &shared, &shared_wrong);
     let mut fleet = Fleet::start(WORKERS, order, teller).expect("processes can be started");
     let judge = Judge::new(
         accounts
@@ -137,7 +137,7 @@ fn main() -> ExitCode {
         has_all.store(true, Ordering::Relaxed);
         judge.join().expect("the judge does not panic")
     });
-    if report.print(&judge, &store.0, began.elapsed()) {
+    if report.print(&judge, store.path(), began.elapsed()) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -170,21 +170,6 @@ fn watch(until: Instant, fleet: &mut Fleet, report: &mut Report<'_>) {
             next_kill = Instant::now() + wait(&mut chance);
         }
         thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// A folder for the store, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        Self(std::env::temp_dir().join(format!("paytoken-soak-{}", std::process::id())))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

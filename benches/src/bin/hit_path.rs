@@ -6,14 +6,14 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use paytoken::{TokenCache, TokenOptions, TokenSource};
-use paytoken_bench::sources;
 use paytoken_sandbox::{Sandbox, Service};
+use paytoken_testing::credentials;
 
 fn main() {
     let what = std::env::args().nth(1).unwrap_or_default();
     let sandbox = Sandbox::start().unwrap();
     let service = Service::SendPayments;
-    let credentials = sources::credentials(&sandbox, service);
+    let credentials = credentials(&sandbox, service);
     let (url, roots) = (sandbox.url(service), sandbox.ca_pem().to_owned());
     let cache = TokenCache::with(move |builder| {
         builder
