@@ -2,8 +2,8 @@
 //! sources that reach the sandbox, plain servers on loopback, tools that may be missing. It is not
 //! published, and makes no promise. A helper that one binary alone needs stays with that binary.
 //!
-//! The unit tests of `src/` cannot use it: there the library is built once more, as a test, and its
-//! types are others than those that this crate knows.
+//! The unit tests of `src/` can use what names no type of the library (folders, tools): there the
+//! library is built once more, as a test, and its types are others than those that this crate knows.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a failure here is the test's
@@ -20,7 +20,9 @@ mod world;
 
 pub use clock::ManualClock;
 pub use server::{Server, nobody_listens, read_request, server_config};
-pub use sources::{builder, credentials, credentials_with, injected_credentials, reach};
+pub use sources::{
+    builder, credentials, credentials_with, injected_credentials, reach, with_certificate,
+};
 pub use tempfile::TempDir;
 pub use tools::{has_tool, is_installed, not_run, say};
 pub use wait::{PATIENCE, until};

@@ -30,6 +30,13 @@ pub fn builder(sandbox: &Sandbox, provider: Provider) -> Builder {
     reach(sandbox, provider, credentials(sandbox, provider))
 }
 
+/// A builder that reaches the sandbox's NTX Pay with this certificate.
+pub fn with_certificate(sandbox: &Sandbox, certificate: ClientCertificate) -> Builder {
+    let provider = Provider::NtxPay;
+    let (id, secret) = (sandbox.client_id(provider), sandbox.client_secret(provider));
+    reach(sandbox, provider, Credentials::new(provider, id, secret, Some(certificate)).unwrap())
+}
+
 /// A builder that reaches the sandbox with these credentials.
 pub fn reach(sandbox: &Sandbox, provider: Provider, credentials: Credentials) -> Builder {
     TokenSource::builder(credentials, Environment::Sandbox)

@@ -10,7 +10,8 @@ mod memory;
 
 use std::fmt::Write as _;
 
-use paytoken::{ClientCertificate, Credentials, Error, Secret, bench};
+use paytoken::{Credentials, Error, Provider, bench};
+use paytoken_testing::injected_credentials;
 
 use memory::leftovers;
 
@@ -22,16 +23,8 @@ fn long(times: usize) -> String {
 }
 
 fn credentials(secret: &str) -> [Credentials; 3] {
-    let [id, secret] = ["merchant", secret];
-    [
-        Credentials::NtxPay {
-            client_id: id.into(),
-            client_secret: Secret::from(secret),
-            certificate: ClientCertificate::injected_by_proxy(),
-        },
-        Credentials::NexterPay { user_name: id.into(), password: Secret::from(secret) },
-        Credentials::SendPayments { client_id: id.into(), client_secret: Secret::from(secret) },
-    ]
+    [Provider::NtxPay, Provider::NexterPay, Provider::SendPayments]
+        .map(|provider| injected_credentials(provider, "merchant", secret))
 }
 
 /// The answers with this token, as each provider writes them; `token` is JSON.

@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use paytoken::{
-    Builder, ClientCertificate, Credentials, ErrorKind, EventKind, Provider, TokenSource,
-};
+use paytoken::{ClientCertificate, ErrorKind, EventKind, Provider, TokenSource};
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use paytoken_sandbox::{IssuedCertificate, Sandbox};
-use paytoken_testing::{ManualClock, TempDir, reach, temporary_folder};
+use paytoken_testing::{ManualClock, TempDir, temporary_folder, with_certificate};
 
 const NTX: Provider = Provider::NtxPay;
 
@@ -58,24 +56,19 @@ impl Told {
 fn source(sandbox: &Sandbox, certificate: ClientCertificate) -> (TokenSource, ManualClock, Told) {
     let (clock, told) = (ManualClock::new(), Told::default());
     let keep = told.clone();
-    let source = builder(sandbox, certificate).clock(clock.clone()).on_event(move |event| {
-        let text = match &event.kind {
-            EventKind::CertificateNotRenewed { error, .. } => format!("not renewed: {error}"),
-            EventKind::CertificateExpiresSoon { remaining, .. } => {
-                format!("{} days", remaining.as_secs() / 86_400)
-            }
-            kind if kind.name().starts_with("certificate") => kind.name().to_owned(),
-            _ => return,
-        };
-        keep.0.lock().unwrap().push(text);
-    });
+    let source =
+        with_certificate(sandbox, certificate).clock(clock.clone()).on_event(move |event| {
+            let text = match &event.kind {
+                EventKind::CertificateNotRenewed { error, .. } => format!("not renewed: {error}"),
+                EventKind::CertificateExpiresSoon { remaining, .. } => {
+                    format!("{} days", remaining.as_secs() / 86_400)
+                }
+                kind if kind.name().starts_with("certificate") => kind.name().to_owned(),
+                _ => return,
+            };
+            keep.0.lock().unwrap().push(text);
+        });
     (source.build().unwrap(), clock, told)
-}
-
-fn builder(sandbox: &Sandbox, certificate: ClientCertificate) -> Builder {
-    let (id, secret) = (sandbox.client_id(NTX), sandbox.client_secret(NTX));
-    let credentials = Credentials::new(NTX, id, secret, Some(certificate)).unwrap();
-    reach(sandbox, NTX, credentials)
 }
 
 /// The certificate in the header of the last request.
@@ -261,7 +254,8 @@ fn a_certificate_that_ends_within_thirty_days_is_told_at_a_fetch_and_once_a_day(
     source.refresh().unwrap();
     assert_eq!(told.take(), ["0 days"]);
     // What a proxy adds has no end that could be known.
-    let injected = builder(&sandbox, ClientCertificate::injected_by_proxy()).build().unwrap();
+    let injected =
+        with_certificate(&sandbox, ClientCertificate::injected_by_proxy()).build().unwrap();
     assert_eq!(injected.status().certificate_not_after, None);
 }
 
@@ -270,7 +264,8 @@ fn a_clock_at_1970_is_told_before_anything_is_sent() {
     let sandbox = Sandbox::start().unwrap();
     let pair = issue(&sandbox, |params| params.not_before = date_time_ymd(2025, 6, 1));
     let certificate = ClientCertificate::from_pem(&pair.certificate_pem).unwrap();
-    let source = builder(&sandbox, certificate).clock(ManualClock::at(SystemTime::UNIX_EPOCH));
+    let source =
+        with_certificate(&sandbox, certificate).clock(ManualClock::at(SystemTime::UNIX_EPOCH));
     let error = source.build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Certificate);
     for part in [

@@ -1,11 +1,11 @@
 //! PEM in all its shapes; the header value; the TLS identity; and that no key leaves the machine.
 
-use paytoken::{ClientCertificate, Credentials, Provider, Secret};
+use paytoken::{ClientCertificate, Provider};
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
 };
-use paytoken_testing::{reach, temporary_folder, variables};
+use paytoken_testing::{temporary_folder, variables, with_certificate};
 
 const NTX: Provider = Provider::NtxPay;
 
@@ -65,12 +65,7 @@ fn every_kind_of_key_ring_can_use_makes_a_tls_identity() {
             .unwrap()
             .with_private_key(issued.key_pem)
             .unwrap();
-        let credentials = Credentials::NtxPay {
-            client_id: sandbox.client_id(NTX).into(),
-            client_secret: Secret::from(sandbox.client_secret(NTX)),
-            certificate,
-        };
-        reach(&sandbox, NTX, credentials).build().unwrap().token().unwrap();
+        with_certificate(&sandbox, certificate).build().unwrap().token().unwrap();
     }
 }
 
@@ -97,12 +92,8 @@ fn certificate_and_key_are_read_from_one_file_or_two() {
 fn a_private_key_in_the_same_pem_never_reaches_the_wire() {
     let sandbox = Sandbox::start().unwrap();
     let both = [sandbox.client_key_pem(), sandbox.client_certificate_pem()].concat();
-    let credentials = Credentials::NtxPay {
-        client_id: sandbox.client_id(NTX).into(),
-        client_secret: Secret::from(sandbox.client_secret(NTX)),
-        certificate: ClientCertificate::from_pem(both).unwrap(),
-    };
-    reach(&sandbox, NTX, credentials).build().unwrap().token().unwrap();
+    let certificate = ClientCertificate::from_pem(both).unwrap();
+    with_certificate(&sandbox, certificate).build().unwrap().token().unwrap();
     let received = sandbox.received(NTX);
     assert_eq!(received.len(), 1);
     let text = String::from_utf8_lossy(&received[0]).to_ascii_uppercase();

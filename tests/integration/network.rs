@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use paytoken::{
-    ClientCertificate, Credentials, Environment, ErrorKind, Provider, Secret, TokenSource,
-};
+use paytoken::{ClientCertificate, Environment, ErrorKind, Provider, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{builder, credentials, nobody_listens, reach};
+use paytoken_testing::{builder, credentials, nobody_listens, with_certificate};
 
 #[test]
 fn each_fault_has_its_kind_and_only_passing_ones_are_tried_again() {
@@ -156,12 +154,7 @@ fn a_missing_or_foreign_client_certificate_is_a_certificate_error() {
         ClientCertificate::injected_by_proxy(),
         foreign,
     ] {
-        let credentials = Credentials::NtxPay {
-            client_id: sandbox.client_id(Provider::NtxPay).into(),
-            client_secret: Secret::from(sandbox.client_secret(Provider::NtxPay)),
-            certificate,
-        };
-        let source = reach(&sandbox, Provider::NtxPay, credentials).build().unwrap();
+        let source = with_certificate(&sandbox, certificate).build().unwrap();
         let error = source.token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Certificate, "{error:?}");
         // Remembered: the second call is answered without a connection.
