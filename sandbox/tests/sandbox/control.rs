@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use paytoken_sandbox::{Sandbox, Service};
+use paytoken_testing::until;
 
 use crate::client::{Client, Reply, api_request, read_reply, token_request};
 
@@ -69,9 +70,7 @@ fn everything_can_be_set() {
 
     post(&sandbox, "/send-payments/lifetime?seconds=0.02");
     let token = client.send(&question).unwrap().token();
-    while sandbox.is_valid(service, &token) {
-        std::thread::yield_now();
-    }
+    until("the token ends", || !sandbox.is_valid(service, &token));
     post(&sandbox, "/ntx-pay/lifetime?seconds=5");
     let mut ntx = Client::new(&sandbox, Service::NtxPay);
     let ntx_question = token_request(&sandbox, Service::NtxPay);

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use paytoken_sandbox::{Counts, Fault, Sandbox, Service};
+use paytoken_testing::until;
 
 use crate::client::{Client, config, identity, token_request};
 
@@ -174,9 +175,7 @@ fn the_end_waits_for_nobody() {
     let delayed = token_request(&sandbox, Service::NexterPay);
     let mut client = Client::new(&sandbox, Service::NexterPay);
     let waiting = thread::spawn(move || drop(client.send(&delayed)));
-    while sandbox.token_requests(Service::NexterPay) == 0 {
-        thread::yield_now();
-    }
+    until("the request is read", || sandbox.token_requests(Service::NexterPay) > 0);
     let address = sandbox.address(service);
     must_end(move || drop(sandbox));
     held.join().unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use paytoken_sandbox::{Fault, Sandbox, Service, example_call, rcgen};
+use paytoken_testing::until;
 use serde_json::json;
 
 use crate::client::{
@@ -12,9 +13,7 @@ use crate::client::{
 
 /// Waits until the sandbox itself says that a token has ended.
 fn wait_for_expiry(sandbox: &Sandbox, service: Service, token: &str) {
-    while sandbox.is_valid(service, token) {
-        std::thread::yield_now();
-    }
+    until("the token ends", || !sandbox.is_valid(service, token));
 }
 
 #[test]
