@@ -171,6 +171,8 @@ const LARGEST_SECRET_FILE: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use paytoken_testing::temporary_folder;
+
     use super::*;
 
     fn from(provider: Provider, pairs: &[(&str, &str)]) -> Result<Credentials> {
@@ -195,27 +197,28 @@ mod tests {
 
     #[test]
     fn a_secret_may_be_in_a_file_with_one_line_end() {
-        let path = std::env::temp_dir().join(format!("paytoken-secret-{}", std::process::id()));
+        let folder = temporary_folder();
+        let path = folder.path().join("secret");
         std::fs::write(&path, "sandbox-password\r\n").unwrap();
         let pairs =
             [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD_FILE", path.to_str().unwrap())];
         let read = from(Provider::NexterPay, &pairs);
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(read.unwrap().parts().secret.expose(), "sandbox-password");
     }
 
     #[test]
     fn the_largest_file_is_read_whole() {
-        let path = std::env::temp_dir().join(format!("paytoken-largest-{}", std::process::id()));
+        let folder = temporary_folder();
+        let path = folder.path().join("largest");
         std::fs::write(&path, [b'a'; LARGEST_SECRET_FILE as usize]).unwrap();
         let read = Variables::of(&|_| None).text_of_file("NAME", &path);
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(read.unwrap().len(), LARGEST_SECRET_FILE as usize);
     }
 
     #[test]
     fn a_file_that_holds_no_secret_is_named_and_says_why() {
-        let path = std::env::temp_dir().join(format!("paytoken-no-secret-{}", std::process::id()));
+        let folder = temporary_folder();
+        let path = folder.path().join("no secret");
         let read = |path: &Path| {
             let path = path.to_str().unwrap();
             let pairs = [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD_FILE", path)];
@@ -234,7 +237,7 @@ mod tests {
             assert!(!text.contains("caf") && !text.contains("lines"), "{text}");
         }
         assert!(read(&path).starts_with("NEXTERPAY_PASSWORD_FILE: cannot read"));
-        assert!(read(&std::env::temp_dir()).contains("not a regular file"));
+        assert!(read(folder.path()).contains("not a regular file"));
     }
 
     #[test]

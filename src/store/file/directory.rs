@@ -262,9 +262,8 @@ mod tests {
         let (reader, _writer) = io::pipe().unwrap();
         let of_a_pipe = File::from(std::os::fd::OwnedFd::from(reader)).metadata().unwrap().uid();
         assert_eq!(ourselves().unwrap(), of_a_pipe);
-        let path = std::env::temp_dir().join(format!("paytoken-whose-{}", std::process::id()));
-        let of_a_file = File::create(&path).unwrap().metadata().unwrap().uid();
-        fs::remove_file(&path).unwrap();
+        let folder = paytoken_testing::temporary_folder();
+        let of_a_file = File::create(folder.path().join("file")).unwrap().metadata().unwrap().uid();
         assert_eq!(ourselves().unwrap(), of_a_file);
     }
 

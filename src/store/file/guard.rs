@@ -128,11 +128,8 @@ mod tests {
     const AT_ONCE: Duration = Duration::ZERO;
 
     fn with_store(test: impl FnOnce(&FileStore, &StoreKey)) {
-        let name =
-            format!("paytoken-guard-{}-{:?}", std::process::id(), std::thread::current().id());
-        let folder = std::env::temp_dir().join(name);
-        test(&FileStore::open(&folder).unwrap(), &StoreKey("account".to_owned()));
-        fs::remove_dir_all(&folder).unwrap();
+        let folder = paytoken_testing::temporary_folder();
+        test(&FileStore::open(folder.path()).unwrap(), &StoreKey("account".to_owned()));
     }
 
     fn lock<'a>(store: &'a FileStore, key: &StoreKey) -> FileGuard<'a> {

@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn what_nobody_used_for_long_is_removed_and_the_rest_stays() {
-        let folder = std::env::temp_dir().join(format!("paytoken-purge-{}", std::process::id()));
+        let around = paytoken_testing::temporary_folder();
+        let folder = around.path().join("store");
         let store = FileStore::open(&folder).unwrap();
         assert_eq!(store.remove_unused(Duration::ZERO).unwrap(), 0);
         assert!(!folder.exists(), "looking makes nothing");
@@ -107,6 +108,5 @@ mod tests {
         // It can be locked and written as if it had never been there.
         write("a", 0);
         assert!(store.read(old.key()).unwrap().is_some());
-        fs::remove_dir_all(folder).unwrap();
     }
 }

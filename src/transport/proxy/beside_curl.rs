@@ -1,14 +1,15 @@
 //! The same decision as the real curl's, setting by setting: through the proxy, past it, or none
 //! at all. Two servers on loopback see which way curl took.
 //!
-//! Without curl on the machine the tests say so and pass; in CI they fail.
+//! Without curl on the machine the tests say so and pass; with `CI=true` they fail.
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
+
+use paytoken_testing::has_tool;
 
 use super::*;
 
@@ -208,20 +209,9 @@ fn ours(host: &str, settings: &[(&str, String)]) -> Result<Way> {
     })
 }
 
-/// Whether the tests can run; that they go without curl is said aloud, and in CI is a failure.
-fn is_here() -> bool {
-    let runs = Command::new("curl").arg("--version").output().is_ok();
-    assert!(runs || env::var_os("CI").is_none(), "curl has to be installed in CI");
-    if !runs {
-        // Past the test harness, which keeps what a passing test prints.
-        std::io::stderr().write_all(b"not run: curl is not installed here\n").unwrap();
-    }
-    runs
-}
-
 #[test]
 fn each_setting_leads_the_way_that_curl_takes() {
-    if !is_here() {
+    if !has_tool("curl") {
         return;
     }
     let curl = Curl::new();
@@ -258,7 +248,7 @@ fn where_curls_versions_differ_a_host_that_is_listed_is_reached_directly() {
 
 #[test]
 fn what_only_curl_can_use_is_an_error_and_never_a_direct_connection() {
-    if !is_here() {
+    if !has_tool("curl") {
         return;
     }
     let curl = Curl::new();
