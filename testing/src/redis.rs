@@ -43,11 +43,6 @@ impl Server {
 
     /// On a free port: one that another takes first is another port's turn.
     pub fn start_on_port(more: &[&str]) -> Self {
-        Self::start_on_port_as("redis-server", more)
-    }
-
-    /// A program of another name, on a free port.
-    pub fn start_on_port_as(program: &str, more: &[&str]) -> Self {
         (0..10)
             .find_map(|_| {
                 let port = nobody_listens().port();
@@ -55,7 +50,7 @@ impl Server {
                 arguments.extend(["--bind".to_owned(), "127.0.0.1".to_owned()]);
                 arguments.extend(more.iter().map(|&word| word.to_owned()));
                 let url = format!("redis://127.0.0.1:{port}");
-                Self::launch(program, temporary_folder(), arguments, url, Some(port))
+                Self::launch("redis-server", temporary_folder(), arguments, url, Some(port))
             })
             .expect("one of ten ports is free")
     }
