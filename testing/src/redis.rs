@@ -55,6 +55,16 @@ impl Server {
             .expect("one of ten ports is free")
     }
 
+    /// A replica of this one, which has to have a port; the master sees it.
+    pub fn start_replica(&self) -> Self {
+        let port = self.port.unwrap().to_string();
+        let replica = Self::start_on_port(&["--replicaof", "127.0.0.1", &port]);
+        until("the replica is there", || {
+            self.text(&["INFO", "replication"]).contains("state=online")
+        });
+        replica
+    }
+
     /// A Sentinel on a free port, with a copy of these settings, which it changes.
     pub fn start_sentinel(settings: &Path) -> Self {
         (0..10)

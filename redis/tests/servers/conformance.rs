@@ -170,7 +170,6 @@ fn lost_answer() {
 
 fn replicas() {
     let master = Server::start_on_port(&[]);
-    let port = master.port.unwrap().to_string();
     let open = || {
         RedisStore::builder(&master.url)
             .min_replicas(1, Duration::from_millis(500))
@@ -187,10 +186,7 @@ fn replicas() {
     );
     // What it could not have, it has not kept.
     lock(&RedisStore::open(&master.url).unwrap()).unwrap();
-    let mut replica = Server::start_on_port(&["--replicaof", "127.0.0.1", &port]);
-    until("the replica is there", || {
-        master.text(&["INFO", "replication"]).contains("state=online")
-    });
+    let mut replica = master.start_replica();
     conformance::check(open);
     let store = open();
     let mut guard = store.lock(&key, Duration::ZERO, Duration::from_secs(60)).unwrap().unwrap();

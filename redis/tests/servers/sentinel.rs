@@ -35,10 +35,7 @@ impl Trio {
     fn start() -> Self {
         let master = Server::start_on_port(&[]);
         let port = master.port.unwrap().to_string();
-        let replica = Server::start_on_port(&["--replicaof", "127.0.0.1", &port]);
-        until("the replica is there", || {
-            master.text(&["INFO", "replication"]).contains("state=online")
-        });
+        let replica = master.start_replica();
         let folder = temporary_folder();
         let settings = folder.path().join("sentinel.conf");
         fs::write(

@@ -75,11 +75,7 @@ fn renamed() {
 
 fn replica() {
     let master = Server::start_on_port(&[]);
-    let port = master.port.unwrap().to_string();
-    let replica = Server::start_on_port(&["--replicaof", "127.0.0.1", &port]);
-    until("the replica is there", || {
-        master.text(&["INFO", "replication"]).contains("state=online")
-    });
+    let replica = master.start_replica();
     let status = store(&replica.url).server().unwrap();
     assert_eq!((status.is_replica, status.replicas), (Some(true), None));
     assert!(status.is_local && status.refusal.is_some());
