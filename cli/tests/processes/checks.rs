@@ -1,13 +1,11 @@
 //! `paytoken check`: each kind of mistake is found, and no credentials are sent on the way.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::thread;
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::Service;
+use paytoken_testing::Server;
 
 use crate::support::{World, text};
 use crate::trial;
@@ -82,15 +80,8 @@ fn check() {
         );
     }
     // A program on this machine, by plain http.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let plain = format!("http://{}", listener.local_addr().unwrap());
-    let server = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let _ = stream.read(&mut [0; 1024]).unwrap();
-        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
-    });
-    let output = run(&["send-payments"], &[("SENDPAYMENTS_BASE_URL", &plain)]);
-    server.join().unwrap();
+    let plain = Server::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    let output = run(&["send-payments"], &[("SENDPAYMENTS_BASE_URL", &plain.url)]);
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(table.contains("over plain http, which stays") && !table.contains("TLS"), "{table}");
     // The same account in another store.

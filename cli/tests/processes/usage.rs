@@ -228,7 +228,7 @@ fn too_old() {
             state[0]["token"].clone()
         };
         assert_eq!(state()["good"], true, "{name}");
-        crate::support::until("it is too old", || state()["good"] == false);
+        paytoken_testing::until("it is too old", || state()["good"] == false);
         assert!(state()["remaining_seconds"].as_f64().unwrap() > 0.0, "{name}: it has ended");
         let told = text(world.paytoken(&["status", &name]).output().unwrap());
         assert!(told.contains("too soon to be used"), "{told}");
