@@ -4,22 +4,22 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)] // it is a test
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use paytoken_testing::{World, has_tool};
+use paytoken_testing::has_tool;
 
 #[test]
 fn a_c_program_is_served_by_every_function_as_the_header_says() {
     if !has_tool("cc") {
         return;
     }
-    let world = World::new();
+    let test = std::env::current_exe().unwrap();
+    // target/debug/deps/ctest-…: the tests' own folder, where what they were built with is already.
+    let target = test.ancestors().nth(3).unwrap();
     let status = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("ctest/run"))
-        .args(["--inside", "header", "symbols", "basic", "unload"])
-        .envs(world.variables.clone())
-        .env("PAYTOKEN_LIBRARY_DIRECTORY", library_directory())
-        .env("PAYTOKEN_WORK", &world.folder)
+        .args(["header", "symbols", "basic", "unload"])
+        .env("CARGO_TARGET_DIR", target)
         .env("UNLOAD_TIMES", "20")
         .status()
         .unwrap();
@@ -38,18 +38,4 @@ fn the_headers_version_is_the_packages() {
         let line = format!("#define PAYTOKEN_VERSION{name} {value}");
         assert!(header.lines().any(|known| known == line), "{line}");
     }
-}
-
-/// Builds the library: cargo does not build a cdylib for the tests of its own package.
-fn library_directory() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    // target/debug/deps/ctest-…
-    let profile = test.ancestors().nth(2).unwrap();
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "-p", "paytoken-capi", "--target-dir"])
-        .arg(profile.parent().unwrap())
-        .status()
-        .unwrap();
-    assert!(status.success(), "the library does not build: {status}");
-    profile.with_file_name("debug")
 }
