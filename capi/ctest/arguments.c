@@ -98,11 +98,9 @@ static void wrong_numbers(void) {
     static const uint32_t wrong[] = {0, 77, 0x80000000u, 0xffffffffu};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         CHECK(paytoken_config_new(wrong[i], PAYTOKEN_SANDBOX) == NULL);
-        CHECK(paytoken_config_new(PAYTOKEN_NTX_PAY, wrong[i] == 1 ? 0 : wrong[i]) == NULL);
+        CHECK(paytoken_config_new(PAYTOKEN_NTX_PAY, wrong[i]) == NULL);
         check_error(CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_from_env(wrong[i], &config, &err)), &err);
-        CHECK(strcmp(paytoken_code_name((int32_t)wrong[i]), wrong[i] == 0   ? "PAYTOKEN_OK"
-                                                            : wrong[i] == 4 ? "PAYTOKEN_TIMEOUT"
-                                                                            : "unknown code") == 0);
+        CHECK(strcmp(paytoken_code_name((int32_t)wrong[i]), i == 0 ? "PAYTOKEN_OK" : "unknown code") == 0);
     }
     CHECK(config == NULL);
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_set_log_callback(5, NULL, NULL));
