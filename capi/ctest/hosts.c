@@ -1,7 +1,7 @@
 /* Hosts with a global lock, as Ruby's or Python's: every call that is not marked "Blocks:" in the header is made with the
  * lock held, the others without it, and the log callback wants it. Nobody may wait for ever: a watchdog sees to that.
  *
- * ctest/run compares the functions named in held() and released() below with those that the header marks. */
+ * parts/symbols.sh compares the functions named in held() and released() below with those that the header marks. */
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
