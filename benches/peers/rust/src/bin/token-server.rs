@@ -1,8 +1,8 @@
-//! `token-server CLIENT_CA OUT_CA`: an RFC 6749 token endpoint over mutual TLS on loopback.
+//! `token-server DIRECTORY`: an RFC 6749 token endpoint over mutual TLS on loopback.
 //!
-//! Any POST is answered with a token. Clients need a certificate from CLIENT_CA; the authority of
-//! the server's own certificate is written to OUT_CA. Prints its address and the control's, and
-//! serves until stdin ends. The control is plain HTTP:
+//! Any POST is answered with a token. Into the directory it writes its authority (`ca.pem`), and the
+//! certificate that clients need with its key (`client.cert.pem`, `client.key.pem`). Prints its
+//! address and the control's, and serves until stdin ends. The control is plain HTTP:
 //!
 //! ```text
 //! /set?delay=300&status=500&expires=600    from now on (milliseconds, seconds)
@@ -12,17 +12,17 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 use std::{fs, thread};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
 };
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
@@ -33,10 +33,10 @@ static REQUESTS: AtomicU64 = AtomicU64::new(0);
 static TOKENS: AtomicU64 = AtomicU64::new(0);
 
 fn main() {
-    let paths: Vec<_> = std::env::args_os().skip(1).collect();
-    let client_ca = CertificateDer::from_pem_file(&paths[0]).expect("the clients' authority");
-    let (config, ca) = config(client_ca);
-    fs::write(&paths[1], ca).expect("a writable file");
+    let directory = PathBuf::from(std::env::args_os().nth(1).expect("DIRECTORY"));
+    let config = config(|name, content| {
+        fs::write(directory.join(name), content).expect("a writable file");
+    });
 
     let tokens = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let control = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -140,36 +140,49 @@ fn set(target: &str) -> (u64, String) {
     (200, "done".to_owned())
 }
 
-/// As the sandbox's: P-256, a leaf directly under its authority.
-fn config(client_ca: CertificateDer<'static>) -> (ServerConfig, String) {
+/// P-256, and leaves directly under their authority.
+fn config(write: impl Fn(&str, &str)) -> ServerConfig {
     let mut params = named("paytoken peers authority", &[]);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key"))
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key"))
         .expect("an authority");
-    let mut params = named("paytoken peers", &["127.0.0.1", "localhost"]);
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.use_authority_key_identifier_extension = true;
-    let key = KeyPair::generate().expect("a key");
-    let leaf = params.signed_by(&key, &issuer).expect("a certificate");
+    let (server, server_key) =
+        leaf(&authority, &["127.0.0.1", "localhost"], ExtendedKeyUsagePurpose::ServerAuth);
+    let (client, client_key) = leaf(&authority, &["peer"], ExtendedKeyUsagePurpose::ClientAuth);
+    write("ca.pem", &authority.pem());
+    write("client.cert.pem", &client.pem());
+    write("client.key.pem", &client_key.serialize_pem());
 
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
-    roots.add(client_ca).expect("a usable authority");
+    roots.add(authority.der().clone()).expect("a usable authority");
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .build()
             .expect("a verifier");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(server_key.serialize_der()));
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("TLS versions")
         .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![leaf.der().clone()], key)
+        .with_single_cert(vec![server.der().clone()], key)
         .expect("a certificate and its key");
     config.ticketer = rustls::crypto::ring::Ticketer::new().expect("a ticketer");
-    (config, issuer.pem())
+    config
+}
+
+fn leaf(
+    authority: &CertifiedIssuer<'_, KeyPair>,
+    hosts: &[&str],
+    usage: ExtendedKeyUsagePurpose,
+) -> (Certificate, KeyPair) {
+    let mut params = named("paytoken peers", hosts);
+    params.extended_key_usages = vec![usage];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate().expect("a key");
+    (params.signed_by(&key, authority).expect("a certificate"), key)
 }
 
 fn named(name: &str, hosts: &[&str]) -> CertificateParams {
