@@ -10,6 +10,9 @@
 //!              memory: every raw pointer of the caller's is read and written there
 //! ```
 //!
+//! Beside them: `store` opens the store that a config names, `words` puts the library's sentences
+//! into C's words, `fork` notices a fork, `code` has the numbers.
+//!
 //! Objects come and go as `Option<&T>`, `Option<&mut T>` and `Option<Box<T>>`, which have a C
 //! pointer's layout with NULL as `None`; everything else that is a pointer has a type in
 //! `memory`. The functions are private to Rust: only C, bound by the header, calls them.
