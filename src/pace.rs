@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::outcome::Cause;
 
 /// The first refusal is remembered this long, each further one four times as long as the one
@@ -94,7 +94,11 @@ impl Pace {
                 format!(" [remembered: the provider is not asked again for {seconds} s{note}]");
             Some(held.error.clone().with_note(&note).with_retry_after(Some(left)))
         };
-        held(&self.refusal, "; change the credentials or call refresh() to override")
+        let way_out = |refusal: &Held| match refusal.error.kind() {
+            ErrorKind::Rejected => "; change the credentials or call refresh() to override",
+            _ => "; call refresh() to override",
+        };
+        held(&self.refusal, self.refusal.as_ref().map_or("", way_out))
             .or_else(|| held(&self.outage, ""))
             .or_else(|| {
                 held(&self.hurry, " for callers with so little time")

@@ -37,6 +37,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("private_key: ", "paytoken_config_set_private_key_pem: "),
     ("with_private_key", "paytoken_config_set_private_key_pem"),
     ("allow more with timeout", "allow more with paytoken_config_set_timeout_ms"),
+    ("allow more with connect_timeout", "allow more with paytoken_config_set_connect_timeout_ms"),
     ("use cached() there", "use PAYTOKEN_CACHED_ONLY there"),
     ("(`base_url`)", "(paytoken_config_set_base_url)"),
     ("base_url", "paytoken_config_set_base_url"),
@@ -125,6 +126,7 @@ mod tests {
             "root_certificates_pem",
             "system_root",
             "allow more with timeout",
+            "allow more with connect_timeout",
         ]
         .into_iter()
         .find(|word| bare.contains(word) && !bare.contains(&format!("<{word}")))

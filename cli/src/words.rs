@@ -1,7 +1,7 @@
 //! The library's sentences in the command's words: it names fields of a builder, and here they are
 //! options and variables.
 
-use paytoken::{Error, Provider};
+use paytoken::{Error, ErrorKind, Provider};
 
 /// What the library says, and what that is here; the first that fits counts.
 const PHRASES: &[(&str, &str)] = &[
@@ -15,7 +15,9 @@ const PHRASES: &[(&str, &str)] = &[
     ("root_certificates_pem", "--ca"),
     ("pass the key to with_private_key", "name the key's file in {PREFIX}_CLIENT_KEY"),
     ("with_private_key", "{PREFIX}_CLIENT_KEY"),
-    ("or allow more with timeout", "or raise --timeout"),
+    ("; allow more with timeout", "; raise --timeout"),
+    // The command has no setting for connections alone.
+    ("; allow more with connect_timeout, or ", "; "),
     ("allow more with timeout", "raise --timeout"),
     ("allow more time", "raise --timeout"),
     ("; allow more time", "; raise --timeout"),
@@ -30,7 +32,12 @@ const PHRASES: &[(&str, &str)] = &[
 
 /// An error, in the words of the command.
 pub(crate) fn sentence(error: &Error) -> String {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    if error.kind() == ErrorKind::RateLimited
+        && let Some(wait) = error.retry_after().filter(|_| !text.contains("[remembered: "))
+    {
+        text += &format!(" [the provider is not asked again for {} s]", wait.as_secs());
+    }
     match error.provider() {
         Some(provider) => of_provider(&text, provider),
         None => of_the_command(&text),
@@ -94,6 +101,9 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 
 #[cfg(test)]
 mod tests {
+    use paytoken::{Credentials, Environment, TokenSource};
+    use paytoken_sandbox::{Fault, Sandbox};
+
     use super::*;
 
     #[test]
@@ -113,6 +123,16 @@ mod tests {
             (Provider::NtxPay, "private_key: is señor", "NTXPAY_CLIENT_KEY: is señor"),
             (
                 Provider::NexterPay,
+                "no connection within 1ms; allow more with timeout, or check base_url",
+                "no connection within 1ms; raise --timeout, or check --base-url",
+            ),
+            (
+                Provider::NexterPay,
+                "no connection within 5s; allow more with connect_timeout, or check base_url",
+                "no connection within 5s; check --base-url",
+            ),
+            (
+                Provider::NexterPay,
                 "no time to find out; allow more time",
                 "no time to find out; raise --timeout",
             ),
@@ -124,6 +144,29 @@ mod tests {
             of_the_command("ntx-pay: no [held; call refresh() to override]"),
             "ntx-pay: no [held; use --force to ask now]"
         );
+    }
+
+    #[test]
+    fn too_many_requests_are_told_once_and_with_the_wait() {
+        let sandbox = Sandbox::start().unwrap();
+        let provider = Provider::SendPayments;
+        let (id, secret) = (sandbox.client_id(provider), sandbox.client_secret(provider));
+        let credentials = Credentials::new(provider, id, secret, None).unwrap();
+        let source = TokenSource::builder(credentials, Environment::Sandbox)
+            .base_url(&sandbox.url(provider))
+            .root_certificates_pem(sandbox.ca_pem().as_bytes())
+            .build()
+            .unwrap();
+        sandbox.fault_next(provider, 1, Fault::Status(429));
+        let first = sentence(&source.token().unwrap_err());
+        assert!(
+            first.ends_with("between callers [the provider is not asked again for 60 s]"),
+            "{first}"
+        );
+        let held = sentence(&source.token().unwrap_err());
+        assert_eq!(held.matches("not asked again").count(), 1, "{held}");
+        assert!(held.ends_with("; use --force to ask now]"), "{held}");
+        assert!(!held.contains("credentials"), "{held}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::tls_failure;
-use super::wire::{Phase, Wire};
+use super::wire::{Limit, Phase, Wire};
 use crate::error::Error;
 use crate::outcome::Cause;
 
@@ -38,7 +38,7 @@ impl Failure {
                 Ok(own) => *own,
                 Err(_) => Self::new(Cause::ExchangeFailed, EXCHANGE),
             },
-            ureq::Error::Timeout(_) => Self::too_slow(phase, is_proxy),
+            ureq::Error::Timeout(_) => Self::too_slow(phase, is_proxy, &wire.limit()),
             ureq::Error::HostNotFound => Self::not_found(),
             ureq::Error::ConnectProxyFailed(said) => Self::of_proxy(&said),
             ureq::Error::Tls(_) => Self::new(Cause::NoTls, tls_failure::NO_TLS),
@@ -53,7 +53,7 @@ impl Failure {
             ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
                 Self::new(Cause::NotHttp, "the answer is not proper HTTP; check base_url")
             }
-            ureq::Error::Io(error) => Self::of_io(error, phase, is_proxy),
+            ureq::Error::Io(error) => Self::of_io(error, phase, is_proxy, &wire.limit()),
             other => Self::new(Cause::ExchangeFailed, EXCHANGE).with_source(other),
         }
     }
@@ -73,17 +73,18 @@ impl Failure {
     }
 
     /// For the proxy's own name.
-    pub(super) fn of_proxy_name(self) -> Self {
+    pub(super) fn of_proxy_name(self, limit: &Limit) -> Self {
         let text = match self.cause {
             Cause::NameNotFound => {
                 "the proxy's host name was not found; check the proxy setting and name resolution"
+                    .into()
             }
-            Cause::NameTooSlow => {
-                "the proxy's host name was not resolved in time; check the proxy setting and the network"
-            }
+            Cause::NameTooSlow => format!(
+                "the proxy's host name was not resolved {limit}, or check the proxy setting and the network"
+            ),
             _ => return self,
         };
-        Self { text: text.into(), ..self }
+        Self { text, ..self }
     }
 
     pub(super) fn into_ureq(self) -> ureq::Error {
@@ -98,6 +99,15 @@ impl Failure {
         }
     }
 
+    pub(super) fn name_too_slow(limit: &Limit) -> Self {
+        Self::new(
+            Cause::NameTooSlow,
+            format!(
+                "the host name was not resolved {limit}, or check base_url, the network and its name servers"
+            ),
+        )
+    }
+
     fn no_descriptor() -> Self {
         Self::new(
             Cause::NoDescriptor,
@@ -105,27 +115,28 @@ impl Failure {
         )
     }
 
-    fn too_slow(phase: Phase, is_proxy: bool) -> Self {
+    fn too_slow(phase: Phase, is_proxy: bool, limit: &Limit) -> Self {
         match phase {
-            Phase::Resolving => Self::new(
-                Cause::NameTooSlow,
-                "the host name was not resolved in time; check base_url and the network",
-            ),
+            Phase::Resolving => Self::name_too_slow(limit),
             _ if is_proxy => Self::new(
                 Cause::ProxyTooSlow,
-                "the proxy made no connection in time; check the proxy setting and that the proxy can be reached",
+                format!(
+                    "the proxy made no connection {limit}, or check the proxy setting and that the proxy can be reached"
+                ),
             ),
             Phase::Connecting | Phase::Proxy => Self::new(
                 Cause::ConnectionTooSlow,
-                "no connection in time; check base_url, the network and firewalls",
+                format!("no connection {limit}, or check base_url, the network and firewalls"),
             ),
             Phase::Handshake => Self::new(
                 Cause::ConnectionTooSlow,
-                "no connection in time: the TLS handshake did not end; check base_url, or try again later",
+                format!(
+                    "the TLS handshake did not end {limit}, check base_url, or try again later"
+                ),
             ),
             Phase::Sent => Self::new(
                 Cause::AnswerTooSlow,
-                "no complete answer in time; try again later, or allow more with timeout",
+                format!("no complete answer {limit}, or try again later"),
             ),
         }
     }
@@ -151,7 +162,7 @@ impl Failure {
         }
     }
 
-    fn of_io(error: io::Error, phase: Phase, is_proxy: bool) -> Self {
+    fn of_io(error: io::Error, phase: Phase, is_proxy: bool, limit: &Limit) -> Self {
         use io::ErrorKind::*;
 
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -160,7 +171,7 @@ impl Failure {
         }
         // A time-out or failure of ours that passed a link which knows std's errors alone.
         let error = match error.downcast::<ureq::Error>() {
-            Ok(ureq::Error::Timeout(_)) => return Self::too_slow(phase, is_proxy),
+            Ok(ureq::Error::Timeout(_)) => return Self::too_slow(phase, is_proxy, limit),
             Ok(other) => return Self::new(Cause::ExchangeFailed, EXCHANGE).with_source(other),
             Err(error) => error,
         };
@@ -169,7 +180,7 @@ impl Failure {
         }
         let (cause, text) = match (phase, error.kind()) {
             (_, TimedOut | WouldBlock) => {
-                return Self::too_slow(phase, is_proxy).with_source(error);
+                return Self::too_slow(phase, is_proxy, limit).with_source(error);
             }
             (Phase::Resolving | Phase::Connecting, _) if is_proxy => (
                 Cause::ProxyUnreachable,

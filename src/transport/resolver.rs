@@ -16,7 +16,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 use super::failure::Failure;
-use super::wire::{Phase, Wire};
+use super::wire::{Limit, Phase, Wire};
 use crate::outcome::Cause;
 use crate::sync::lock;
 
@@ -40,9 +40,9 @@ impl Resolver for Lookup {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = match bare.parse::<IpAddr>() {
             Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => look_up(bare, port, wire.remaining()).map_err(|failure| {
+            Err(_) => look_up(bare, port, wire.remaining(), &wire.limit()).map_err(|failure| {
                 let is_proxy = config.proxy().is_some_and(|proxy| proxy.uri() == uri);
-                let failure = if is_proxy { failure.of_proxy_name() } else { failure };
+                let failure = if is_proxy { failure.of_proxy_name(&wire.limit()) } else { failure };
                 failure.into_ureq()
             })?,
         };
@@ -76,7 +76,12 @@ struct Pending {
     is_done: Condvar,
 }
 
-fn look_up(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
+fn look_up(
+    host: &str,
+    port: u16,
+    left: Duration,
+    limit: &Limit,
+) -> Result<Vec<SocketAddr>, Failure> {
     let pending = join(host, port).map_err(|error| {
         Failure::new(
             Cause::NoThread,
@@ -86,16 +91,13 @@ fn look_up(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Fa
     })?;
     let (found, _) = pending
         .is_done
-        .wait_timeout_while(lock(&pending.found), limit, |found| found.is_none())
+        .wait_timeout_while(lock(&pending.found), left, |found| found.is_none())
         .unwrap_or_else(PoisonError::into_inner);
     match &*found {
         Some(Ok(found)) if !found.is_empty() => Ok(found.clone()),
         Some(Ok(_)) => Err(Failure::not_found()),
         Some(Err(error)) => Err(Failure::of_look_up(error)),
-        None => Err(Failure::new(
-            Cause::NameTooSlow,
-            "the host name was not resolved in time; check base_url, the network and its name servers",
-        )),
+        None => Err(Failure::name_too_slow(limit)),
     }
 }
 
@@ -157,11 +159,12 @@ pub(super) mod tests {
     #[test]
     fn a_look_up_that_hangs_is_waited_for_by_all_who_ask_for_the_name_and_has_one_thread() {
         hang("hangs.example", 1);
+        let look_up = |host, time| look_up(host, 1, time, &Limit { time, setting: "timeout" });
         for _ in 0..20 {
-            let failure = look_up("hangs.example", 1, Duration::from_millis(2)).unwrap_err();
+            let failure = look_up("hangs.example", Duration::from_millis(2)).unwrap_err();
             assert_eq!(failure.cause, Cause::NameTooSlow);
         }
         assert_eq!(Arc::strong_count(&join("hangs.example", 1).unwrap()), 2);
-        assert_eq!(look_up("localhost", 1, Duration::from_secs(20)).unwrap()[0].port(), 1);
+        assert_eq!(look_up("localhost", Duration::from_secs(20)).unwrap()[0].port(), 1);
     }
 }

@@ -32,9 +32,27 @@ pub(super) struct Wire {
 
 struct Limits {
     connect: Duration,
+    left: Duration,
     /// When the connection has to be made.
     connected: Instant,
     end: Instant,
+}
+
+/// The time that a phase had, and the setting to change where it was too little.
+#[derive(Debug)]
+pub(super) struct Limit {
+    pub(super) time: Duration,
+    pub(super) setting: &'static str,
+}
+
+impl fmt::Display for Limit {
+    /// In milliseconds, and tenths of a second: what was asked for, not what was left of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let step = if self.time < Duration::from_secs(1) { 1 } else { 100 };
+        let milliseconds = self.time.as_micros().div_ceil(step * 1000) * step;
+        let time = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(u64::MAX));
+        write!(f, "within {time:?}; allow more with {}", self.setting)
+    }
 }
 
 /// How far a request got.
@@ -63,7 +81,7 @@ impl Wire {
         let (connect, end) = (connect.min(left), now + left);
         Self {
             phase: AtomicU8::new(Phase::Resolving as u8),
-            limits: Mutex::new(Limits { connect, connected: now + connect, end }),
+            limits: Mutex::new(Limits { connect, left, connected: now + connect, end }),
             has_proxy,
             is_plain_http,
             request,
@@ -118,6 +136,15 @@ impl Wire {
         let limits = lock(&self.limits);
         let end = if self.was_sent() { limits.end } else { limits.connected };
         end.saturating_duration_since(monotonic())
+    }
+
+    /// What the phase it is in had from its beginning.
+    pub(super) fn limit(&self) -> Limit {
+        let limits = lock(&self.limits);
+        match self.was_sent() || limits.connect == limits.left {
+            true => Limit { time: limits.left, setting: "timeout" },
+            false => Limit { time: limits.connect, setting: "connect_timeout" },
+        }
     }
 
     /// What is left for all of it.

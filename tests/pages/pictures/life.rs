@@ -6,9 +6,9 @@ use paytoken::{Provider, Renewal};
 
 use super::svg::{Anchor, Svg, WIDTH};
 
-const LEFT: f64 = 20.0;
+const LEFT: f64 = 16.0;
 const LONG: f64 = WIDTH as f64 - 2.0 * LEFT;
-const ROW: f64 = 158.0;
+const ROW: f64 = 146.0;
 const BAR: f64 = 28.0;
 
 /// The last part of a token's life, in which it is treated as expired.
@@ -18,11 +18,11 @@ fn margin(lifetime: Duration) -> Duration {
 
 pub(super) fn draw() -> String {
     let rows = Provider::ALL.len() as f64;
-    let mut svg = Svg::new("A token's life", (rows * ROW + 104.0) as u32);
+    let mut svg = Svg::new("A token's life", (rows * ROW + 92.0) as u32);
     for (index, &provider) in Provider::ALL.iter().enumerate() {
         row(&mut svg, provider, 10.0 + index as f64 * ROW);
     }
-    legend(&mut svg, rows * ROW + 22.0);
+    legend(&mut svg, rows * ROW + 14.0);
     svg.finish()
 }
 
@@ -53,9 +53,7 @@ fn row(svg: &mut Svg, provider: Provider, top: f64) {
     }
     let renews_at = at(window) + 6.0;
     svg.arrow((renews_at, bar - 2.0), (renews_at, arrows - 6.0), true, false);
-    let percent = (window * 100.0).round();
-    let moment = minutes(life.mul_f64(window));
-    let below = match facts.renewal {
+    let what = match facts.renewal {
         Renewal::ReplacesPrevious => {
             // The others stop in front of the bar.
             for step in 1..=3 {
@@ -63,19 +61,19 @@ fn row(svg: &mut Svg, provider: Provider, top: f64) {
                 svg.line((x, arrows), (x, bar - 12.0), "line");
             }
             svg.line((renews_at + 7.0, bar - 12.0), (at(1.0) + 2.0, bar - 12.0), "line");
-            svg.text(renews_at - 8.0, arrows - 7.0, Anchor::End, "act", "one renews, all wait");
-            format!("renewed from {percent} % ({moment}): a new token invalidates this one")
+            "one renews, all wait; it invalidates the old one"
         }
         _ => {
             for part in [0.45, 0.7, 0.95] {
                 let x = renews_at + (ended - renews_at) * part;
                 svg.arrow((x, arrows), (x, bar - 2.0), false, false);
             }
-            let text = "one renews, nobody else waits";
-            svg.text(renews_at - 8.0, arrows - 7.0, Anchor::End, "act", text);
-            format!("renewed from {percent} % ({moment}); older tokens stay valid")
+            "one renews, nobody waits; the old one stays valid"
         }
     };
+    svg.text(renews_at - 8.0, arrows - 7.0, Anchor::End, "act", what);
+    let (percent, moment) = ((window * 100.0).round(), minutes(life.mul_f64(window)));
+    let below = format!("renewed from {percent} % ({moment})");
     svg.text(at(0.0), bar + BAR + 20.0, Anchor::Start, "small", &below);
     let last = format!("the last {} s: expired", margin(life).as_secs());
     svg.text(at(1.0), bar + BAR + 20.0, Anchor::End, "small", &last);
@@ -85,7 +83,7 @@ fn legend(svg: &mut Svg, top: f64) {
     for (index, (class, text)) in [
         ("fresh", "good: from memory, no request"),
         ("window", "good, and due: the first caller renews it"),
-        ("ended", "treated as expired, so that it cannot expire in transit: one fetches, all wait"),
+        ("ended", "treated as expired a little early: one fetches, all wait"),
     ]
     .into_iter()
     .enumerate()

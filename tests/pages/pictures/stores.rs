@@ -6,14 +6,14 @@ use super::svg::{Anchor, Svg};
 const SHARERS: [&str; 5] =
     ["login shell", "cron job", "unit of this user", "daemon (Rust)", "C program"];
 
-const BOX: (f64, f64) = (210.0, 38.0);
+const BOX: (f64, f64) = (196.0, 38.0);
 const STEP: f64 = 50.0;
-const STORES: f64 = 380.0;
-const WIDE: f64 = 240.0;
+const STORES: f64 = 276.0;
+const WIDE: f64 = 232.0;
 
 pub(super) fn draw() -> String {
     let mut svg = Svg::new("Which store", 480);
-    svg.text(20.0, 28.0, Anchor::Start, "strong", "one user, one machine");
+    svg.text(12.0, 28.0, Anchor::Start, "strong", "one user, one machine");
     svg.text(STORES, 28.0, Anchor::Start, "strong", "where the token is shared");
     let top = 44.0;
     let middle = top + 2.0 * STEP + BOX.1 / 2.0;
@@ -22,33 +22,33 @@ pub(super) fn draw() -> String {
         who(&mut svg, y, name);
         let from = y + BOX.1 / 2.0;
         let to = middle + (index as f64 - 2.0) * 18.0;
-        svg.arrow((20.0 + BOX.0 + 6.0, from), (STORES - 6.0, to), false, false);
+        svg.arrow((12.0 + BOX.0 + 6.0, from), (STORES - 6.0, to), false, false);
     }
     store(
         &mut svg,
         middle - 60.0,
         120.0,
-        &["the user's one store", "~/.cache/paytoken", "an entry and a lock per account"],
+        &["the user's one store", "~/.cache/paytoken", "one entry per account"],
     );
     let y = top + 5.0 * STEP + 28.0;
-    who(&mut svg, y, "unit with CacheDirectory=");
+    who(&mut svg, y, "unit, CacheDirectory=");
     across(&mut svg, y);
     store(&mut svg, y - 12.0, 62.0, &["a store of its own", "/var/cache/NAME/paytoken"]);
     let y = y + 92.0;
     who(&mut svg, y, "another machine");
     across(&mut svg, y);
-    store(&mut svg, y - 12.0, 62.0, &["Redis or Valkey", "the same one on every machine"]);
+    store(&mut svg, y - 12.0, 62.0, &["Redis or Valkey", "one for all machines"]);
     svg.finish()
 }
 
 fn who(svg: &mut Svg, y: f64, name: &str) {
-    svg.rect(20.0, y, BOX.0, BOX.1, "box");
-    svg.text(20.0 + BOX.0 / 2.0, y + 24.0, Anchor::Middle, "", name);
+    svg.rect(12.0, y, BOX.0, BOX.1, "box");
+    svg.text(12.0 + BOX.0 / 2.0, y + 24.0, Anchor::Middle, "", name);
 }
 
 fn across(svg: &mut Svg, y: f64) {
     let y = y + BOX.1 / 2.0;
-    svg.arrow((20.0 + BOX.0 + 6.0, y), (STORES - 6.0, y), false, false);
+    svg.arrow((12.0 + BOX.0 + 6.0, y), (STORES - 6.0, y), false, false);
 }
 
 fn store(svg: &mut Svg, y: f64, height: f64, lines: &[&str]) {

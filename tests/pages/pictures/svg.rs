@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 /// All pictures are as wide, so that their words are as large.
-pub(super) const WIDTH: u32 = 640;
+/// And not wider than can be read on a telephone.
+pub(super) const WIDTH: u32 = 520;
 
 const STYLE: &str = "\
-text{font-family:system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif;font-size:14px;fill:#1f2328}
-.small{font-size:13px;fill:#59636e}.strong{font-weight:600;font-size:16px}.on{fill:#ffffff}
+text{font-family:system-ui,-apple-system,'Segoe UI','DejaVu Sans',sans-serif;font-size:15px;fill:#1f2328}
+.small{font-size:14px;fill:#59636e}.strong{font-weight:600;font-size:16px}.on{fill:#ffffff}
 .act{fill:#b43403}.paper{fill:#ffffff}.box{fill:#f6f8fa;stroke:#8c959f}.ours{fill:#ddf4ff;stroke:#0969da}
 .fresh{fill:#1a7f37}.window{fill:#9a6700}.ended{fill:#6e7781}
 .line{stroke:#59636e;fill:none;stroke-width:1.5}.head{fill:#59636e}
