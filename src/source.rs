@@ -239,8 +239,8 @@ impl TokenSource {
     /// new one. Never more than once: the second answer is handed back as it is.
     ///
     /// Answer [`Attempt::Unauthorized`] only to a 401, which says that nothing was done. A payment
-    /// that ended in a time-out or a 5xx has an unknown outcome: answer `Done` or an error, and ask
-    /// the API what became of it.
+    /// that ended in a time-out or a 5xx has an unknown outcome: answer `Done` or an error, and
+    /// look up the payment's status before sending it again.
     ///
     /// ```no_run
     /// # use paytoken::{Attempt, Error, TokenSource};

@@ -333,7 +333,7 @@ typedef struct paytoken_status {
     uint64_t failures;           /* fetches that failed, after their retries */
     uint64_t invalidations;      /* tokens dropped because the API rejected them */
     int64_t token_age_ms;        /* the cached token's age, */
-    int64_t token_remaining_ms;  /* what it has left (0 once it has ended), */
+    int64_t token_remaining_ms;  /* what it has left (0 once it has expired), */
     int64_t token_expires_at_ms; /* and its end, since 1970 UTC */
     int64_t blocked_for_ms;      /* how long a remembered refusal keeps requests back */
     int64_t last_error_age_ms;   /* since the last failure */

@@ -1,4 +1,4 @@
-//! `paytoken purge`: removes entries that ended long ago.
+//! `paytoken purge`: removes entries that have not been used for long.
 
 use std::time::Duration;
 

@@ -77,7 +77,7 @@ struct State {
 /// A client certificate's end.
 pub(crate) struct Certificate {
     pub(crate) not_after: SystemTime,
-    /// Zero once it has ended.
+    /// Zero once it has expired.
     pub(crate) left: Duration,
 }
 
@@ -147,7 +147,7 @@ fn state(name: &str, file: Option<&SettingsFile>, options: &Options) -> Result<S
 }
 
 impl State {
-    /// For monitoring: 0 where a token is good or can be had.
+    /// For monitoring: 0 where a token is good, or nothing keeps one from being fetched.
     fn code(&self) -> u8 {
         let has_good_token = good_token(&self.stored).is_some();
         if self.certificate.as_ref().is_some_and(|certificate| certificate.left.is_zero()) {
@@ -165,7 +165,7 @@ impl State {
         text += &match &stored.token {
             Some(token) if token.remaining.is_zero() => {
                 let ended = now().duration_since(token.expires_at).unwrap_or_default();
-                format!("token ended {} ago", spoken(ended))
+                format!("token expired {} ago", spoken(ended))
             }
             Some(token) if !token.is_good => {
                 format!("token ends in {}, too soon to be used", spoken(token.remaining))
@@ -182,11 +182,11 @@ impl State {
         }
         match &self.certificate {
             Some(certificate) if certificate.left.is_zero() => {
-                text += "; the certificate has ended"
+                text += "; the certificate has expired"
             }
             Some(certificate) if certificate.days() < SOON => {
                 text +=
-                    &format!("; the certificate ends in {}: renew it", spoken(certificate.left));
+                    &format!("; the certificate expires in {}: renew it", spoken(certificate.left));
             }
             Some(certificate) => text += &format!("; certificate {} days", certificate.days()),
             None => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Something that goes wrong with one answer.
 ///
 /// Where a fault says "issued", the request is processed as usual first: a token comes into being
-/// (at Send Payments it ends the one before), and only the answer suffers. With wrong credentials
+/// (at Send Payments it invalidates the previous one), and only the answer suffers. With wrong credentials
 /// the usual error answer suffers instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

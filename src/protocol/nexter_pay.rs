@@ -70,7 +70,7 @@ pub(super) fn read<'a>(answer: &Answer<'a>) -> Result<Grant<'a>> {
     let left = end.map(|end| answer.clock.left_at_sending(end));
     if left.is_some_and(|left| left.is_zero()) {
         return Err(Error::invalid_response(
-            "the answer's token has ended before it came, says its exp; check this machine's clock, or ask the provider",
+            "the answer's token expired before it came, says its exp; check this machine's clock, or ask the provider",
         ));
     }
     Ok(Grant {

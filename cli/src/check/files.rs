@@ -75,12 +75,12 @@ fn certificate(target: &Target, table: &mut Table) {
         let left = spoken(certificate.left);
         match certificate.days() {
             _ if certificate.left.is_zero() => {
-                table.wrong("certificate", "has ended; ask for a renewal")
+                table.wrong("certificate", "has expired; ask for a new one")
             }
             days if days < SOON => {
-                table.warning("certificate", format!("ends in {left}; ask for a renewal"))
+                table.warning("certificate", format!("expires in {left}; ask for a new one"))
             }
-            _ => table.ok("certificate", format!("ends in {left}")),
+            _ => table.ok("certificate", format!("expires in {left}")),
         }
     }
 }

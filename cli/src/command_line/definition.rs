@@ -35,8 +35,8 @@ pub(crate) fn command(extent: Extent) -> Command {
             subcommand("curl", "Runs curl with the token, which never shows in an argument or a variable", curl),
             subcommand("check", "Says what is set up right and wrong; sends no credentials", check),
             subcommand("invalidate", "Reads a token that the API answered 401 to on stdin, and drops it from the store", invalidate),
-            subcommand("status", "Shows the stored token's age and end, the certificate's days, the last refusal; never a secret", status),
-            subcommand("purge", "Removes entries of the store that ended long ago", |command| {
+            subcommand("status", "Shows the stored token's age and expiry, the certificate's days, the last refusal; never a secret", status),
+            subcommand("purge", "Removes entries of the store that have not been used for 7 days", |command| {
                 command.arg(json("The result as JSON"))
             }),
             subcommand("new-store-key", "Prints a new key to seal a store's entries with", |command| {
@@ -122,14 +122,14 @@ not run again if it may have done something: another answer than 401, a redirect
 of more than 1 MiB. With -v, curl itself shows the header.
 
 The exit code is curl's, 128 and the signal's number if one ended it, 127 where there is no curl.
-Where no token could be had, curl is not run: see paytoken --help for the codes; a line on stderr
+Where no token was available, curl is not run: see paytoken --help for the codes; a line on stderr
 that begins with \"paytoken:\" tells ours from curl's.";
 
 fn check(command: Command) -> Command {
     command
         .arg(provider())
         .arg(switch("fetch", "Also get a token: sends the credentials"))
-        .arg(switch("force", "With --fetch, even if that ends a good token (Send Payments)"))
+        .arg(switch("force", "With --fetch, even if that invalidates a good token (Send Payments)"))
         .arg(json("The table as JSON"))
         .after_help("Exit code 0 when nothing is wrong (warnings do not count), else 78.")
 }
@@ -139,9 +139,9 @@ fn status(command: Command) -> Command {
 }
 
 const STATUS: &str = "\
-Exit codes, for monitoring: 0 a good token is stored, or one can be had. Without a good token: 77
-the provider refused the credentials, 75 it asked for a pause, 69 it was down. 78 a setting is
-wrong, or the certificate has ended. 74 the store cannot be read.";
+Exit codes, for monitoring: 0 a good token is stored, or nothing keeps one from being
+fetched. Without a good token: 77 the provider refused the credentials, 75 it asked for a pause, 69
+it was down. 78 a setting is wrong, or the certificate has expired. 74 the store cannot be read.";
 
 const NEW_STORE_KEY: &str = "\
 Example
