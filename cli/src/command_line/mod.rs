@@ -12,6 +12,7 @@ use clap::ArgMatches;
 use paytoken::{Environment, Error};
 
 pub(crate) use self::definition::{Extent, command as definition, providers};
+pub(crate) use self::refusal::is_a_plain_word;
 use crate::exit::Failure;
 use crate::store;
 

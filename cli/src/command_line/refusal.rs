@@ -81,8 +81,8 @@ fn name_alone(word: &str) -> &str {
     word.split([' ', '=']).next().unwrap_or(word)
 }
 
-/// As options are: short, in lower-case letters.
-fn is_a_plain_word(option: &str) -> bool {
+/// As options and names are: short, in lower-case letters. It can be repeated.
+pub(crate) fn is_a_plain_word(option: &str) -> bool {
     option.len() <= 16 && option.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 use self::file::Setting;
 pub(crate) use self::file::{SYSTEM, SettingsFile, home};
-use crate::command_line::{Options, providers};
+use crate::command_line::{Options, is_a_plain_word, providers};
 use crate::deadline::{self, Deadline};
 use crate::exit::Failure;
 use crate::store::SharedStore;
@@ -219,14 +219,18 @@ pub(crate) fn is_no_file(path: &std::path::Path) -> bool {
 fn unknown(name: &str, file: Option<&SettingsFile>) -> Failure {
     let accounts: Vec<&str> = file.map(|file| file.accounts().collect()).unwrap_or_default();
     let known = Provider::ALL.iter().map(|provider| provider.facts().name);
+    // What is no plain word may be a secret in the wrong place.
+    let word = if is_a_plain_word(name) { format!(" '{name}'") } else { String::new() };
     match words::closest(name, known.chain(accounts.iter().copied())) {
-        Some(close) => Failure::Usage(format!("PROVIDER is not known: did you mean {close}?")),
+        Some(close) => {
+            Failure::Usage(format!("PROVIDER{word} is not known: did you mean {close}?"))
+        }
         None => {
             let mut known = providers();
             if !accounts.is_empty() {
                 known += &format!(", or an account of the settings file ({})", accounts.join(", "));
             }
-            Failure::Usage(format!("PROVIDER is not known: use {known}"))
+            Failure::Usage(format!("PROVIDER{word} is not known: use {known}"))
         }
     }
 }

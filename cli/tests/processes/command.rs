@@ -157,7 +157,7 @@ fn exit_codes() {
         (&[], 64, "no command"),
         (&["frobnicate"], 64, "no such command"),
         (&["token"], 64, "a PROVIDER is needed"),
-        (&["token", "other-pay"], 64, "PROVIDER is not known: use ntx-pay, "),
+        (&["token", "other-pay"], 64, "PROVIDER 'other-pay' is not known: use ntx-pay, "),
         (&["token", "ntx-pay", "a-secret-in-argv"], 64, "too many arguments"),
         (&["token", "ntx-pay", "--frob"], 64, "--frob"),
         (&["token", "ntx-pay", "--timeout", "soon"], 64, "--timeout"),
