@@ -41,54 +41,45 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
     let first = source.token()?;
     step.end(table, 1, true, format!("{}, lives {:.0?}", masked(&first), first.lifetime()));
 
-    step = Step::begin(sandbox, provider, "1,000 calls more");
+    step = Step::begin(sandbox, provider, "1,000 more calls");
     let same =
         (0..1000).all(|_| source.token().is_ok_and(|token| token.secret() == first.secret()));
     step.end(table, 0, same, "all from the cache".into());
 
     // A source of its own, so that its cache is empty.
     let empty = self::source(sandbox, provider, &secret, &clock)?;
-    step = Step::begin(sandbox, provider, "32 threads at once, empty cache");
+    step = Step::begin(sandbox, provider, "32 threads, empty cache");
     let calls = at_once(&empty)?;
-    step.end(table, 1, distinct(&calls) == 1, "one fetched, all have the same token".into());
+    step.end(table, 1, distinct(&calls) == 1, "one fetched, all have its token".into());
 
     let current = match provider.facts().renewal {
         Renewal::ReplacesPrevious => {
             // Its tokens replace each other, so the cache above now holds the only valid one.
             clock.advance(Duration::from_secs(286));
-            step = Step::begin(sandbox, provider, "32 threads at 95 % of its life");
+            step = Step::begin(sandbox, provider, "32 threads, 95 % of its life");
             let calls = at_once(&empty)?;
             let is_new = calls.iter().all(|call| call.token.secret() != first.secret());
             let as_promised = is_new && distinct(&calls) == 1;
-            step.end(
-                table,
-                1,
-                as_promised,
-                "one renewed, all waited: the old token had ended".into(),
-            );
+            step.end(table, 1, as_promised, "one renewed, all waited for it".into());
             &empty
         }
         _ => {
             clock.advance(first.lifetime() * 92 / 100);
-            step = Step::begin(sandbox, provider, "32 threads in the renewal window");
+            step = Step::begin(sandbox, provider, "32 threads, renewal window");
             let calls = at_once(&source)?;
             let others = calls.iter().filter(|call| call.token.secret() == first.secret());
-            let longest = others.clone().map(|call| call.took).max().unwrap_or_default();
+            let longest = others.map(|call| call.took).max().unwrap_or_default();
             // At least one goes on with the old token; late ones may already get the new one.
             let as_promised = distinct(&calls) <= 2 && longest < PROVIDER_TAKES;
-            step.end(
-                table,
-                1,
-                as_promised,
-                format!("one renewed, {} others waited {longest:.1?} at the most", others.count()),
-            );
+            let told = format!("one renewed, others waited {longest:.0?} at most");
+            step.end(table, 1, as_promised, told);
             &source
         }
     };
 
     let api = Api::new(sandbox, provider);
     sandbox.revoke_all(provider);
-    step = Step::begin(sandbox, provider, "an API call with a revoked token");
+    step = Step::begin(sandbox, provider, "API call, revoked token");
     let mut runs = 0;
     let status = current.call(|token| {
         runs += 1;
@@ -100,11 +91,11 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
     step.end(table, 1, (runs, status) == (2, 200), "401, a new token, one replay, 200".into());
 
     let wrong = self::source(sandbox, provider, "wrong-secret", &clock)?;
-    step = Step::begin(sandbox, provider, "100 calls with a wrong secret");
+    step = Step::begin(sandbox, provider, "100 calls, wrong secret");
     let refused =
         (0..100).all(|_| wrong.token().is_err_and(|error| error.kind() == ErrorKind::Rejected));
     let blocked = wrong.status().blocked_for.unwrap_or_default();
-    step.end(table, 1, refused, format!("asked once, then remembered for {} s", blocked.as_secs()));
+    step.end(table, 1, refused, format!("asked once, remembered for {} s", blocked.as_secs()));
     Ok(())
 }
 
@@ -246,8 +237,8 @@ impl<'a> Step<'a> {
         let mark = if as_promised { "ok" } else { "NOT AS PROMISED" };
         let (provider, name) = (self.provider, self.name);
         println!(
-            "{provider:<13}  {name:<32}  {requests:>8}  {:>9}  {mark}: {what}",
-            format!("{took:.1?}")
+            "{provider:<13} {name:<28} {requests:>8} {:>7}  {mark}: {what}",
+            format!("{took:.0?}")
         );
     }
 }
@@ -259,10 +250,7 @@ struct Table {
 impl Table {
     fn new() -> Self {
         println!("The sandbox takes {PROVIDER_TAKES:?} for each token.\n");
-        println!(
-            "{:<13}  {:<32}  {:>8}  {:>9}  what happened",
-            "provider", "step", "requests", "took"
-        );
+        println!("provider      step                         requests    took  what happened");
         Self { failures: 0 }
     }
 

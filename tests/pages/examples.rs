@@ -16,8 +16,7 @@ use crate::world::{World, program};
 use crate::{built, root};
 
 /// The examples, and what each prints.
-const EXAMPLES: [(&str, &[&str]); 10] = [
-    ("async_program", &["1000 tasks have a token, 1 blocking thread, 1 request"]),
+const EXAMPLES: [(&str, &[&str]); 9] = [
     ("catalogue", &["Mexico"]),
     ("create_account", &["created:", "shop-1001"]),
     ("cron_job", &["1 requests; good for "]),

@@ -5,6 +5,7 @@
 
 mod blocks;
 mod examples;
+mod installed;
 mod links;
 mod pasted;
 mod pictures;

@@ -1,14 +1,17 @@
-//! The blocks of the README and of the tour, pasted as GitHub shows them: programs into an empty
-//! project, lines into a shell, both beside a copy of the repository, and against the sandbox.
+//! The programs of the README, the tour and the page on async programs, pasted as GitHub shows them
+//! into an empty project beside a copy of the repository, and run against the sandbox.
 //!
-//! (The crontab lines are run by `cli/tests/processes/cron.rs`, the C lines by `capi/ctest`.)
+//! (What is installed for shell and C is in `installed.rs`, the crontab lines are run by
+//! `cli/tests/processes/cron.rs`.)
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use paytoken::Provider;
+use paytoken_sandbox::Fault;
 
 use crate::blocks::{self, Block};
 use crate::world::{World, program};
@@ -16,10 +19,11 @@ use crate::{built, root};
 
 const README: &str = include_str!("../../README.md");
 const TOUR: &str = include_str!("../../docs/tour.md");
+const ASYNC: &str = include_str!("../../docs/async.md");
 
 /// Cargo, with the crates that are on this machine already, and a folder of its own for what it
 /// builds: the projects are small, what they depend on is built once.
-fn cargo(command: &mut Command) -> &mut Command {
+pub(crate) fn cargo(command: &mut Command) -> &mut Command {
     let home = std::env::var_os("HOME").unwrap();
     let or = |name: &str, folder: &str| {
         std::env::var_os(name).unwrap_or_else(|| Path::new(&home).join(folder).into())
@@ -38,47 +42,64 @@ fn lock(project: &Path) {
 }
 
 /// A folder with the copy in it, as a reader has it.
-fn beside_the_copy(world: &World) -> PathBuf {
+pub(crate) fn beside_the_copy(world: &World) -> PathBuf {
     symlink(root(), world.folder.join("paytoken")).unwrap();
     world.folder.join("paytoken")
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn of_language(page: &str, language: &str) -> Vec<Block> {
+pub(crate) fn of_language(page: &str, language: &str) -> Vec<Block> {
     let blocks = blocks::of(page);
     blocks.into_iter().filter(|block| block.language == language).collect()
+}
+
+/// A new project beside the copy, with the page's dependencies and its program.
+fn project(world: &World, page: &str) -> PathBuf {
+    beside_the_copy(world);
+    let new = cargo(&mut world.command("cargo")).args(["new", "--quiet", "shop"]).output();
+    text(&new.unwrap());
+    let project = world.folder.join("shop");
+    let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
+    let dependencies = &of_language(page, "toml")[0].text;
+    assert!(dependencies.starts_with("[dependencies]\n"), "{dependencies}");
+    let manifest = manifest.replace("[dependencies]\n", dependencies);
+    fs::write(project.join("Cargo.toml"), manifest).unwrap();
+    lock(&project);
+    let programs = of_language(page, "rust");
+    assert_eq!(programs.len(), 1);
+    fs::write(project.join("src/main.rs"), &programs[0].text).unwrap();
+    project
+}
+
+fn run(world: &World, project: &Path) -> String {
+    let mut command = world.command("cargo");
+    text(&cargo(&mut command).args(["run", "--quiet"]).current_dir(project).output().unwrap())
 }
 
 #[test]
 fn the_readmes_program_compiles_in_an_empty_project_and_runs() {
     let world = World::new();
-    beside_the_copy(&world);
-    let new = cargo(&mut world.command("cargo")).args(["new", "--quiet", "shop"]).output();
-    text(&new.unwrap());
-    let project = world.folder.join("shop");
-    let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
-    let dependencies = &of_language(README, "toml")[0].text;
-    assert!(dependencies.starts_with("[dependencies]\n"), "{dependencies}");
-    let manifest = manifest.replace("[dependencies]\n", dependencies);
-    fs::write(project.join("Cargo.toml"), manifest).unwrap();
-    lock(&project);
-    let programs = of_language(README, "rust");
-    assert_eq!(programs.len(), 1);
-    fs::write(project.join("src/main.rs"), &programs[0].text).unwrap();
-    let run = || {
-        let mut command = world.command("cargo");
-        text(&cargo(&mut command).args(["run", "--quiet"]).current_dir(&project).output().unwrap())
-    };
-    assert!(run().contains("Mexico"));
+    let project = project(&world, README);
+    assert!(run(&world, &project).contains("Mexico"));
     // A 401 costs one replay.
-    world.sandbox.api_fault_next(Provider::NexterPay, 1, paytoken_sandbox::Fault::Status(401));
+    world.sandbox.api_fault_next(Provider::NexterPay, 1, Fault::Status(401));
     world.sandbox.reset_counts();
-    assert!(run().contains("Mexico"));
+    assert!(run(&world, &project).contains("Mexico"));
     assert_eq!(world.sandbox.counts(Provider::NexterPay).api_requests, 2);
+}
+
+#[test]
+fn the_program_with_tokio_compiles_in_an_empty_project_and_makes_one_request() {
+    let world = World::new();
+    // Long enough that all tasks ask while it is under way.
+    world.sandbox.set_delay(Provider::SendPayments, Duration::from_millis(300));
+    let printed = run(&world, &project(&world, ASYNC));
+    assert_eq!(printed, "1000 tasks have a token, 1 request\n");
+    assert_eq!(world.sandbox.token_requests(Provider::SendPayments), 1);
 }
 
 #[test]
