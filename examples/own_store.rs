@@ -1,17 +1,18 @@
-//! A `Store` of one's own: here in memory, for several sources of one process. A database or a key
-//! value server has the same two parts: entries of bytes, and an exclusive lock per entry.
+//! A `Store` of your own: entries of bytes, and an exclusive lock for each. Here in memory, for the
+//! sources of one process. docs/stores.md says what has to hold, and `store::conformance` checks it.
 //!
-//! docs/stores.md says what has to hold, and `store::conformance` checks it.
 //! Set Send's variables (see docs/providers.md), then `cargo run --example own_store`.
 
 #![allow(clippy::print_stdout)]
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use paytoken::store::{Store, StoreGuard, StoreKey, conformance};
 use paytoken::{Provider, Result, Settings};
+
+const NO_PANIC: &str = "nothing panics under the lock";
 
 #[derive(Default)]
 struct Memory {
@@ -19,24 +20,19 @@ struct Memory {
     locked: Mutex<HashSet<StoreKey>>,
     unlocked: Condvar,
 }
-
+type Guarded<'a> = Box<dyn StoreGuard + 'a>;
 impl Store for Memory {
     fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
-        Ok(open(&self.entries).get(key).cloned())
+        Ok(self.entries.lock().expect(NO_PANIC).get(key).cloned())
     }
 
-    // One fetch happens under this lock, `hold` at the longest: a lease would have to last as long.
-    fn lock(
-        &self,
-        key: &StoreKey,
-        wait: Duration,
-        _hold: Duration,
-    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+    // The last argument is how long it is held at the most: a lease would have to last as long.
+    fn lock(&self, key: &StoreKey, wait: Duration, _: Duration) -> Result<Option<Guarded<'_>>> {
+        let locked = self.locked.lock().expect(NO_PANIC);
         let is_locked = |locked: &mut HashSet<StoreKey>| locked.contains(key);
-        let waited = self.unlocked.wait_timeout_while(open(&self.locked), wait, is_locked);
-        let (mut locked, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let is_ours = locked.insert(key.clone());
-        Ok(is_ours.then(|| Box::new(Guard(self, key.clone())) as Box<dyn StoreGuard>))
+        let waited = self.unlocked.wait_timeout_while(locked, wait, is_locked);
+        let is_ours = waited.expect(NO_PANIC).0.insert(key.clone());
+        Ok(is_ours.then(|| Box::new(Guard(self, key.clone())) as Guarded<'_>))
     }
 }
 
@@ -48,20 +44,16 @@ impl StoreGuard for Guard<'_> {
     }
 
     fn write(&mut self, entry: &[u8], _keep_for: Duration) -> Result<()> {
-        open(&self.0.entries).insert(self.1.clone(), entry.to_vec());
+        self.0.entries.lock().expect(NO_PANIC).insert(self.1.clone(), entry.to_vec());
         Ok(())
     }
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        open(&self.0.locked).remove(&self.1);
+        self.0.locked.lock().expect(NO_PANIC).remove(&self.1);
         self.0.unlocked.notify_all();
     }
-}
-
-fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn main() -> Result<()> {

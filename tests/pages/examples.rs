@@ -79,6 +79,14 @@ fn no_example_is_left_out() {
 }
 
 #[test]
+fn every_example_is_read_at_once() {
+    for (name, _) in EXAMPLES {
+        let text = fs::read_to_string(root().join(format!("examples/{name}.rs"))).unwrap();
+        assert!(text.lines().count() <= 70, "{name} has {} lines", text.lines().count());
+    }
+}
+
+#[test]
 fn a_revoked_token_costs_each_api_example_one_replay() {
     for (name, provider) in
         [("spei_balance", NtxPay), ("catalogue", NexterPay), ("create_account", SendPayments)]
