@@ -39,7 +39,7 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
 
     let mut step = Step::begin(sandbox, provider, "first token");
     let first = source.token()?;
-    step.end(table, 1, true, format!("{}, lives {:.0?}", masked(&first), first.lifetime()));
+    step.end(table, 1, true, format!("{}, for {:.0?}", masked(&first), first.lifetime()));
 
     step = Step::begin(sandbox, provider, "1,000 more calls");
     let same =
@@ -50,13 +50,13 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
     let empty = self::source(sandbox, provider, &secret, &clock)?;
     step = Step::begin(sandbox, provider, "32 threads, empty cache");
     let calls = at_once(&empty)?;
-    step.end(table, 1, distinct(&calls) == 1, "one fetched, all have its token".into());
+    step.end(table, 1, distinct(&calls) == 1, "one fetched for all".into());
 
     let current = match provider.facts().renewal {
         Renewal::ReplacesPrevious => {
             // Its tokens replace each other, so the cache above now holds the only valid one.
             clock.advance(Duration::from_secs(286));
-            step = Step::begin(sandbox, provider, "32 threads, 95 % of its life");
+            step = Step::begin(sandbox, provider, "32 threads, 95 % of life");
             let calls = at_once(&empty)?;
             let is_new = calls.iter().all(|call| call.token.secret() != first.secret());
             let as_promised = is_new && distinct(&calls) == 1;
@@ -71,7 +71,7 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
             let longest = others.map(|call| call.took).max().unwrap_or_default();
             // At least one goes on with the old token; late ones may already get the new one.
             let as_promised = distinct(&calls) <= 2 && longest < PROVIDER_TAKES;
-            let told = format!("one renewed, others waited {longest:.0?} at most");
+            let told = format!("one renewed, others took {longest:.0?}");
             step.end(table, 1, as_promised, told);
             &source
         }
@@ -88,14 +88,14 @@ fn run(sandbox: &Sandbox, provider: Provider, table: &mut Table) -> Result<(), E
             status => Attempt::Done(status),
         })
     })?;
-    step.end(table, 1, (runs, status) == (2, 200), "401, a new token, one replay, 200".into());
+    step.end(table, 1, (runs, status) == (2, 200), "401, new token, replay, 200".into());
 
     let wrong = self::source(sandbox, provider, "wrong-secret", &clock)?;
     step = Step::begin(sandbox, provider, "100 calls, wrong secret");
     let refused =
         (0..100).all(|_| wrong.token().is_err_and(|error| error.kind() == ErrorKind::Rejected));
     let blocked = wrong.status().blocked_for.unwrap_or_default();
-    step.end(table, 1, refused, format!("asked once, remembered for {} s", blocked.as_secs()));
+    step.end(table, 1, refused, format!("asked once, remembered {} s", blocked.as_secs()));
     Ok(())
 }
 
@@ -237,7 +237,7 @@ impl<'a> Step<'a> {
         let mark = if as_promised { "ok" } else { "NOT AS PROMISED" };
         let (provider, name) = (self.provider, self.name);
         println!(
-            "{provider:<13} {name:<28} {requests:>8} {:>7}  {mark}: {what}",
+            "{provider:<13} {name:<26} {requests:>8} {:>7}  {mark}: {what}",
             format!("{took:.0?}")
         );
     }
@@ -250,7 +250,7 @@ struct Table {
 impl Table {
     fn new() -> Self {
         println!("The sandbox takes {PROVIDER_TAKES:?} for each token.\n");
-        println!("provider      step                         requests    took  what happened");
+        println!("provider      step                       requests    took  what happened");
         Self { failures: 0 }
     }
 

@@ -127,6 +127,6 @@ fn the_lines_for_c_install_the_library_and_build_programs_that_run() {
     let printed = text(&shell(&world, &world.folder, &of_language(C, "sh")[0].text));
     assert!(printed.ends_with("there is a token\n"), "{printed}");
     let failed = shell(&world, &world.folder, "unset NEXTERPAY_PASSWORD; ./first");
-    let told = String::from_utf8_lossy(&failed.stderr).into_owned();
+    let told = String::from_utf8_lossy(&failed.stdout).into_owned();
     assert!(failed.status.code() == Some(1) && told.contains("NEXTERPAY_PASSWORD"), "{failed:?}");
 }
