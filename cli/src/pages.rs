@@ -30,6 +30,8 @@ fn page() -> io::Result<String> {
     let whole = Man::new(definition.clone().subcommands(Vec::<Command>::new()));
     let mut text = Vec::new();
     whole.render_title(&mut text)?;
+    // Names that are typed are not cut at the end of a line, and lines are not stretched.
+    text.extend_from_slice(b".nh\n.ad l\n");
     whole.render_name_section(&mut text)?;
     text.extend_from_slice(
         b".SH SYNOPSIS\n\\fBpaytoken\\fR COMMAND [PROVIDER] [OPTIONS] [-- CURL-ARGUMENTS]\n.SH COMMANDS\n",
@@ -45,6 +47,8 @@ fn page() -> io::Result<String> {
         // Its headings are nobody's: the first begins the command's part, the others nothing.
         let section = String::from_utf8_lossy(&section).into_owned();
         let section = section.replacen(".SH SYNOPSIS", ".SS \"\"", 1);
+        // The crate leaves it out.
+        let section = section.replacen("> <\\fICURL", "> \\-\\- <\\fICURL", 1);
         let lines = section.lines().map(|line| match line.strip_prefix(".SH ") {
             Some(_) => ".PP",
             None => line,

@@ -26,7 +26,8 @@ const NOTES: &str = "
 - *Requests*: every attempt counts, even if no connection is made. With a good token of NTX Pay or NexterPay it is one: a later
   caller tries again.
 - *Next request*: until then each call gets the same error at once; `refresh()` and `--force` ask the provider now. A *growing pause* is 1,
-  2, 5, 10, then 15 s, for all threads and for all processes of a store.
+  2, 5, 10, then 15 s, for all threads and for all processes of a store. *Remembered* is as long as `Retry-After` says, else 60 s at first,
+  then longer, 15 min at most.
 - What an error means and how to fix it: [errors](errors.md). A 401 of the *API* is another matter: [concepts](concepts.md).
 ";
 
@@ -86,8 +87,8 @@ fn outcome(expect: Expect) -> String {
     };
     let old = if expect.keeps { "stays" } else { "dropped" };
     let next = match expect.silent {
-        0 => "after a growing pause",
-        _ => "as `Retry-After` says, else after 60 s, then longer; 15 min at most",
+        0 => "growing pause",
+        _ => "remembered",
     };
     format!("`{kind:?}` | {} | {old} | {next}", expect.requests)
 }

@@ -157,6 +157,7 @@ fn completions(command: Command) -> Command {
         .value_name("SHELL")
         .required(true)
         .value_parser(clap::builder::PossibleValuesParser::new(["bash", "fish", "zsh"]))
+        .hide_possible_values(true)
         .help("bash, fish or zsh");
     command.arg(shell).after_help(
         "Example\n  paytoken completions bash > ~/.local/share/bash-completion/completions/paytoken",
@@ -221,10 +222,10 @@ fn credentials() -> String {
         let facts = provider.facts();
         let name = |variable| facts.variable(variable);
         let (id, secret) = (name(facts.id.variable), name(facts.secret.variable));
-        lines += &format!("  {provider:<20}  {id}, {secret}");
+        lines += &format!("  {provider:<15}{id}, {secret}");
         if facts.takes_certificate {
             let (certificate, key) = (name("CLIENT_CERT"), name("CLIENT_KEY"));
-            lines += &format!(", and files named by\n{:24}{certificate} and {key}", "");
+            lines += &format!(",\n{:17}and files named by {certificate}, {key}", "");
         }
         lines.push('\n');
     }
@@ -237,23 +238,31 @@ Examples
   paytoken header ntx-pay | curl -H @- https://sandbox.mx.ntxpay.com/api/balance
   TOKEN=$(paytoken token send-payments --min-validity 60s)
 
-Settings: an option counts before a variable, and that before the settings file. Secrets never stand
-on the command line. Variables:
+Settings: an option counts before a variable, and that before the
+settings file. Secrets never stand on the command line. Variables:
 {CREDENTIALS}
-Each identifier and secret also from a file: NTXPAY_CLIENT_SECRET_FILE=/run/secrets/ntx.
-NTXPAY_BASE_URL, NTXPAY_ENVIRONMENT and so on; PAYTOKEN_STORE; PAYTOKEN_STORE_KEY_FILE, a file with
-keys that seal its entries; PAYTOKEN_CA. The settings file is
-$PAYTOKEN_CONFIG, else paytoken/config.toml in $XDG_CONFIG_HOME, else in ~/.config:
-  [merchant-7]                         # an account: paytoken curl merchant-7 -- …
+Each identifier and secret also from a file:
+NTXPAY_CLIENT_SECRET_FILE=/run/secrets/ntx. NTXPAY_BASE_URL,
+NTXPAY_ENVIRONMENT and so on; PAYTOKEN_STORE; PAYTOKEN_STORE_KEY_FILE, a
+file with keys that seal its entries; PAYTOKEN_CA. The settings file is
+$PAYTOKEN_CONFIG, else paytoken/config.toml in $XDG_CONFIG_HOME, else in
+~/.config:
+  [merchant-7]    # an account: paytoken curl merchant-7 -- …
   provider = \"send-payments\"
   base_url = \"https://…\"
   client_id = \"…\"
-  client_secret_file = \"send-secret\"  # or client_secret, or client_secret_command = [\"pass\", \"x\"]
+  client_secret_file = \"send-secret\"    # or client_secret,
+                    # or client_secret_command = [\"pass\", \"send\"]
 
 Exit codes
-   0  it worked                       74  the store, or stdout, failed
-  64  the command line is wrong       75  too slow, or too many requests: try later
-  65  invalidate: nothing dropped     76  the answer is not what is documented
-  66  nothing on stdin                77  refused: wrong credentials, suspended account
-  69  provider or network is down     78  a setting or a certificate is wrong
+   0  it worked
+  64  the command line is wrong
+  65  invalidate: nothing dropped
+  66  nothing on stdin
+  69  provider or network is down
+  74  the store, or stdout, failed
+  75  too slow, or too many requests: try later
+  76  the answer is not what is documented
+  77  refused: wrong credentials, suspended account
+  78  a setting or a certificate is wrong
 ";

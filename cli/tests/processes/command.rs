@@ -56,7 +56,7 @@ fn help() {
     for service in Service::ALL {
         let facts = service.facts();
         let [id, secret] = [facts.id, facts.secret].map(|field| facts.variable(field.variable));
-        let line = format!("  {service:<20}  {id}, {secret}");
+        let line = format!("  {service:<15}{id}, {secret}");
         assert!(help.contains(&line), "{line}");
         assert_eq!(help.contains(&facts.variable("CLIENT_KEY")), facts.takes_certificate);
     }

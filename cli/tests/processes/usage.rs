@@ -447,6 +447,7 @@ fn pages() {
     let world = World::new();
     let run = |arguments: &[&str]| text(world.paytoken(arguments).output().unwrap());
     let manual = run(&["man"]);
+    assert!(manual.contains("<\\fIPROVIDER\\fR> \\-\\- <\\fICURL\\-ARGUMENTS\\fR>"), "{manual}");
     for shell in ["bash", "zsh", "fish"] {
         let script = run(&["completions", shell]);
         for command in ["token", "header", "curl", "check", "invalidate", "status", "purge"] {
