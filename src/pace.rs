@@ -94,8 +94,11 @@ impl Pace {
                 format!(" [remembered: the provider is not asked again for {seconds} s{note}]");
             Some(held.error.clone().with_note(&note).with_retry_after(Some(left)))
         };
-        let way_out = |refusal: &Held| match refusal.error.kind() {
-            ErrorKind::Rejected => "; change the credentials or call refresh() to override",
+        // Without a status it is the API that refused, and not the token endpoint.
+        let way_out = |refusal: &Held| match (refusal.error.kind(), refusal.error.status()) {
+            (ErrorKind::Rejected, Some(_)) => {
+                "; change the credentials or call refresh() to override"
+            }
             _ => "; call refresh() to override",
         };
         held(&self.refusal, self.refusal.as_ref().map_or("", way_out))
@@ -257,6 +260,23 @@ mod tests {
 
     fn rejected() -> Error {
         Cause::CredentialsRefused.error("no").with_status(401)
+    }
+
+    #[test]
+    fn the_credentials_are_blamed_only_where_the_token_endpoint_refused_them() {
+        for (error, blames) in [
+            (rejected(), true),
+            (Cause::AccountRefused.error("suspended").with_status(403), false),
+            (Cause::NoEndpoint.error("no such path").with_status(404), false),
+            (Cause::TooManyRequests.error("too many").with_status(429), false),
+            (fresh_tokens_revoked(), false),
+        ] {
+            let (mut pace, now) = (Pace::default(), monotonic());
+            pace.record_failure(now, &failed(&error));
+            let told = pace.hold(now, Caller::Patient).unwrap().to_string();
+            assert_eq!(told.contains("change the credentials"), blames, "{told}");
+            assert!(told.ends_with("call refresh() to override]"), "{told}");
+        }
     }
 
     #[test]

@@ -123,7 +123,7 @@ fn other_token(
     }
     let wanted = Wanted { min_validity: std::time::Duration::ZERO, force: false };
     token::fetch(target, store, &wanted).map_err(|failure| {
-        format!("{name}: the API answered 401, and another token cannot be had: {failure}")
+        format!("{name}: the API answered 401, and no other token is available: {failure}")
     })
 }
 

@@ -462,7 +462,7 @@ fn codes() {
     world.sandbox.revoke(&token);
     world.sandbox.fault_always(service, Some(Fault::Status(403)));
     let output = world.curl(service, &["-w", "%{http_code}"]).output().unwrap();
-    assert!(told(&output).contains("another token cannot be had"), "{output:?}");
+    assert!(told(&output).contains("no other token is available"), "{output:?}");
     assert_eq!(output.status.code(), Some(0));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("401"));
     let _ = std::io::stderr().flush();
