@@ -192,7 +192,7 @@ impl Builder {
     /// Where the store cannot be used (a full disk, a server that is away): fail with
     /// [`Store`](crate::ErrorKind::Store) rather than fetch a token without sharing it. Default off:
     /// tokens that coexist (NTX Pay, NexterPay) are fetched all the same, at this process's own pace,
-    /// and [`StoreUnusable`](crate::EventKind::StoreUnusable) is told. Where a new token invalidates the
+    /// and [`StoreUnusable`](crate::EventKind::StoreUnusable) is reported. Where a new token invalidates the
     /// previous one (Send Payments), none is ever fetched without sharing.
     pub fn require_store(mut self, on: bool) -> Self {
         self.requires_store = on;

@@ -142,8 +142,8 @@ pub use status::{Probe, Status, StoredStatus, TokenStatus};
 pub use store::FileStore;
 pub use token::Token;
 
-/// Compiles and runs the examples of the pages. (Those of the README and the tour are whole programs:
-/// `tests/pages` pastes them.)
+/// Compiles and runs the examples of the pages. (Those of the README, the tour and the page on async
+/// programs are complete programs: `tests/pages` pastes them.)
 #[cfg(doctest)]
 mod pages {
     #[doc = include_str!("../docs/errors.md")]

@@ -151,7 +151,7 @@ private:
     std::string text_;
 };
 
-/* Settings for sources, as in paytoken.h. A setter that fails is told by the source made from it. */
+/* Settings for sources, as in paytoken.h. Where a setter fails, making a source from it reports that. */
 class config {
 public:
     config(provider provider, environment environment)
@@ -285,7 +285,7 @@ public:
         if (!authorization) return authorization.error();
         auto first = send(authorization->view());
         if (first.status != 401) return first;
-        // In this process it is dropped in any case; a store that could not be told does not change the answer.
+        // In this process it is dropped in any case; a store that could not be updated does not change the answer.
         const result<nothing> told = try_invalidate(*authorization);
         if (!told && told.error().code() != PAYTOKEN_STORE) return told.error();
         options again = terms;

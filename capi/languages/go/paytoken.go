@@ -209,7 +209,7 @@ func (source *Source) Call(ctx context.Context, send func(ctx context.Context, a
 		return err
 	}
 	if err := source.Invalidate(authorization); err != nil {
-		// In this process it is dropped in any case. A store that could not be told does not change the answer.
+		// In this process it is dropped in any case. A store that could not be updated does not change the answer.
 		var known *Error
 		if !errors.As(err, &known) || known.Code != Store {
 			return err
