@@ -90,7 +90,8 @@ impl Svg {
     pub(super) fn finish(self) -> String {
         let Self { body, height, title } = self;
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+             viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
              aria-label=\"{title}\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
              <rect width=\"{WIDTH}\" height=\"{height}\" class=\"paper\"/>\n{body}</svg>\n"
         )
