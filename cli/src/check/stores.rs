@@ -71,17 +71,19 @@ pub(super) fn check(target: &Target, table: &mut Table) {
 }
 
 fn check_directory(directory: &Path, store: &SharedStore, origin: &str, table: &mut Table) {
-    match free_of(directory) {
-        Some(0) => {
+    // Where it is, or will be made.
+    let existing = directory.ancestors().find(|folder| folder.exists()).unwrap_or(directory);
+    let writable = rustix::fs::access(existing, rustix::fs::Access::WRITE_OK);
+    match (free_of(existing), writable) {
+        (_, Err(error)) => table.wrong(
+            "store",
+            format!(
+                "{} cannot be written ({error}); see its owner, its mode and the disk",
+                existing.display()
+            ),
+        ),
+        (Some(0), _) => {
             table.wrong("store", format!("{}: the disk is full; make room", directory.display()))
-        }
-        _ if directory.exists()
-            && rustix::fs::access(directory, rustix::fs::Access::WRITE_OK).is_err() =>
-        {
-            table.wrong(
-                "store",
-                format!("{} cannot be written; see its owner and mode", directory.display()),
-            );
         }
         _ if !directory.exists() => {
             table.ok("store", format!("{store}, {origin}; made when there is something to keep"));
@@ -90,9 +92,8 @@ fn check_directory(directory: &Path, store: &SharedStore, origin: &str, table: &
     }
 }
 
-/// Blocks for us on the disk that it is, or will be, on.
-fn free_of(directory: &Path) -> Option<u64> {
-    let existing = directory.ancestors().find(|folder| folder.exists())?;
+/// Blocks for us on the disk that it is on.
+fn free_of(existing: &Path) -> Option<u64> {
     rustix::fs::statvfs(existing).ok().map(|disk| disk.f_bavail)
 }
 

@@ -176,7 +176,7 @@ impl Directory {
 
     pub(super) fn error(&self, what: &str, error: io::Error) -> Error {
         Error::store(self.sentence(&format!(
-            "{what} ({error}); check the directory and the disk, or go without a store"
+            "{what} ({error}); check the directory and the disk, or name another directory"
         )))
         .with_source(error)
     }
