@@ -1,6 +1,7 @@
 //! NexterPay: the catalogue of countries.
 //!
 //! Set `NEXTERPAY_USERNAME` and `NEXTERPAY_PASSWORD`, then `cargo run --example catalogue`.
+//! (In the sandbox's shell: `SSL_CERT_FILE=$PAYTOKEN_CA cargo run --example catalogue`.)
 
 #![allow(clippy::print_stdout)]
 

@@ -6,6 +6,7 @@
 //!
 //! Set `SENDPAYMENTS_CLIENT_ID`, `SENDPAYMENTS_CLIENT_SECRET` and `SENDPAYMENTS_BASE_URL`, then
 //! `cargo run --example create_account`.
+//! (In the sandbox's shell: `SSL_CERT_FILE=$PAYTOKEN_CA cargo run --example create_account`.)
 
 #![allow(clippy::print_stdout)]
 

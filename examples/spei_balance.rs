@@ -2,6 +2,7 @@
 //!
 //! Set `NTXPAY_CLIENT_ID`, `NTXPAY_CLIENT_SECRET`, `NTXPAY_CLIENT_CERT` and `NTXPAY_CLIENT_KEY`, then
 //! `cargo run --example spei_balance`.
+//! (In the sandbox's shell: `SSL_CERT_FILE=$PAYTOKEN_CA cargo run --example spei_balance`.)
 
 #![allow(clippy::print_stdout)]
 

@@ -14,6 +14,7 @@ use paytoken::Provider;
 use paytoken_sandbox::Fault;
 
 use crate::blocks::{self, Block};
+use crate::installed::{has_curl, not_checked};
 use crate::world::{World, program};
 use crate::{built, root};
 
@@ -127,6 +128,9 @@ fn without_numbers(line: &str) -> String {
 /// Every block of the tour, from top to bottom, in one shell; after each, what it says it prints.
 #[test]
 fn the_tour_works_line_by_line() {
+    if !has_curl() {
+        return not_checked("the tour, which uses curl");
+    }
     let world = World::new();
     let copy = beside_the_copy(&world);
     let mut blocks = blocks::of(TOUR).into_iter();

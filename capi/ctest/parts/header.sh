@@ -13,7 +13,9 @@ cc -std=c99 $warnings -Wstrict-prototypes -I "$include" -fsyntax-only "$work/hea
   echo 'void host_log(uint32_t level, const char *text);'
   echo 'void shown(void);'
   echo 'void shown(void) {'
-  awk '/^```c$/ { code = 1; next } /^```$/ { code = 0 } code' "$capi/../docs/c.md"
+  awk '/^```c$/ { code = 1; text = ""; next }
+    /^```$/ { if (code && text !~ /int main/) printf "%s", text; code = 0 }
+    code { text = text $0 "\n" }' "$capi/../docs/c.md"
   echo '}'
 } >"$work/page.c"
 [ "$(wc -l <"$work/page.c")" -gt 8 ] || fail "docs/c.md shows no code"
