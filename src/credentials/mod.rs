@@ -151,6 +151,18 @@ impl Credentials {
         parts.certificate.map_or(Ok(()), ClientCertificate::check_key)
     }
 
+    /// What a refusal is remembered for: the secret and, where there is a certificate, whether its
+    /// private key is there. (The certificate itself makes another account.)
+    pub(crate) fn proof(&self) -> Secret {
+        let Parts { secret, certificate, .. } = self.parts();
+        match certificate {
+            Some(certificate) if !certificate.has_private_key() => {
+                Secret::from([secret.expose(), "\0without a private key"].concat())
+            }
+            _ => secret.clone(),
+        }
+    }
+
     /// The same three things whatever the provider calls them.
     pub(crate) fn parts(&self) -> Parts<'_> {
         match self {

@@ -325,7 +325,7 @@ impl Shared {
         if deadline.remaining() < COMPARISON_TAKES {
             return None;
         }
-        let is_ours = derived.is_of(fetcher.credentials.parts().secret);
+        let is_ours = derived.is_of(&fetcher.credentials.proof());
         self.remember(derived, is_ours);
         Some(is_ours)
     }
@@ -423,8 +423,8 @@ impl Shared {
         };
         let until = now.wall.checked_add(left)?;
         // What is not about the credentials (slower, please; no such endpoint) is for all.
-        let secret = error.may_lock_account().then(|| fetcher.credentials.parts().secret);
-        let refusal = StoredRefusal::of(error, until, strikes, secret)?;
+        let secret = error.may_lock_account().then(|| fetcher.credentials.proof());
+        let refusal = StoredRefusal::of(error, until, strikes, secret.as_ref())?;
         if let Some(derived) = &refusal.secret {
             self.remember(derived, true);
         }

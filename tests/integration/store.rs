@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use paytoken::store::{Account, Store as _};
-use paytoken::{Environment, Error, ErrorKind, FileStore, Provider, TokenOptions};
+use paytoken::{
+    ClientCertificate, Environment, Error, ErrorKind, FileStore, Provider, TokenOptions,
+};
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{ManualClock, PATIENCE, builder, credentials_with};
+use paytoken_testing::{ManualClock, PATIENCE, builder, credentials_with, with_certificate};
 
 use crate::processes::{Folder, key, process, process_with, secret, secs};
 use crate::support::{Acting, Does, Step, lifetime, together};
@@ -150,6 +152,20 @@ fn a_refusal_is_remembered_for_every_process_until_the_secret_changes() {
         let text = fs::read_to_string(folder.entry()).unwrap();
         assert!(!text.contains("another-secret") && !text.contains("wrong-secret"));
     }
+}
+
+#[test]
+fn a_refusal_of_a_certificate_without_its_key_does_not_hold_back_who_has_the_key() {
+    let (sandbox, folder) = (Sandbox::start().unwrap(), Folder::new());
+    let alone = ClientCertificate::from_pem(sandbox.client_certificate_pem()).unwrap();
+    let without = || with_certificate(&sandbox, alone.clone()).store(folder.store());
+    for _ in 0..2 {
+        let error = without().build().unwrap().token().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Certificate, "{error}");
+    }
+    let connections = sandbox.counts(NTX).connections;
+    assert_eq!(connections, 1, "the refusal is remembered for those without a key");
+    builder(&sandbox, NTX).store(folder.store()).build().unwrap().token().unwrap();
 }
 
 #[test]
