@@ -17,7 +17,7 @@ STYLE = """<style>
 .ink{fill:#f0f6fc}.grey{fill:#9198a1}.grid{stroke:#2f353d}
 }
 </style>"""
-WIDTH, LEFT, RIGHT, BAR, STEP = 860, 220, 110, 18, 25
+WIDTH, LEFT, RIGHT, BAR, STEP = 560, 200, 76, 18, 25
 
 
 def cached_picture(cached):

@@ -16,7 +16,7 @@ HERD = 64
 # Name, title, and the status that the provider answers with.
 SITUATIONS = [
     ("renewal", "Renewal, the token still good", 200),
-    ("ended", "The token has ended", 200),
+    ("ended", "The token has expired", 200),
     ("empty", "Nothing cached, the provider answers 500", 500),
 ]
 
