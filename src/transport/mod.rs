@@ -62,7 +62,6 @@ pub(crate) struct Transport {
     identity: Arc<Identity>,
     /// For a proxy that speaks TLS itself: without the client certificate.
     for_proxy: Option<Arc<Identity>>,
-    roots: Option<Roots>,
     pool: AgentPool,
     base_url: BaseUrl,
     proxy: Option<ureq::Proxy>,
@@ -80,7 +79,11 @@ pub(crate) struct Settings {
 }
 
 /// What connections have in common that may resume each other's TLS sessions.
-struct Identity(Arc<ClientConfig>);
+struct Identity {
+    config: Arc<ClientConfig>,
+    /// One copy for all sources: a system's authorities are large.
+    roots: Option<Roots>,
+}
 
 impl Transport {
     /// Checks everything and touches no network. Identities in `pool` are shared where they can be.
@@ -100,7 +103,6 @@ impl Transport {
             for_proxy,
             connect_timeout: settings.connect_timeout,
             identity: pool.identity(settings.certificate.as_ref(), settings.roots.as_ref()),
-            roots: settings.roots,
             pool: pool.clone(),
             base_url,
             user_agent: user_agent.unwrap_or_else(|| USER_AGENT.to_owned()),
@@ -110,9 +112,8 @@ impl Transport {
     /// The same way, as somebody else.
     pub(crate) fn with_certificate(&self, certificate: &ClientCertificate) -> Self {
         Self {
-            identity: self.pool.identity(Some(certificate), self.roots.as_ref()),
+            identity: self.pool.identity(Some(certificate), self.identity.roots.as_ref()),
             for_proxy: self.for_proxy.clone(),
-            roots: self.roots.clone(),
             pool: self.pool.clone(),
             base_url: self.base_url.clone(),
             proxy: self.proxy.clone(),
@@ -196,8 +197,8 @@ impl Transport {
             .timeout_global(Some(wire.remaining_in_all()))
             .build();
         let configs = Configs {
-            provider: self.identity.0.clone(),
-            proxy: self.for_proxy.as_ref().map(|identity| identity.0.clone()),
+            provider: self.identity.config.clone(),
+            proxy: self.for_proxy.as_ref().map(|identity| identity.config.clone()),
         };
         let connector = connector::connector(wire, &configs);
         ureq::Agent::with_parts(config, connector, resolver::Lookup(wire.clone()))
@@ -243,7 +244,8 @@ impl AgentPool {
             return identity;
         }
         identities.retain(|_, identity| identity.strong_count() > 0);
-        let identity = Arc::new(Identity(tls::config(certificate, roots)));
+        let config = tls::config(certificate, roots);
+        let identity = Arc::new(Identity { config, roots: roots.cloned() });
         identities.insert(key, Arc::downgrade(&identity));
         identity
     }
@@ -266,6 +268,26 @@ mod tests {
         }
         assert_eq!(lock(&pool.0).len(), 2, "the one in use, and the last one");
         assert!(Arc::ptr_eq(&kept, &identity(None)));
+    }
+
+    #[test]
+    fn sources_of_one_pool_keep_one_copy_of_their_authorities() {
+        let pool = AgentPool::default();
+        let transport = || {
+            let roots = Roots::of_der(vec![b"the same".to_vec().into()]);
+            let settings = Settings {
+                certificate: None,
+                roots: Some(roots.clone()),
+                proxy: Some("https://proxy.example".into()),
+                connect_timeout: Duration::from_secs(1),
+            };
+            let url = BaseUrl::parse("https://api.example").unwrap();
+            (Transport::new(url, settings, None, &pool).unwrap(), roots)
+        };
+        let (_first, kept) = transport();
+        let (second, own) = transport();
+        assert!(kept.holders() > 1 && own.holders() == 1, "{} {}", kept.holders(), own.holders());
+        assert!(second.identity.roots.as_ref() == Some(&own));
     }
 
     #[test]

@@ -61,6 +61,12 @@ impl Roots {
         store
     }
 
+    /// How many hold this copy of them.
+    #[cfg(test)]
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     #[cfg(test)]
     pub(super) fn of_der(roots: Vec<CertificateDer<'static>>) -> Self {
         Self(roots.into())
