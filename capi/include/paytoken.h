@@ -193,8 +193,8 @@ PAYTOKEN_API int32_t paytoken_config_set_timeout_ms(paytoken_config *config, uin
 /* The time for one connection to be made, within the above. Default 5,000 ms; not 0. */
 PAYTOKEN_API int32_t paytoken_config_set_connect_timeout_ms(paytoken_config *config, uint64_t limit_ms);
 
-/* How often a fetch that failed temporarily (connection, cut answer, 5xx) is retried. Default 2, at
- * most 10. */
+/* How many times a fetch that failed temporarily (connection, cut answer, 5xx) is retried. Default
+ * 2, at most 10. */
 PAYTOKEN_API int32_t paytoken_config_set_retries(paytoken_config *config, uint32_t retries);
 
 /* The User-Agent sent to the token endpoint. Default paytoken/VERSION. */
