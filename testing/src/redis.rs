@@ -55,12 +55,19 @@ impl Server {
             .expect("one of ten ports is free")
     }
 
-    /// A replica of this one, which has to have a port; the master sees it.
+    /// A replica of this one, which has to have a port; it has said that it has all.
     pub fn start_replica(&self) -> Self {
         let port = self.port.unwrap().to_string();
         let replica = Self::start_on_port(&["--replicaof", "127.0.0.1", &port]);
-        until("the replica is there", || {
-            self.text(&["INFO", "replication"]).contains("state=online")
+        // "online" alone is said of one that is still loading, and that confirms nothing.
+        self.ask(&["PUBLISH", "nobody", "listens"]);
+        until("the replica has all", || {
+            let information = self.text(&["INFO", "replication"]);
+            let of = |name: &str| {
+                let rest = information.split_once(name)?.1;
+                rest.split([',', '\r']).next()?.parse::<u64>().ok()
+            };
+            information.contains("state=online") && of(",offset=") == of("master_repl_offset:")
         });
         replica
     }

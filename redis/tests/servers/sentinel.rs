@@ -107,7 +107,7 @@ fn kill_in_the_middle(needs_replica: bool, is_behind: bool) {
     let machine = || {
         let store = RedisStore::builder(&trio.url());
         let store = match needs_replica {
-            true => store.min_replicas(1, Duration::from_millis(500)),
+            true => store.min_replicas(1, Duration::from_secs(1)),
             false => store,
         };
         let store = store.build().unwrap();
@@ -129,7 +129,10 @@ fn kill_in_the_middle(needs_replica: bool, is_behind: bool) {
         let source = sources[0].clone();
         move || source.token()
     });
-    until("its request is there", || requests() == 1);
+    until("its request is there", || requests() == 1 || first.is_finished());
+    if first.is_finished() {
+        panic!("it made no request: {:?}", first.join().unwrap().err());
+    }
     trio.master.kill();
     trio.until_the_replica_is_master();
     // Asked while the first one's request is under way.
