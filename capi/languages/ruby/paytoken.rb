@@ -48,18 +48,13 @@ module Paytoken
     # certificate_pem: File.binread(...), timeout_ms: 5000, store_directory: "/var/lib/shop/paytoken".
     def initialize(provider, environment, **settings)
       number = C.number(PROVIDERS, provider, "provider")
-      config = environment.is_a?(Integer) ? environment : C.config_new(number, C.number(ENVIRONMENTS, environment, "environment"))
-      # Calls look into the cache first, so none of them renews: the library has to.
-      @objects = Objects.new(config)
-      ObjectSpace.define_finalizer(self, Objects.freer(@objects))
-      { renew_in_background: provider != :send_payments }.merge(settings).each { |name, value| C.set(config, name, value) }
-      @objects.source = C.source_new(config)
-      start
+      make(provider, C.config_new(number, C.number(ENVIRONMENTS, environment, "environment")), settings)
     end
 
     # From the environment, as the paytoken command reads it; settings given here count instead.
     def self.from_env(provider, **settings)
-      new(provider, C.config_from_env(C.number(PROVIDERS, provider, "provider")), **settings)
+      config = C.config_from_env(C.number(PROVIDERS, provider, "provider"))
+      allocate.tap { |source| source.send(:make, provider, config, settings) }
     end
 
     # The value of an Authorization header, good now and for min_validity seconds more. timeout, in seconds, is the longest
@@ -148,6 +143,15 @@ module Paytoken
       end
     end
     private_constant :Objects
+
+    def make(provider, config, settings)
+      @objects = Objects.new(config)
+      ObjectSpace.define_finalizer(self, Objects.freer(@objects))
+      # Calls look into the cache first, so none of them renews: the library has to.
+      { renew_in_background: provider != :send_payments }.merge(settings).each { |name, value| C.set(config, name, value) }
+      @objects.source = C.source_new(config)
+      start
+    end
 
     def start
       @mutex = Mutex.new

@@ -167,6 +167,11 @@ def what_cannot_be_passed_on_is_an_error
     check(error.name == "PAYTOKEN_INVALID_ARGUMENT" && error.message.start_with?("#{name}:") && error.cause.nil?, error.message)
   end
   check(failure { Source.from_env(:sendpayments) }.message.include?("send_payments"), "an unknown provider")
+  # A number could pass for an object of the library's.
+  [1, 2, 2**40, nil, "sandbox", :live].each do |environment|
+    error = failure { Source.new(:send_payments, environment, client_id: "a", client_secret: "b") }
+    check(error.message.start_with?("environment:"), error.message)
+  end
   check(failure { Source.from_env(:send_payments, timeout_ms: 0) }.name == "PAYTOKEN_CONFIGURATION", "a time-out of 0")
   source = Source.from_env(:send_payments)
   [-> { source.invalidate("a\0b") }, -> { source.token(min_validity: -1) }, -> { source.token(min_validity: Float::NAN) }].each do |call|
