@@ -10,8 +10,11 @@ part="" group="" sandbox=""
 # start_sandbox: builds it, starts it, and sets its variables.
 start_sandbox() {
   apart cargo build --quiet --locked -p paytoken-sandbox
-  # It ends with this shell even where that is killed.
-  setpriv --pdeathsig TERM "$target/debug/paytoken-sandbox" --directory "$work/sandbox" >"$work/sandbox.log" &
+  # Where setpriv is, it ends with this shell even where that is killed.
+  local with_us=""
+  ! command -v setpriv >/dev/null || with_us="setpriv --pdeathsig TERM"
+  # shellcheck disable=SC2086
+  $with_us "$target/debug/paytoken-sandbox" --directory "$work/sandbox" >"$work/sandbox.log" &
   sandbox=$!
   for ((waited = 0; waited < 1000; waited++)); do
     ! grep -q '^In another shell' "$work/sandbox.log" || break

@@ -130,7 +130,11 @@ type flight struct {
 
 // New makes a source from settings.
 func New(provider Provider, environment Environment, settings Settings) (*Source, error) {
-	return open(C.paytoken_config_new(C.uint32_t(provider), C.uint32_t(environment)), provider, settings)
+	config := C.paytoken_config_new(C.uint32_t(provider), C.uint32_t(environment))
+	if config == nil {
+		return nil, invalid("provider, environment", "one of them is not known; use this package's constants")
+	}
+	return open(config, provider, settings)
 }
 
 // FromEnv reads the environment as the paytoken command does; settings given here count instead. C sees the variables that

@@ -262,6 +262,9 @@ func TestWhatCannotBePassedOnIsAnError(t *testing.T) {
 			t.Error(name, err)
 		}
 	}
+	if _, err := New(SendPayments, 9, Settings{ClientID: "a"}); code(err) != InvalidArgument || !strings.Contains(err.Error(), "environment") {
+		t.Error("an unknown environment:", err)
+	}
 	if _, err := FromEnv(9, Settings{}); code(err) != InvalidArgument {
 		t.Error(err)
 	}

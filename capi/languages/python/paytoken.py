@@ -168,6 +168,8 @@ class Source:
     # ---- Inside ----
 
     def _open(self, provider, config, settings):
+        if not config:
+            raise _invalid("provider, environment: one of them is not known; use Provider and Environment")
         self._config = _Handle(config, _lib.paytoken_config_free)
         # Calls look into the cache first, so none of them renews: the library has to.
         settings.setdefault("renew_in_background", provider != Provider.SEND_PAYMENTS)

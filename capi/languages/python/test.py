@@ -168,6 +168,9 @@ def what_cannot_be_passed_on_is_an_error():
         assert error.code == Code.INVALID_ARGUMENT and str(error).startswith(name + ":"), (name, error)
     assert failure(lambda: Source.from_env(Provider.SEND_PAYMENTS, timeout_ms=0)).code == Code.CONFIGURATION
     assert failure(lambda: Source.from_env(9)).code == Code.INVALID_ARGUMENT
+    for provider, environment in ((9, 1), (Provider.SEND_PAYMENTS, 0), (0, 9)):
+        error = failure(lambda: Source(provider, environment, client_id="a", client_secret="b"))
+        assert error.code == Code.INVALID_ARGUMENT and "environment" in str(error), error
     source = Source.from_env(Provider.SEND_PAYMENTS)
     for call in (lambda: source.invalidate("a\0b"), lambda: source.token(-1), lambda: source.token(float("nan"))):
         assert failure(call).code == Code.INVALID_ARGUMENT
