@@ -319,9 +319,17 @@ fn verbose() {
     ] {
         assert!(told_first.contains(part), "{part}: {told_first}");
     }
+    let shows_no_secret = |told: &str| {
+        assert!(!told.contains(&*text(first.clone())), "{told}");
+        assert!(!told.contains(world.sandbox.client_secret(service)), "{told}");
+    };
+    shows_no_secret(&told_first);
     let hit = run();
     assert!(told(&hit).contains("the stored token is good for"), "{}", told(&hit));
     world.sandbox.revoke(&text(hit));
+    if !paytoken_testing::has_tool("curl") {
+        return;
+    }
     let output = world
         .paytoken(&[
             "curl",
@@ -335,10 +343,7 @@ fn verbose() {
         .unwrap();
     let told_curl = told(&output);
     assert!(told_curl.contains("answered 401") && told_curl.contains("once more"), "{told_curl}");
-    for told in [told_first, told_curl] {
-        assert!(!told.contains(&*text(first.clone())), "{told}");
-        assert!(!told.contains(world.sandbox.client_secret(service)), "{told}");
-    }
+    shows_no_secret(&told_curl);
 }
 
 fn words() {
