@@ -35,6 +35,6 @@ fn run() -> Result<(), Error> {
     };
     let source = settings.builder()?.store(store).build()?;
     let token = source.token()?;
-    println!("{} requests; good for {:?} more", source.status().requests, token.remaining());
+    println!("requests: {}; good for {:?} more", source.status().requests, token.remaining());
     Ok(())
 }

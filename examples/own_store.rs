@@ -63,7 +63,7 @@ fn main() -> Result<()> {
         let settings = Settings::from_env(Provider::SendPayments)?;
         let source = settings.builder()?.store(store.clone()).build()?;
         source.token()?;
-        println!("{run} source: {} request", source.status().requests);
+        println!("{run} source, requests: {}", source.status().requests);
     }
     Ok(())
 }

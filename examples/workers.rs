@@ -27,7 +27,7 @@ fn main() -> Result<(), Error> {
             workers.into_iter().map(|worker| worker.join().expect("no panic")).collect()
         });
         let different: HashSet<String> = tokens.into_iter().collect::<Result<_, _>>()?;
-        println!("{provider}: {WORKERS} workers, {} tokens", different.len());
+        println!("{provider}: {WORKERS} workers, different tokens: {}", different.len());
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::{built, root};
 const EXAMPLES: [(&str, &[&str]); 9] = [
     ("catalogue", &["Mexico"]),
     ("create_account", &["created:", "shop-1001"]),
-    ("cron_job", &["1 requests; good for "]),
+    ("cron_job", &["requests: 1; good for "]),
     (
         "merchants",
         &[
@@ -37,10 +37,16 @@ const EXAMPLES: [(&str, &[&str]); 9] = [
             "paytoken_events_total{account=\"merchant-7\",kind=\"invalidated\"} 1",
         ],
     ),
-    ("own_store", &["first source: 1 request", "second source: 0 request"]),
+    ("own_store", &["first source, requests: 1", "second source, requests: 0"]),
     ("private_network", &["the way is free", "a token that lives 300s"]),
     ("spei_balance", &["1250.00"]),
-    ("workers", &["ntx-pay: 4 workers, 4 tokens", "send-payments: 4 workers, 1 tokens"]),
+    (
+        "workers",
+        &[
+            "ntx-pay: 4 workers, different tokens: 4",
+            "send-payments: 4 workers, different tokens: 1",
+        ],
+    ),
 ];
 
 fn example(name: &str) -> PathBuf {
@@ -119,8 +125,8 @@ fn an_account_whose_creation_may_have_arrived_is_looked_for_and_never_sent_again
 #[test]
 fn the_cron_job_shares_its_token_between_runs_and_its_exit_code_says_what_to_do() {
     let world = World::new();
-    says(&run(&world, "cron_job"), &["1 requests"]);
-    says(&run(&world, "cron_job"), &["0 requests"]);
+    says(&run(&world, "cron_job"), &["requests: 1"]);
+    says(&run(&world, "cron_job"), &["requests: 0"]);
     let refused = world
         .command(example("cron_job"))
         .env("SENDPAYMENTS_CLIENT_SECRET", "wrong")
