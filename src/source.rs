@@ -244,9 +244,9 @@ impl TokenSource {
     ///
     /// ```no_run
     /// # use paytoken::{Attempt, Error, TokenSource};
-    /// # fn get(url: &str, authorization: &str) -> Result<(u16, String), Error> { unimplemented!() }
+    /// # fn get(url: &str, authorization: &str) -> Result<(u16, String), Error> { Ok((200, String::new())) }
     /// # fn main() -> Result<(), Error> {
-    /// # let source: TokenSource = unimplemented!();
+    /// # let source = TokenSource::from_env(paytoken::Provider::NtxPay)?;
     /// let balance = source.call(|token| {
     ///     let (status, body) = get("https://sandbox.mx.ntxpay.com/api/balance", token.bearer())?;
     ///     Ok::<_, Error>(match status {
