@@ -40,13 +40,12 @@ pub(super) fn check(target: &Target, wish: &Wish, table: &mut Table) {
 fn connection(target: &Target, table: &mut Table) {
     let source = target.source(None).or_else(|_| without_credentials(target));
     let probe = source.and_then(|source| {
-        source.probe(target.deadline().left()).map_err(|error| target.failure(&error))
+        let is_plain = source.status().base_url.starts_with("http://");
+        let probe = source.probe(target.deadline().left());
+        probe.map(|probe| (probe, is_plain)).map_err(|error| target.failure(&error))
     });
     match probe {
-        Ok(probe) => {
-            let is_plain = target.base_url().is_some_and(|url| {
-                url.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("http"))
-            });
+        Ok((probe, is_plain)) => {
             let how = match is_plain {
                 true => "over plain http, which stays on this machine",
                 false => "over TLS that is verified",

@@ -198,17 +198,20 @@ fn time_out() {
     ends("the provider", &mut limited(&["token", "nexter-pay"]));
 }
 
+/// What `status` says of it.
+fn stored_token(world: &World, name: &str) -> serde_json::Value {
+    let output = world.paytoken(&["status", name, "--json"]).output().unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    state[0]["token"].clone()
+}
+
 fn window() {
     let world = World::new();
     let service = Service::NtxPay;
     world.sandbox.set_lifetime(service, Duration::from_secs(10));
     let token = world.token(service);
     world.sandbox.fault_always(service, Some(Fault::Delay(Duration::from_secs(60))));
-    let left = || {
-        let output = world.paytoken(&["status", "ntx-pay", "--json"]).output().unwrap();
-        let state: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        state[0]["token"]["remaining_seconds"].as_f64().unwrap()
-    };
+    let left = || stored_token(&world, "ntx-pay")["remaining_seconds"].as_f64().unwrap();
     paytoken_testing::until("it is due", || left() < 1.95);
     let began = Instant::now();
     let output = world.paytoken(&["token", "ntx-pay", "--timeout", "20s"]).output().unwrap();
@@ -222,11 +225,7 @@ fn too_old() {
         world.sandbox.set_lifetime(service, Duration::from_secs(5));
         let name = service.to_string();
         let old = world.token(service);
-        let state = || {
-            let output = world.paytoken(&["status", &name, "--json"]).output().unwrap();
-            let state: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-            state[0]["token"].clone()
-        };
+        let state = || stored_token(&world, &name);
         assert_eq!(state()["good"], true, "{name}");
         paytoken_testing::until("it is too old", || state()["good"] == false);
         assert!(state()["remaining_seconds"].as_f64().unwrap() > 0.0, "{name}: it has ended");
