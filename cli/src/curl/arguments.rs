@@ -61,7 +61,8 @@ const SWITCHES: &[(u8, &str)] =
 const LONG_SWITCHES: [&str; 6] =
     ["location-trusted", "next", "globoff", "no-clobber", "remote-header-name", "silent"];
 
-/// The whole name of an option. What is short for none of these is left as it is.
+/// The whole name of an option. What is short for none of these is left as it is: where it takes a
+/// value, that counts as an address, and is checked as one.
 fn whole(name: &str) -> &str {
     // One letter, or two, are short for several; and these are names of their own.
     let is_short = name.len() > 2 && !["location", "no-"].contains(&name);
