@@ -10,6 +10,7 @@ compile_error!("the command is for Unix; elsewhere use the library");
 
 mod bounded;
 mod check;
+mod child;
 mod command_line;
 mod curl;
 mod deadline;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     // Past a limit on files' sizes, writing then fails, which is told; else we would be killed.
     let was_passed = Arc::new(AtomicBool::new(false));
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, was_passed);
+    child::can_be_waited_for();
     let result = run();
     logger::tell_warnings(result.as_ref().err());
     match result {

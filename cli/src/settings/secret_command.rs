@@ -1,12 +1,13 @@
 //! `client_secret_command`: a program that prints the secret, bounded in size and time. No shell.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::bounded::{Cut, read_all};
+use crate::child::command;
 use crate::deadline::Deadline;
 
 /// Between looks at whether a program that has closed its output has ended, too.
@@ -15,7 +16,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Its standard output, without one line end.
 pub(super) fn output_of(words: &[String], deadline: Deadline) -> Result<Zeroizing<String>, String> {
     let (program, arguments) = words.split_first().ok_or("is empty; name the program first")?;
-    let mut child = Command::new(program)
+    let mut child = command(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

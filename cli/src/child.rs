@@ -1,0 +1,31 @@
+//! The programs that the command runs: curl, and those that print a secret.
+
+use std::ffi::OsStr;
+use std::process::Command;
+use std::sync::Arc;
+
+use paytoken::Provider;
+
+/// Hold a password, or a key that somebody put there by mistake.
+const OF_THE_STORE: [&str; 2] = ["PAYTOKEN_STORE", "PAYTOKEN_STORE_KEY"];
+
+/// A program with this command's environment, without the secrets of any provider and the store's
+/// address: the environment of a process can be read by all that it starts.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for provider in Provider::ALL {
+        let facts = provider.facts();
+        command.env_remove(facts.variable(facts.secret.variable));
+    }
+    for variable in OF_THE_STORE {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Has the system keep the exit status of what is run. A parent that ignores SIGCHLD, as with
+/// `trap '' CHLD`, hands that down: no program could be waited for, and each would look as if it
+/// had failed. A handler that does nothing is replaced by the default in a program that is run.
+pub(crate) fn can_be_waited_for() {
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGCHLD, Arc::default());
+}
