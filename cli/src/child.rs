@@ -1,10 +1,12 @@
 //! The programs that the command runs: curl, and those that print a secret.
 
 use std::ffi::OsStr;
+use std::io;
 use std::process::Command;
 use std::sync::Arc;
 
 use paytoken::Provider;
+use rustix::io::Errno;
 
 /// Hold a password, or a key that somebody put there by mistake.
 const OF_THE_STORE: [&str; 2] = ["PAYTOKEN_STORE", "PAYTOKEN_STORE_KEY"];
@@ -21,6 +23,13 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
         command.env_remove(variable);
     }
     command
+}
+
+/// Whether a program could not be run because this machine has no process, memory or descriptor left,
+/// or because its file is just being replaced: later it may run.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TXTBSY];
+    Errno::from_io_error(error).is_some_and(|number| shortages.contains(&number))
 }
 
 /// Has the system keep the exit status of what is run. A parent that ignores SIGCHLD, as with

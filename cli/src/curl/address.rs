@@ -2,83 +2,96 @@
 
 use std::ffi::OsStr;
 
-/// The hosts that may see the token, in small letters.
+/// The hosts that may see the token.
 pub(super) struct Hosts {
-    /// With the provider's own address first.
-    known: Vec<String>,
-    /// The provider's own address is http, on loopback.
-    may_be_plain: bool,
+    /// The provider's own address.
+    own: Option<Place>,
+    /// Others, in small letters.
+    allowed: Vec<String>,
 }
 
 impl Hosts {
     pub(super) fn new(base_url: Option<&str>, allowed: &[String]) -> Result<Self, String> {
-        let mut known = Vec::new();
-        let mut may_be_plain = false;
-        if let Some((scheme, host)) = base_url.and_then(parts) {
-            known.push(host);
-            may_be_plain = scheme == "http";
-        }
-        for allowed in allowed {
-            // Not repeated where it is not understood.
-            let (_, host) = parts(allowed)
-                .ok_or("--allow-host: not a host name; give it alone, as in api.example.com")?;
-            known.push(host);
-        }
-        Ok(Self { known, may_be_plain })
+        // Not repeated where it is not understood.
+        let host = |name: &String| match Place::of(&format!("https://{name}")) {
+            Some(place) if place.port.is_empty() && !name.contains(['/', '?', '#', ':']) => {
+                Ok(place.host)
+            }
+            _ => Err("--allow-host: not a host name; give it alone, as in api.example.com"),
+        };
+        let allowed = allowed.iter().map(host).collect::<Result<_, _>>()?;
+        Ok(Self { own: base_url.and_then(Place::of), allowed })
     }
 
-    pub(super) fn may_be_plain(&self) -> bool {
-        self.may_be_plain
+    /// The host that may be asked by plain http, where the provider's own address is a program on this
+    /// machine.
+    pub(super) fn plain(&self) -> Option<&str> {
+        self.own.as_ref().filter(|own| own.scheme == "http").map(|own| &*own.host)
     }
 
     /// Why this address must not see the token.
     pub(super) fn check(&self, address: &OsStr) -> Result<(), String> {
-        let known = || self.known.first().map_or("the provider's own", String::as_str);
-        let Some((scheme, host)) = address.to_str().and_then(parts) else {
+        let own = self.own.as_ref().map_or("the provider's own host", |own| &*own.host);
+        let Some(place) = address.to_str().and_then(Place::of) else {
             return Err(format!(
-                "curl: cannot tell to which host an address would send the token; write it as https://{}/…",
-                known()
+                "cannot tell to which host an address would send the token; write it as https://{own}/…"
             ));
         };
-        if !self.known.contains(&host) {
-            return Err(format!(
-                "curl: the token is for {}, and would be sent to {host}; if that is meant, use --allow-host {host}",
-                known()
-            ));
+        // Any port of a machine that proves its name; without TLS that very program alone.
+        let is_own = |own: &Place| match &*place.scheme {
+            "https" => own.host == place.host,
+            _ => *own == place,
+        };
+        let is_allowed = place.scheme == "https" && self.allowed.contains(&place.host);
+        if is_allowed || self.own.as_ref().is_some_and(is_own) {
+            return Ok(());
         }
-        let is_plain = scheme == "http" && self.may_be_plain;
-        if scheme != "https" && !is_plain {
-            return Err(format!("curl: {scheme} would show the token to the network; use https"));
-        }
-        Ok(())
+        Err(match &*place.scheme {
+            "https" => format!(
+                "the token is for {own}, and would be sent to {}; if that is meant, use --allow-host {0}",
+                place.host
+            ),
+            scheme => format!("{scheme} would show the token to the network; use https"),
+        })
     }
 }
 
-/// Scheme and host of an address as curl reads it; `None` where that is in doubt.
-fn parts(address: &str) -> Option<(String, String)> {
-    let (scheme, rest) = address.split_once("://").unwrap_or(("https", address));
-    let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    if scheme.is_empty() || !scheme.bytes().all(is_scheme) {
-        return None;
+#[derive(PartialEq, Eq)]
+struct Place {
+    scheme: String,
+    host: String,
+    port: String,
+}
+
+impl Place {
+    /// `SCHEME://HOST[:PORT]` of an address; `None` where curl might read another one in it.
+    fn of(address: &str) -> Option<Self> {
+        let (scheme, rest) = address.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        // The colons of an IPv6 address stand in brackets.
+        let end = authority.find(']').map_or(0, |end| end + 1);
+        let at = authority[end..].find(':').map_or(authority.len(), |colon| end + colon);
+        let (host, port) = authority.split_at(at);
+        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        // Neither user, nor escapes, nor what looks like another host.
+        let is_host = match inner {
+            Some(inner) => {
+                inner.bytes().all(|byte| byte.is_ascii_hexdigit() || b":.".contains(&byte))
+            }
+            None => host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)),
+        };
+        let digits = port.strip_prefix(':').unwrap_or("0");
+        let is_port =
+            matches!(digits.len(), 1..=5) && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let is_scheme =
+            !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let has_odd_bytes = address.contains(|c: char| c.is_control() || c.is_whitespace());
+        (is_scheme && is_host && is_port && !host.is_empty() && !has_odd_bytes).then(|| Self {
+            scheme: scheme.to_ascii_lowercase(),
+            host: host.to_ascii_lowercase(),
+            port: port.to_owned(),
+        })
     }
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']')?;
-            let is_fine = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
-            (host.bytes().all(is_fine).then(|| format!("[{host}]"))?, port)
-        }
-        None => {
-            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            // Neither user, nor escapes, globs, or what looks like another host.
-            let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-            (host.bytes().all(is_fine).then(|| host.to_owned())?, port)
-        }
-    };
-    let is_port = port.strip_prefix(':').map_or(port.is_empty(), |port| {
-        port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    (!host.is_empty() && is_port).then(|| (scheme.to_ascii_lowercase(), host.to_ascii_lowercase()))
 }
 
 #[cfg(test)]
@@ -91,8 +104,8 @@ mod tests {
         for fine in [
             "https://api.example/api/balance",
             "HTTPS://API.example:8443?x",
-            "api.example",
-            "api.example/{a,b}/[1-9]",
+            "https://api.example/{a,b}/[1-9]",
+            "https://api.example/ñ?q=a@b:c",
             "https://other.example#x",
             "https://api.example",
         ] {
@@ -100,6 +113,7 @@ mod tests {
         }
         for bad in [
             "http://api.example/",
+            "http://other.example/",
             "ftp://api.example/",
             "https://evil.example/",
             "https://api.example.evil.example/",
@@ -107,27 +121,61 @@ mod tests {
             "https://evil.example\\@api.example/",
             "https://evil.example#@api.example/",
             "https://user@api.example/",
+            "https://user:pass@api.example/",
             "https://{api.example,evil.example}/",
             "https://api.example%2eevil.example/",
             "https://api.example\t/",
+            "https://api.example/a b",
+            "https://api.example/\u{7f}",
+            "https://api.example\r\nHost: evil.example/",
             "https://api.example:port/",
+            "https://api.example:/",
+            "https://api.example:123456/",
+            "https://api.example:80:443/",
             "https:///api.example/",
+            "https:/api.example/",
             "https:api.example",
             "https://api.example./",
             "https://xn--api.example/",
             "https://äpi.example/",
             "https://[::1]/",
+            "https://[api.example]/",
+            "https://]api.example/",
+            "https://[]/",
+            "api.example",
+            "api.example/",
             "evil.example",
             "@file",
             "{{address}}",
+            "://api.example",
             "",
             "-",
         ] {
             assert!(hosts.check(OsStr::new(bad)).is_err(), "{bad}");
         }
-        let plain = Hosts::new(Some("http://127.0.0.1:80"), &[]).unwrap();
-        assert_eq!(plain.check(OsStr::new("http://127.0.0.1:80/x")), Ok(()));
-        assert!(Hosts::new(None, &["a b".into()]).is_err());
         assert!(Hosts::new(None, &[]).unwrap().check(OsStr::new("https://a")).is_err());
+        for bad in ["a b", "https://a", "a/b", "a:443", "user@a", "a?b", "", "[::1", "a\n"] {
+            assert!(Hosts::new(None, &[bad.into()]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_the_very_program_on_this_machine() {
+        let hosts = Hosts::new(Some("http://127.0.0.1:81"), &["a.example".into()]).unwrap();
+        assert_eq!(hosts.plain(), Some("127.0.0.1"));
+        for (address, is_fine) in [
+            ("http://127.0.0.1:81/x", true),
+            ("http://127.0.0.1:82/x", false),
+            ("http://127.0.0.1/x", false),
+            ("http://localhost:81/x", false),
+            ("http://a.example/", false),
+            ("https://a.example/", true),
+            ("https://127.0.0.1:82/x", true),
+        ] {
+            assert_eq!(hosts.check(OsStr::new(address)).is_ok(), is_fine, "{address}");
+        }
+        let hosts = Hosts::new(Some("http://[::1]:81/"), &[]).unwrap();
+        assert_eq!(hosts.check(OsStr::new("http://[::1]:81/x")), Ok(()));
+        assert_eq!(Hosts::new(Some("https://a"), &[]).unwrap().plain(), None);
     }
 }

@@ -1,8 +1,5 @@
 //! The heads of curl's answers as they come in: which statuses there were.
 
-use std::fs::File;
-use std::io::Write as _;
-
 /// A status line needs no more of its beginning.
 const LONGEST_BEGINNING: usize = 32;
 
@@ -12,19 +9,10 @@ pub(super) struct Heads {
     line: Vec<u8>,
     /// Of all answers but the provisional ones (1xx).
     statuses: Vec<u16>,
-    /// Where the user wants them, too.
-    copy: Option<File>,
 }
 
 impl Heads {
-    pub(super) fn new(copy: Option<File>) -> Self {
-        Self { copy, ..Self::default() }
-    }
-
     pub(super) fn read(&mut self, bytes: &[u8]) {
-        if let Some(copy) = &mut self.copy {
-            let _ = copy.write_all(bytes);
-        }
         for &byte in bytes {
             if byte == b'\n' {
                 self.statuses.extend(status_in(&self.line).filter(|status| *status >= 200));
@@ -35,21 +23,24 @@ impl Heads {
         }
     }
 
-    /// Whether another answer than a 401 has come.
-    pub(super) fn has_another(&self) -> bool {
-        self.statuses.iter().any(|status| *status != 401)
+    /// Whether an answer has come after which there is no second run. With `--retry`, one of an error is
+    /// not the last.
+    pub(super) fn is_decided(&self, retries: bool) -> bool {
+        self.statuses.iter().any(|status| *status != 401 && !(retries && *status >= 400))
     }
 
-    /// Whether the API said that the token is not good: not where the call was led elsewhere before,
-    /// since the token may not have been sent there.
+    /// Whether the API said that the token is not good.
     pub(super) fn reject_the_token(&self) -> bool {
-        let is_redirect = |status: &u16| (300..400).contains(status);
-        self.statuses.contains(&401) && !self.statuses.iter().any(is_redirect)
+        self.statuses.contains(&401)
     }
 
-    /// Whether that was the answer to all of so many calls: then nothing was done.
-    pub(super) fn all_reject_the_token(&self, calls: usize) -> bool {
-        self.statuses.len() == calls && !self.has_another()
+    /// Whether that was the last answer to each of so many calls. What was tried several times cannot be
+    /// told from several calls, unless there is one.
+    pub(super) fn all_reject_the_token(&self, calls: usize, retries: bool) -> bool {
+        match retries {
+            true => calls == 1 && self.statuses.last() == Some(&401),
+            false => self.statuses.len() == calls && !self.is_decided(false),
+        }
     }
 }
 
@@ -73,28 +64,32 @@ mod tests {
             let mut heads = Heads::default();
             text.chunks(size).for_each(|piece| heads.read(piece));
             assert_eq!(heads.statuses, [401, 401]);
-            assert!(heads.reject_the_token() && heads.all_reject_the_token(2));
-            assert!(!heads.all_reject_the_token(1) && !heads.all_reject_the_token(3));
+            assert!(heads.reject_the_token() && heads.all_reject_the_token(2, false));
+            assert!(!heads.all_reject_the_token(1, false) && !heads.all_reject_the_token(3, false));
+            assert!(!heads.all_reject_the_token(2, true) && heads.all_reject_the_token(1, true));
         }
     }
 
     #[test]
     fn only_a_401_and_nothing_else_lets_a_call_be_made_again() {
-        for (statuses, is_rejected, all) in [
-            (&[][..], false, false),
-            (&[401], true, true),
-            (&[200], false, false),
-            (&[302, 401], false, false),
-            (&[503, 401], true, false),
-            (&[401, 200], true, false),
-            (&[407], false, false),
+        for (statuses, is_rejected, all, all_after_retries) in [
+            (&[][..], false, false, false),
+            (&[401], true, true, true),
+            (&[200], false, false, false),
+            (&[302, 401], true, false, true),
+            (&[503, 401], true, false, true),
+            (&[401, 503], true, false, false),
+            (&[401, 401], true, false, true),
+            (&[401, 200], true, false, false),
+            (&[407], false, false, false),
         ] {
             let mut heads = Heads::default();
             for status in statuses {
                 heads.read(format!("HTTP/1.1 {status} Said\r\n\r\n").as_bytes());
             }
             assert_eq!(heads.reject_the_token(), is_rejected, "{statuses:?}");
-            assert_eq!(heads.all_reject_the_token(1), all, "{statuses:?}");
+            assert_eq!(heads.all_reject_the_token(1, false), all, "{statuses:?}");
+            assert_eq!(heads.all_reject_the_token(1, true), all_after_retries, "{statuses:?}");
         }
     }
 }

@@ -3,23 +3,22 @@
 
 mod address;
 mod arguments;
-mod config;
 mod heads;
+mod options;
 mod process;
 mod signals;
 mod stdin;
-mod their_config;
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 
 use log::info;
 use paytoken::Token;
 
 use self::address::Hosts;
 use self::arguments::Arguments;
-use self::config::Settings;
-use self::process::{Curl, Run, code};
+use self::process::{Curl, Run};
 use self::signals::PassOn;
 use self::stdin::Stdin;
 use crate::command_line::{CurlOptions, Wanted};
@@ -29,49 +28,41 @@ use crate::settings::{SYSTEM, Target, is_no_file};
 use crate::terminal::tell;
 use crate::token;
 
-/// Of the one option that is never passed on.
-const TRUSTED: &str =
-    "--location-trusted would send the token wherever a redirect leads; use --location";
+/// The token's, of each provider.
+const HEADER: &str = "authorization";
 
 pub(crate) fn run(target: &Target, wanted: &Wanted, options: &CurlOptions) -> Result<(), Failure> {
-    let arguments = Arguments::read(options.arguments.clone());
-    let hosts =
-        Hosts::new(target.base_url().as_deref(), &options.allowed_hosts).map_err(Failure::Usage)?;
-    for address in arguments.addresses() {
-        hosts.check(address).map_err(Failure::Usage)?;
-    }
-    if arguments.has("location-trusted") {
-        return Err(Failure::Usage(format!("curl: {TRUSTED}")));
-    }
-    for path in arguments.values("config") {
-        their_config::check(path).map_err(Failure::Usage)?;
-    }
-    let settings = settings(target, &arguments, options, hosts.may_be_plain())?;
+    let arguments = Hosts::new(target.base_url().as_deref(), &options.allowed_hosts)
+        .and_then(|hosts| Ok((Arguments::read(&options.arguments, &hosts, HEADER)?, hosts)));
+    let (arguments, hosts) = arguments.map_err(|problem| {
+        Failure::Usage(format!(
+            "curl: {problem}; for what only curl can judge: paytoken header {} | curl -H @- …",
+            target.name
+        ))
+    })?;
+    let own = own_options(target, &arguments, options, &hosts)?;
     let obstacle = match options.may_replay {
         true => arguments.obstacle(),
         false => Some("--no-replay says so"),
     };
-    let stdin = Stdin::of(arguments.read_stdin(), obstacle.is_none())?;
+    let stdin = Stdin::of(arguments.reads_stdin(), obstacle.is_none())?;
     let token = token::obtain(target, wanted)?;
     logger::tell_warnings(None);
-    let signals = PassOn::start();
-    let curl =
-        Curl { arguments: &arguments, settings: &settings, stdin: &stdin, signals: &signals };
+    let signals = PassOn::start()?;
+    let curl = Curl { own: &own, arguments: &arguments, stdin: &stdin, signals: &signals };
     let mut first = curl.run_and_watch(&token, obstacle.is_none())?;
-    let code = match first.heads.reject_the_token() {
-        true => match other_token(target, &token, &first, obstacle, &curl) {
-            Ok(token) => {
-                info!("{}: curl runs once more, with another token", target.name);
-                code(curl.run(&token)?)
-            }
-            Err(reason) => {
-                first.release();
-                tell(reason);
-                first.code()
-            }
-        },
-        false => {
+    let another = match first.heads.reject_the_token() {
+        true => other_token(target, &token, &first, obstacle, &curl).map(Some),
+        false => Ok(None),
+    };
+    let code = match another {
+        Ok(Some(token)) => {
+            info!("{}: curl runs once more, with another token", target.name);
+            curl.run(&token)?
+        }
+        not_again => {
             first.release();
+            not_again.err().iter().for_each(tell);
             first.code()
         }
     };
@@ -109,13 +100,13 @@ fn other_token(
             }
         }
     }
-    let calls = curl.arguments.calls().unwrap_or_default();
+    let are_all = first.heads.all_reject_the_token(curl.arguments.calls(), first.retries);
     let obstacle = obstacle
-        .or((!first.heads.all_reject_the_token(calls)).then_some("other answers came, too"))
+        .or((!are_all).then_some("other answers came, too"))
+        .or((!first.has_ended_with_answers()).then_some("curl did not end with an answer"))
         .or((!first.is_held()).then_some("its output is long, and has been shown"))
         .or(curl.signals.last().map(|_| "a signal came"))
-        .or((!curl.stdin.rewind())
-            .then_some("its stdin is read, and is more than 1 MiB or no pipe"));
+        .or((!curl.stdin.can_be_read_again()).then_some("its stdin is neither a file nor a pipe"));
     if let Some(obstacle) = obstacle {
         return Err(format!(
             "{name}: the API answered 401, and that token is dropped; curl is not run again, since {obstacle}; the next run gets another token"
@@ -127,31 +118,58 @@ fn other_token(
     })
 }
 
-fn settings(
+/// What curl is told beside the token; the user's own options come later, and count.
+fn own_options(
     target: &Target,
     arguments: &Arguments,
     options: &CurlOptions,
-    may_be_plain: bool,
-) -> Result<Settings, Failure> {
-    let file = |path: Option<PathBuf>, what: &str| match path {
+    hosts: &Hosts,
+) -> Result<Vec<OsString>, Failure> {
+    // What a proxy says to CONNECT is not the API's answer.
+    let mut own: Vec<OsString> = vec!["--suppress-connect-headers".into(), "--proto".into()];
+    match hosts.plain() {
+        // A proxy would read a token in plain http. It is named without the brackets of an address.
+        Some(host) => {
+            let host = host.trim_matches(['[', ']']);
+            own.extend(["=http,https", "--noproxy", host].map(OsString::from));
+        }
+        None => own.push("=https".into()),
+    }
+    let takes_certificate = target.provider().facts().takes_certificate;
+    let of_certificate = |variable| target.path(variable).filter(|_| takes_certificate);
+    // curl's own default is the system's.
+    let ca = target.settings.ca.clone().filter(|path| path.as_os_str() != SYSTEM);
+    for (option, path, what) in [
+        ("--cert", of_certificate("CLIENT_CERT"), "the certificate"),
+        ("--key", of_certificate("CLIENT_KEY"), "the private key"),
+        ("--cacert", ca, "--ca"),
+    ] {
+        let Some(path) = path else { continue };
         // curl opens it, and it has been read.
-        Some(path) if is_no_file(&path) => Err(Failure::Configuration(format!(
-            "{}: {what} is not a regular file, and curl has to read it, too; put it into one",
-            target.name
-        ))),
-        path => Ok(path),
-    };
-    let certificate = target.provider().facts().takes_certificate;
-    let of_certificate = |variable| if certificate { target.path(variable) } else { None };
-    let is_said = ["silent", "show-error", "progress-bar", "progress-meter", "no-progress-meter"]
+        if is_no_file(&path) {
+            return Err(Failure::Configuration(format!(
+                "{}: {what} is not a regular file, and curl has to read it, too; put it into one",
+                target.name
+            )));
+        }
+        let value = match option {
+            // A colon would begin a password.
+            "--cert" => escaped(path.as_os_str()),
+            _ => path.into(),
+        };
+        own.extend([option.into(), value]);
+    }
+    // curl shows its progress where its output is no terminal: ours is one, and its is a pipe.
+    let is_said = ["silent", "show-error", "progress-bar", "no-progress-meter"]
         .iter()
         .any(|name| arguments.has(name));
-    Ok(Settings {
-        certificate: file(of_certificate("CLIENT_CERT"), "the certificate")?,
-        key: file(of_certificate("CLIENT_KEY"), "the private key")?,
-        // curl's own default is the system's.
-        ca: file(target.settings.ca.clone().filter(|path| path.as_os_str() != SYSTEM), "--ca")?,
-        may_be_plain,
-        is_quiet: options.may_replay && !is_said && io::stdout().is_terminal(),
-    })
+    if options.may_replay && !is_said && io::stdout().is_terminal() {
+        own.extend(["--silent", "--show-error"].map(OsString::from));
+    }
+    Ok(own)
+}
+
+fn escaped(path: &OsStr) -> OsString {
+    let escape = |byte: &u8| b":\\".contains(byte).then_some(b'\\').into_iter().chain([*byte]);
+    OsString::from_vec(path.as_bytes().iter().flat_map(escape).collect())
 }

@@ -2,20 +2,23 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::io::{self, IsTerminal as _, Read as _, Write as _, pipe};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Child, ExitStatus, Stdio};
 
-use paytoken::{Provider, Token};
+use paytoken::Token;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use zeroize::Zeroizing;
 
 use super::arguments::Arguments;
-use super::config::{self, Inherited, Settings};
 use super::heads::Heads;
+use super::options::Takes;
 use super::signals::PassOn;
 use super::stdin::Stdin;
+use crate::child;
 use crate::exit::Failure;
 use crate::terminal::tell;
 
@@ -25,245 +28,246 @@ const LARGEST: usize = 1024 * 1024;
 /// What is needed for each run.
 pub(super) struct Curl<'a> {
     pub(super) arguments: &'a Arguments,
-    pub(super) settings: &'a Settings,
+    /// Our own options: no secret is in them.
+    pub(super) own: &'a [OsString],
     pub(super) stdin: &'a Stdin,
     pub(super) signals: &'a PassOn,
 }
 
-/// A first run that may not be the last.
-pub(super) struct Run {
-    pub(super) status: ExitStatus,
-    pub(super) heads: Heads,
-    /// Among the output, before the body.
-    are_heads_shown: bool,
-    outputs: [Output; 2],
-}
-
-impl Run {
-    /// Whether nothing of it has been shown.
-    pub(super) fn is_held(&self) -> bool {
-        self.outputs.iter().all(|output| output.is_held)
-    }
-
-    /// Shows what was held back.
-    pub(super) fn release(&mut self) {
-        self.outputs.iter_mut().for_each(Output::release);
-    }
-}
-
 impl Curl<'_> {
-    /// Watches the heads. Where there may be a second run, output is held back while all answers are
-    /// 401.
+    /// Watches the heads. Where there may be a second run, output is held back until one is ruled out.
     pub(super) fn run_and_watch(&self, token: &Token, may_replay: bool) -> Result<Run, Failure> {
-        let heads = Inherited::for_writing().map_err(no_pipe)?;
-        // Ours takes its place; what it wants, we write.
-        let wish = self.arguments.values("dump-header").last();
-        let are_shown = wish.is_some_and(|path| path == "-");
-        let copy = wish.filter(|_| !are_shown).map(File::create).transpose().map_err(|error| {
+        let (heads, theirs) = pipe().map_err(cannot_run)?;
+        // Ours takes the place of the user's --dump-header; what that wants, we write.
+        let wish = self.arguments.values(Takes::Heads).last();
+        let are_heads_shown = wish.is_some_and(|path| path == "-");
+        let copy = wish.filter(|_| !are_heads_shown).map(File::create).transpose();
+        let heads_copy = copy.map_err(|error| {
             Failure::Output(format!("curl: cannot write the file of --dump-header ({error})"))
         })?;
-        let output = |is_inherited| if is_inherited { Stdio::inherit() } else { Stdio::piped() };
-        let stderr_is_shown = !may_replay || io::stderr().is_terminal();
-        let mut child = self.start(
-            token,
-            Some(&heads.name()),
-            [output(!may_replay && !are_shown), output(stderr_is_shown)],
-        )?;
+        let output = |by_us| if by_us { Stdio::piped() } else { Stdio::inherit() };
+        let stderr_is_held = may_replay && !io::stderr().is_terminal();
+        let outputs = [output(may_replay || are_heads_shown), output(stderr_is_held)];
+        let mut child = self.start(token, Some(theirs.into()), outputs)?;
+        let file = |end: OwnedFd| File::from(end);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut run = Run {
             status: ExitStatus::default(),
-            heads: Heads::new(copy),
-            are_heads_shown: are_shown,
-            outputs: [
-                Output::new(child.stdout.take().map(OwnedFd::from), Shown::Stdout),
-                Output::new(child.stderr.take().map(OwnedFd::from), Shown::Stderr),
+            heads: Heads::default(),
+            retries: self.arguments.has("retry"),
+            heads_copy,
+            are_heads_shown,
+            from: [
+                Some(file(heads.into())),
+                stdout.map(|end| file(end.into())),
+                stderr.map(|end| file(end.into())),
             ],
+            held: may_replay.then(Default::default),
+            has_failed: false,
         };
-        run.relay(File::from(OwnedFd::from(heads.into_ours())));
-        run.status = self.signals.wait(&mut child).map_err(no_end)?;
+        run.relay();
+        run.status = self.signals.wait(&mut child).map_err(cannot_run)?;
         Ok(run)
     }
 
     /// As if curl had been called by itself.
-    pub(super) fn run(&self, token: &Token) -> Result<ExitStatus, Failure> {
+    pub(super) fn run(&self, token: &Token) -> Result<u8, Failure> {
         let mut child = self.start(token, None, [Stdio::inherit(), Stdio::inherit()])?;
-        self.signals.wait(&mut child).map_err(no_end)
+        self.signals.wait(&mut child).map(code).map_err(cannot_run)
     }
 
     fn start(
         &self,
         token: &Token,
-        heads: Option<&str>,
+        heads: Option<OwnedFd>,
         [stdout, stderr]: [Stdio; 2],
     ) -> Result<Child, Failure> {
-        let pipes = (0..self.arguments.operations()).map(|_| Inherited::for_reading());
-        let pipes: Vec<_> = pipes.collect::<io::Result<_>>().map_err(no_pipe)?;
-        let mut names = pipes.iter().map(Inherited::name);
-        let config = || vec!["--config".into(), OsString::from(names.next().unwrap_or_default())];
-        let is_replaced = |name: &str| heads.is_some() && name == "dump-header";
-        let words = self.arguments.words(config, |part| is_replaced(&part.name));
-        let mut command = Command::new("curl");
-        command.args(words).stdin(self.stdin.for_curl()).stdout(stdout).stderr(stderr);
-        for provider in Provider::ALL {
-            let facts = provider.facts();
-            command.env_remove(facts.variable(facts.secret.variable));
-        }
-        let mut child = self.signals.start_curl(&mut command).map_err(|error| {
-            Failure::NoCurl(format!("curl: cannot be run ({error}); install it, or mend PATH"))
-        })?;
-        let text = config::text(self.settings, token, heads);
-        pipes.into_iter().for_each(|pipe| pipe.write(&text));
-        if let Err(error) = self.stdin.feed(child.stdin.take(), &mut child) {
-            return Err(Failure::Unavailable(format!(
-                "curl: no thread to hand it its stdin ({error})"
-            )));
-        }
-        Ok(child)
+        let start = || {
+            let mut command = child::command("curl");
+            command.stdin(self.stdin.for_curl()?).stdout(stdout).stderr(stderr);
+            let (theirs, mut config) = pipe()?;
+            // That no .curlrc counts has to be said first.
+            command.args(["-q", "--config", &inherited(&theirs)?]).args(self.own);
+            if let Some(heads) = &heads {
+                command.args(["--dump-header", &inherited(heads)?]);
+            }
+            command.args(self.arguments.words(|takes| heads.is_some() && takes == Takes::Heads));
+            let child = self.signals.start_curl(&mut command)?;
+            drop(theirs);
+            // What it does not read is no failure of ours: it will say why.
+            let _ = config.write_all(&config_with(token));
+            Ok(child)
+        };
+        start().map_err(cannot_run)
     }
 }
 
-fn no_pipe(error: io::Error) -> Failure {
-    Failure::Unavailable(format!("curl: no pipe to it can be made ({error})"))
+/// The name by which curl opens this end of a pipe: it is the only program that is run from now on.
+fn inherited(end: &(impl AsFd + AsRawFd)) -> io::Result<String> {
+    fcntl_setfd(end, FdFlags::empty())?;
+    let folder = if Path::new("/dev/fd").exists() { "/dev/fd" } else { "/proc/self/fd" };
+    Ok(format!("{folder}/{}", end.as_raw_fd()))
 }
 
-fn no_end(error: io::Error) -> Failure {
-    Failure::Unavailable(format!("curl: cannot be waited for ({error})"))
-}
-
-impl Run {
-    /// curl's code; if what it wrote could not be shown, ours.
-    pub(super) fn code(&self) -> u8 {
-        match code(self.status) {
-            0 if self.outputs.iter().any(|output| output.has_failed) => {
-                Failure::Output(String::new()).code()
+/// A configuration file of curl's (`man curl`, -K): neither an argument nor a variable shows the token.
+fn config_with(token: &Token) -> Zeroizing<Vec<u8>> {
+    let parts = ["header = \"", token.header_name(), ": ", token.header_value(), "\"\n"];
+    // Sized at once: growing would leave unwiped copies behind.
+    let mut text =
+        Zeroizing::new(Vec::with_capacity(2 * parts.map(str::len).iter().sum::<usize>()));
+    for (at, part) in parts.iter().enumerate() {
+        for byte in part.bytes() {
+            if at == 3 && b"\\\"".contains(&byte) {
+                text.push(b'\\');
             }
-            code => code,
+            text.push(byte);
+        }
+    }
+    text
+}
+
+fn cannot_run(error: io::Error) -> Failure {
+    match child::is_shortage(&error) {
+        true => {
+            Failure::Temporary(format!("curl: cannot be run at this moment ({error}); try again"))
+        }
+        false => {
+            Failure::NoCurl(format!("curl: cannot be run ({error}); install it, or correct PATH"))
         }
     }
 }
 
 /// curl's code, or that of the signal that ended it, as a shell has it.
-pub(super) fn code(status: ExitStatus) -> u8 {
+fn code(status: ExitStatus) -> u8 {
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
-impl Run {
-    /// Until curl has closed all.
-    fn relay(&mut self, heads: File) {
-        let mut heads = Some(heads);
-        let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
-        loop {
-            // The heads first: they say what may become of the rest.
-            let files: Vec<_> = heads
-                .iter()
-                .chain(self.outputs.iter().filter_map(|output| output.from.as_ref()))
-                .collect();
-            if files.is_empty() {
-                return;
-            }
-            let mut ready: Vec<_> =
-                files.iter().map(|file| PollFd::new(*file, PollFlags::IN)).collect();
-            match poll(&mut ready, None) {
-                Ok(_) => {}
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(_) => return,
-            }
-            let mut ready = ready.iter().map(|file| !file.revents().is_empty());
-            let heads_are_ready = heads.is_some() && ready.next() == Some(true);
-            let outputs_are_ready = [0, 1]
-                .map(|index| self.outputs[index].from.is_some() && ready.next() == Some(true));
-            if heads_are_ready && let Some(file) = &mut heads {
-                match file.read(&mut buffer) {
-                    Ok(0) | Err(_) => heads = None,
-                    Ok(length) => {
-                        self.heads.read(&buffer[..length]);
-                        if self.are_heads_shown {
-                            self.outputs[0].take(&buffer[..length]);
-                        }
-                    }
-                }
-                if self.heads.has_another() {
-                    self.release();
-                }
-                continue;
-            }
-            for (output, is_ready) in self.outputs.iter_mut().zip(outputs_are_ready) {
-                if is_ready {
-                    output.read(&mut buffer);
-                }
-            }
-            // What was said first is shown first.
-            if self.outputs.iter().any(|output| !output.is_held) {
-                self.release();
-            }
-        }
-    }
-}
-
-/// One of curl's outputs.
-struct Output {
-    /// `None` where it goes by us, or has ended.
-    from: Option<File>,
-    to: Shown,
-    held: Vec<u8>,
-    is_held: bool,
+/// A first run that may not be the last.
+pub(super) struct Run {
+    status: ExitStatus,
+    pub(super) heads: Heads,
+    pub(super) retries: bool,
+    /// Where the user wants the heads, too: in a file, or before the bodies.
+    heads_copy: Option<File>,
+    are_heads_shown: bool,
+    /// Heads, stdout and stderr, as far as they come by us and have not ended.
+    from: [Option<File>; 3],
+    /// Of stdout and stderr; `None` when what comes is shown.
+    held: Option<[Vec<u8>; 2]>,
     has_failed: bool,
 }
 
-enum Shown {
-    Stdout,
-    Stderr,
-}
-
-impl Output {
-    fn new(from: Option<OwnedFd>, to: Shown) -> Self {
-        Self { from: from.map(File::from), to, held: Vec::new(), is_held: true, has_failed: false }
+impl Run {
+    /// Whether nothing of it has been shown.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
     }
 
-    fn read(&mut self, buffer: &mut [u8]) {
-        let Some(from) = &mut self.from else { return };
-        match from.read(buffer) {
-            Ok(0) | Err(_) => self.from = None,
-            Ok(length) => self.take(&buffer[..length]),
+    /// curl's code; if what it wrote could not be shown, ours.
+    pub(super) fn code(&self) -> u8 {
+        match code(self.status) {
+            0 if self.has_failed => Failure::Output(String::new()).code(),
+            code => code,
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) {
-        if self.is_held && self.held.len() + bytes.len() <= LARGEST {
-            self.held.extend_from_slice(bytes);
-        } else {
-            self.release();
-            self.write(bytes);
+    /// Whether it ended with answers, be it that of an error (`--fail`).
+    pub(super) fn has_ended_with_answers(&self) -> bool {
+        matches!(self.status.code(), Some(0 | 22))
+    }
+
+    /// Shows what was held back.
+    pub(super) fn release(&mut self) {
+        let [stdout, stderr] = self.held.take().unwrap_or_default();
+        self.show(1, &stdout);
+        self.show(2, &stderr);
+    }
+
+    /// Until curl has closed all.
+    fn relay(&mut self) {
+        let mut buffer = Zeroizing::new(vec![0; 64 * 1024]);
+        while let Some((index, mut file)) = self.ready() {
+            let bytes = match file.read(&mut buffer) {
+                Ok(0) | Err(_) => {
+                    self.from[index] = None;
+                    continue;
+                }
+                Ok(length) => &buffer[..length],
+            };
+            if index > 0 {
+                self.take(index, bytes);
+                continue;
+            }
+            self.heads.read(bytes);
+            if let Some(copy) = &mut self.heads_copy {
+                let _ = copy.write_all(bytes);
+            }
+            if self.are_heads_shown {
+                self.take(1, bytes);
+            }
+            if self.heads.is_decided(self.retries) {
+                self.release();
+            }
+        }
+        self.from = Default::default();
+    }
+
+    /// Where there is something to read, the heads first: they say what may become of the rest.
+    fn ready(&self) -> Option<(usize, &File)> {
+        loop {
+            let open = self.from.iter().enumerate();
+            let open: Vec<_> =
+                open.filter_map(|(index, file)| Some((index, file.as_ref()?))).collect();
+            let mut polled: Vec<_> =
+                open.iter().map(|(_, file)| PollFd::new(*file, PollFlags::IN)).collect();
+            if open.is_empty() || poll(&mut polled, None).is_err_and(|error| error != Errno::INTR) {
+                return None;
+            }
+            if let Some(at) = polled.iter().position(|polled| !polled.revents().is_empty()) {
+                return Some(open[at]);
+            }
         }
     }
 
-    fn release(&mut self) {
-        self.is_held = false;
-        let held = std::mem::take(&mut self.held);
-        self.write(&held);
+    fn take(&mut self, index: usize, bytes: &[u8]) {
+        if let Some(held) = &mut self.held
+            && held.iter().map(Vec::len).sum::<usize>() + bytes.len() <= LARGEST
+        {
+            return held[index - 1].extend_from_slice(bytes);
+        }
+        self.release();
+        self.show(index, bytes);
     }
 
     /// Where nobody reads any more, curl finds out, as if it had written itself.
-    fn write(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() || self.has_failed {
+    fn show(&mut self, index: usize, bytes: &[u8]) {
+        if index == 2 {
+            let _ = io::stderr().write_all(bytes);
             return;
         }
-        let written = match self.to {
-            Shown::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(bytes).and_then(|()| stdout.flush())
-            }
-            Shown::Stderr => {
-                let _ = io::stderr().write_all(bytes);
-                return;
-            }
-        };
-        if let Err(error) = written {
-            if error.kind() != io::ErrorKind::BrokenPipe {
+        let mut stdout = io::stdout().lock();
+        if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            if error.kind() != io::ErrorKind::BrokenPipe && !self.has_failed {
                 tell(format!("cannot write to stdout: {error}"));
                 self.has_failed = true;
             }
-            self.from = None;
+            self.from[1] = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_odd_token_stays_one_value() {
+        let token = Token::for_tests("t\"\\1", Duration::from_secs(60));
+        let text = config_with(&token);
+        let line = "header = \"Authorization: Bearer t\\\"\\\\1\"\n";
+        assert_eq!(std::str::from_utf8(&text).unwrap(), line);
     }
 }

@@ -12,6 +12,8 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use crate::exit::Failure;
+
 const PASSED_ON: [i32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 
 /// Who gets the signals that come here.
@@ -23,20 +25,22 @@ pub(super) struct PassOn {
 
 impl PassOn {
     /// From now on.
-    pub(super) fn start() -> Self {
+    pub(super) fn start() -> Result<Self, Failure> {
         let pass_on = Self::default();
         let ignored = ignored();
         // What is ignored stays so, as nohup and shells want it: it is ignored by curl, too.
         let passed_on = PASSED_ON.iter().filter(|signal| ignored >> (*signal - 1) & 1 == 0);
-        if let Ok(mut signals) = Signals::new(passed_on) {
-            let pass_on = pass_on.clone();
-            let _ = thread::Builder::new().spawn(move || {
-                for signal in signals.forever() {
-                    pass_on.send(signal);
-                }
-            });
+        let of_thread = pass_on.clone();
+        let signals = Signals::new(passed_on).and_then(|mut signals| {
+            let thread = move || signals.forever().for_each(|signal| of_thread.send(signal));
+            thread::Builder::new().spawn(thread)
+        });
+        match signals {
+            Ok(_) => Ok(pass_on),
+            Err(error) => Err(Failure::Temporary(format!(
+                "curl: no thread for its signals ({error}); try again"
+            ))),
         }
-        pass_on
     }
 
     fn send(&self, number: i32) {

@@ -1,88 +1,70 @@
-//! stdin for curl, twice if need be: a file is wound back, a pipe is kept as far as that is small.
+//! stdin for curl, twice if need be: a file is wound back, and a pipe is read into one first.
 
-use std::io::{self, Read as _, Write as _};
-use std::process::{Child, ChildStdin, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::fs::File;
+use std::io::{self, Read};
+use std::process::Stdio;
 
-use rustix::fs::{FileType, SeekFrom, fstat, seek};
-use zeroize::Zeroizing;
+use rustix::fs::{FileType, MemfdFlags, SeekFrom, fstat, memfd_create, seek};
 
 use crate::exit::Failure;
 
-/// So much of a pipe is kept for a second run.
-const LARGEST: usize = 1024 * 1024;
+/// So much of a pipe is read before curl runs.
+const LARGEST: u64 = 64 * 1024 * 1024;
 
 pub(super) enum Stdin {
     /// As it is. Where curl reads from it, it is read once.
     Given { is_read: bool },
-    /// A file, and where it began.
-    File(u64),
-    /// What a pipe brought, and whether that was all.
-    Kept { bytes: Arc<Zeroizing<Vec<u8>>>, is_all: bool },
+    /// A file, and where it begins.
+    File(File, u64),
 }
 
 impl Stdin {
-    /// Reads a pipe to its end, or as far as it is kept.
+    /// Where it is to be read twice, a pipe is read to its end.
     pub(super) fn of(is_read: bool, may_replay: bool) -> Result<Self, Failure> {
         let stdin = io::stdin();
         if !is_read || !may_replay {
             return Ok(Self::Given { is_read });
         }
-        match fstat(&stdin).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-            Ok(FileType::RegularFile) => match seek(&stdin, SeekFrom::Current(0)) {
-                Ok(position) => Ok(Self::File(position)),
-                Err(_) => Ok(Self::Given { is_read }),
-            },
-            Ok(FileType::Fifo | FileType::Socket) => {
-                // Sized at once: growing would leave copies behind.
-                let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
-                stdin.lock().take(LARGEST as u64 + 1).read_to_end(&mut bytes).map_err(|error| {
-                    Failure::NoInput(format!("curl: cannot read stdin ({error})"))
-                })?;
-                let is_all = bytes.len() <= LARGEST;
-                Ok(Self::Kept { bytes: Arc::new(bytes), is_all })
+        let kind = fstat(&stdin).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        let kept = match kind {
+            Ok(FileType::RegularFile) => {
+                let file = rustix::io::dup(&stdin).map(File::from);
+                file.and_then(|file| Ok(Self::File(file, seek(&stdin, SeekFrom::Current(0))?)))
+                    .map_err(io::Error::from)
             }
+            Ok(FileType::Fifo | FileType::Socket) => read(stdin.lock()),
             // Somebody types, or it is /dev/null.
-            _ => Ok(Self::Given { is_read }),
-        }
-    }
-
-    pub(super) fn for_curl(&self) -> Stdio {
-        match self {
-            Self::Given { .. } | Self::File(_) => Stdio::inherit(),
-            Self::Kept { .. } => Stdio::piped(),
-        }
-    }
-
-    /// Writes what was kept, and then the rest, on a thread that ends with the last byte, with curl,
-    /// or with this process.
-    pub(super) fn feed(&self, to: Option<ChildStdin>, curl: &mut Child) -> io::Result<()> {
-        let (Self::Kept { bytes, is_all }, Some(to)) = (self, to) else { return Ok(()) };
-        let (bytes, is_all) = (bytes.clone(), *is_all);
-        // Held here too, until the thread is there: else curl would find that its stdin has ended,
-        // and send nothing in place of a payment.
-        let to = Arc::new(Mutex::new(Some(to)));
-        let of_thread = to.clone();
-        let thread = thread::Builder::new().spawn(move || {
-            let taken = of_thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let Some(mut to) = taken else { return };
-            if to.write_all(&bytes).is_ok() && !is_all {
-                let _ = io::copy(&mut io::stdin().lock(), &mut to);
-            }
-        });
-        thread.map(drop).inspect_err(|_| {
-            let _ = curl.kill();
-            let _ = curl.wait();
+            _ => return Ok(Self::Given { is_read }),
+        };
+        kept.map_err(|error| {
+            Failure::NoInput(format!(
+                "curl: cannot keep stdin for a second run ({error}); put it into a file, or use --no-replay"
+            ))
         })
     }
 
-    /// Makes it as it was before the first run; false where that cannot be.
-    pub(super) fn rewind(&self) -> bool {
+    /// From its beginning.
+    pub(super) fn for_curl(&self) -> io::Result<Stdio> {
         match self {
-            Self::Given { is_read } => !is_read,
-            Self::File(position) => seek(io::stdin(), SeekFrom::Start(*position)).is_ok(),
-            Self::Kept { is_all, .. } => *is_all,
+            Self::Given { .. } => Ok(Stdio::inherit()),
+            Self::File(file, start) => {
+                seek(file, SeekFrom::Start(*start))?;
+                Ok(file.try_clone()?.into())
+            }
         }
     }
+
+    pub(super) fn can_be_read_again(&self) -> bool {
+        !matches!(self, Self::Given { is_read: true })
+    }
+}
+
+/// Into a file that has no name, and is nowhere but in memory.
+fn read(from: impl Read) -> io::Result<Stdin> {
+    let mut file = File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+    let length = io::copy(&mut from.take(LARGEST + 1), &mut file)?;
+    if length > LARGEST {
+        return Err(io::Error::other("a pipe of more than 64 MiB"));
+    }
+    Ok(Stdin::File(file, 0))
 }
