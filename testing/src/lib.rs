@@ -19,7 +19,7 @@ mod wait;
 mod world;
 
 pub use clock::ManualClock;
-pub use server::{Server, nobody_listens, read_request, server_config};
+pub use server::{Server, Trap, nobody_listens, read_request, server_config};
 pub use sources::{
     builder, credentials, credentials_with, injected_credentials, reach, with_certificate,
 };

@@ -4,12 +4,15 @@ use std::io::{Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use paytoken_sandbox::IssuedCertificate;
-use rustls::ServerConfig;
+use paytoken_sandbox::rcgen::{CertificateParams, KeyPair};
+use paytoken_sandbox::{Authority, IssuedCertificate};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 /// A plain-HTTP server on loopback that answers every request with the same bytes, closes, and
 /// keeps what it received. It ends with this value.
@@ -78,6 +81,73 @@ pub fn read_request(stream: &mut impl Read) -> Vec<u8> {
         }
     }
 }
+
+/// Listens on loopback where nothing may come, in plain or by TLS with a certificate that is trusted, and
+/// keeps what comes. Asks for a client's certificate, and keeps that, too. It ends with this value.
+pub struct Trap {
+    /// Where it listens.
+    pub address: SocketAddr,
+    received: Arc<Mutex<Vec<Vec<u8>>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Trap {
+    /// Starts it on a free port, as 127.0.0.1 and as localhost.
+    pub fn start(authority: &Authority) -> Self {
+        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let key = KeyPair::generate().unwrap();
+        let issued = authority.sign(CertificateParams::new(names).unwrap(), &key);
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+            .allow_unauthenticated()
+            .build();
+        let config = server_config(&issued, verifier.unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let keep = received.clone();
+        let thread = thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                // Who waits for an answer has said all that it says.
+                stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+                let mut first = [0];
+                let came = match stream.peek(&mut first).map(|_| first) {
+                    Ok([0]) | Err(_) => continue,
+                    Ok(STOP) => return,
+                    Ok([0x16]) => {
+                        let tls = rustls::ServerConnection::new(config.clone()).unwrap();
+                        let mut tls = rustls::StreamOwned::new(tls, stream);
+                        let mut came = read_request(&mut tls);
+                        let shown = tls.conn.peer_certificates().unwrap_or_default();
+                        came.extend(shown.iter().flat_map(|certificate| certificate.to_vec()));
+                        came
+                    }
+                    _ => read_request(&mut stream),
+                };
+                keep.lock().unwrap().push(came);
+            }
+        });
+        Self { address, received, thread: Some(thread) }
+    }
+
+    /// What came since this was asked last.
+    pub fn take_received(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.received.lock().unwrap())
+    }
+}
+
+impl Drop for Trap {
+    fn drop(&mut self) {
+        let _ = TcpStream::connect(self.address).and_then(|mut stream| stream.write_all(&STOP));
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+/// Ends a trap: no protocol begins with it.
+const STOP: [u8; 1] = [0xff];
 
 /// An address where nobody listens: the port was free a moment ago.
 pub fn nobody_listens() -> SocketAddr {

@@ -15,6 +15,7 @@ mod command;
 mod crashes;
 mod cron;
 mod curl;
+mod curl_lines;
 mod herd;
 mod places;
 mod settings;
@@ -35,6 +36,7 @@ fn main() {
         crashes::trials(),
         cron::trials(),
         curl::trials(),
+        curl_lines::trials(),
         herd::trials(),
         places::trials(),
         settings::trials(),
