@@ -96,7 +96,7 @@ fn curl(command: Command) -> Command {
                 .value_name("HOST")
                 .action(ArgAction::Append)
                 .help(
-                    "Also send the token to this host; by default to the provider's address alone",
+                    "Also send the token, and show the certificate, to this host; by default to the provider's address alone",
                 ),
         )
         .arg(
@@ -106,7 +106,7 @@ fn curl(command: Command) -> Command {
                 .required(true)
                 .last(true)
                 .value_parser(value_parser!(std::ffi::OsString))
-                .help("As for curl itself"),
+                .help("As for curl itself, as far as they are known to be safe"),
         )
         .after_help(CURL)
 }
@@ -115,11 +115,12 @@ const CURL: &str = "\
 Example
   paytoken curl ntx-pay -- -sS --fail https://sandbox.mx.ntxpay.com/api/balance
 
-curl gets the header, NTX Pay's certificate and key, and --cacert from --ca through a pipe; its own
-options that come later count. Where the API answers 401 to all that was asked, that very token is
-dropped, and curl runs once more with another one; what it wrote the first time is not shown. It is
-not run again if it may have done something: another answer than 401, a redirect, a body from stdin
-of more than 1 MiB. With -v, curl itself shows the header.
+curl gets the header, NTX Pay's certificate and key, and --cacert from --ca. Options of curl's are
+passed on when they are known to be safe: docs/cron.md lists them. For others there is
+  paytoken header ntx-pay | curl -H @- ...
+Where the API answers 401 to all that was asked, that very token is dropped, and curl runs once more
+with another one; what it wrote the first time is not shown. It is not run again if it may have done
+something: another answer than 401, a time-out, input that is read once.
 
 The exit code is curl's, 128 and the signal's number if one ended it, 127 where there is no curl.
 Where no token was available, curl is not run: see paytoken --help for the codes; a line on stderr

@@ -84,93 +84,64 @@ const REFUSED: &[(&str, &str)] = &[
     ("b/cookie c/cookie-jar", "files of cookies are for hosts that nobody has checked"),
 ];
 
-/// An option that may be passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) name: &'static str,
-    pub(super) takes: Takes,
-}
+/// The name of an option that may be passed on.
+pub(super) type Known = (&'static str, Takes);
 
 /// An address without an option.
-pub(super) const ADDRESS: Known = Known { name: "url", takes: Takes::Address };
+pub(super) const ADDRESS: Known = ("url", Takes::Address);
 
-/// The option that curl knows by exactly this name, without its dashes.
-pub(super) fn named(name: &[u8]) -> Option<Known> {
-    find(|_, known| known.as_bytes() == name)
-}
-
-pub(super) fn lettered(letter: u8) -> Option<Known> {
-    find(|known, _| known == Some(letter))
-}
-
-fn find(is_meant: impl Fn(Option<u8>, &str) -> bool) -> Option<Known> {
-    KNOWN.iter().find_map(|(takes, names)| {
-        let (_, name) = split(names).find(|(letter, name)| is_meant(*letter, name))?;
-        Some(Known { name, takes: *takes })
-    })
+/// The option that curl knows by exactly this name, or letter.
+pub(super) fn known(option: &[u8], by_letter: bool) -> Option<Known> {
+    let is_it =
+        |(letter, name): &(&str, &str)| option == if by_letter { letter } else { name }.as_bytes();
+    KNOWN.iter().find_map(|(takes, names)| Some((split(names).find(is_it)?.1, *takes)))
 }
 
 /// Why an option of this name or letter is not passed on.
 pub(super) fn reason(option: &str) -> &'static str {
-    let is_it = |(letter, name): (Option<u8>, &str)| {
-        option == name || letter.is_some_and(|letter| option.as_bytes() == [letter])
-    };
-    let known = REFUSED.iter().find(|(names, _)| split(names).any(is_it));
-    known.map_or("it is not among the options that are known to be safe", |(_, reason)| reason)
+    let is_it = |(letter, name): (&str, &str)| [letter, name].contains(&option);
+    let refused = REFUSED.iter().find(|(names, _)| split(names).any(is_it));
+    refused.map_or("it is not among the options that are known to be safe", |(_, reason)| reason)
 }
 
-fn split(names: &'static str) -> impl Iterator<Item = (Option<u8>, &'static str)> {
-    names.split_ascii_whitespace().map(|name| match name.split_once('/') {
-        Some((letter, name)) => (letter.bytes().next(), name),
-        None => (None, name),
-    })
+/// Letters, where there is one, and names.
+fn split(names: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    names.split_ascii_whitespace().map(|name| name.split_once('/').unwrap_or(("", name)))
 }
+
+/// Of the connection and of the body's frame: those are curl's own.
+const CURLS: &str = "connection content-length host te trailer transfer-encoding upgrade";
+
+/// TRACE is none of them: it has its header sent back in the answer's body.
+const METHODS: &str = "GET HEAD POST PUT PATCH DELETE OPTIONS";
 
 impl Takes {
     /// Why this value is not passed on. `token` names the token's header, in small letters.
-    pub(super) fn check(self, value: &[u8], token: &str) -> Result<(), &'static str> {
-        /// Of the connection and of the body's frame: those are curl's own.
-        const CURLS: [&[u8]; 7] = [
-            b"connection",
-            b"content-length",
-            b"host",
-            b"te",
-            b"trailer",
-            b"transfer-encoding",
-            b"upgrade",
-        ];
+    pub(super) fn check(self, value: &OsStr, token: &str) -> Result<(), &'static str> {
+        let is_one_of = |all: &str, word: &str| all.split(' ').any(|known| known == word);
+        // What is no UTF-8 is no header's name and no method.
+        let text = value.to_string_lossy();
+        let name = text.split([':', ';']).next().unwrap_or_default().to_ascii_lowercase();
         // RFC 9110, section 5.6.2.
-        let is_sign = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-        let is_token = |text: &[u8]| !text.is_empty() && text.iter().all(is_sign);
-        if matches!(self, Self::Word | Self::Method | Self::Header)
-            && value.iter().any(u8::is_ascii_control)
-        {
-            return Err("its value holds a control character");
-        }
+        let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         match self {
-            // TRACE has its header sent back in the answer's body.
-            Self::Method => {
-                let is_another =
-                    [&b"trace"[..], b"connect"].contains(&&*value.to_ascii_lowercase());
-                match is_token(value) && !is_another {
-                    true => Ok(()),
-                    false => Err("that is no method that can be used here"),
-                }
+            Self::Word | Self::Header if text.contains(|c: char| c.is_ascii_control()) => {
+                Err("its value holds a control character")
             }
-            Self::Header => {
-                let end = value.iter().position(|byte| b":;".contains(byte));
-                let name = value[..end.unwrap_or(0)].to_ascii_lowercase();
-                if value.starts_with(b"@") {
-                    Err("a file of headers is not read here; write each with an -H of its own")
-                } else if !is_token(&name) {
-                    Err("a header is written as \"Name: value\"")
-                } else if name == token.as_bytes() {
-                    Err("that header is the token's")
-                } else if CURLS.contains(&&*name) {
-                    Err("that header is curl's own: it says where a request goes, or where it ends")
-                } else {
-                    Ok(())
-                }
+            Self::Method if !is_one_of(METHODS, &text) => {
+                Err("it is one of GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS here")
+            }
+            Self::Header if text.starts_with('@') => {
+                Err("a file of headers is not read here; write each with an -H of its own")
+            }
+            Self::Header
+                if name.len() == text.len() || name.is_empty() || !name.bytes().all(is_sign) =>
+            {
+                Err("a header is written as \"Name: value\"")
+            }
+            Self::Header if name == token => Err("that header is the token's"),
+            Self::Header if is_one_of(CURLS, &name) => {
+                Err("that header is curl's own: it says where a request goes, or where it ends")
             }
             _ => Ok(()),
         }
@@ -187,24 +158,22 @@ impl Takes {
             }
         }
         let bytes = value.as_bytes();
-        let behind =
-            |sign: u8| bytes.iter().position(|byte| *byte == sign).map(|at| &bytes[at + 1..]);
+        let behind = |sign| bytes.iter().position(|byte| *byte == sign).map(|at| &bytes[at + 1..]);
+        let is_simple = |part: &[u8]| part.starts_with(b"type=") || part.starts_with(b"filename=");
         match self {
             Self::Text => bytes.strip_prefix(b"@").map_or(Source::None, file),
             Self::NamedText if bytes.contains(&b'=') => Source::None,
             Self::NamedText => behind(b'@').map_or(Source::None, file),
             Self::File if bytes == b"." => Source::Stdin,
             Self::File => file(bytes),
-            Self::Form => match behind(b'=') {
-                Some(text) if !text.iter().any(|byte| b"@<(\";".contains(byte)) => Source::None,
+            Self::Form => match behind(b'=').unwrap_or(b"(") {
+                text if !text.iter().any(|byte| b"@<(\";".contains(byte)) => Source::None,
                 // Quotes, lists of files and nested forms are curl's to read.
-                Some([b'@' | b'<', rest @ ..])
+                [b'@' | b'<', rest @ ..]
                     if !rest.iter().any(|byte| b"@<(\", \\".contains(byte)) =>
                 {
                     let mut parts = rest.split(|byte| *byte == b';');
                     let path = parts.next().unwrap_or_default();
-                    let is_simple =
-                        |part: &[u8]| part.starts_with(b"type=") || part.starts_with(b"filename=");
                     if parts.all(is_simple) { file(path) } else { Source::Unknown }
                 }
                 _ => Source::Unknown,
@@ -223,4 +192,121 @@ pub(super) enum Source<'a> {
     File(&'a OsStr),
     /// Only curl can tell.
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_value_is_read_from_is_known_or_said_to_be_unknown() {
+        let file = |path| Source::File(OsStr::new(path));
+        for (takes, value, source) in [
+            (Takes::Text, "a@b", Source::None),
+            (Takes::Text, "@b", file("b")),
+            (Takes::Text, "@-", Source::Stdin),
+            (Takes::Text, "@", Source::Unknown),
+            (Takes::Raw, "@b", Source::None),
+            (Takes::NamedText, "n@b", file("b")),
+            (Takes::NamedText, "n@-", Source::Stdin),
+            (Takes::NamedText, "n=@b", Source::None),
+            (Takes::NamedText, "a@b=c", Source::None),
+            (Takes::NamedText, "text", Source::None),
+            (Takes::File, "-", Source::Stdin),
+            (Takes::File, ".", Source::Stdin),
+            (Takes::File, "", Source::Unknown),
+            (Takes::File, "b", file("b")),
+            (Takes::Form, "n=text, and more", Source::None),
+            (Takes::Form, "n=@b", file("b")),
+            (Takes::Form, "n=<b", file("b")),
+            (Takes::Form, "n=@-", Source::Stdin),
+            (Takes::Form, "n=@b;type=a/b;filename=c", file("b")),
+            (Takes::Form, "n=@b;headers=@c", Source::Unknown),
+            (Takes::Form, "n=@b,c", Source::Unknown),
+            (Takes::Form, "n=@\"-\"", Source::Unknown),
+            (Takes::Form, "n= @-", Source::Unknown),
+            (Takes::Form, "n=text;headers=@c", Source::Unknown),
+            (Takes::Form, "=(;type=a/b", Source::Unknown),
+            (Takes::Form, "n", Source::Unknown),
+            (Takes::Word, "@b", Source::None),
+        ] {
+            assert_eq!(takes.source(OsStr::new(value)), source, "{takes:?} {value}");
+        }
+    }
+
+    #[test]
+    fn a_head_says_nothing_that_is_not_the_callers_to_say() {
+        for (takes, value, is_fine) in [
+            (Takes::Header, "X-A: b", true),
+            (Takes::Header, "X-A:", true),
+            (Takes::Header, "X-A;", true),
+            (Takes::Header, "Expect:", true),
+            (Takes::Header, "X-A: caf\u{e9}", true),
+            (Takes::Header, "X-A: b\r\nHost: c", false),
+            (Takes::Header, "X-A: b\0", false),
+            (Takes::Header, "Authorization: b", false),
+            (Takes::Header, "AUTHORIZATION;", false),
+            (Takes::Header, "Authorization : b", false),
+            (Takes::Header, " Authorization: b", false),
+            (Takes::Header, "Host: b", false),
+            (Takes::Header, "host;", false),
+            (Takes::Header, "Content-Length: 1", false),
+            (Takes::Header, "Transfer-Encoding: chunked", false),
+            (Takes::Header, "Connection: authorization", false),
+            (Takes::Header, "@file", false),
+            (Takes::Header, "@-", false),
+            (Takes::Header, "X-A", false),
+            (Takes::Header, ": b", false),
+            (Takes::Header, "", false),
+            (Takes::Method, "PUT", true),
+            (Takes::Method, "put", false),
+            (Takes::Method, "TRACE", false),
+            (Takes::Method, "GET / HTTP/1.1\r\nA: b", false),
+            (Takes::Method, "", false),
+            (Takes::Word, "Mozilla/5.0 (\u{e9})", true),
+            (Takes::Word, "a\r\nHost: b", false),
+            (Takes::Raw, "a\r\nb", true),
+        ] {
+            let result = takes.check(OsStr::new(value), "authorization");
+            assert_eq!(result.is_ok(), is_fine, "{takes:?} {value}");
+        }
+    }
+
+    #[test]
+    fn each_option_is_known_once_and_none_is_known_and_refused() {
+        let known = KNOWN.iter().flat_map(|(_, names)| split(names));
+        let refused = REFUSED.iter().flat_map(|(names, _)| split(names));
+        let all: Vec<&str> =
+            known.chain(refused).flat_map(|(letter, name)| [letter, name]).collect();
+        for (at, name) in all.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
+            assert!(!all[..at].contains(name), "{name}");
+            assert!(name.len() == 1 || *name == name.to_ascii_lowercase(), "{name}");
+        }
+    }
+
+    /// docs/cron.md gives each option a row with a reason; those that are refused stand there in the words
+    /// of the message.
+    #[test]
+    fn the_page_has_each_option_and_the_reason_why_another_is_refused() {
+        let page = include_str!("../../../docs/cron.md");
+        let page = page.split("## What `paytoken curl` does").nth(1).unwrap();
+        let shown = |(letter, name): (&str, &str)| match letter {
+            "" => format!("`--{name}`"),
+            letter => format!("`-{letter}` `--{name}`"),
+        };
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `-")).collect();
+        let in_rows = |option: &str| rows.iter().filter(|row| row.contains(option)).count();
+        for (_, names) in KNOWN {
+            split(names).for_each(|option| assert_eq!(in_rows(&shown(option)), 1, "{option:?}"));
+        }
+        for (names, reason) in REFUSED {
+            let is_it = |row: &&&str| split(names).all(|option| row.contains(&shown(option)));
+            let row = rows.iter().find(is_it).unwrap_or_else(|| panic!("{names}"));
+            assert!(row.contains(reason), "{row}: {reason}");
+        }
+        let of_rows = rows.iter().map(|row| row.matches("`--").count()).sum::<usize>();
+        let of_table = KNOWN.iter().flat_map(|(_, names)| split(names)).count();
+        let of_refused = REFUSED.iter().flat_map(|(names, _)| split(names)).count();
+        assert_eq!(of_rows, of_table + of_refused, "an option of the page is not known");
+    }
 }

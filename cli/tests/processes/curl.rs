@@ -360,7 +360,7 @@ fn hosts() {
         (&["-H", "authorization: Bearer x", &own], "that header is the token's"),
         (&["-HHost: evil.example", &own], "that header is curl's own"),
         (&["-A", "a\r\nHost: evil.example", &own], "a control character"),
-        (&["-X", "TRACE", &own], "no method that can be used"),
+        (&["-X", "TRACE", &own], "it is one of GET"),
         (&["-d"], "--data: its value is missing"),
         (&["-s"], "no address"),
         (&[&*format!("{own}?[1-2]")], "several calls"),
