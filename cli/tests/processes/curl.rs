@@ -316,7 +316,7 @@ fn nothing_shows() {
         let curl = processes.iter().find(|(arguments, _)| arguments.starts_with("curl\0"));
         let (_, environment) = curl.expect("curl runs below paytoken");
         assert!(!environment.contains(&facts.variable(facts.secret.variable)), "{service}");
-        assert!(!environment.contains(secret));
+        assert!(!environment.contains(secret) && !environment.contains("PAYTOKEN_STORE"));
         for (arguments, environment) in &processes {
             assert!(!arguments.contains(secret) && !arguments.contains(&token), "{service}");
             assert!(!environment.contains(&token), "{service}");
@@ -485,6 +485,19 @@ fn codes() {
     let output = shell.arg(world.address(service)).output().unwrap();
     assert_eq!(output.status.code(), Some(74), "{output:?}");
     assert_eq!(told(&output).lines().count(), 1, "{output:?}");
+    // A parent that ignores SIGCHLD changes nothing.
+    let mut shell = world.program("/bin/sh");
+    shell.args(["-c", "trap '' CHLD; \"$0\" curl nexter-pay -- -sS -X POST \"$1\"", PAYTOKEN]);
+    assert!(!text(shell.arg(world.address(service)).output().unwrap()).is_empty());
+    // Where no descriptor is left, that passes; curl is there.
+    let with_descriptors = |limit: u32| {
+        let mut shell = world.program("/bin/sh");
+        let script = format!("ulimit -n {limit}; \"$0\" curl nexter-pay -- -sS -X POST \"$1\"");
+        shell.args(["-c", &script, PAYTOKEN]).arg(world.address(service)).output().unwrap()
+    };
+    let codes: Vec<_> =
+        (4..20).map(|limit| with_descriptors(limit).status.code().unwrap()).collect();
+    assert!(codes.contains(&75) && codes.ends_with(&[0]) && !codes.contains(&127), "{codes:?}");
     // After the token was rejected, none can be had: the API's answer is handed back.
     let token = world.token(service);
     world.sandbox.revoke(&token);
