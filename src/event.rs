@@ -50,6 +50,9 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+/// Of all log records.
+pub(crate) const LOG_TARGET: &str = "paytoken";
+
 /// What a program wants to be told.
 pub(crate) type EventHook = dyn Fn(&Event) + Send + Sync;
 
@@ -105,8 +108,8 @@ pub enum EventKind {
     /// The API answered 401 to the current token, so it was dropped.
     Invalidated,
     /// The store had an entry of this account that could not be read: damaged, written by another
-    /// version, or sealed with another key (see [`Sealed`](crate::store::Sealed)). It counted as
-    /// absent, and is replaced.
+    /// version, open to others or, where there are keys, not sealed with one of them (see
+    /// [`Sealed`](crate::store::Sealed)). It counted as absent, and is replaced.
     EntryUnreadable,
     /// The store cannot be used, so this process does not know what others do: told when that
     /// begins, and at each fetch that goes on without it. See

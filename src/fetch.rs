@@ -10,7 +10,7 @@ use crate::clock::{ClockSource, Deadline, Now};
 use crate::credentials::Credentials;
 use crate::date;
 use crate::error::{Error, Result};
-use crate::event::{Event, EventHook, EventKind};
+use crate::event::{Event, EventHook, EventKind, LOG_TARGET};
 use crate::facts::Renewal;
 use crate::flight::{Effort, Order};
 use crate::identity::Renewals;
@@ -20,6 +20,7 @@ use crate::outcome::Cause;
 use crate::pace::{Failed, Pace};
 use crate::protocol::{self, Timing};
 use crate::secret::Secret;
+use crate::store::account::UNREADABLE;
 use crate::sync::{chance, lock, sleep};
 use crate::token::{AuthorizationHeader, Grant, Token};
 use crate::transport::Transport;
@@ -47,9 +48,6 @@ pub(crate) struct Fetcher {
 
 /// A token and how long it lives.
 pub(crate) type Supply = dyn Fn(Deadline) -> Result<(Secret, Duration)> + Send + Sync;
-
-/// Of all log records.
-pub(crate) const LOG_TARGET: &str = "paytoken";
 
 impl Fetcher {
     pub(crate) fn fetch_once(&self) -> Result<Token> {
@@ -196,10 +194,9 @@ impl Fetcher {
             EventKind::Invalidated => {
                 info!(target: LOG_TARGET, "{provider}: the API answered 401 to the token; it is dropped{label}")
             }
-            EventKind::EntryUnreadable => warn!(
-                target: LOG_TARGET,
-                "{provider}: the store's entry cannot be read (damaged, of another version, or sealed with another key); it counts as absent, and is replaced{label}"
-            ),
+            EventKind::EntryUnreadable => {
+                warn!(target: LOG_TARGET, "{provider}: {UNREADABLE}{label}")
+            }
             EventKind::StoreUnusable { error } => warn!(
                 target: LOG_TARGET,
                 "{error}; this process goes on without sharing{label}"

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Once};
 use crate::names::{Environment, Provider};
 use crate::source::TokenSource;
-use crate::store::{Account, FileStore, Sealed, SealingKeys};
+use crate::store::{Account, FileStore, Sealed, SealingKeys, Unsealed};
 use crate::transport::Roots;
 
 /// Settings from environment variables; change what you want to decide yourself, then
@@ -27,6 +27,7 @@ use crate::transport::Roots;
 /// | `PAYTOKEN_CA` | path of a PEM file: certificate authorities instead of the built-in ones; `system` for the system's (feature `system-roots`) |
 /// | `PAYTOKEN_STORE` | the directory of the [`FileStore`] to share tokens in; none unless set |
 /// | `PAYTOKEN_STORE_KEY_FILE` | a file with the keys that its entries are [`Sealed`] with; not sealed unless set |
+/// | `PAYTOKEN_ACCEPT_UNSEALED` | `read` or `write`, while sealing is turned on or off: see [`SealingKeys::accept_unsealed`] |
 /// | those of [`Credentials::from_env`] | read when they are needed |
 ///
 /// `<PREFIX>` is `NTXPAY`, `NEXTERPAY` or `SENDPAYMENTS`. An empty variable counts as not set.
@@ -58,6 +59,8 @@ pub struct Settings {
     pub store: Option<PathBuf>,
     /// A file with the keys that the store's entries are [`Sealed`] with.
     pub store_key_file: Option<PathBuf>,
+    /// What is done with entries that are not sealed, while sealing is turned on or off.
+    pub accept_unsealed: Option<Unsealed>,
     /// The time for one fetch, as [`Builder::timeout`]; pipes among the files are waited for as
     /// long. Not read from the environment; 15 s unless set.
     pub timeout: Option<Duration>,
@@ -114,6 +117,7 @@ impl Settings {
             ca: variables.path("PAYTOKEN_CA"),
             store: variables.path("PAYTOKEN_STORE"),
             store_key_file: variables.path("PAYTOKEN_STORE_KEY_FILE"),
+            accept_unsealed: variables.word("PAYTOKEN_ACCEPT_UNSEALED", "accept_unsealed")?,
             timeout: None,
             once: Once::default(),
             lookup,
@@ -185,19 +189,29 @@ impl Settings {
         Ok(builder)
     }
 
-    /// The keys in the file named by [`store_key_file`](Self::store_key_file).
+    /// The keys in the file named by [`store_key_file`](Self::store_key_file), which accept what
+    /// [`accept_unsealed`](Self::accept_unsealed) says.
     ///
     /// # Errors
     /// As [`SealingKeys::from_file`], naming the variable.
     pub fn sealing_keys(&self) -> Result<Option<SealingKeys>> {
         match &self.store_key_file {
-            Some(path) => SealingKeys::from_named_file("PAYTOKEN_STORE_KEY_FILE", path).map(Some),
+            Some(path) => {
+                let keys = SealingKeys::from_named_file("PAYTOKEN_STORE_KEY_FILE", path)?;
+                Ok(Some(match self.accept_unsealed {
+                    Some(unsealed) => keys.accept_unsealed(unsealed),
+                    None => keys,
+                }))
+            }
             // Whoever sets it means that entries are sealed.
             None if self.variables().path("PAYTOKEN_STORE_KEY").is_some() => {
                 Err(Error::configuration(
                     "PAYTOKEN_STORE_KEY: not read, so that the key does not stand in the environment; put it into a file and set PAYTOKEN_STORE_KEY_FILE to its path",
                 ))
             }
+            None if self.accept_unsealed.is_some() => Err(Error::configuration(
+                "PAYTOKEN_ACCEPT_UNSEALED: set without keys, so nothing is sealed; set PAYTOKEN_STORE_KEY_FILE, too, or remove it",
+            )),
             None => Ok(None),
         }
     }

@@ -52,6 +52,9 @@ pub struct Status {
 pub struct StoredStatus {
     /// Whose token.
     pub provider: Provider,
+    /// There is an entry, and it cannot be read: sealed with another key, not sealed, damaged, of
+    /// another version, or open to others. Nothing in it counts, and the next fetch replaces it.
+    pub entry_unreadable: bool,
     /// The stored token, ended or not.
     pub token: Option<TokenStatus>,
     /// The API answered 401 to the last token, and no new one has been fetched.

@@ -8,9 +8,9 @@ use log::warn;
 
 use crate::clock::{ClockSource, Deadline, Now};
 use crate::error::{Error, Result};
-use crate::event::EventKind;
+use crate::event::{EventKind, LOG_TARGET};
 use crate::facts::Renewal;
-use crate::fetch::{Fetcher, LOG_TARGET};
+use crate::fetch::Fetcher;
 use crate::flight::{Backend, Change, Effort, Landing, Obtained, Order};
 use crate::pace::Caller;
 use crate::shared::{Shared, Watch};
@@ -62,9 +62,9 @@ impl Upstream {
     /// Tells the other processes that the API rejected this token; whether it was the stored one.
     pub(crate) fn invalidate(&self, revoked: &str) -> Result<bool> {
         match &self.shared {
-            Some(shared) => shared
-                .invalidate(revoked, self.fetcher.timeout, self.now())
-                .map_err(|error| self.fetcher.error(error)),
+            Some(shared) => {
+                shared.invalidate(&self.fetcher, revoked).map_err(|error| self.fetcher.error(error))
+            }
             None => Ok(false),
         }
     }

@@ -36,7 +36,7 @@ impl FromStr for Environment {
 
 /// A word that was not understood, as an error may repeat it: short, printable, and no secret. What
 /// is long or odd may be one that was put in the wrong place.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let is_a_word = word.len() <= 20
         && word.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_'));
     if is_a_word { format!("'{word}'") } else { "the value given".into() }

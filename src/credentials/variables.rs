@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -52,14 +53,22 @@ impl<'a> Variables<'a> {
 
     /// `<PREFIX>_ENVIRONMENT`.
     pub(crate) fn environment(&self, provider: Provider) -> Result<Option<Environment>> {
-        let name = provider.facts().variable("ENVIRONMENT");
-        let Some(text) = self.text(&name)? else {
+        let environment = self.word(&provider.facts().variable("ENVIRONMENT"), "environment");
+        environment.map_err(|error| error.with_provider(provider))
+    }
+
+    /// One of a few words, which are those of this field.
+    pub(crate) fn word<T>(&self, name: &str, field: &str) -> Result<Option<T>>
+    where
+        T: FromStr<Err = Error>,
+    {
+        let Some(text) = self.text(name)? else {
             return Ok(None);
         };
         // The variable's name in the place of the field's.
-        let known = text.parse::<Environment>().map_err(|error| {
-            let problem = error.message().trim_start_matches("environment");
-            Error::configuration(format!("{name}{problem}")).with_provider(provider)
+        let known = text.parse().map_err(|error: Error| {
+            let problem = error.message().trim_start_matches(field);
+            Error::configuration(format!("{name}{problem}"))
         })?;
         Ok(Some(known))
     }

@@ -100,12 +100,10 @@ impl Shared {
                 ));
             }
         };
-        let bytes = guard.read()?.map(Zeroizing::new);
-        let found = bytes.as_ref().map(|bytes| Entry::try_decode(bytes, self.account.key()));
-        if matches!(found, Some(None)) {
+        let mut entry = account::decode(guard.read()?, self.account.key());
+        if entry.is_unreadable {
             fetcher.tell(EventKind::EntryUnreadable);
         }
-        let mut entry = found.flatten().unwrap_or_default();
         // A server that has lost its last writes counts from there; who has seen more goes on.
         entry.generation = entry.generation.max(watch.generation());
         if let Some(token) = self.found(fetcher, watch, order, &entry)? {
@@ -165,8 +163,10 @@ impl Shared {
 
     /// Drops a token that the API answered 401 to, for every process; whether it was the stored
     /// one.
-    pub(crate) fn invalidate(&self, revoked: &str, limit: Duration, now: Now) -> Result<bool> {
-        self.account.invalidate_at(&*self.store, revoked, limit, now)
+    pub(crate) fn invalidate(&self, fetcher: &Fetcher, revoked: &str) -> Result<bool> {
+        let (limit, now) = (fetcher.timeout, fetcher.clock.now());
+        let tell = || fetcher.tell(EventKind::EntryUnreadable);
+        self.account.invalidate_at(&*self.store, revoked, limit, now, tell)
     }
 
     /// How often `change` is to be asked.

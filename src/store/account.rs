@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use log::warn;
 use zeroize::Zeroizing;
 
 use super::entry::{Entry, sha256_hex};
@@ -10,6 +11,7 @@ use crate::certificate::ClientCertificate;
 use crate::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
+use crate::event::LOG_TARGET;
 use crate::facts::Renewal;
 use crate::names::{Environment, Provider};
 use crate::protocol;
@@ -117,18 +119,21 @@ impl Account {
         revoked: &str,
         limit: Duration,
     ) -> Result<bool> {
-        self.invalidate_at(store, without_scheme(revoked), limit, Now::from_system())
+        let tell = || warn!(target: LOG_TARGET, "{}: {UNREADABLE}", self.provider);
+        self.invalidate_at(store, without_scheme(revoked), limit, Now::from_system(), tell)
             .map_err(|error| error.with_provider(self.provider))
     }
 
     /// Revokes a token in the store, and says whether it is the one that was there. Where tokens
-    /// coexist, others may still have an older one: they are told in any case.
+    /// coexist, others may still have an older one: they are told in any case. An entry that cannot
+    /// be read is told before it is replaced.
     pub(crate) fn invalidate_at(
         &self,
         store: &(impl Store + ?Sized),
         revoked: &str,
         limit: Duration,
         now: Now,
+        tell_unreadable: impl FnOnce(),
     ) -> Result<bool> {
         let key = &self.key;
         let replaces = self.provider.facts().renewal == Renewal::ReplacesPrevious;
@@ -151,6 +156,9 @@ impl Account {
         if is_settled(&entry) {
             return Ok(false);
         }
+        if entry.is_unreadable {
+            tell_unreadable();
+        }
         let is_it = entry.revoke(revoked, now.wall);
         guard.write(&entry.encode(key), entry.keep_for())?;
         Ok(is_it)
@@ -167,6 +175,7 @@ impl Account {
         let held = entry.held(now.wall);
         Ok(StoredStatus {
             provider: self.provider,
+            entry_unreadable: entry.is_unreadable,
             token,
             was_revoked: entry.was_revoked(),
             last_error: held.map(|(kind, _)| kind),
@@ -201,6 +210,9 @@ impl Account {
         entry.token.as_ref()?.to_token(now, None, longest, &header, ClockSource::System)
     }
 }
+
+/// What is told of an entry that is there and is none, whatever the reason.
+pub(crate) const UNREADABLE: &str = "the store's entry cannot be read (sealed with another key, not sealed, damaged, of another version, or open to others); it counts as absent, and is replaced";
 
 /// How long the lock may be held to change an entry without using the network.
 const HOLD: Duration = Duration::from_secs(5);

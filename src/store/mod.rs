@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub use account::Account;
 pub use file::FileStore;
-pub use sealed::{Sealed, SealingKeys};
+pub use sealed::{Sealed, SealingKeys, Unsealed};
 
 pub use crate::key::StoreKey;
 

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use log::warn;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -16,9 +18,11 @@ use zeroize::Zeroizing;
 use super::{Store, StoreGuard, StoreKey};
 use crate::clock::Now;
 use crate::error::{Error, Result};
+use crate::event::LOG_TARGET;
 use crate::files::{self, Once, Reading};
 use crate::secret::Secret;
 use crate::sync::lock;
+use crate::words::quoted;
 
 /// The first bytes of a sealed entry; then the key's id, the number, the nonce, the sealed bytes.
 const MAGIC: &[u8] = b"paytoken-sealed-1 ";
@@ -27,6 +31,10 @@ const ID: usize = 4;
 const NUMBER: usize = 8;
 const HEAD: usize = MAGIC.len() + ID + NUMBER + NONCE_LEN;
 
+/// What is handed on for an entry that is there and is not to be believed: no entry is empty, so it
+/// is noticed where entries are read.
+const UNREADABLE: Vec<u8> = Vec::new();
+
 /// No key file is larger.
 const LARGEST_FILE: u64 = 64 * 1024;
 
@@ -34,12 +42,15 @@ const LARGEST_FILE: u64 = 64 * 1024;
 /// gets no token from it, and whoever can write to it cannot make up or exchange an entry.
 ///
 /// Each entry is sealed by ChaCha20-Poly1305 with a random nonce and bound to its account and to a
-/// number that grows with each write. An entry that was changed, is sealed with another key, belongs
-/// to another account, or is older than one that this process has seen counts as absent: another
-/// token is fetched, and the source tells
-/// [`EntryUnreadable`](crate::EventKind::EntryUnreadable). What it does not hide: that there is an
+/// number that grows with each write. An entry that is not sealed, was changed, is sealed with another
+/// key, belongs to another account, or is older than one that this process has seen is unreadable:
+/// nothing in it is believed, the source tells
+/// [`EntryUnreadable`](crate::EventKind::EntryUnreadable), and the next fetch replaces it. (`read`
+/// gives no bytes for it, which is no entry.) What it does not hide: that there is an
 /// entry, its length, and when it was written. Whoever can write to the store can still delete
 /// entries, hold locks, and put an older entry back before a process that has seen none.
+///
+/// Sealing is turned on and off in a running fleet with [`SealingKeys::accept_unsealed`].
 ///
 /// ```
 /// use paytoken::FileStore;
@@ -64,19 +75,27 @@ pub struct Sealed<S> {
 }
 
 impl<S: Store> Sealed<S> {
-    /// Seals what is written to `store`, and opens what is read.
+    /// Seals what is written to `store`, and opens what is read. Keys that
+    /// [accept unsealed entries](SealingKeys::accept_unsealed) are told in the log, once per process.
     pub fn new(store: S, keys: SealingKeys) -> Self {
+        static TOLD: std::sync::Once = std::sync::Once::new();
+        if let Some(unsealed) = keys.unsealed {
+            TOLD.call_once(|| warn!(target: LOG_TARGET, "{}", unsealed.warning()));
+        }
         Self { store, keys, seen: Mutex::default() }
     }
 
-    /// What the source is to see. An entry that cannot be opened is handed on as it is: it is
-    /// noticed there.
+    /// What the source is to see.
     fn open(&self, key: &StoreKey, bytes: Vec<u8>) -> Vec<u8> {
-        let Some((number, plain)) = self.keys.open(key, &bytes) else { return bytes };
+        if self.keys.unsealed.is_some() && !bytes.starts_with(MAGIC) {
+            return bytes;
+        }
+        let bytes = Zeroizing::new(bytes);
+        let Some((number, plain)) = self.keys.open(key, &bytes) else { return UNREADABLE };
         let mut seen = lock(&self.seen);
         let newest = seen.entry(key.clone()).or_default();
         if number < *newest {
-            return bytes;
+            return UNREADABLE;
         }
         *newest = number;
         plain
@@ -145,6 +164,11 @@ impl<S: Store> StoreGuard for SealedGuard<'_, S> {
     }
 
     fn write(&mut self, entry: &[u8], keep_for: Duration) -> Result<()> {
+        if self.store.keys.unsealed == Some(Unsealed::Write) {
+            return self.guard.write(entry, keep_for);
+        }
+        // A machine whose clock is ahead may have written a larger number than ours would be, and
+        // who has seen that would take our entry for an old one.
         if !self.has_read {
             self.read()?.map(Zeroizing::new);
         }
@@ -157,11 +181,25 @@ impl<S: Store> StoreGuard for SealedGuard<'_, S> {
     }
 }
 
-/// The keys of a [`Sealed`] store: the first seals, all open. To change the key, put the new one
-/// first, and take the old one away when no entry needs it any more (an hour, or the longest life of
-/// a token). `Debug` shows none of them, and their memory is overwritten on drop.
+/// The keys of a [`Sealed`] store: the first seals, all open. To change the key in a running fleet,
+/// give the new one to every process as the second, then to every process as the first, and take the
+/// old one away when no entry needs it any more (an hour, or the longest life of a token). `Debug`
+/// shows none of them, and their memory is overwritten on drop.
 #[derive(Clone)]
-pub struct SealingKeys(Vec<SealingKey>);
+pub struct SealingKeys {
+    keys: Vec<SealingKey>,
+    unsealed: Option<Unsealed>,
+}
+
+/// What a [`Sealed`] store does with entries that are not sealed, while sealing is turned on or off:
+/// see [`SealingKeys::accept_unsealed`]. As text, for settings: `read` and `write`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsealed {
+    /// They are believed, and what is written is sealed.
+    Read,
+    /// They are believed, and what is written is not sealed, either.
+    Write,
+}
 
 #[derive(Clone)]
 struct SealingKey {
@@ -181,13 +219,36 @@ impl SealingKeys {
     /// assert_eq!(format!("{keys:?}"), "SealingKeys(redacted)");
     /// ```
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(vec![SealingKey::new(key)])
+        Self { keys: vec![SealingKey::new(key)], unsealed: None }
     }
 
     /// Opens entries of this key, too.
     pub fn and_opens(mut self, key: &[u8; 32]) -> Self {
-        self.0.push(SealingKey::new(key));
+        self.keys.push(SealingKey::new(key));
         self
+    }
+
+    /// Believes entries that are not sealed, too: for the time in which sealing is turned on or off in
+    /// a running fleet, so that no process finds an entry that it cannot read. Meanwhile, whoever can
+    /// write to the store can hand out a token of his own.
+    ///
+    /// To turn it on, give every process the keys with [`Unsealed::Write`], then every process
+    /// [`Unsealed::Read`], and take that away when no entry is unsealed any more (an hour, or the
+    /// longest life of a token). To turn it off, go the same way back.
+    ///
+    /// ```
+    /// use paytoken::store::{SealingKeys, Unsealed};
+    ///
+    /// let keys = SealingKeys::new(&[7; 32]).accept_unsealed(Unsealed::Read);
+    /// assert_eq!(keys.accepts_unsealed(), Some(Unsealed::Read));
+    /// ```
+    pub fn accept_unsealed(self, unsealed: Unsealed) -> Self {
+        Self { unsealed: Some(unsealed), ..self }
+    }
+
+    /// Whether unsealed entries are believed: see [`accept_unsealed`](Self::accept_unsealed).
+    pub fn accepts_unsealed(&self) -> Option<Unsealed> {
+        self.unsealed
     }
 
     /// The keys in a file: one a line in base64, as [`generate`](Self::generate) makes them; empty
@@ -232,7 +293,7 @@ impl SealingKeys {
             true => {
                 Err(Error::configuration(format!("{name}: no key in that file; set it to {what}")))
             }
-            false => Ok(Self(keys)),
+            false => Ok(Self { keys, unsealed: None }),
         }
     }
 
@@ -247,7 +308,7 @@ impl SealingKeys {
     }
 
     fn seal(&self, name: &StoreKey, number: u64, plain: &[u8]) -> Result<Vec<u8>> {
-        let key = &self.0[0];
+        let key = &self.keys[0];
         let mut nonce = [0; NONCE_LEN];
         random(&mut nonce)?;
         let mut sealed = Vec::with_capacity(HEAD + plain.len() + CHACHA20_POLY1305.tag_len());
@@ -273,7 +334,7 @@ impl SealingKeys {
         let (number, rest) = rest.split_first_chunk::<NUMBER>()?;
         let (nonce, rest) = rest.split_first_chunk::<NONCE_LEN>()?;
         let number = u64::from_be_bytes(*number);
-        self.0.iter().filter(|key| key.id == *id).find_map(|key| {
+        self.keys.iter().filter(|key| key.id == *id).find_map(|key| {
             let mut bytes = Zeroizing::new(rest.to_vec());
             let nonce = Nonce::assume_unique_for_key(*nonce);
             let plain = key.aead().open_in_place(nonce, associated(name, number), &mut bytes);
@@ -285,6 +346,42 @@ impl SealingKeys {
 impl fmt::Debug for SealingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SealingKeys(redacted)")
+    }
+}
+
+impl Unsealed {
+    fn warning(self) -> String {
+        let written = match self {
+            Self::Read => "",
+            Self::Write => ", and what is written is not sealed",
+        };
+        format!(
+            "store: accept_unsealed = {self} is set, so entries that are not sealed are believed{written}; take it away once sealing is turned on or off everywhere"
+        )
+    }
+}
+
+impl fmt::Display for Unsealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        })
+    }
+}
+
+impl FromStr for Unsealed {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "read" => Ok(Self::Read),
+            "write" => Ok(Self::Write),
+            _ => Err(Error::configuration(format!(
+                "accept_unsealed: {} is not known; use read or write",
+                quoted(text)
+            ))),
+        }
     }
 }
 
@@ -310,4 +407,31 @@ fn random(bytes: &mut [u8]) -> Result<()> {
     SystemRandom::new()
         .fill(bytes)
         .map_err(|_| Error::configuration("this system has no random numbers to make a key from"))
+}
+
+#[cfg(test)]
+mod tests {
+    use paytoken_testing::temporary_folder;
+
+    use super::super::FileStore;
+    use super::*;
+
+    #[test]
+    fn what_is_written_without_a_look_is_newer_than_what_a_clock_that_is_ahead_has_written() {
+        let (folder, key) = (temporary_folder(), StoreKey("account".to_owned()));
+        let [ahead, ours] = [(); 2].map(|()| {
+            let store = FileStore::open(folder.path()).unwrap();
+            Sealed::new(store, SealingKeys::new(&[7; KEY]))
+        });
+        let write = |store: &Sealed<FileStore>, entry: &[u8]| {
+            let mut guard = store.lock(&key, Duration::ZERO, Duration::ZERO).unwrap().unwrap();
+            guard.write(entry, Duration::ZERO).unwrap();
+        };
+        // As where its clock stands some thousand years later.
+        ahead.has_seen(&key, 1 << 45);
+        write(&ahead, b"the first");
+        write(&ours, b"the second");
+        let read = ahead.read(&key).unwrap();
+        assert_eq!(read.as_deref(), Some(&b"the second"[..]), "it is not taken for an old one");
+    }
 }

@@ -12,6 +12,7 @@ mod clock;
 pub mod machine;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod sealing;
 mod server;
 mod sources;
 mod tools;

@@ -2,37 +2,23 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use paytoken::store::{Sealed, SealingKeys, Store, conformance};
-use paytoken::{ErrorKind, Event, Provider, Settings, TokenSource};
+use paytoken::store::{Sealed, SealingKeys, Store, StoreKey, conformance};
+use paytoken::{ErrorKind, Provider, Settings, TokenSource};
 use paytoken_sandbox::Sandbox;
-use paytoken_testing::{ManualClock, builder};
+use paytoken_testing::{ManualClock, builder, sealing};
 
 use crate::processes::{Folder, account, secret, secs};
 
-const OLD: [u8; 32] = [1; 32];
 const NEW: [u8; 32] = [2; 32];
 
 fn sealed(folder: &Folder, keys: &SealingKeys) -> Arc<dyn Store> {
     Arc::new(Sealed::new(folder.store(), keys.clone()))
 }
 
-/// A process, and the names of the events that it tells.
-fn process(
-    sandbox: &Sandbox,
-    provider: Provider,
-    store: &Arc<dyn Store>,
-) -> (TokenSource, Arc<Mutex<Vec<&'static str>>>) {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let events = told.clone();
-    let note = move |event: &Event| events.lock().unwrap().push(event.kind.name());
-    let source = builder(sandbox, provider).store(store.clone()).clock(ManualClock::new());
-    (source.on_event(note).build().unwrap(), told)
-}
-
-fn counts(told: &Mutex<Vec<&'static str>>, name: &str) -> usize {
-    told.lock().unwrap().iter().filter(|event| **event == name).count()
+fn process(sandbox: &Sandbox, provider: Provider, store: &Arc<dyn Store>) -> TokenSource {
+    builder(sandbox, provider).store(store.clone()).clock(ManualClock::new()).build().unwrap()
 }
 
 fn contains(file: &Path, text: &str) -> bool {
@@ -51,8 +37,8 @@ fn processes_share_a_sealed_token_and_the_files_show_nothing_of_it() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let (plain, folder, keys) = (Folder::new(), Folder::new(), SealingKeys::new(&NEW));
-        let token = secret(&process(&sandbox, provider, &sealed(&folder, &keys)).0);
-        assert_eq!(secret(&process(&sandbox, provider, &sealed(&folder, &keys)).0), token);
+        let token = secret(&process(&sandbox, provider, &sealed(&folder, &keys)));
+        assert_eq!(secret(&process(&sandbox, provider, &sealed(&folder, &keys))), token);
         assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
         let key = account(&sandbox, provider).key().to_string();
         for text in [&token, &token[..40], "generation", "paytoken-entry", &key] {
@@ -60,90 +46,42 @@ fn processes_share_a_sealed_token_and_the_files_show_nothing_of_it() {
         }
         // Unsealed it would show: the search finds what there is.
         let store: Arc<dyn Store> = Arc::new(plain.store());
-        let token = secret(&process(&sandbox, provider, &store).0);
+        let token = secret(&process(&sandbox, provider, &store));
         assert!(contains(&plain.entry(), &token));
         sandbox.reset_counts();
     }
 }
 
 #[test]
-fn each_changed_byte_and_each_cut_is_noticed() {
-    let sandbox = Sandbox::start().unwrap();
-    let (provider, folder, keys) = (Provider::SendPayments, Folder::new(), SealingKeys::new(&NEW));
-    let (source, _) = process(&sandbox, provider, &sealed(&folder, &keys));
-    source.token().unwrap();
-    let (path, account) = (folder.entry(), account(&sandbox, provider));
-    let good = fs::read(&path).unwrap();
-    let stored = || account.stored_token(&*sealed(&folder, &keys), secs(0)).unwrap();
-    assert!(stored().is_some());
-    let mut changed = good.clone();
-    for at in 0..good.len() {
-        for bit in [1, 0x80] {
-            changed[at] ^= bit;
-            fs::write(&path, &changed).unwrap();
-            assert!(stored().is_none(), "byte {at}");
-            changed[at] ^= bit;
-        }
-        if at % 16 == 0 {
-            fs::write(&path, &good[..at]).unwrap();
-            assert!(stored().is_none(), "cut at {at}");
-        }
-    }
-    fs::write(&path, [&good[..], b"x"].concat()).unwrap();
-    assert!(stored().is_none(), "longer");
-    fs::write(&path, &good).unwrap();
-    assert!(stored().is_some());
-}
-
-#[test]
-fn an_unreadable_entry_is_told_and_costs_one_fetch() {
-    let sandbox = Sandbox::start().unwrap();
-    for &provider in Provider::ALL {
-        let folder = Folder::new();
-        secret(&process(&sandbox, provider, &sealed(&folder, &SealingKeys::new(&OLD))).0);
-        sandbox.reset_counts();
-        // Another key; then this one again.
-        for (key, unreadable) in [(&NEW, 1), (&NEW, 0)] {
-            let store = sealed(&folder, &SealingKeys::new(key));
-            let (source, told) = process(&sandbox, provider, &store);
-            for _ in 0..3 {
-                source.token().unwrap();
-            }
-            assert_eq!(counts(&told, "entry_unreadable"), unreadable, "{provider}");
-            assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
-        }
-    }
-}
-
-#[test]
-fn an_entry_of_another_account_or_an_older_one_is_no_entry() {
-    let sandbox = Sandbox::start().unwrap();
-    let (folder, keys) = (Folder::new(), SealingKeys::new(&NEW));
-    let (ntx, nexter) = (Provider::NtxPay, Provider::NexterPay);
-    let store = sealed(&folder, &keys);
-    secret(&process(&sandbox, ntx, &store).0);
-    let path = folder.entry();
-    let first = fs::read(&path).unwrap();
-    let second_token = process(&sandbox, ntx, &store).0.refresh().unwrap();
-    let stored = |store: &Arc<dyn Store>, provider| {
-        let token = account(&sandbox, provider).stored_token(&**store, secs(0)).unwrap();
-        token.map(|token| token.secret().to_owned())
+fn what_does_not_open_is_never_believed_is_told_once_and_costs_one_fetch() {
+    let folder = Folder::new();
+    let put = |key: &StoreKey, bytes: &[u8]| {
+        fs::write(folder.path.join(format!("{key}.entry")), bytes).unwrap();
     };
-    assert_eq!(stored(&store, ntx).unwrap(), second_token.secret());
-    let second = fs::read(&path).unwrap();
+    sealing::check_refusals(|| folder.store(), put);
+}
 
-    fs::write(&path, &first).unwrap();
-    assert_eq!(stored(&store, ntx), None, "this process has seen a newer one");
-    assert!(stored(&sealed(&folder, &keys), ntx).is_some(), "another has not");
-    fs::write(&path, &second).unwrap();
-    assert_eq!(stored(&store, ntx).unwrap(), second_token.secret());
+#[test]
+fn a_fleet_is_sealed_unsealed_and_gets_another_key_without_a_lost_token() {
+    for &provider in Provider::ALL {
+        for (what, order) in sealing::orders() {
+            let folder = Folder::new();
+            assert_eq!(sealing::play(provider, || folder.store(), &order), 0, "{provider}: {what}");
+        }
+    }
+}
 
-    let other = path.with_file_name(format!("{}.entry", account(&sandbox, nexter).key()));
-    fs::copy(&path, &other).unwrap();
-    assert_eq!(stored(&store, nexter), None, "it is another account's");
-    let unopened = store.read(account(&sandbox, nexter).key()).unwrap().unwrap();
-    assert!(unopened.starts_with(b"paytoken-sealed"), "it stays as it was written");
-    assert!(!secret(&process(&sandbox, nexter, &store).0).is_empty());
+#[test]
+fn a_step_that_is_left_out_loses_tokens() {
+    for (what, order) in sealing::orders() {
+        for at in 1..order.len() - 1 {
+            let (folder, mut order) = (Folder::new(), order.clone());
+            order.remove(at);
+            let lost = sealing::play(Provider::SendPayments, || folder.store(), &order);
+            println!("{what} without step {at}: {lost}");
+            assert!(lost > 0, "{what} without step {at}");
+        }
+    }
 }
 
 #[test]
@@ -162,23 +100,6 @@ fn an_entry_that_could_not_be_replaced_can_still_be_read() {
     fs::remove_dir(&in_the_way).unwrap();
     guard.write(b"another", secs(600)).unwrap();
     assert_eq!(store.read(account.key()).unwrap().as_deref(), Some(&b"another"[..]));
-}
-
-#[test]
-fn a_key_is_changed_without_a_fetch() {
-    let sandbox = Sandbox::start().unwrap();
-    for &provider in Provider::ALL {
-        let folder = Folder::new();
-        let [old, new] = [OLD, NEW].map(|key| SealingKeys::new(&key));
-        let both = SealingKeys::new(&NEW).and_opens(&OLD);
-        let token = secret(&process(&sandbox, provider, &sealed(&folder, &old)).0);
-        let (source, told) = process(&sandbox, provider, &sealed(&folder, &both));
-        assert_eq!(secret(&source), token, "{provider}");
-        let newer = source.refresh().unwrap();
-        assert_eq!(counts(&told, "entry_unreadable"), 0);
-        assert_eq!(secret(&process(&sandbox, provider, &sealed(&folder, &new)).0), newer.secret());
-        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
-    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// An entry that has nothing in it is the same as none.
 #[derive(Default)]
 pub(crate) struct Entry {
+    /// There is one, and it is none that can be read: nothing in it counts.
+    pub(crate) is_unreadable: bool,
     /// Grows with every change of the token: larger is newer, whatever the clocks say.
     pub(crate) generation: u64,
     pub(crate) token: Option<StoredToken>,
@@ -122,7 +124,9 @@ struct Found {
 
 impl Entry {
     pub(crate) fn decode(bytes: Option<&Zeroizing<Vec<u8>>>, key: &StoreKey) -> Self {
-        bytes.and_then(|bytes| Self::try_decode(bytes, key)).unwrap_or_default()
+        let Some(bytes) = bytes else { return Self::default() };
+        Self::try_decode(bytes, key)
+            .unwrap_or_else(|| Self { is_unreadable: true, ..Self::default() })
     }
 
     pub(crate) fn try_decode(bytes: &[u8], key: &StoreKey) -> Option<Self> {
@@ -134,6 +138,7 @@ impl Entry {
         }
         let found: Found = serde_json::from_slice(content).ok()?;
         (found.account == key.as_str()).then(|| Self {
+            is_unreadable: false,
             generation: found.generation.ok().unwrap_or_default(),
             token: found.token.ok().and_then(StoredToken::checked),
             parked: found.parked.ok(),

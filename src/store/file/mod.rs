@@ -121,7 +121,10 @@ impl FileStore {
 
     fn read_entry(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
         let Some((file, metadata)) = self.open_entry(key)? else {
-            return Ok(None);
+            // What is there and is not ours alone (a link, another mode) is told as an entry that
+            // cannot be read, which no bytes are.
+            let is_there = fs::symlink_metadata(self.path(key, "entry")).is_ok();
+            return Ok(is_there.then(Vec::new));
         };
         // Sized at once: growing would leave an unwiped copy behind.
         let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
