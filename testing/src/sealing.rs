@@ -33,16 +33,16 @@ pub fn check_refusals<S: Store + 'static>(open: impl Fn() -> S, put: impl Fn(&St
         put(&[]);
         let of_another_key = entry_of(sealed(&OLD));
         let later_version = [&b"paytoken-sealed-2"[..], &of_another_key[17..]].concat();
-        // The right content, sealed with the right key under the name of another account.
-        let another = self::account(&sandbox, next(provider));
-        write(&*sealed(&NEW), another.key(), &plain);
-        let of_another_account = bare().read(another.key()).unwrap().unwrap();
         let ours = sealed(&NEW);
         let older = entry_of(ours.clone());
         let good = entry_of(ours);
+        // The right content, sealed with the right key under the name of another account, and later.
+        let another = self::account(&sandbox, next(provider));
+        write(&*sealed(&NEW), another.key(), &plain);
+        let of_another_account = bare().read(another.key()).unwrap().unwrap();
 
         let cases: &[(&str, &[u8])] = &[
-            ("nothing but its name", b""),
+            ("one byte", b"{"),
             ("plain", &plain),
             ("plain, behind the first line of a sealed one", &[&good[..18], &plain[..]].concat()),
             ("of another key", &of_another_key),

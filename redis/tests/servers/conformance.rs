@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use paytoken::store::{Store as _, conformance};
+use paytoken::Provider;
+use paytoken::store::{Store as _, StoreKey, conformance};
 use paytoken_redis::RedisStore;
 use paytoken_testing::redis::Server;
-use paytoken_testing::{is_installed, say, until};
+use paytoken_testing::{is_installed, say, sealing, until};
 
 use crate::trial;
 
@@ -20,6 +21,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_lock_whose_answer_was_lost_is_its_machines_and_nobody_elses", lost_answer),
         trial("with_replicas_that_must_have_it_a_lock_needs_them", replicas),
         trial("what_lies_under_a_key_of_ours_and_is_no_entry_is_none", foreign_values),
+        trial("what_does_not_open_in_a_sealed_redis_is_never_believed", sealed),
+        trial(
+            "a_fleet_on_redis_is_sealed_unsealed_and_gets_another_key_without_a_lost_token",
+            keys,
+        ),
         trial("entries_and_locks_end_with_their_use", times_to_live),
     ]
 }
@@ -27,6 +33,23 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn on_a_socket() {
     let server = Server::start(&[]);
     conformance::check(|| RedisStore::open(&server.url).unwrap());
+}
+
+fn sealed() {
+    let server = Server::start(&[]);
+    let store = RedisStore::open(&server.url).unwrap();
+    let put = |key: &StoreKey, bytes: &[u8]| sealing::write(&store, key, bytes);
+    sealing::check_refusals(|| RedisStore::open(&server.url).unwrap(), put);
+}
+
+fn keys() {
+    for &provider in Provider::ALL {
+        for (what, order) in sealing::orders() {
+            let server = Server::start(&[]);
+            let open = || RedisStore::open(&server.url).unwrap();
+            assert_eq!(sealing::play(provider, open, &order), 0, "{provider}: {what}");
+        }
+    }
 }
 
 /// The line of `docs/redis.md` that makes the user.
@@ -90,9 +113,9 @@ fn is_needed(taken: &str) -> bool {
 }
 
 /// A key as the library makes them.
-pub(crate) fn key() -> paytoken::store::StoreKey {
+pub(crate) fn key() -> StoreKey {
     let credentials = paytoken::Credentials::new(
-        paytoken::Provider::SendPayments,
+        Provider::SendPayments,
         "merchant-7",
         "not-real",
         None,
@@ -119,7 +142,7 @@ fn on_valkey() {
 fn lost_locks() {
     let server = Server::start(&[]);
     let open = || RedisStore::open(&server.url).unwrap();
-    let lock = |key: &paytoken::store::StoreKey| format!("paytoken:{{{key}}}:lock");
+    let lock = |key: &StoreKey| format!("paytoken:{{{key}}}:lock");
     conformance::lost_lock(open, |key| {
         assert_eq!(server.ask(&["DEL", &lock(key)]), redis::Value::Int(1))
     });
