@@ -64,10 +64,16 @@ pub fn check_refusals<S: Store + 'static>(open: impl Fn() -> S, put: impl Fn(&St
         ];
         for (case, bytes) in cases {
             let ours = sealed(&NEW);
+            let keys = SealingKeys::new(&NEW).accept_unsealed(Unsealed::Read);
+            let accepting = Sealed::new(open(), keys);
             put(&good);
-            assert!(account.stored_token(&*ours, Duration::ZERO).unwrap().is_some(), "{case}");
+            assert!(has_token(&account, &*ours) && has_token(&account, &accepting), "{case}");
             put(bytes);
             assert_refused(&account, &*ours, case);
+            match *case {
+                "plain" => assert!(has_token(&account, &accepting), "that is what it accepts"),
+                _ => assert_refused(&account, &accepting, case),
+            }
             sandbox.reset_counts();
             let process = Process::start(&sandbox, provider, ours);
             let token = process.token();
@@ -81,7 +87,7 @@ pub fn check_refusals<S: Store + 'static>(open: impl Fn() -> S, put: impl Fn(&St
         }
         // Whoever has seen nothing newer believes a replayed one: that is what sealing does not hide.
         put(&older);
-        assert!(account.stored_token(&*sealed(&NEW), Duration::ZERO).unwrap().is_some());
+        assert!(has_token(&account, &*sealed(&NEW)));
 
         if provider == Provider::SendPayments {
             check_each_byte(&account, &*sealed(&NEW), &good, put);
@@ -103,11 +109,15 @@ fn check_each_byte(account: &Account, sealed: &dyn Store, good: &[u8], put: impl
         assert_refused(account, sealed, &format!("cut at {at}"));
     }
     put(good);
-    assert!(account.stored_token(sealed, Duration::ZERO).unwrap().is_some());
+    assert!(has_token(account, sealed));
+}
+
+fn has_token(account: &Account, store: &dyn Store) -> bool {
+    account.stored_token(store, Duration::ZERO).unwrap().is_some()
 }
 
 fn assert_refused(account: &Account, store: &dyn Store, case: &str) {
-    assert!(account.stored_token(store, Duration::ZERO).unwrap().is_none(), "{case}");
+    assert!(!has_token(account, store), "{case}");
     assert!(account.stored_status(store).unwrap().entry_unreadable, "{case}");
 }
 

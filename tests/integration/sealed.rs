@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use paytoken::store::{Sealed, SealingKeys, Store, StoreKey, conformance};
-use paytoken::{ErrorKind, Provider, Settings, TokenSource};
+use paytoken::store::{Sealed, SealingKeys, Store, StoreKey, Unsealed, conformance};
+use paytoken::{ErrorKind, Event, Provider, Settings, TokenSource};
 use paytoken_sandbox::Sandbox;
 use paytoken_testing::{ManualClock, builder, sealing};
 
@@ -30,6 +31,10 @@ fn contains(file: &Path, text: &str) -> bool {
 fn a_sealed_store_does_what_a_store_has_to() {
     let (folder, keys) = (Folder::new(), SealingKeys::new(&NEW));
     conformance::check(|| Sealed::new(folder.store(), keys.clone()));
+    for what in [Unsealed::Read, Unsealed::Write] {
+        let (folder, keys) = (Folder::new(), keys.clone().accept_unsealed(what));
+        conformance::check(|| Sealed::new(folder.store(), keys.clone()));
+    }
 }
 
 #[test]
@@ -81,6 +86,83 @@ fn a_step_that_is_left_out_loses_tokens() {
             println!("{what} without step {at}: {lost}");
             assert!(lost > 0, "{what} without step {at}");
         }
+    }
+}
+
+/// A source that counts how often it tells of an unreadable entry.
+fn telling(
+    sandbox: &Sandbox,
+    provider: Provider,
+    folder: &Folder,
+) -> (TokenSource, Arc<AtomicUsize>) {
+    let told = Arc::new(AtomicUsize::new(0));
+    let count = told.clone();
+    let note = move |event: &Event| {
+        count.fetch_add(usize::from(event.kind.name() == "entry_unreadable"), Ordering::Relaxed);
+    };
+    let source = builder(sandbox, provider).store(folder.store()).on_event(note);
+    (source.build().unwrap(), told)
+}
+
+#[test]
+#[cfg(unix)]
+fn a_file_that_others_can_read_or_that_is_none_is_told_as_unreadable() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    type Spoil = fn(&Path);
+    let cases: [(&str, Spoil); 7] = [
+        ("0644", |path| fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap()),
+        ("0660", |path| fs::set_permissions(path, fs::Permissions::from_mode(0o660)).unwrap()),
+        ("0601", |path| fs::set_permissions(path, fs::Permissions::from_mode(0o601)).unwrap()),
+        ("a link", |path| {
+            let other = path.with_extension("other");
+            fs::rename(path, &other).unwrap();
+            symlink(other, path).unwrap();
+        }),
+        ("a link to nowhere", |path| {
+            fs::remove_file(path).unwrap();
+            symlink("nowhere", path).unwrap();
+        }),
+        ("too large", |path| fs::write(path, vec![b'x'; 300 * 1024]).unwrap()),
+        ("of a later version", |path| {
+            let text = fs::read_to_string(path).unwrap();
+            fs::write(path, text.replace("paytoken-entry-2 ", "paytoken-entry-3 ")).unwrap();
+        }),
+    ];
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        for (case, spoil) in cases {
+            let folder = Folder::new();
+            let account = account(&sandbox, provider);
+            let unreadable = || account.stored_status(&folder.store()).unwrap().entry_unreadable;
+            assert!(!unreadable(), "there is none");
+            secret(&process(&sandbox, provider, &(Arc::new(folder.store()) as Arc<dyn Store>)));
+            assert!(!unreadable());
+            spoil(&folder.entry());
+            assert!(unreadable(), "{case}");
+            sandbox.reset_counts();
+            let (source, told) = telling(&sandbox, provider, &folder);
+            for _ in 0..2 {
+                source.token().unwrap();
+            }
+            assert_eq!(told.load(Ordering::Relaxed), 1, "{provider}, {case}");
+            assert_eq!(sandbox.token_requests(provider), 1, "{provider}, {case}");
+            assert!(!unreadable(), "{case}: it is replaced");
+        }
+    }
+}
+
+#[test]
+fn an_unreadable_entry_that_a_revoked_token_replaces_is_told() {
+    let sandbox = Sandbox::start().unwrap();
+    for provider in [Provider::NtxPay, Provider::NexterPay] {
+        let folder = Folder::new();
+        let (source, told) = telling(&sandbox, provider, &folder);
+        let token = source.token().unwrap();
+        fs::write(folder.entry(), "not an entry").unwrap();
+        source.invalidate(&token).unwrap();
+        source.token().unwrap();
+        assert_eq!(told.load(Ordering::Relaxed), 1, "{provider}");
     }
 }
 
@@ -154,19 +236,38 @@ fn the_environment_names_the_key_file_and_a_server_is_no_directory() {
     let folder = Folder::new();
     let keys = folder.path.with_extension("keys");
     fs::write(&keys, SealingKeys::generate().unwrap().expose()).unwrap();
-    let settings = |store: &str, key: &Path| {
-        let (store, key) = (store.to_owned(), key.to_owned());
+    let settings_with = |store: &str, key: Option<&Path>, accept: Option<&'static str>| {
+        let (store, key) = (store.to_owned(), key.map(Path::to_owned));
         let settings = Settings::from_variables(Provider::SendPayments, move |name| match name {
             "SENDPAYMENTS_CLIENT_ID" | "SENDPAYMENTS_CLIENT_SECRET" => Some("x".into()),
             "SENDPAYMENTS_BASE_URL" => Some("https://send.example".into()),
             "PAYTOKEN_STORE" => Some((&store).into()),
-            "PAYTOKEN_STORE_KEY_FILE" => Some((&key).into()),
+            "PAYTOKEN_STORE_KEY_FILE" => key.as_ref().map(Into::into),
+            "PAYTOKEN_ACCEPT_UNSEALED" => accept.map(Into::into),
             _ => None,
         });
-        settings.unwrap().builder()
+        settings.and_then(|settings| Ok((settings.sealing_keys()?, settings.builder()?)))
     };
+    let settings = |store: &str, key: &Path| settings_with(store, Some(key), None);
     let directory = folder.path.display().to_string();
     let _ = settings(&directory, &keys).unwrap();
+    for (text, accepts) in
+        [("read", Some(Unsealed::Read)), ("write", Some(Unsealed::Write)), ("", None)]
+    {
+        let (read, _) = settings_with(&directory, Some(&keys), Some(text)).unwrap();
+        assert_eq!(read.unwrap().accepts_unsealed(), accepts);
+    }
+    for (wrong, says) in [
+        ("yes", "PAYTOKEN_ACCEPT_UNSEALED: 'yes' is not known; use read or write"),
+        ("READ", "PAYTOKEN_ACCEPT_UNSEALED: the value given is not known; use read or write"),
+        ("1", "PAYTOKEN_ACCEPT_UNSEALED: the value given is not known; use read or write"),
+        ("read ", "PAYTOKEN_ACCEPT_UNSEALED: the value given is not known; use read or write"),
+    ] {
+        let error = settings_with(&directory, Some(&keys), Some(wrong)).err().unwrap();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Configuration, says));
+    }
+    let error = settings_with(&directory, None, Some("read")).err().unwrap().to_string();
+    assert!(error.starts_with("PAYTOKEN_ACCEPT_UNSEALED: set without keys"), "{error}");
     let error = settings(&directory, Path::new("/nowhere/at-all")).err().unwrap();
     assert!(error.to_string().contains("PAYTOKEN_STORE_KEY_FILE: cannot read"), "{error}");
     for address in ["redis://127.0.0.1", "rediss://:password@redis.example:6379/0"] {

@@ -114,13 +114,8 @@ fn is_needed(taken: &str) -> bool {
 
 /// A key as the library makes them.
 pub(crate) fn key() -> StoreKey {
-    let credentials = paytoken::Credentials::new(
-        Provider::SendPayments,
-        "merchant-7",
-        "not-real",
-        None,
-    )
-    .unwrap();
+    let credentials =
+        paytoken::Credentials::new(Provider::SendPayments, "merchant-7", "not-real", None).unwrap();
     let url = Some("https://send.example");
     paytoken::store::Account::new(&credentials, paytoken::Environment::Sandbox, url)
         .unwrap()
