@@ -102,6 +102,9 @@ pub(crate) fn good_token(status: &StoredStatus) -> Option<&TokenStatus> {
     status.token.as_ref().filter(|token| token.is_good)
 }
 
+/// What is said of an entry that is there and does not count.
+pub(crate) const UNREADABLE: &str = "there is an entry that cannot be read (sealed with another key, not sealed, damaged, of another version, or open to others); the next fetch replaces it";
+
 /// What the store remembers, in a word or two.
 pub(crate) fn happened(kind: ErrorKind) -> &'static str {
     match kind {
@@ -173,6 +176,7 @@ impl State {
             Some(token) => {
                 format!("token good for {}, {} old", spoken(token.remaining), spoken(token.age))
             }
+            None if stored.entry_unreadable => format!("no token: {UNREADABLE}"),
             None if stored.was_revoked => "no token: the API rejected the last one".into(),
             None => "no token".into(),
         };
@@ -205,6 +209,7 @@ impl State {
             "environment": self.environment,
             "base_url": self.base_url,
             "store": self.store,
+            "entry_unreadable": stored.entry_unreadable,
             "exit_code": self.code(),
             "token": stored.token.as_ref().map(|token| json!({
                 "age_seconds": seconds(token.age),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use paytoken::store::{Sealed, SealingKeys, Store};
+use paytoken::store::{Sealed, SealingKeys, Store, Unsealed};
 use paytoken::{Error, FileStore, Result};
 
 use crate::exit::Failure;
@@ -16,7 +16,8 @@ use crate::words;
 pub(crate) struct SharedStore {
     store: Arc<dyn Store>,
     place: Place,
-    is_sealed: bool,
+    /// How it is sealed, for people.
+    sealed: &'static str,
 }
 
 #[derive(Clone)]
@@ -42,18 +43,23 @@ impl Server {
 
 impl SharedStore {
     pub(crate) fn open(setting: Option<&Path>, keys: Option<SealingKeys>) -> Result<Self> {
-        let is_sealed = keys.is_some();
+        let sealed = match keys.as_ref().map(SealingKeys::accepts_unsealed) {
+            None => "",
+            Some(None) => ", sealed",
+            Some(Some(Unsealed::Read)) => ", sealed, and accepts unsealed entries",
+            Some(Some(Unsealed::Write)) => ", unsealed, and opens sealed entries",
+        };
         if let Some(url) = setting.and_then(address) {
             let (store, server) = open_server(url)?;
             let place = Place::Server(server);
-            return Ok(Self { store: seal(store, keys), place, is_sealed });
+            return Ok(Self { store: seal(store, keys), place, sealed });
         }
         let files = match setting {
             Some(directory) => FileStore::open(directory)?,
             None => FileStore::open_default()?,
         };
         let place = Place::Directory(files.directory().to_owned());
-        Ok(Self { store: seal(files, keys), place, is_sealed })
+        Ok(Self { store: seal(files, keys), place, sealed })
     }
 
     pub(crate) fn store(&self) -> &dyn Store {
@@ -73,7 +79,7 @@ impl SharedStore {
 impl fmt::Display for SharedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.place.fmt(f)?;
-        f.write_str(if self.is_sealed { ", sealed" } else { "" })
+        f.write_str(self.sealed)
     }
 }
 

@@ -86,7 +86,7 @@ fn certificate(target: &Target, table: &mut Table) {
 }
 
 /// The path of what is no file is not shown: it may be the secret itself.
-fn file(what: &str, path: &Path, is_secret: bool, table: &mut Table) {
+pub(super) fn file(what: &str, path: &Path, is_secret: bool, table: &mut Table) {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) => {

@@ -6,13 +6,20 @@ use std::path::{Path, PathBuf};
 
 use paytoken::{FileStore, Renewal};
 
-use super::{Table, from_or, server};
+use super::{Table, files, from, from_or, server};
 use crate::command_line::duration::spoken;
 use crate::settings::Target;
-use crate::status::{good_token, happened};
+use crate::status::{UNREADABLE, good_token, happened};
 use crate::store::{Place, SharedStore};
 
 pub(super) fn check(target: &Target, table: &mut Table) {
+    if let Some(path) = &target.settings.store_key_file {
+        files::file("store key file", path, true, table);
+    }
+    if let Some(unsealed) = target.settings.accept_unsealed {
+        let origin = from(target, &target.origin("PAYTOKEN_ACCEPT_UNSEALED"));
+        table.warning("accept_unsealed", format!("{unsealed}, {origin}: entries that are not sealed are believed; remove it once sealing is turned on or off everywhere"));
+    }
     let store = match target.store() {
         Ok(Some(store)) => store,
         Ok(None) => return table.warning("store", "none, so each run gets a token of its own"),
@@ -39,6 +46,10 @@ pub(super) fn check(target: &Target, table: &mut Table) {
                 Some(token) => {
                     table.ok("stored token", format!("good for {}", spoken(token.remaining)))
                 }
+                None if status.entry_unreadable => table.warning(
+                    "stored token",
+                    format!("none: {UNREADABLE}; see PAYTOKEN_STORE_KEY_FILE"),
+                ),
                 None => table.ok("stored token", "none"),
             }
             if let (Some(kind), Some(left)) = (status.last_error, status.blocked_for) {

@@ -256,6 +256,7 @@ impl Keys {
             ("ca", Kind::Path),
             ("store", Kind::Path),
             ("store_key_file", Kind::Path),
+            ("accept_unsealed", Kind::Text),
         ];
         for name in [facts.id.name, facts.secret.name] {
             let [file, command] = ways(name);

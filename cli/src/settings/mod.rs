@@ -300,6 +300,7 @@ impl Lookup {
             "PAYTOKEN_CA" => "ca",
             "PAYTOKEN_STORE" => "store",
             "PAYTOKEN_STORE_KEY" => "store_key",
+            "PAYTOKEN_ACCEPT_UNSEALED" => "accept_unsealed",
             _ => match variable.strip_prefix(facts.prefix)?.strip_prefix('_')? {
                 "ENVIRONMENT" => "environment",
                 "BASE_URL" => "base_url",
@@ -335,7 +336,8 @@ impl Lookup {
             "CLIENT_KEY",
         ]
         .map(|name| facts.variable(name));
-        let common = ["PAYTOKEN_CA", "PAYTOKEN_STORE_KEY", "PAYTOKEN_STORE"];
+        let common =
+            ["PAYTOKEN_CA", "PAYTOKEN_STORE_KEY", "PAYTOKEN_ACCEPT_UNSEALED", "PAYTOKEN_STORE"];
         for variable in prefixed.iter().map(String::as_str).chain(common) {
             let is_of_file = !self.takes_variables
                 || match self.origin(variable) {
