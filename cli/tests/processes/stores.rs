@@ -1,6 +1,7 @@
 //! Stores that are sealed, and stores that are servers.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Output;
 
@@ -17,6 +18,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("runs_share_a_sealed_token_and_the_file_shows_nothing_of_it", sealed),
         trial("a_wrong_key_is_named_and_a_key_in_the_environment_is_refused", wrong_keys),
+        trial("jobs_are_sealed_and_unsealed_without_a_lost_token", turned_on_and_off),
+        trial("check_and_status_tell_of_an_entry_that_cannot_be_read", unreadable),
         trial("a_server_s_address_is_refused_where_it_cannot_be_used_or_would_show", addresses),
         #[cfg(feature = "redis")]
         trial("runs_share_a_token_on_a_server", server::shared),
@@ -76,6 +79,108 @@ fn sealed() {
     }
 }
 
+/// Each step is rolled out to one job after the other: `cron` has it first, then `shop`.
+fn turned_on_and_off() {
+    let world = World::new();
+    let key = key(&world, "key");
+    let key = key.to_str().unwrap();
+    const NAME: &str = "send-payments";
+    let on: [&[(&str, &str)]; 4] = [
+        &[],
+        &[("PAYTOKEN_STORE_KEY_FILE", key), ("PAYTOKEN_ACCEPT_UNSEALED", "write")],
+        &[("PAYTOKEN_STORE_KEY_FILE", key), ("PAYTOKEN_ACCEPT_UNSEALED", "read")],
+        &[("PAYTOKEN_STORE_KEY_FILE", key)],
+    ];
+    let off: Vec<_> = on.iter().rev().skip(1).copied().collect();
+    let mut requests = 0;
+    let [mut cron, mut shop] = [on[0]; 2];
+    for step in on.into_iter().chain(off) {
+        for is_cron in [true, false] {
+            *(if is_cron { &mut cron } else { &mut shop }) = step;
+            for (renews, finds) in [(cron, shop), (shop, cron)] {
+                let run = |settings: &[(&str, &str)], arguments: &[&str]| {
+                    let mut command = world.paytoken(arguments);
+                    let output = command.envs(settings.iter().copied()).output().unwrap();
+                    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+                    // At every start, and nothing else is told.
+                    let warns = settings.iter().any(|(name, _)| name.contains("UNSEALED"));
+                    assert_eq!(told.lines().count(), usize::from(warns), "{told}");
+                    assert_eq!(told.contains("accept_unsealed"), warns, "{told}");
+                    text(output)
+                };
+                let token = run(renews, &["token", NAME, "--force"]);
+                requests += 1;
+                assert_eq!(run(finds, &["token", NAME]), token);
+                let is_sealed = fs::read(world.entry()).unwrap().starts_with(b"paytoken-sealed");
+                assert_eq!(is_sealed, matches!(renews, [_] | [_, (_, "read")]), "{renews:?}");
+            }
+        }
+        let mut check = world.paytoken(&["check", NAME]);
+        let check = text(check.envs(step.iter().copied()).output().unwrap());
+        assert_eq!(check.contains("\nwarning  accept_unsealed  "), step.len() == 2, "{check}");
+        assert_eq!(check.contains("store key file"), !step.is_empty(), "{check}");
+    }
+    assert_eq!(world.sandbox.token_requests(SEND), requests);
+    // Of all accounts, too, it is told once.
+    let output = world.paytoken(&["status"]).envs(on[1].iter().copied()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let status = text(output);
+    assert_eq!(told.matches("accept_unsealed = write is set").count(), 1, "{told}");
+    assert_eq!(status.matches(", unsealed, and opens sealed entries").count(), 3, "{status}");
+}
+
+fn unreadable() {
+    let world = World::new();
+    let [right, wrong] = ["right.key", "wrong.key"].map(|name| key(&world, name));
+    const NAME: &str = "send-payments";
+    let run = |key: &PathBuf, arguments: &[&str]| {
+        world.paytoken(arguments).env("PAYTOKEN_STORE_KEY_FILE", key).output().unwrap()
+    };
+    text(run(&right, &["token", NAME]));
+    let good = fs::read(world.entry()).unwrap();
+    let entry = world.entry();
+    let spoil: [(&str, &PathBuf, &dyn Fn()); 6] = [
+        ("wrong key", &wrong, &|| ()),
+        ("no key", &wrong, &|| fs::write(&entry, &good[18..]).unwrap()),
+        ("damaged", &right, &|| {
+            fs::write(&entry, [&good[..200], b"?", &good[201..]].concat()).unwrap()
+        }),
+        ("later", &right, &|| {
+            fs::write(&entry, [b"paytoken-sealed-2", &good[17..]].concat()).unwrap();
+        }),
+        ("mode", &right, &|| {
+            fs::set_permissions(&entry, fs::Permissions::from_mode(0o644)).unwrap();
+        }),
+        ("cut", &right, &|| fs::write(&entry, &good[..100]).unwrap()),
+    ];
+    for (case, key, spoil) in spoil {
+        fs::write(&entry, &good).unwrap();
+        let check = text(run(&right, &["check", NAME]));
+        assert!(check.contains("good for"), "{case}: {check}");
+        spoil();
+        let check = text(run(key, &["check", NAME]));
+        let line = check.lines().find(|line| line.contains("stored token")).unwrap();
+        assert!(line.starts_with("warning") && line.contains("cannot be read"), "{case}: {line}");
+        let status = text(run(key, &["status", NAME]));
+        assert!(status.contains("an entry that cannot be read"), "{case}: {status}");
+        let json = text(run(key, &["status", NAME, "--json"]));
+        assert!(json.contains("\"entry_unreadable\": true"), "{case}: {json}");
+        fs::set_permissions(&entry, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    // One fetch replaces it, and says so once.
+    let output = run(&right, &["token", NAME]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(told.matches("cannot be read").count(), 1, "{told}");
+    let json = text(run(&right, &["status", NAME, "--json"]));
+    assert!(json.contains("\"entry_unreadable\": false"), "{json}");
+    assert_eq!(world.sandbox.token_requests(SEND), 2);
+    // The key's own file has its row.
+    fs::set_permissions(&right, fs::Permissions::from_mode(0o644)).unwrap();
+    let check = String::from_utf8(run(&right, &["check", NAME]).stdout).unwrap();
+    let line = check.lines().find(|line| line.contains("store key file")).unwrap();
+    assert!(!line.starts_with("ok") && line.contains("644"), "{line}");
+}
+
 fn wrong_keys() {
     let world = World::new();
     let bad = world.folder.join("bad.key");
@@ -84,6 +189,12 @@ fn wrong_keys() {
     let cases = [
         ("PAYTOKEN_STORE_KEY_FILE", bad.to_str().unwrap(), "PAYTOKEN_STORE_KEY_FILE: line 1"),
         ("PAYTOKEN_STORE_KEY_FILE", nowhere.to_str().unwrap(), "PAYTOKEN_STORE_KEY_FILE: cannot"),
+        (
+            "PAYTOKEN_ACCEPT_UNSEALED",
+            "yes",
+            "PAYTOKEN_ACCEPT_UNSEALED: 'yes' is not known; use read",
+        ),
+        ("PAYTOKEN_ACCEPT_UNSEALED", "write", "PAYTOKEN_ACCEPT_UNSEALED: set without keys"),
         ("PAYTOKEN_STORE_KEY", "c2VjcmV0LWtleQ==", "set PAYTOKEN_STORE_KEY_FILE to its path"),
     ];
     for (variable, value, says) in cases {
@@ -98,6 +209,15 @@ fn wrong_keys() {
     let file = table(&world, "send-payments", SEND) + "store_key_file = \"bad.key\"\n";
     let said = told(&with_file(&world, &file, &["status", "send-payments"]).output().unwrap());
     assert!(said.contains("store_key_file: line 1"), "{said}");
+    let plain = table(&world, "send-payments", SEND);
+    for (value, says) in [
+        ("yes", ": accept_unsealed: 'yes' is not known"),
+        ("read", ": accept_unsealed: set without keys, so nothing is sealed; set store_key_file"),
+    ] {
+        let file = format!("{plain}accept_unsealed = \"{value}\"\n");
+        let said = told(&with_file(&world, &file, &["status", "send-payments"]).output().unwrap());
+        assert!(said.contains(says), "{said}");
+    }
     assert_eq!(world.sandbox.token_requests(SEND), 0);
 }
 
