@@ -87,6 +87,13 @@ static void stores(void) {
     config = config_for(PAYTOKEN_SEND_PAYMENTS);
     CODE(PAYTOKEN_OK, paytoken_config_set_store_key_file(config, "/nowhere/key"));
     refused(PAYTOKEN_CONFIGURATION, config, "there is no store to seal");
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, variable("PAYTOKEN_WORK")));
+    CODE(PAYTOKEN_OK, paytoken_config_set_accept_unsealed(config, "read"));
+    refused(PAYTOKEN_CONFIGURATION, config, "paytoken_config_set_accept_unsealed: there are no keys");
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    CODE(PAYTOKEN_OK, paytoken_config_set_accept_unsealed(config, "yes"));
+    refused(PAYTOKEN_CONFIGURATION, config, "paytoken_config_set_accept_unsealed: 'yes' is not known; use read or write");
     /* By variables. */
     setenv("PAYTOKEN_STORE", address, 1);
     CODE(PAYTOKEN_OK, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, &err));
@@ -102,6 +109,11 @@ static void stores(void) {
     CHECK(strstr(paytoken_error_message(err), "set PAYTOKEN_STORE_KEY_FILE to its path") != NULL);
     check_error(PAYTOKEN_CONFIGURATION, &err);
     unsetenv("PAYTOKEN_STORE_KEY");
+    setenv("PAYTOKEN_ACCEPT_UNSEALED", "read", 1);
+    CODE(PAYTOKEN_CONFIGURATION, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, &err));
+    CHECK(strstr(paytoken_error_message(err), "PAYTOKEN_ACCEPT_UNSEALED: set without keys") != NULL);
+    check_error(PAYTOKEN_CONFIGURATION, &err);
+    unsetenv("PAYTOKEN_ACCEPT_UNSEALED");
 }
 
 static void configurations(void) {

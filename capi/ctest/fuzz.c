@@ -135,7 +135,7 @@ static void setting(input *in, paytoken_config *config) {
                                           paytoken_config_set_user_agent, paytoken_config_set_proxy};
     static set_bytes *const blobs[] = {paytoken_config_set_certificate_pem, paytoken_config_set_private_key_pem,
                                        paytoken_config_set_root_certificates_pem};
-    uint8_t which = next(in) % 18;
+    uint8_t which = next(in) % 19;
     if (which < 4) {
         char *text = string(in, "");
         is_in_the_open = is_in_the_open || strstr(text, SECRET_MARK) != NULL;
@@ -169,6 +169,10 @@ static void setting(input *in, paytoken_config *config) {
     } else if (which == 16) {
         char *text = string(in, "store-key-");
         CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_key_file(config, text));
+        free(text);
+    } else if (which == 17) {
+        char *text = string(in, "read");
+        CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_accept_unsealed(config, text));
         free(text);
     } else {
         /* It makes directories: a few, below the working one alone. */

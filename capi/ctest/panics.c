@@ -49,6 +49,7 @@ int main(void) {
     PANICS(paytoken_config_set_store_directory, config, "x");
     PANICS(paytoken_config_set_store_url, config, "x");
     PANICS(paytoken_config_set_store_key_file, config, "x");
+    PANICS(paytoken_config_set_accept_unsealed, config, "read");
     check_error(PANICS(paytoken_source_new, config, &none, &err), &err);
     CHECK(none == NULL);
     unsetenv("PAYTOKEN_TEST_PANIC");

@@ -105,6 +105,30 @@ static void hung_up(const char *url) {
     paytoken_source_free(source);
 }
 
+/* What is not sealed is not believed where there is a key, unless that is said. */
+static void plain_entries(const char *key) {
+    const char *in_files[] = {NULL, variable("PAYTOKEN_WORK")};
+    for (int i = 0; i < 2; i++) {
+        char plain[8192], token[8192], directory[512];
+        paytoken_config *configs[4];
+        for (int with = 0; with < 4; with++) {
+            configs[with] = shared(variable("PAYTOKEN_TEST_REDIS"), with == 0 ? NULL : key);
+            if (in_files[i] == NULL) continue;
+            snprintf(directory, sizeof directory, "%s/sealed", in_files[i]);
+            CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(configs[with], directory));
+        }
+        CODE(PAYTOKEN_OK, paytoken_config_set_accept_unsealed(configs[2], "read"));
+        CODE(PAYTOKEN_OK, paytoken_config_set_accept_unsealed(configs[3], "write"));
+        token_of(configs[0], plain);
+        for (int with = 3; with > 1; with--) {
+            token_of(configs[with], token);
+            CHECK(strcmp(token, plain) == 0);
+        }
+        token_of(configs[1], token);
+        CHECK(strcmp(token, plain) != 0);
+    }
+}
+
 int main(void) {
     const char *url = variable("PAYTOKEN_TEST_REDIS");
     char path[512], first[8192], second[8192];
@@ -131,6 +155,8 @@ int main(void) {
     token_of(shared(url, NULL), first);
     CHECK(strcmp(first, second) != 0);
     CHECK(sandbox_count("send-payments", "token_requests") == 3);
+    plain_entries(key_file(path, "store-key", 7));
+    CHECK(sandbox_count("send-payments", "token_requests") == 6); /* the first plain one was there */
 
     refused("mysql://shop:hunter2@127.0.0.1/0", "paytoken_config_set_store_url: Redis URL: begins with a scheme");
     refused("redis://shop:hunter2@127.0.0.1:port/0", "paytoken_config_set_store_url: Redis URL: ");
@@ -140,7 +166,7 @@ int main(void) {
     refused("hunter2", "is no address");
     away("redis://shop:hunter2@127.0.0.1:1/0", ECONNREFUSED);
     away("redis+unix:///nowhere/redis.sock?pass=hunter2", ENOENT);
-    CHECK(sandbox_count("send-payments", "token_requests") == 3);
+    CHECK(sandbox_count("send-payments", "token_requests") == 6);
     hung_up(url);
     return done("redis");
 }

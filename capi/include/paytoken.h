@@ -151,8 +151,9 @@ PAYTOKEN_API paytoken_config *paytoken_config_new(uint32_t provider, uint32_t en
  *   <PREFIX>_BASE_URL, <PREFIX>_ENVIRONMENT (sandbox, which is the default, or production;
  *   NexterPay needs it where a base URL is set);
  *   PAYTOKEN_CA (path of a PEM file), PAYTOKEN_STORE (path of a directory, or a server's address as
- *   for paytoken_config_set_store_url) and PAYTOKEN_STORE_KEY_FILE (as for
- *   paytoken_config_set_store_key_file).
+ *   for paytoken_config_set_store_url), PAYTOKEN_STORE_KEY_FILE (as for
+ *   paytoken_config_set_store_key_file) and PAYTOKEN_ACCEPT_UNSEALED (as for
+ *   paytoken_config_set_accept_unsealed).
  * Do not change the environment in another thread meanwhile. The variables themselves stay where
  * they are, secrets included: a secret in a file leaves no copy in the environment.
  * PAYTOKEN_INVALID_ARGUMENT for an unknown provider, PAYTOKEN_CONFIGURATION and
@@ -228,9 +229,18 @@ PAYTOKEN_API int32_t paytoken_config_set_store_url(paytoken_config *config, cons
 
 /* Encrypt what is kept in the store, with the keys in this file: one a line, as `paytoken
  * new-store-key` makes them, or one key as its 32 bytes. The first encrypts, all of them decrypt.
- * Every process of the store needs the key. The file is read by paytoken_source_new;
- * PAYTOKEN_CONFIGURATION where it cannot be used, or where there is no store. */
+ * Every process of the store needs the key. What does not decrypt, such as a plain entry, is never
+ * believed: it is told in the log and replaced. The file is read by paytoken_source_new;
+ * PAYTOKEN_CONFIGURATION where it cannot be used, or where there is no store.
+ * To change the key, give the new one to every process as the second, then to every process as the
+ * first, and take the old one away when the longest life of a token has passed. */
 PAYTOKEN_API int32_t paytoken_config_set_store_key_file(paytoken_config *config, const char *path);
+
+/* While encryption is turned on or off for processes that run: believe plain entries, too, and
+ * write encrypted ones ("read") or plain ones ("write"). docs/stores.md says in which order. The log
+ * tells of it at the first source. paytoken_source_new answers PAYTOKEN_CONFIGURATION for another
+ * word, and where there is no key file. */
+PAYTOKEN_API int32_t paytoken_config_set_accept_unsealed(paytoken_config *config, const char *what);
 
 /* Why the last setter of this config failed, in one sentence; "" where it did not, and for NULL.
  * Lives until the next setter. */

@@ -3,6 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::time::Duration;
 
+use paytoken::store::SealingKeys;
 use paytoken::{
     ClientCertificate, Credentials, Environment, Provider, Secret, Settings, TokenSource,
 };
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     /// A directory or a server: what was set last.
     store: Option<Place>,
     store_keys: Option<Keys>,
+    accept_unsealed: Option<String>,
     /// Why the last setter failed; empty where it did not.
     refusal: CString,
 }
@@ -62,6 +64,7 @@ impl Config {
             renews_in_background: false,
             store: None,
             store_keys: None,
+            accept_unsealed: None,
             refusal: CString::default(),
         }
     }
@@ -105,10 +108,33 @@ impl Config {
         if let Some(url) = &self.proxy {
             builder = builder.proxy(url);
         }
-        if let Some(store) = store::open(self.store.as_ref(), self.store_keys.as_ref())? {
+        if let Some(store) = store::open(self.store.as_ref(), self.keys()?)? {
             builder = builder.store(store);
         }
         Ok(builder.build()?)
+    }
+
+    fn keys(&self) -> Result<Option<SealingKeys>, Failure> {
+        let keys = match &self.store_keys {
+            Some(Keys::File(_)) if self.store.is_none() => {
+                return Err(Failure::new(
+                    code::CONFIGURATION,
+                    "paytoken_config_set_store_key_file: there is no store to seal; call paytoken_config_set_store_directory or paytoken_config_set_store_url, too",
+                ));
+            }
+            Some(Keys::File(path)) => Some(SealingKeys::from_file(path)?),
+            Some(Keys::Loaded(keys)) => Some(keys.clone()),
+            None => None,
+        };
+        let Some(text) = &self.accept_unsealed else { return Ok(keys) };
+        let unsealed = text.parse()?;
+        match keys {
+            Some(keys) => Ok(Some(keys.accept_unsealed(unsealed))),
+            None => Err(Failure::new(
+                code::CONFIGURATION,
+                "paytoken_config_set_accept_unsealed: there are no keys, so nothing is sealed; call paytoken_config_set_store_key_file, too",
+            )),
+        }
     }
 
     fn credentials(&self) -> Result<Credentials, Failure> {
@@ -358,6 +384,14 @@ extern "C" fn paytoken_config_set_store_url(config: Option<&mut Config>, url: Te
 extern "C" fn paytoken_config_set_store_key_file(config: Option<&mut Config>, path: Text) -> i32 {
     set("paytoken_config_set_store_key_file", config, |config| {
         config.store_keys = Some(Keys::File(path.read("store_key_file")?.into()));
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_config_set_accept_unsealed(config: Option<&mut Config>, what: Text) -> i32 {
+    set("paytoken_config_set_accept_unsealed", config, |config| {
+        config.accept_unsealed = Some(what.read("accept_unsealed")?.to_owned());
         Ok(())
     })
 }

@@ -43,21 +43,9 @@ impl Place {
 /// The store of a source, where there is one.
 pub(crate) fn open(
     place: Option<&Place>,
-    keys: Option<&Keys>,
+    keys: Option<SealingKeys>,
 ) -> Result<Option<Arc<dyn Store>>, Failure> {
-    let Some(place) = place else {
-        return match keys {
-            Some(Keys::File(_)) => Err(wrong(
-                "paytoken_config_set_store_key_file: there is no store to seal; call paytoken_config_set_store_directory or paytoken_config_set_store_url, too",
-            )),
-            _ => Ok(None),
-        };
-    };
-    let keys = match keys {
-        Some(Keys::File(path)) => Some(SealingKeys::from_file(path)?),
-        Some(Keys::Loaded(keys)) => Some(keys.clone()),
-        None => None,
-    };
+    let Some(place) = place else { return Ok(None) };
     Ok(Some(match place {
         Place::Directory(directory) => seal(open_directory(directory)?, keys),
         Place::Server { url, setting } if is_address(url.expose()) => {

@@ -16,6 +16,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("renew_in_background: ", "paytoken_config_set_renew_in_background: "),
     ("store: Redis at ", "paytoken_config_set_store_url: Redis at "),
     ("store: ", "paytoken_config_set_store_directory: "),
+    ("accept_unsealed: ", "paytoken_config_set_accept_unsealed: "),
     ("sealing keys: ", "paytoken_config_set_store_key_file: "),
     ("min_validity: ", "min_validity_ms: "),
 ];

@@ -356,7 +356,7 @@ impl Unsealed {
             Self::Write => ", and what is written is not sealed",
         };
         format!(
-            "store: accept_unsealed = {self} is set, so entries that are not sealed are believed{written}; take it away once sealing is turned on or off everywhere"
+            "accept_unsealed: {self} is set, so entries that are not sealed are believed{written}; take it away once sealing is turned on or off everywhere"
         )
     }
 }

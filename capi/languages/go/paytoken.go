@@ -104,6 +104,7 @@ type Settings struct {
 	Timeout, ConnectTimeout                           time.Duration
 	Retries                                           *uint32
 	StoreDirectory, StoreURL, StoreKeyFile            string
+	AcceptUnsealed                                    string
 }
 
 // Terms of one call.
@@ -387,6 +388,7 @@ func (settings *Settings) apply(config *C.paytoken_config, provider Provider) er
 	text("StoreDirectory", settings.StoreDirectory, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_directory(config, c) })
 	text("StoreURL", settings.StoreURL, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_url(config, c) })
 	text("StoreKeyFile", settings.StoreKeyFile, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_key_file(config, c) })
+	text("AcceptUnsealed", settings.AcceptUnsealed, func(c *C.char) C.int32_t { return C.paytoken_config_set_accept_unsealed(config, c) })
 	bytes(settings.CertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_certificate_pem(config, p, n) })
 	bytes(settings.PrivateKeyPEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_private_key_pem(config, p, n) })
 	bytes(settings.RootCertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t {

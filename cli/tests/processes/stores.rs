@@ -125,7 +125,7 @@ fn turned_on_and_off() {
     let output = world.paytoken(&["status"]).envs(on[1].iter().copied()).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     let status = text(output);
-    assert_eq!(told.matches("accept_unsealed = write is set").count(), 1, "{told}");
+    assert_eq!(told.matches("accept_unsealed: write is set").count(), 1, "{told}");
     assert_eq!(status.matches(", unsealed, and opens sealed entries").count(), 3, "{status}");
 }
 
