@@ -192,7 +192,15 @@ pub struct SealingKeys {
 }
 
 /// What a [`Sealed`] store does with entries that are not sealed, while sealing is turned on or off:
-/// see [`SealingKeys::accept_unsealed`]. As text, for settings: `read` and `write`.
+/// see [`SealingKeys::accept_unsealed`]. `Display` and `FromStr` use `read` and `write`.
+///
+/// ```
+/// use paytoken::store::{SealingKeys, Unsealed};
+///
+/// let keys = SealingKeys::new(&[7; 32]).accept_unsealed("read".parse()?);
+/// assert_eq!(keys.accepts_unsealed(), Some(Unsealed::Read));
+/// # Ok::<_, paytoken::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsealed {
     /// They are believed, and what is written is sealed.
@@ -235,13 +243,6 @@ impl SealingKeys {
     /// To turn it on, give every process the keys with [`Unsealed::Write`], then every process
     /// [`Unsealed::Read`], and take that away when no entry is unsealed any more (an hour, or the
     /// longest life of a token). To turn it off, go the same way back.
-    ///
-    /// ```
-    /// use paytoken::store::{SealingKeys, Unsealed};
-    ///
-    /// let keys = SealingKeys::new(&[7; 32]).accept_unsealed(Unsealed::Read);
-    /// assert_eq!(keys.accepts_unsealed(), Some(Unsealed::Read));
-    /// ```
     pub fn accept_unsealed(self, unsealed: Unsealed) -> Self {
         Self { unsealed: Some(unsealed), ..self }
     }

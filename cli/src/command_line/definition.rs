@@ -149,8 +149,9 @@ Example
   (umask 077; paytoken new-store-key > ~/.config/paytoken/store.key)
 
 Name that file in PAYTOKEN_STORE_KEY_FILE, or as store_key_file in the settings file, for every job
-that shares the store. To change the key, put a new line before the old one, and take the old one
-away after an hour: the first line seals, all open.";
+that shares the store. The first line seals, all open. To change the key, add the new one as the
+second line for every job, then put it first for every job, and remove the old one after an hour.
+To seal a store that jobs use: PAYTOKEN_ACCEPT_UNSEALED=write for every job, then =read, then none.";
 
 #[cfg(feature = "pages")]
 fn completions(command: Command) -> Command {
@@ -245,7 +246,8 @@ settings file. Secrets never stand on the command line. Variables:
 Each identifier and secret also from a file:
 NTXPAY_CLIENT_SECRET_FILE=/run/secrets/ntx. NTXPAY_BASE_URL,
 NTXPAY_ENVIRONMENT and so on; PAYTOKEN_STORE; PAYTOKEN_STORE_KEY_FILE, a
-file with keys that seal its entries; PAYTOKEN_CA. The settings file is
+file with keys that seal its entries; PAYTOKEN_ACCEPT_UNSEALED, while
+sealing is turned on or off (read, write); PAYTOKEN_CA. The settings file is
 $PAYTOKEN_CONFIG, else paytoken/config.toml in $XDG_CONFIG_HOME, else in
 ~/.config:
   [merchant-7]    # an account: paytoken curl merchant-7 -- …
