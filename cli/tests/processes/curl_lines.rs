@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use libtest_mimic::Trial;
-use paytoken_sandbox::Service;
+use paytoken_sandbox::{Fault, Service};
 use paytoken_testing::{Server, Trap, has_tool, say};
 
 use crate::support::{PAYTOKEN, World, text};
@@ -38,6 +38,9 @@ fn lines() {
         let mut chance = Chance(at.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         let is_plain = chance.one_in(4);
         let line = places.line(&known, is_plain, &mut chance);
+        if !is_plain && chance.one_in(6) {
+            places.redirect();
+        }
         let output = places.run(&line, is_plain);
         match output.status.code() {
             Some(64) => continue,
@@ -125,6 +128,32 @@ const USUAL: [(&str, &str); 29] = [
     ("--retry", "0"),
 ];
 
+/// What leads a token elsewhere, or shows it, with a value that does.
+const HARMFUL: [(&str, &str); 22] = [
+    ("-L", ""),
+    ("--location-trusted", ""),
+    ("-sK", "options"),
+    ("--next", ""),
+    ("-v", ""),
+    ("-k", ""),
+    ("--connect-to", "::localhost:TRAP"),
+    ("--resolve", "*:OWN:127.0.0.2"),
+    ("--unix-socket", "socket"),
+    ("--proto", "=all"),
+    ("--proto-default", "http"),
+    ("--noproxy", "x"),
+    ("--url", "https://localhost:TRAP/"),
+    ("-H", "Host: localhost"),
+    ("-H", "@headers"),
+    ("-A", "x\r\nHost: localhost"),
+    ("-X", "TRACE"),
+    ("--libcurl", "code"),
+    ("--trace-ascii", "trace"),
+    ("--oauth2-bearer", "another"),
+    ("-u", "a:b"),
+    ("--preproxy", PROXY),
+];
+
 /// Stands for the trap's address.
 const PROXY: &str = "PROXY";
 
@@ -159,6 +188,12 @@ impl Places {
         }
     }
 
+    /// The next answer of the API leads to the trap.
+    fn redirect(&self) {
+        let elsewhere = format!("https://localhost:{}/moved", self.trap.address.port());
+        self.world.sandbox.api_fault_next(Service::NtxPay, 1, Fault::Redirect(elsewhere));
+    }
+
     /// A folder with nothing but what lines name.
     fn clean(&self) {
         let folder = self.world.folder.join("work");
@@ -181,13 +216,18 @@ impl Places {
             if chance.one_in(8) {
                 line.push(self.own(is_plain));
             }
-            if !chance.one_in(6) {
-                let (word, value) = *chance.of(&USUAL);
+            let is_harmful = chance.one_in(20);
+            if is_harmful || !chance.one_in(6) {
+                let (word, value) = *chance.of(if is_harmful { &HARMFUL[..] } else { &USUAL });
                 line.push(word.to_owned());
                 if chance.one_in(8) {
                     line.push(self.value(is_plain, chance));
                 } else if !value.is_empty() {
-                    line.push(value.replace(PROXY, &format!("http://{}", self.trap.address)));
+                    let own = self.own(is_plain);
+                    let port = own.split([':', '/']).nth(4).unwrap();
+                    let value = value.replace(PROXY, &format!("http://{}", self.trap.address));
+                    let value = value.replace("TRAP", &self.trap.address.port().to_string());
+                    line.push(value.replace("OWN", port));
                 }
                 continue;
             }
@@ -345,6 +385,7 @@ impl Places {
             }
         }
         self.world.sandbox.reset_counts();
+        self.world.sandbox.clear_faults(Service::NtxPay);
         self.clean();
         problems
     }
