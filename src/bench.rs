@@ -43,7 +43,7 @@ fn response(status: u16, body: &[u8]) -> Response {
 
 fn read<'a>(credentials: &Credentials, response: &'a Response, now: Now) -> Result<Grant<'a>> {
     let timing = Timing { sent: now.wall, answered: now.wall };
-    protocol::read(credentials, Environment::Sandbox, response, timing)
+    protocol::answer(credentials, Environment::Sandbox, response, timing)
 }
 
 /// Makes a provider's request; the length of its body.

@@ -1,6 +1,6 @@
 //! What a provider's document says and this project decided, as data: [`Facts`].
 //!
-//! Each protocol file holds one constant of this type. The library, the command, the C library,
+//! Each provider is one constant of this type, in `protocol`. The library, the command, the C library,
 //! the sandbox and the table in the README read it.
 
 use std::time::Duration;
@@ -48,6 +48,52 @@ pub struct Facts {
     pub(crate) bad_request_hint: &'static str,
     /// What to check when the provider refuses the credentials.
     pub(crate) refusal_hint: &'static str,
+    /// What goes over the wire.
+    pub(crate) protocol: Protocol,
+}
+
+/// How a provider is asked and where its answer holds what: all that differs between token
+/// endpoints, so that one request and one reader serve every provider.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Protocol {
+    /// Left out where the credentials have no such part.
+    pub(crate) headers: &'static [(&'static str, Part)],
+    /// The members of the request's JSON, in the document's order.
+    pub(crate) fields: &'static [(&'static str, Part)],
+    /// Where the token stands in the answer, as a JSON pointer (RFC 6901). `""` is the whole
+    /// answer, a JSON string or a bare JWT.
+    pub(crate) token: &'static str,
+    /// Where the seconds stand that the token lives, as a number or as text.
+    pub(crate) expires_in: Option<&'static str>,
+    /// Where the date stands at which the token ends, in any common form.
+    pub(crate) expires_at: Option<&'static str>,
+    /// Whether the token is a JWT, whose `exp` may end it earlier: a hint, never verified.
+    pub(crate) jwt_expiry: bool,
+    /// Whether the answer is one of RFC 6749 §5.1: `token_type` has to be Bearer, where it is
+    /// there, and `scope` is what was granted.
+    pub(crate) is_oauth: bool,
+}
+
+impl Protocol {
+    /// An answer of which nothing but its token is read; a provider's constant says what else is.
+    pub(crate) const TOKEN_ALONE: Self = Self {
+        headers: &[],
+        fields: &[],
+        token: "",
+        expires_in: None,
+        expires_at: None,
+        jwt_expiry: false,
+        is_oauth: false,
+    };
+}
+
+/// A part of the credentials, as a request holds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    Id,
+    Secret,
+    /// PEM, percent-encoded.
+    Certificate,
 }
 
 /// A part of the credentials: its name in [`Credentials`](crate::Credentials) and in the environment.

@@ -145,7 +145,7 @@ impl Fetcher {
         let request = protocol::request(credentials);
         let response = transport.send(request, deadline).map_err(|error| self.error(error))?;
         let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
-        let grant = protocol::read(credentials, self.environment, &response, timing)
+        let grant = protocol::answer(credentials, self.environment, &response, timing)
             .map_err(|error| self.error(Cause::UnusableSuccess.of(error)))?;
         if grant.lifetime_not_understood {
             self.tell(EventKind::LifetimeNotUnderstood { assumed: grant.lifetime });

@@ -7,23 +7,33 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Deref;
 
-use serde::de::value::MapDeserializer;
 use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-/// Reads an object. Where a name comes twice, the last one counts.
-pub(crate) fn object<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
-    // An error about a string that should be an object would be a copy of it.
-    if !json.get().starts_with('{') {
-        return None;
+/// The members of an object that others wrote. Where a name comes twice, the last one counts.
+pub(crate) struct Members<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'a> Members<'a> {
+    /// `None` where it is not an object.
+    pub(crate) fn of(json: &'a RawValue) -> Option<Self> {
+        // An error about a string that should be an object would be a copy of it.
+        let is_object = json.get().starts_with('{');
+        is_object.then(|| serde_json::from_str(json.get()).ok()).flatten().map(Self)
     }
-    let members: BTreeMap<String, &'a RawValue> = serde_json::from_str(json.get()).ok()?;
-    T::deserialize(MapDeserializer::new(members.into_iter())).ok()
+
+    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.get(name).copied()
+    }
+
+    /// `None` where it is no JSON that anybody can use.
+    pub(crate) fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<Member<T>> {
+        self.get(name).map_or(Some(Member::Absent), Member::of)
+    }
 }
 
-/// A member of an object that others wrote.
+/// One of the members.
 #[derive(Default)]
 pub(crate) enum Member<T> {
     /// Not there, or `null`.
@@ -41,20 +51,35 @@ impl<T> Member<T> {
             Self::Absent | Self::IsNot => None,
         }
     }
+
+    /// What `read` makes of it. What it cannot read is of another type, too.
+    pub(crate) fn and_then<U>(self, read: impl FnOnce(T) -> Option<U>) -> Member<U> {
+        match self {
+            Self::Absent => Member::Absent,
+            Self::Is(value) => read(value).map_or(Member::IsNot, Member::Is),
+            Self::IsNot => Member::IsNot,
+        }
+    }
+}
+
+impl<'a, T: Deserialize<'a>> Member<T> {
+    fn of(json: &'a RawValue) -> Option<Self> {
+        if json.get() == "null" {
+            return Some(Self::Absent);
+        }
+        match serde_json::from_str(json.get()) {
+            Ok(value) => Some(Self::Is(value)),
+            Err(error) if error.is_data() => Some(Self::IsNot),
+            // A number beyond all bounds, half of a surrogate pair: no JSON that anybody can use.
+            Err(_) => None,
+        }
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = <&RawValue>::deserialize(deserializer)?.get();
-        if json == "null" {
-            return Ok(Self::Absent);
-        }
-        match serde_json::from_str(json) {
-            Ok(value) => Ok(Self::Is(value)),
-            Err(error) if error.is_data() => Ok(Self::IsNot),
-            // A number beyond all bounds, half of a surrogate pair: no JSON that anybody can use.
-            Err(_) => Err(D::Error::custom("malformed")),
-        }
+        let json = <&RawValue>::deserialize(deserializer)?;
+        Self::of(json).ok_or_else(|| D::Error::custom("malformed"))
     }
 }
 
@@ -170,6 +195,15 @@ pub(crate) fn to_wiped_vec(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
     json
 }
 
+/// An object of texts, its members in this order.
+pub(crate) struct Object<'a>(pub(crate) Vec<(&'a str, &'a str)>);
+
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
+}
+
 struct Count(usize);
 
 impl io::Write for Count {
@@ -236,28 +270,22 @@ mod tests {
         }
     }
 
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct Answer<'a> {
-        #[serde(borrow)]
-        token: Member<SecretText<'a>>,
-        life: Member<NumberOrText>,
-    }
-
-    fn read(json: &str) -> Option<Answer<'_>> {
-        object(serde_json::from_str(json).unwrap())
+    fn members(json: &str) -> Option<Members<'_>> {
+        Members::of(serde_json::from_str(json).unwrap())
     }
 
     #[test]
     fn the_last_of_two_members_counts_and_unknown_ones_do_not() {
-        let answer = read(r#"{"token":"a","x":[1,{}],"token":"b","life":null}"#).unwrap();
-        assert!(matches!(answer.token, Member::Is(token) if &*token == "b"));
-        assert!(matches!(answer.life, Member::Absent));
-        let answer = read(r#"{"\u0074oken":7,"life":[]}"#).unwrap();
-        assert!(matches!(answer.token, Member::IsNot));
-        assert!(matches!(answer.life, Member::IsNot));
-        for no_object in ["[]", "\"token\"", "7", "null"] {
-            assert!(read(no_object).is_none(), "{no_object}");
+        let answer = members(r#"{"token":"a","x":[1,{}],"token":"b","life":null}"#).unwrap();
+        let token = answer.read::<SecretText<'_>>("token");
+        assert!(matches!(token, Some(Member::Is(token)) if &*token == "b"));
+        assert!(matches!(answer.read::<NumberOrText>("life"), Some(Member::Absent)));
+        assert!(matches!(answer.read::<NumberOrText>("other"), Some(Member::Absent)));
+        let answer = members(r#"{"\u0074oken":7,"life":[]}"#).unwrap();
+        assert!(matches!(answer.read::<SecretText<'_>>("token"), Some(Member::IsNot)));
+        assert!(matches!(answer.read::<NumberOrText>("life"), Some(Member::IsNot)));
+        for no_object in ["[]", "\"token\"", "7", "null", r#"{"\ud83d":1}"#] {
+            assert!(members(no_object).is_none(), "{no_object}");
         }
     }
 
@@ -275,9 +303,9 @@ mod tests {
             ("\"soon\"", None),
         ] {
             let json = format!("{{\"life\":{json}}}");
-            let life = read(&json).unwrap().life.ok().unwrap();
-            assert_eq!(life.number(), expected, "{json}");
+            let life = members(&json).unwrap().read::<NumberOrText>("life").and_then(Member::ok);
+            assert_eq!(life.unwrap().number(), expected, "{json}");
         }
-        assert!(read(r#"{"life":1e999}"#).is_none());
+        assert!(members(r#"{"life":1e999}"#).unwrap().read::<NumberOrText>("life").is_none());
     }
 }

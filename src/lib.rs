@@ -71,13 +71,13 @@
 //   sharing           │           store: trait, entry, account, FileStore          ▶ files
 //   single flight  flight (Mutex + Condvar) ─ slot (who fetches next) ─ published
 //   wire           transport: the only place that names ureq                       ▶ the network
-//   protocols      protocol: a file per provider = facts + request + read; pace: when it may be asked again
+//   protocols      protocol: a constant per provider, one request, one answer; pace: when it may be asked again
 //                  outcome: what a failure means
 //   token          renewal: good, due, ended ─ token
 //   credentials    credentials (variables) ─ certificate
 //   ground         facts ─ event ─ status ─ options ─ error ─ names ─ clock ─ secret ─ sync ─ files ─ date
 //
-// A token's way: Credentials ─▶ protocol::request ─▶ transport ─▶ protocol::read ─▶ Token ─▶ slot ─▶ TokenSource.
+// A token's way: Credentials ─▶ protocol::request ─▶ transport ─▶ protocol::answer ─▶ Token ─▶ slot ─▶ TokenSource.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

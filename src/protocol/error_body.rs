@@ -1,33 +1,23 @@
 //! What the body of a refusal says, in the four shapes that are known.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::{self, SecretText};
+use crate::json::{Members, SecretText};
 
 /// No more of a list is read.
 const LONGEST_LIST: usize = 4;
 
 /// `{error, error_description}` (RFC 6749 §5.2), `{title, detail}` (RFC 9457),
 /// `{message, errors: [{message}]}`, and `{statusCode, message: text or list, error}`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ErrorBody<'a> {
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    error_description: Option<&'a RawValue>,
-    title: Option<&'a RawValue>,
-    detail: Option<&'a RawValue>,
-    message: Option<&'a RawValue>,
-    errors: Option<&'a RawValue>,
-}
+const EXPLAINING: [&str; 6] =
+    ["error", "error_description", "title", "detail", "message", "errors"];
 
 /// Its explaining texts. A server may repeat the credentials in them.
 pub(super) fn said_by(body: &[u8]) -> Vec<SecretText<'_>> {
-    let body: Option<ErrorBody<'_>> = serde_json::from_slice(body).ok().and_then(json::object);
-    let body = body.unwrap_or_default();
-    [body.error, body.error_description, body.title, body.detail, body.message, body.errors]
-        .into_iter()
+    let members = serde_json::from_slice(body).ok().and_then(Members::of);
+    members
+        .iter()
+        .flat_map(|members| EXPLAINING.map(|name| members.get(name)))
         .flatten()
         .flat_map(texts)
         .collect()
@@ -50,13 +40,7 @@ fn text(json: &RawValue) -> Option<SecretText<'_>> {
 }
 
 fn message(json: &RawValue) -> Option<SecretText<'_>> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Entry<'a> {
-        #[serde(borrow)]
-        message: Option<&'a RawValue>,
-    }
-    text(json::object::<Entry<'_>>(json)?.message?)
+    text(Members::of(json)?.get("message")?)
 }
 
 #[cfg(test)]
