@@ -42,7 +42,7 @@ impl Failure {
             ureq::Error::HostNotFound => Self::not_found(),
             ureq::Error::ConnectProxyFailed(said) => Self::of_proxy(&said),
             ureq::Error::Tls(_) => Self::new(Cause::NoTls, tls_failure::NO_TLS),
-            ureq::Error::Rustls(error) => tls_failure::of(&error, phase).with_source(error),
+            ureq::Error::Rustls(error) => Self::of_tls(&error, phase).with_source(error),
             ureq::Error::LargeResponseHeader(..) => {
                 Self::new(Cause::HeadTooLarge, "the answer's headers are too large; check base_url")
             }
@@ -162,12 +162,17 @@ impl Failure {
         }
     }
 
+    fn of_tls(error: &rustls::Error, phase: Phase) -> Self {
+        let (cause, text) = tls_failure::of(error, phase);
+        Self::new(cause, text)
+    }
+
     fn of_io(error: io::Error, phase: Phase, is_proxy: bool, limit: &Limit) -> Self {
         use io::ErrorKind::*;
 
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         if let Some(tls) = tls {
-            return tls_failure::of(tls, phase).with_source(error);
+            return Self::of_tls(tls, phase).with_source(error);
         }
         // A time-out or failure of ours that passed a link which knows std's errors alone.
         let error = match error.downcast::<ureq::Error>() {

@@ -5,14 +5,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError};
 
-use super::failure::Failure;
 use super::wire::Phase;
 use crate::date;
 use crate::outcome::Cause;
 
 pub(super) const NO_TLS: &str = "no TLS connection could be made; the server must speak TLS 1.2 or newer, and base_url be its address";
 
-pub(super) fn of(error: &rustls::Error, phase: Phase) -> Failure {
+/// Its cause, and a sentence that ends with how to fix it.
+pub(super) fn of(error: &rustls::Error, phase: Phase) -> (Cause, String) {
     use AlertDescription as Alert;
 
     let whose = if phase == Phase::Proxy { "proxy" } else { "server" };
@@ -27,13 +27,13 @@ pub(super) fn of(error: &rustls::Error, phase: Phase) -> Failure {
             | Alert::CertificateExpired
             | Alert::CertificateUnknown
             | Alert::UnknownCA
-            | Alert::AccessDenied => Failure::new(
+            | Alert::AccessDenied => because(
                 Cause::ClientCertificateRefused,
                 format!(
                     "the {whose} did not accept the client certificate ({alert:?}); give certificate and private key that were issued for this environment"
                 ),
             ),
-            Alert::UnrecognisedName => Failure::new(
+            Alert::UnrecognisedName => because(
                 Cause::HandshakeRefused,
                 format!("the {whose} does not know the host name ({alert:?}); check base_url"),
             ),
@@ -43,36 +43,40 @@ pub(super) fn of(error: &rustls::Error, phase: Phase) -> Failure {
             | Alert::InsufficientSecurity
             | Alert::NoApplicationProtocol
             | Alert::MissingExtension
-            | Alert::UnsupportedExtension => Failure::new(
+            | Alert::UnsupportedExtension => because(
                 Cause::HandshakeRefused,
                 format!("the {whose} ended the TLS handshake ({alert:?}); check base_url"),
             ),
             // These come at any time, also after the request.
-            _ => Failure::new(
+            _ => because(
                 Cause::TlsBroken,
                 format!("the {whose} ended the TLS connection ({alert:?}); try again later"),
             ),
         },
-        rustls::Error::PeerIncompatible(_) => Failure::new(Cause::NoTls, NO_TLS),
-        _ if phase < Phase::Sent => Failure::new(Cause::NoTls, NO_TLS),
+        rustls::Error::PeerIncompatible(_) => because(Cause::NoTls, NO_TLS),
+        _ if phase < Phase::Sent => because(Cause::NoTls, NO_TLS),
         // A record that cannot be read may be the answer's.
-        _ => Failure::new(Cause::TlsBroken, "the TLS connection broke; try again later"),
+        _ => because(Cause::TlsBroken, "the TLS connection broke; try again later"),
     }
 }
 
+fn because(cause: Cause, text: impl Into<String>) -> (Cause, String) {
+    (cause, text.into())
+}
+
 /// The certificate of the other side was not accepted here.
-fn of_certificate(error: &CertificateError, whose: &str) -> Failure {
+fn of_certificate(error: &CertificateError, whose: &str) -> (Cause, String) {
     use CertificateError::*;
 
     let clock = "set this machine's clock if that is wrong";
     match error {
-        Expired => Failure::new(
+        Expired => because(
             Cause::ServerCertificateExpired,
             format!(
                 "the {whose}'s certificate has expired; ask its operator to renew it, or {clock}"
             ),
         ),
-        ExpiredContext { time, not_after } => Failure::new(
+        ExpiredContext { time, not_after } => because(
             Cause::ServerCertificateExpired,
             format!(
                 "the {whose}'s certificate expired on {}, and this machine's clock says {}; ask its operator to renew it, or {clock}",
@@ -80,11 +84,11 @@ fn of_certificate(error: &CertificateError, whose: &str) -> Failure {
                 utc(*time)
             ),
         ),
-        NotValidYet => Failure::new(
+        NotValidYet => because(
             Cause::ServerCertificateNotYetValid,
             format!("the {whose}'s certificate is not valid yet; {clock}, else tell its operator"),
         ),
-        NotValidYetContext { time, not_before } => Failure::new(
+        NotValidYetContext { time, not_before } => because(
             Cause::ServerCertificateNotYetValid,
             format!(
                 "the {whose}'s certificate is not valid before {}, and this machine's clock says {}; {clock}, else tell its operator",
@@ -93,23 +97,23 @@ fn of_certificate(error: &CertificateError, whose: &str) -> Failure {
             ),
         ),
         NotValidForName => {
-            Failure::new(Cause::ServerCertificateForAnotherHost, wrong_name(whose, "", &[]))
+            because(Cause::ServerCertificateForAnotherHost, wrong_name(whose, "", &[]))
         }
-        NotValidForNameContext { expected, presented } => Failure::new(
+        NotValidForNameContext { expected, presented } => because(
             Cause::ServerCertificateForAnotherHost,
             wrong_name(whose, &format!(", not for {}", expected.to_str()), presented),
         ),
-        UnknownIssuer => Failure::new(
+        UnknownIssuer => because(
             Cause::ServerCertificateUnknownIssuer,
             format!(
                 "the {whose}'s certificate is from an authority that is not trusted here; set root_certificates_pem to that authority's certificate if it is the right one, else somebody may be in between"
             ),
         ),
-        Revoked => Failure::new(
+        Revoked => because(
             Cause::ServerCertificateRevoked,
             format!("the {whose}'s certificate was revoked; do not use it, and ask its operator"),
         ),
-        other => Failure::new(
+        other => because(
             Cause::ServerCertificateUnusable,
             format!(
                 "the {whose}'s certificate cannot be used ({}); ask its operator to replace it",
@@ -209,9 +213,8 @@ mod tests {
             (Revoked, Cause::ServerCertificateRevoked, vec!["revoked"]),
             (BadEncoding, Cause::ServerCertificateUnusable, vec!["damaged"]),
         ] {
-            let failure = of(&rustls::Error::InvalidCertificate(error), Phase::Handshake);
-            assert_eq!(failure.cause, cause);
-            let text = failure.to_string();
+            let (found, text) = of(&rustls::Error::InvalidCertificate(error), Phase::Handshake);
+            assert_eq!(found, cause);
             assert!(parts.iter().all(|part| text.contains(part)), "{text}");
             assert!(!text.contains('\u{1b}'), "{text:?}");
             let is_name = cause == Cause::ServerCertificateForAnotherHost;
@@ -238,9 +241,8 @@ mod tests {
         let name = ServerName::try_from("api.example").unwrap();
         let verified =
             verifier.build().unwrap().verify_server_cert(server.der(), &[], &name, &[], at(60));
-        let failure = of(&verified.unwrap_err(), Phase::Handshake);
-        assert_eq!(failure.cause, Cause::ServerCertificateNotYetValid);
-        let text = failure.to_string();
+        let (cause, text) = of(&verified.unwrap_err(), Phase::Handshake);
+        assert_eq!(cause, Cause::ServerCertificateNotYetValid);
         for part in [
             "not valid before 2025-06-01 00:00:00 UTC",
             "says 1970-01-01 00:01:00 UTC",
@@ -259,11 +261,11 @@ mod tests {
             (AlertDescription::UnrecognisedName, Cause::HandshakeRefused),
             (AlertDescription::InternalError, Cause::TlsBroken),
         ] {
-            assert_eq!(alert(description, Phase::Sent).cause, cause);
+            assert_eq!(alert(description, Phase::Sent).0, cause);
         }
-        let text = alert(AlertDescription::UnknownCA, Phase::Proxy).to_string();
+        let (_, text) = alert(AlertDescription::UnknownCA, Phase::Proxy);
         assert!(text.contains("the proxy did not"), "{text}");
-        assert_eq!(of(&rustls::Error::DecryptError, Phase::Sent).cause, Cause::TlsBroken);
-        assert_eq!(of(&rustls::Error::DecryptError, Phase::Handshake).cause, Cause::NoTls);
+        assert_eq!(of(&rustls::Error::DecryptError, Phase::Sent).0, Cause::TlsBroken);
+        assert_eq!(of(&rustls::Error::DecryptError, Phase::Handshake).0, Cause::NoTls);
     }
 }
