@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use shuttle::current::me;
 
-use super::process::{Case, RIGHT};
 use super::provider::{Moment, lifetime, name_of, number_of, replaces};
+use super::{Case, RIGHT};
 use crate::error::{Error, Result};
 use crate::facts::Renewal;
 use crate::options::TokenOptions;

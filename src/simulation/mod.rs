@@ -19,14 +19,22 @@ mod provider;
 mod store;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use shuttle::thread::JoinHandle;
 use shuttle::{Config, MaxSteps, Runner, thread};
 
+use self::judge::Judge;
 use self::plan::Plan;
-use self::process::{Case, Process};
-use crate::sync::simulated::{self, Chance, Seeds};
+use self::process::Process;
+use self::provider::Endpoint;
+use self::store::Shelf;
+use crate::key::StoreKey;
+use crate::names::Environment;
+use crate::store::Account;
+use crate::sync::simulated::{self, Chance, Seeds, now};
 
 /// In the gate.
 const HISTORIES: u64 = 10_000;
@@ -85,6 +93,54 @@ fn no_history_breaks_a_promise() {
         half.join().expect("a history failed");
     });
     println!("simulation: {histories} histories from seed {first}: {}", judge::tally());
+}
+
+/// The secret that the provider knows; the others are wrong.
+const RIGHT: usize = 0;
+
+/// Everything of one history.
+struct Case {
+    plan: Plan,
+    chance: Mutex<Chance>,
+    endpoint: Mutex<Endpoint>,
+    shelf: Shelf,
+    judge: Mutex<Judge>,
+    key: StoreKey,
+    processes: Mutex<Vec<process::State>>,
+    /// Of processes that took the place of dead ones.
+    successors: Mutex<Vec<JoinHandle<()>>>,
+    is_over: AtomicBool,
+    tells: bool,
+}
+
+impl Case {
+    fn new(plan: Plan, chance: Chance) -> Self {
+        let account = Account::new(
+            &process::credentials(&plan, RIGHT),
+            Environment::Sandbox,
+            Some("https://api.example"),
+        );
+        let case = Self {
+            chance: Mutex::new(chance),
+            endpoint: Mutex::default(),
+            shelf: Shelf::default(),
+            judge: Mutex::default(),
+            key: account.unwrap().key().clone(),
+            processes: Mutex::default(),
+            successors: Mutex::default(),
+            is_over: AtomicBool::new(false),
+            tells: std::env::var_os("PAYTOKEN_STORY").is_some(),
+            plan,
+        };
+        case.tell(|| format!("{:?}", case.plan));
+        case
+    }
+
+    fn tell(&self, story: impl FnOnce() -> String) {
+        if self.tells {
+            println!("{:>10.3} {}", now().as_secs_f64(), story());
+        }
+    }
 }
 
 /// After six refusals within an hour that hour is waited for; nothing else holds anybody longer.

@@ -2,47 +2,27 @@
 //! of the world does to them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use shuttle::thread::{self, JoinHandle};
 
-use super::PATIENCE;
-use super::judge::{Ask, Judge};
+use super::judge::Ask;
 use super::plan::{Plan, either};
-use super::provider::{Endpoint, Moment, number_of};
-use super::store::{Reach, Shelf};
+use super::provider::{Moment, number_of};
+use super::store::Reach;
+use super::{Case, PATIENCE, RIGHT};
 use crate::certificate::ClientCertificate;
 use crate::clock::{Clock, Now, monotonic};
 use crate::credentials::Credentials;
-use crate::key::StoreKey;
 use crate::names::Environment;
 use crate::options::TokenOptions;
 use crate::source::{Attempt, TokenSource};
-use crate::store::Account;
 use crate::sync::lock;
-use crate::sync::simulated::{self, Chance, machine_time, now, sleep};
+use crate::sync::simulated::{self, machine_time, now, sleep};
 
-/// The secret that the provider knows; the others are wrong.
-pub(super) const RIGHT: usize = 0;
-
-/// Everything of one history.
-pub(super) struct Case {
-    pub(super) plan: Plan,
-    pub(super) chance: Mutex<Chance>,
-    pub(super) endpoint: Mutex<Endpoint>,
-    pub(super) shelf: Shelf,
-    pub(super) judge: Mutex<Judge>,
-    pub(super) key: StoreKey,
-    processes: Mutex<Vec<State>>,
-    /// Of processes that took the place of dead ones.
-    successors: Mutex<Vec<JoinHandle<()>>>,
-    is_over: AtomicBool,
-    tells: bool,
-}
-
-struct State {
+pub(super) struct State {
     machine: usize,
     secret: usize,
     source: Option<TokenSource>,
@@ -95,41 +75,13 @@ impl Clock for Clocks {
     }
 }
 
-fn credentials(plan: &Plan, secret: usize) -> Credentials {
+pub(super) fn credentials(plan: &Plan, secret: usize) -> Credentials {
     let takes_certificate = plan.provider.facts().takes_certificate;
     let certificate = takes_certificate.then(ClientCertificate::injected_by_proxy);
     Credentials::new(plan.provider, "id", format!("secret-{secret}"), certificate).unwrap()
 }
 
 impl Case {
-    pub(super) fn new(plan: Plan, chance: Chance) -> Self {
-        let account = Account::new(
-            &credentials(&plan, RIGHT),
-            Environment::Sandbox,
-            Some("https://api.example"),
-        );
-        let case = Self {
-            chance: Mutex::new(chance),
-            endpoint: Mutex::default(),
-            shelf: Shelf::default(),
-            judge: Mutex::default(),
-            key: account.unwrap().key().clone(),
-            processes: Mutex::default(),
-            successors: Mutex::default(),
-            is_over: AtomicBool::new(false),
-            tells: std::env::var_os("PAYTOKEN_STORY").is_some(),
-            plan,
-        };
-        case.tell(|| format!("{:?}", case.plan));
-        case
-    }
-
-    pub(super) fn tell(&self, story: impl FnOnce() -> String) {
-        if self.tells {
-            println!("{:>10.3} {}", now().as_secs_f64(), story());
-        }
-    }
-
     fn percent(&self, percent: u64) -> bool {
         lock(&self.chance).percent(percent)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::plan::{Mood, Plan};
-use super::process::{Case, RIGHT};
+use super::{Case, RIGHT};
 use crate::clock::Deadline;
 use crate::error::Result;
 use crate::facts::Renewal;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use shuttle::current::me;
 
-use super::process::Case;
+use super::Case;
 use crate::error::{Error, Result};
 use crate::key::StoreKey;
 use crate::store::{Store, StoreGuard};
