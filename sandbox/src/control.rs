@@ -79,7 +79,7 @@ pub(crate) fn answer(services: &[Arc<ServiceState>], request: &Request) -> Answe
 }
 
 fn find<'a>(services: &'a [Arc<ServiceState>], name: &str) -> Result<&'a ServiceState, ParseError> {
-    let found = services.iter().find(|state| state.simulation.service.facts().name == name);
+    let found = services.iter().find(|state| state.service.facts().name == name);
     found
         .map(|state| &**state)
         .ok_or_else(|| ParseError::new(format!("no service is called {name:?}: see GET /")))
@@ -95,7 +95,7 @@ fn is_loopback(host: &str) -> bool {
 
 /// Does what was asked and says so; `None` for an action that does not exist.
 fn act(state: &ServiceState, action: &str, query: &str) -> Result<Option<String>, ParseError> {
-    let service = state.simulation.service;
+    let service = state.service;
     let done = match action {
         "lifetime" => {
             let value = Query::of(query, &["seconds"])?.needed("seconds")?;
@@ -119,7 +119,7 @@ fn act(state: &ServiceState, action: &str, query: &str) -> Result<Option<String>
 }
 
 fn set_fault(state: &ServiceState, query: &Query) -> Result<String, ParseError> {
-    let service = state.simulation.service;
+    let service = state.service;
     let kind = query.needed("kind")?;
     let endpoint = match query.optional("endpoint").as_deref() {
         None | Some("token") => Endpoint::Token,
@@ -181,7 +181,7 @@ fn stats(services: &[Arc<ServiceState>]) -> Value {
         let counts = state.counts();
         let by_client = state.counts_by_client();
         all.insert(
-            state.simulation.service.to_string(),
+            state.service.to_string(),
             json!({
                 "token_requests": counts.token_requests,
                 "tokens_issued": counts.tokens_issued,

@@ -25,6 +25,7 @@ mod control;
 mod counts;
 mod effects;
 mod fault;
+mod gate;
 mod hold;
 mod request;
 mod server;
@@ -54,7 +55,6 @@ pub use rcgen;
 pub use simulations::{example_call, token_body};
 
 use server::{Listener, Registry};
-use simulations::SIMULATIONS;
 use state::{Endpoint, ServiceState};
 use stop::Stop;
 use tokens::Standing;
@@ -83,15 +83,15 @@ impl Sandbox {
         let registry = Arc::new(Registry::default());
         let authority = Authority::new()?;
         let client = authority.client_certificate(CLIENT_ID);
-        let new_state = |simulation| {
-            let state = ServiceState::new(simulation, Arc::clone(&stop));
+        let new_state = |&service: &Service| {
+            let state = ServiceState::new(service, Arc::clone(&stop));
             state.add_client(CLIENT_ID, CLIENT_SECRET);
             Arc::new(state)
         };
-        let services: Arc<[_]> = SIMULATIONS.iter().map(new_state).collect();
+        let services: Arc<[_]> = Service::ALL.iter().map(new_state).collect();
         let listen = |state: &Arc<ServiceState>| {
             let state = Arc::clone(state);
-            let facts = state.simulation.service.facts();
+            let facts = state.service.facts();
             let config = authority.server_config(facts.takes_certificate)?;
             Listener::start(facts.name, &registry, &stop, move |socket| {
                 state.count(|counts| counts.connections += 1);
@@ -114,7 +114,7 @@ impl Sandbox {
     }
 
     fn index(&self, service: Service) -> usize {
-        let is_it = |state: &Arc<ServiceState>| state.simulation.service == service;
+        let is_it = |state: &Arc<ServiceState>| state.service == service;
         self.services.iter().position(is_it).expect("every provider is simulated")
     }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::answer::Answer;
-use crate::effects::{self, Terms};
+use crate::effects;
 use crate::fault::{self, Fault, ParseError};
 use crate::request::Request;
-use crate::simulations::{ApiCall, Simulation};
-use crate::state::{Endpoint, InFlight, ServiceState, Verdict};
+use crate::simulations::{ApiCall, Credentials, Simulation, TokenRequest};
+use crate::state::{Endpoint, InFlight, ServiceState};
 use crate::tokens::Standing;
 
 /// The answer to a request; for a token request also the mark that it is in work.
@@ -17,8 +17,9 @@ pub(crate) fn answer(
     tls_certificate: Option<&[u8]>,
 ) -> (Answer, Option<InFlight>) {
     state.record(&request.raw);
-    let error = state.simulation.error;
-    match route(state.simulation, &request.method, &request.path) {
+    let simulation = Simulation::of(state.service);
+    let error = simulation.error;
+    match route(simulation, &request.method, &request.path) {
         Route::Token => {
             let (answer, in_flight) = token(state, request, tls_certificate);
             (answer, Some(in_flight))
@@ -34,7 +35,7 @@ fn token(
     request: &Request,
     tls_certificate: Option<&[u8]>,
 ) -> (Answer, InFlight) {
-    let simulation = state.simulation;
+    let simulation = Simulation::of(state.service);
     let credentials = Credentials::of(simulation, request);
     let in_flight = state.arrive(credentials.as_ref().map(|credentials| &*credentials.id));
     let answer = match faults(state, request, Endpoint::Token) {
@@ -81,7 +82,7 @@ fn route(simulation: &Simulation, method: &str, path: &str) -> Route {
 }
 
 fn api(state: &Arc<ServiceState>, request: &Request, call: ApiCall) -> Answer {
-    let error = state.simulation.error;
+    let error = Simulation::of(state.service).error;
     state.count(|counts| counts.api_requests += 1);
     let faults = match faults(state, request, Endpoint::Api) {
         Ok(faults) => faults,
@@ -115,50 +116,5 @@ fn faults(
     match request.header("x-sandbox-fault") {
         Some(text) => fault::parse_list(text),
         None => Ok(state.next_faults(endpoint)),
-    }
-}
-
-/// An id and a secret as a token request names them.
-pub(crate) struct Credentials {
-    pub(crate) id: String,
-    pub(crate) secret: String,
-}
-
-impl Credentials {
-    /// Reads them from a JSON body; `None` if the body has another form.
-    fn of(simulation: &Simulation, request: &Request) -> Option<Credentials> {
-        let body = request.json()?;
-        let field = |name: &str| Some(body.get(name)?.as_str()?.to_owned());
-        Some(Credentials {
-            id: field(simulation.id_field)?,
-            secret: field(simulation.secret_field)?,
-        })
-    }
-}
-
-/// A token request as a simulation sees it.
-pub(crate) struct TokenRequest<'a> {
-    pub(crate) state: &'a ServiceState,
-    pub(crate) request: &'a Request,
-    /// The certificate that the client showed in the TLS handshake.
-    pub(crate) tls_certificate: Option<&'a [u8]>,
-    pub(crate) credentials: Option<&'a Credentials>,
-    pub(crate) terms: Terms,
-}
-
-impl TokenRequest<'_> {
-    /// The answer to a body that does not name an id and a secret as documented.
-    pub(crate) fn malformed(&self) -> Answer {
-        let Simulation { id_field: id, secret_field: secret, error, .. } = self.state.simulation;
-        let message = format!("the body must be application/json with {id:?} and {secret:?}");
-        error(400, &message)
-    }
-
-    pub(crate) fn judge(&self, credentials: &Credentials) -> Verdict {
-        self.state.judge(&credentials.id, &credentials.secret)
-    }
-
-    pub(crate) fn issue(&self, credentials: &Credentials) -> crate::tokens::Issued {
-        self.state.issue(&credentials.id, self.terms.lifetime, self.terms.clock_offset_seconds)
     }
 }

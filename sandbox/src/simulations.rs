@@ -11,13 +11,14 @@ use serde_json::json;
 use crate::Service;
 use crate::answer::{Answer, reason};
 use crate::clock;
+use crate::effects::Terms;
 use crate::request::Request;
-use crate::service::TokenRequest;
-use crate::state::Verdict;
+use crate::state::{ServiceState, Verdict};
 use crate::text;
+use crate::tokens::Issued;
 
 /// One per provider, in the order of `Service::ALL`.
-pub(crate) const SIMULATIONS: &[Simulation] =
+const SIMULATIONS: &[Simulation] =
     &[ntx_pay::SIMULATION, nexter_pay::SIMULATION, send_payments::SIMULATION];
 
 /// What is particular to one provider.
@@ -55,6 +56,52 @@ impl Simulation {
             .iter()
             .find(|simulation| simulation.service == service)
             .expect("a unit test finds a simulation of each provider")
+    }
+}
+
+/// An id and a secret as a token request names them.
+pub(crate) struct Credentials {
+    pub(crate) id: String,
+    pub(crate) secret: String,
+}
+
+impl Credentials {
+    /// Reads them from a JSON body; `None` if the body has another form.
+    pub(crate) fn of(simulation: &Simulation, request: &Request) -> Option<Credentials> {
+        let body = request.json()?;
+        let field = |name: &str| Some(body.get(name)?.as_str()?.to_owned());
+        Some(Credentials {
+            id: field(simulation.id_field)?,
+            secret: field(simulation.secret_field)?,
+        })
+    }
+}
+
+/// A token request as a simulation sees it.
+pub(crate) struct TokenRequest<'a> {
+    pub(crate) state: &'a ServiceState,
+    pub(crate) request: &'a Request,
+    /// The certificate that the client showed in the TLS handshake.
+    pub(crate) tls_certificate: Option<&'a [u8]>,
+    pub(crate) credentials: Option<&'a Credentials>,
+    pub(crate) terms: Terms,
+}
+
+impl TokenRequest<'_> {
+    /// The answer to a body that does not name an id and a secret as documented.
+    pub(crate) fn malformed(&self) -> Answer {
+        let Simulation { id_field: id, secret_field: secret, error, .. } =
+            Simulation::of(self.state.service);
+        let message = format!("the body must be application/json with {id:?} and {secret:?}");
+        error(400, &message)
+    }
+
+    pub(crate) fn judge(&self, credentials: &Credentials) -> Verdict {
+        self.state.judge(&credentials.id, &credentials.secret)
+    }
+
+    pub(crate) fn issue(&self, credentials: &Credentials) -> Issued {
+        self.state.issue(&credentials.id, self.terms.lifetime, self.terms.clock_offset_seconds)
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::Service;
 use crate::counts::{Counters, Counts};
 use crate::fault::Fault;
-use crate::hold::Gate;
-use crate::simulations::Simulation;
+use crate::gate::Gate;
 use crate::stop::Stop;
 use crate::text::lock;
 use crate::tokens::{Issued, Ledger, Standing};
@@ -65,9 +65,9 @@ struct Settings {
 }
 
 impl Settings {
-    fn of(simulation: &Simulation) -> Settings {
+    fn of(service: Service) -> Settings {
         Settings {
-            lifetime: simulation.service.facts().sandbox.lifetime,
+            lifetime: service.facts().sandbox.lifetime,
             delay: Duration::ZERO,
             token_faults: Faults::default(),
             api_faults: Faults::default(),
@@ -84,7 +84,7 @@ impl Settings {
 
 /// Everything one service knows; shared by its connections and the [`Sandbox`](crate::Sandbox).
 pub(crate) struct ServiceState {
-    pub(crate) simulation: &'static Simulation,
+    pub(crate) service: Service,
     pub(crate) stop: Arc<Stop>,
     clients: Mutex<HashMap<String, Client>>,
     ledger: Mutex<Ledger>,
@@ -97,13 +97,13 @@ pub(crate) struct ServiceState {
 }
 
 impl ServiceState {
-    pub(crate) fn new(simulation: &'static Simulation, stop: Arc<Stop>) -> ServiceState {
+    pub(crate) fn new(service: Service, stop: Arc<Stop>) -> ServiceState {
         ServiceState {
-            simulation,
+            service,
             stop,
             clients: Mutex::default(),
-            ledger: Mutex::new(Ledger::new(simulation.service)),
-            settings: Mutex::new(Settings::of(simulation)),
+            ledger: Mutex::new(Ledger::new(service)),
+            settings: Mutex::new(Settings::of(service)),
             counters: Mutex::default(),
             received: Mutex::default(),
             gates: Mutex::default(),
@@ -210,7 +210,7 @@ impl ServiceState {
     }
 
     pub(crate) fn reset_settings(&self) {
-        *lock(&self.settings) = Settings::of(self.simulation);
+        *lock(&self.settings) = Settings::of(self.service);
     }
 
     // Counters and records.
