@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::ffi::{CStr, CString, c_char};
 use std::io;
 
-use crate::boundary::guard;
 use crate::code;
+use crate::panic::guard;
 use crate::words;
 
 /// What C knows as `paytoken_error`. Immutable once made.
