@@ -42,8 +42,32 @@ pub struct RedisStoreBuilder {
     tls: tls::Wishes,
 }
 
+impl RedisStore {
+    /// A store with the default settings. Nothing is sent yet.
+    ///
+    /// | URL | |
+    /// |---|---|
+    /// | `redis://user:password@host:port/database` | user, password, port (6379) and database (0) may be left out |
+    /// | `rediss://…` | with TLS (feature `tls`); the certificate is always checked |
+    /// | `redis+unix:///run/redis.sock?db=0&user=…&pass=…` | a Unix socket; also `unix://` |
+    /// | `redis+sentinel://user:password@host:26379,host:26379/master/database` | the master of this name, by the first Sentinel that answers; also `rediss+sentinel://` |
+    ///
+    /// `valkey` may stand for `redis`. In a password, what is no letter or digit is written as `%XX`.
+    ///
+    /// # Errors
+    /// As [`RedisStoreBuilder::build`].
+    pub fn open(url: &str) -> Result<Self> {
+        Self::builder(url).build()
+    }
+
+    /// A store with settings of your own.
+    pub fn builder(url: &str) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url)
+    }
+}
+
 impl RedisStoreBuilder {
-    pub(crate) fn new(url: &str) -> Self {
+    fn new(url: &str) -> Self {
         Self {
             url: Zeroizing::new(url.to_owned()),
             prefix: "paytoken".to_owned(),

@@ -27,7 +27,6 @@ mod builder;
 mod clock;
 mod connection;
 mod failure;
-mod guard;
 mod link;
 mod scripts;
 mod status;

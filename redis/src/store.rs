@@ -12,11 +12,9 @@ use paytoken::{Error, Result};
 use redis::Value;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use crate::builder::RedisStoreBuilder;
 use crate::clock::Deadline;
 use crate::connection::Command;
 use crate::failure::{Failure, Refusal};
-use crate::guard::RedisGuard;
 use crate::link::Link;
 use crate::scripts;
 use crate::status::{self, ServerStatus};
@@ -36,11 +34,14 @@ const MOST_DOUBTFUL: usize = 4;
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 
+/// An entry is kept no longer, whatever is asked for.
+const LONGEST_KEPT: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// Shares tokens between machines, in Redis (6 or newer) or Valkey.
 ///
 /// `Clone + Send + Sync`; clones share their connections: one for each thread that is asking at the
 /// same time, four of which are kept. Nothing is sent before the store is used. A call connects anew
-/// where it must, makes one attempt, and is over within [`timeout`](RedisStoreBuilder::timeout). A
+/// where it must, makes one attempt, and is over within [`timeout`](crate::RedisStoreBuilder::timeout). A
 /// forked child opens connections of its own.
 ///
 /// A lock is a lease: it ends with its holder's `unlock`, or when the time that the holder may need is
@@ -48,10 +49,10 @@ const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 #[derive(Clone)]
 pub struct RedisStore(Arc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) link: Link,
+struct Inner {
+    link: Link,
     prefix: String,
-    pub(crate) replicas: Option<Replicas>,
+    replicas: Option<Replicas>,
     /// Values of locks that may be ours: the answer was lost. The next to lock takes them over.
     doubtful: Mutex<HashMap<StoreKey, Vec<LockValue>>>,
 }
@@ -65,33 +66,11 @@ pub(crate) struct Replicas {
 
 /// What says whose lock it is: 32 hexadecimal digits, and nobody else's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LockValue(pub(crate) String);
+struct LockValue(pub(crate) String);
 
 impl RedisStore {
-    /// A store with the default settings. Nothing is sent yet.
-    ///
-    /// | URL | |
-    /// |---|---|
-    /// | `redis://user:password@host:port/database` | user, password, port (6379) and database (0) may be left out |
-    /// | `rediss://…` | with TLS (feature `tls`); the certificate is always checked |
-    /// | `redis+unix:///run/redis.sock?db=0&user=…&pass=…` | a Unix socket; also `unix://` |
-    /// | `redis+sentinel://user:password@host:26379,host:26379/master/database` | the master of this name, by the first Sentinel that answers; also `rediss+sentinel://` |
-    ///
-    /// `valkey` may stand for `redis`. In a password, what is no letter or digit is written as `%XX`.
-    ///
-    /// # Errors
-    /// As [`RedisStoreBuilder::build`].
-    pub fn open(url: &str) -> Result<Self> {
-        Self::builder(url).build()
-    }
-
-    /// A store with settings of your own.
-    pub fn builder(url: &str) -> RedisStoreBuilder {
-        RedisStoreBuilder::new(url)
-    }
-
     /// What the server says of itself, asked anew on a connection of its own: for a check of the
-    /// set-up, not for each start of a program. Blocks for [`timeout`](RedisStoreBuilder::timeout)
+    /// set-up, not for each start of a program. Blocks for [`timeout`](crate::RedisStoreBuilder::timeout)
     /// at most; writes a key and removes it, which no account uses. What this user may not ask is
     /// `None`, not an error.
     ///
@@ -140,16 +119,16 @@ struct Attempt {
 }
 
 impl Inner {
-    pub(crate) fn lock_key(&self, key: &StoreKey) -> Vec<u8> {
+    fn lock_key(&self, key: &StoreKey) -> Vec<u8> {
         format!("{}:{{{key}}}:lock", self.prefix).into_bytes()
     }
 
-    pub(crate) fn entry_key(&self, key: &StoreKey) -> Vec<u8> {
+    fn entry_key(&self, key: &StoreKey) -> Vec<u8> {
         format!("{}:{{{key}}}", self.prefix).into_bytes()
     }
 
     /// Runs a script, and waits for the replicas where that is wanted.
-    pub(crate) fn run(
+    fn run(
         &self,
         script: &str,
         keys: &[Vec<u8>],
@@ -184,13 +163,13 @@ impl Inner {
     }
 
     /// Where it cannot be said, the lease ends it, or the next of us who locks has it.
-    pub(crate) fn unlock(&self, key: &StoreKey, value: &LockValue) {
+    fn unlock(&self, key: &StoreKey, value: &LockValue) {
         if self.run(scripts::UNLOCK, &[self.lock_key(key)], &[value.0.as_bytes()], false).is_err() {
             self.doubt(key, value);
         }
     }
 
-    pub(crate) fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
+    fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
         let command = Command::new(&[b"HGET", &self.entry_key(key), b"entry"]);
         self.text(self.link.ask(&[command], Duration::ZERO))
     }
@@ -206,7 +185,7 @@ impl Inner {
     }
 
     /// Remembers that the lock may be ours under this value.
-    pub(crate) fn doubt(&self, key: &StoreKey, value: &LockValue) {
+    fn doubt(&self, key: &StoreKey, value: &LockValue) {
         let mut doubtful = lock(&self.doubtful);
         let values = doubtful.entry(key.clone()).or_default();
         values.push(value.clone());
@@ -265,6 +244,95 @@ impl Store for RedisStore {
     }
 }
 
+/// Holds the lease under its value.
+struct RedisGuard<'a> {
+    store: &'a Inner,
+    key: StoreKey,
+    value: LockValue,
+    lease: Duration,
+    /// The entry, as it came with the lock: until something is written nobody has changed it.
+    entry: Option<Vec<u8>>,
+    /// It did not answer: another wait as long would be in vain.
+    is_silent: bool,
+    /// The process that locked it. A child that it forks has a copy of all this.
+    process: u32,
+}
+
+impl<'a> RedisGuard<'a> {
+    fn new(
+        store: &'a Inner,
+        key: &StoreKey,
+        value: LockValue,
+        lease: Duration,
+        entry: Vec<u8>,
+    ) -> Self {
+        let process = std::process::id();
+        Self {
+            store,
+            key: key.clone(),
+            value,
+            lease,
+            entry: Some(entry),
+            is_silent: false,
+            process,
+        }
+    }
+}
+
+impl StoreGuard for RedisGuard<'_> {
+    fn read(&mut self) -> Result<Option<Vec<u8>>> {
+        match self.entry.take() {
+            Some(entry) => Ok((!entry.is_empty()).then_some(entry)),
+            None => self.store.read(&self.key),
+        }
+    }
+
+    fn write(&mut self, entry: &[u8], keep_for: Duration) -> Result<()> {
+        let lost = || {
+            Error::store(
+                "store: the lock was lost, so nothing was written; this machine was stopped for longer than its lease, or Redis has forgotten the lock",
+            )
+        };
+        if self.process != std::process::id() {
+            return Err(lost());
+        }
+        self.entry = None;
+        let lease = milliseconds(self.lease);
+        // Never zero: that is the stamp of no entry.
+        let stamp = (u64::from_be_bytes(random()?) | 1).to_string();
+        let keep_for = milliseconds(keep_for.min(LONGEST_KEPT));
+        let keys = [self.store.lock_key(&self.key), self.store.entry_key(&self.key)];
+        let arguments = [
+            self.value.0.as_bytes(),
+            lease.as_bytes(),
+            entry,
+            stamp.as_bytes(),
+            keep_for.as_bytes(),
+        ];
+        match self.store.run(scripts::WRITE, &keys, &arguments, true) {
+            Ok(Value::Int(1)) => Ok(()),
+            Ok(Value::Int(0)) => Err(lost()),
+            Ok(_) => Err(self.store.link.error(Failure::Garbage)),
+            Err(failure) => {
+                self.is_silent = !failure.is_answer();
+                Err(self.store.link.error(failure))
+            }
+        }
+    }
+}
+
+impl Drop for RedisGuard<'_> {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            return;
+        }
+        match self.is_silent {
+            true => self.store.doubt(&self.key, &self.value),
+            false => self.store.unlock(&self.key, &self.value),
+        }
+    }
+}
+
 impl LockValue {
     fn new() -> Result<Self> {
         Ok(Self(format!("{:032x}", u128::from_be_bytes(random()?))))
@@ -276,7 +344,7 @@ fn chance() -> Result<f64> {
     Ok(f64::from(u16::from_be_bytes(random()?)) / f64::from(u16::MAX) / 2.0)
 }
 
-pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH]> {
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH]> {
     let mut bytes = [0; LENGTH];
     SystemRandom::new()
         .fill(&mut bytes)
@@ -285,7 +353,7 @@ pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH]> {
 }
 
 /// At least one, as Redis reads it.
-pub(crate) fn milliseconds(time: Duration) -> String {
+fn milliseconds(time: Duration) -> String {
     time.as_millis().max(1).to_string()
 }
 
