@@ -24,7 +24,7 @@ use crate::options::TokenOptions;
 use crate::pace::Caller;
 use crate::published::Publication;
 use crate::renewal;
-use crate::slot::{Decision, Says, Slot, Wish};
+use crate::slot::{Decision, Ended, Says, Slot, Wish};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::token::Token;
 
@@ -128,7 +128,6 @@ impl<W: Backend> Flights<W> {
         let mut wish = Wish {
             min_validity: options.min_validity,
             newer_than: options.force.then(|| slot.newest()),
-            force: options.force,
             // Whoever has no time goes on with a token that is good, and leads no renewal.
             may_renew: has_time && !is_within,
             may_lead: true,
@@ -149,27 +148,25 @@ impl<W: Backend> Flights<W> {
                     slot = self.lock();
                     continue;
                 }
-                Decision::Fail(error) => {
-                    let unwanted = slot.last_revoked();
-                    drop(slot);
-                    return self.stored(&wish, terms, now, unwanted).ok_or(error);
-                }
-                Decision::Nothing | Decision::Wait(_) if is_within => {
+                Decision::Nothing(None) | Decision::Wait(_) if is_within => {
                     return Err(backend.error(Error::configuration(
                         "an event hook, a log callback or other code that runs while this thread fetches a token asked for that very token, and would wait for itself; use cached() there, or ask later",
                     )));
                 }
-                Decision::Nothing => {
+                Decision::Nothing(refusal) => {
                     let unwanted = slot.last_revoked();
                     drop(slot);
-                    let stored = match wish.force {
+                    let stored = match options.force {
                         true => None,
                         false => self.stored(&wish, terms, now, unwanted),
                     };
-                    return stored.ok_or_else(|| backend.error(Error::new(
+                    let no_time = || {
+                        backend.error(Error::new(
                         ErrorKind::Timeout,
                         "there is no good token in the cache, and no time to fetch one; allow more time",
-                    )));
+                    ))
+                    };
+                    return stored.ok_or_else(|| refusal.unwrap_or_else(no_time));
                 }
                 Decision::Renew(flight) => {
                     drop(slot);
@@ -332,56 +329,57 @@ impl<W: Backend> Landing<W> {
 
     /// Fetches for everybody. The error is the leader's own answer; the slot has it for those who
     /// waited.
-    fn fly(self, wish: &Wish, terms: Terms, effort: Effort) -> Result<()> {
+    fn fly(mut self, wish: &Wish, terms: Terms, effort: Effort) -> Result<()> {
         let flights = self.flights.clone();
         let _within = Within::of(&flights);
         let backend = &flights.backend;
         let began = monotonic();
         let obtained = backend.obtain(&self.order(wish, terms, effort));
         let now = backend.now();
-        let (result, news) = match obtained {
+        let failed = |error| {
+            let error = backend.error(error);
+            let is_the_callers_time =
+                terms.caller == Caller::Hurried && error.kind() == ErrorKind::Timeout;
+            let says = match effort {
+                _ if is_the_callers_time => Says::Nothing,
+                Effort::OneAttempt => Says::NoRenewal,
+                Effort::Full | Effort::Background => Says::ToAll,
+            };
+            let remembered_for = backend.remembered_for(now);
+            let ended = Ended::Failed(error.clone(), says);
+            (ended, EventKind::Failed { error, still_has_token: false, remembered_for })
+        };
+        let (ended, mut news) = match obtained {
             Ok(Obtained::Busy) => {
-                self.land(|slot, flight| slot.give_up(now, flight));
+                self.land(now, Ended::Busy);
                 return Ok(());
             }
             Ok(Obtained::Found(token)) => {
                 let remaining = token.remaining_at(now);
-                (Ok(token), EventKind::Found { remaining })
+                (Ended::With(token), EventKind::Found { remaining })
             }
             // Or every caller would fetch another one, and another.
             Ok(Obtained::Fetched(token)) if renewal::has_ended(&token, now) => {
                 let error = Error::invalid_response(
                     "the provider's token had already ended when it came; check this machine's clock, or ask the provider",
                 );
-                failed(backend, error.with_may_have_arrived(true), now)
+                failed(error.with_may_have_arrived(true))
             }
             Ok(Obtained::Fetched(token)) => {
-                let news = EventKind::Fetched {
-                    took: monotonic().saturating_duration_since(began),
-                    lifetime: token.lifetime(),
-                };
-                (Ok(token), news)
+                let took = monotonic().saturating_duration_since(began);
+                let lifetime = token.lifetime();
+                (Ended::With(token), EventKind::Fetched { took, lifetime })
             }
-            Err(error) => failed(backend, error, now),
+            Err(error) => failed(error),
         };
-        let ran_out_of_time = matches!(&result, Err(error) if error.kind() == ErrorKind::Timeout);
-        let says = match effort {
-            _ if terms.caller == Caller::Hurried && ran_out_of_time => Says::Nothing,
-            Effort::OneAttempt => Says::NoRenewal,
-            Effort::Full | Effort::Background => Says::ToAll,
-        };
-        let answer = result.as_ref().map(|_| ()).map_err(Error::clone);
-        let has_token = self.land(|slot, flight| {
-            slot.land(now, flight, result, says);
-            slot.usable(now, &Wish::default()).is_some()
-        });
+        let has_token = self.land(now, ended);
+        let mut answer = Ok(());
+        if let EventKind::Failed { error, still_has_token, .. } = &mut news {
+            *still_has_token = has_token;
+            answer = Err(error.clone());
+        }
         // After landing, so that a hook that panics leaves nobody waiting.
-        backend.tell(match news {
-            EventKind::Failed { error, remembered_for, .. } => {
-                EventKind::Failed { error, remembered_for, still_has_token: has_token }
-            }
-            news => news,
-        });
+        backend.tell(news);
         answer
     }
 
@@ -390,36 +388,33 @@ impl<W: Backend> Landing<W> {
         let slot = self.flights.lock();
         Order {
             min_validity: wish.min_validity,
-            forced_at: wish.force.then_some(now.wall),
+            forced_at: wish.newer_than.map(|_| now.wall),
             effort,
             deadline: terms.deadline,
             caller: terms.caller,
-            unwanted: [slot.last_revoked(), slot.newest_token().filter(|_| wish.force).cloned()],
+            unwanted: [
+                slot.last_revoked(),
+                slot.newest_token().filter(|_| wish.newer_than.is_some()).cloned(),
+            ],
         }
     }
 
-    /// Reports, and wakes those who wait.
-    fn land<T>(mut self, report: impl FnOnce(&mut Slot, u64) -> T) -> T {
-        let result = report(&mut self.flights.lock(), self.flight);
+    /// Reports, and wakes those who wait; whether there is a good token now.
+    fn land(&mut self, now: Now, ended: Ended) -> bool {
+        let mut slot = self.flights.lock();
+        slot.land(now, self.flight, ended);
+        let has_token = slot.usable(now, &Wish::default()).is_some();
+        drop(slot);
         self.has_landed = true;
         self.flights.landed.notify_all();
-        result
+        has_token
     }
 }
 
 impl<W: Backend> Drop for Landing<W> {
     fn drop(&mut self) {
         if !self.has_landed {
-            let now = self.flights.backend.now();
-            self.flights.lock().abandon(now, self.flight);
-            self.flights.landed.notify_all();
+            self.land(self.flights.backend.now(), Ended::Died);
         }
     }
-}
-
-fn failed(backend: &impl Backend, error: Error, now: Now) -> (Result<Token>, EventKind) {
-    let error = backend.error(error);
-    let remembered_for = backend.remembered_for(now);
-    let news = EventKind::Failed { error: error.clone(), still_has_token: false, remembered_for };
-    (Err(error), news)
 }

@@ -2,8 +2,8 @@
 //! is elsewhere, and the Mutex around it is in `flight`.
 //!
 //! Single flight: at most one fetch (a *flight*) at a time. Each call asks [`Slot::decide`] what to
-//! do; whoever is told to lead fetches without the lock and reports back with
-//! [`Slot::land`], or, if it dies, [`Slot::abandon`].
+//! do; whoever is told to lead fetches without the lock and reports with [`Slot::land`] how that
+//! [`Ended`].
 
 mod recent;
 #[cfg(all(test, not(paytoken_model)))]
@@ -32,8 +32,6 @@ pub(crate) struct Slot {
     flight: Option<Flight>,
     /// The number of the newest flight; flights are numbered from 1.
     flights: u64,
-    /// Counts invalidations, so that one that arrives during a flight is not lost.
-    generation: u64,
     last_revoked: Option<Token>,
     recent: Recent,
     last_failure: Option<Failure>,
@@ -100,8 +98,8 @@ impl Current {
 
 struct Flight {
     number: u64,
-    /// The slot's generation when it began.
-    generation: u64,
+    /// A token was revoked while it was under way.
+    saw_revocation: bool,
     /// Where a new token ends the one before: the old one, not handed out meanwhile, and put
     /// back only if the provider cannot have seen the request.
     parked: Option<Held>,
@@ -111,6 +109,16 @@ struct Failure {
     flight: u64,
     error: Error,
     says: Says,
+}
+
+/// How a flight ended.
+pub(crate) enum Ended {
+    With(Token),
+    Failed(Error, Says),
+    /// Another process is at it: nothing failed, and nothing is to be done for a while.
+    Busy,
+    /// The leader panicked, or its thread never started.
+    Died,
 }
 
 /// What a flight's failure says to the others.
@@ -130,10 +138,9 @@ pub(crate) enum Says {
 pub(crate) struct Wish {
     /// The token has to be good for at least this long.
     pub(crate) min_validity: Duration,
-    /// Only a token from a later flight than this one will do.
+    /// A new one is asked for: only a token from a later flight than this one will do, and
+    /// remembered refusals do not hold this caller back.
     pub(crate) newer_than: Option<u64>,
-    /// Remembered refusals do not hold this caller back.
-    pub(crate) force: bool,
     /// Whether this caller may lead a renewal while the current token is good.
     pub(crate) may_renew: bool,
     /// Whether this caller may lead a flight where there is no good token.
@@ -144,7 +151,7 @@ impl Default for Wish {
     /// Any good token.
     fn default() -> Self {
         let (may_renew, may_lead) = (true, true);
-        Self { min_validity: Duration::ZERO, newer_than: None, force: false, may_renew, may_lead }
+        Self { min_validity: Duration::ZERO, newer_than: None, may_renew, may_lead }
     }
 }
 
@@ -157,10 +164,8 @@ pub(crate) enum Decision {
     Lead(u64),
     /// Wait for this flight.
     Wait(u64),
-    /// Not now.
-    Fail(Error),
-    /// There is nothing, and this caller may not lead.
-    Nothing,
+    /// There is nothing, and this caller may not lead: for the refusal that stands, or by its wish.
+    Nothing(Option<Error>),
 }
 
 impl Slot {
@@ -175,7 +180,6 @@ impl Slot {
             current: Current { held: None, look_every, publication },
             flight: None,
             flights: 0,
-            generation: 0,
             last_revoked: None,
             recent: Recent::default(),
             last_failure: None,
@@ -202,10 +206,9 @@ impl Slot {
         if let Some(flight) = &self.flight {
             return Decision::Wait(flight.number);
         }
-        match refusal() {
-            Some(error) if !wish.force => Decision::Fail(error),
-            _ if !wish.may_lead => Decision::Nothing,
-            _ => Decision::Lead(self.begin()),
+        match refusal().filter(|_| wish.newer_than.is_none()) {
+            None if wish.may_lead => Decision::Lead(self.begin()),
+            refusal => Decision::Nothing(refusal),
         }
     }
 
@@ -230,23 +233,19 @@ impl Slot {
             Renewal::ReplacesPrevious => self.current.replace(None),
             Renewal::Coexists { .. } => None,
         };
-        self.flight = Some(Flight { number: self.flights, generation: self.generation, parked });
+        self.flight = Some(Flight { number: self.flights, saw_revocation: false, parked });
         self.flights
     }
 
-    /// Takes note of a flight's result. A token that was revoked while it was under way is dropped.
-    pub(crate) fn land(&mut self, now: Now, number: u64, result: Result<Token, Error>, says: Says) {
+    /// Takes note of how a flight ended. A token that was revoked while it was under way is dropped.
+    pub(crate) fn land(&mut self, now: Now, number: u64, ended: Ended) {
         let Some(flight) = self.flight.take_if(|flight| flight.number == number) else {
             return;
         };
-        match result {
-            Ok(token) => {
-                let was_revoked = flight.generation != self.generation
-                    && self
-                        .last_revoked
-                        .as_ref()
-                        .is_some_and(|revoked| token.has_secret(revoked.secret()));
-                if was_revoked {
+        match ended {
+            Ended::With(token) => {
+                let is_revoked = |revoked: &Token| token.has_secret(revoked.secret());
+                if flight.saw_revocation && self.last_revoked.as_ref().is_some_and(is_revoked) {
                     return;
                 }
                 self.counters.tokens += 1;
@@ -254,7 +253,7 @@ impl Slot {
                 self.renew_not_before = None;
                 self.hold(token, number);
             }
-            Err(error) => {
+            Ended::Failed(error, says) => {
                 self.counters.failures += 1;
                 self.counters.last_error = Some((error.kind(), now.monotonic));
                 if !error.may_have_arrived() && flight.parked.is_some() {
@@ -265,13 +264,12 @@ impl Slot {
                 }
                 self.last_failure = Some(Failure { flight: number, error, says });
             }
-        }
-    }
-
-    /// Another process is at it: nothing failed, and nothing is to be done for a while.
-    pub(crate) fn give_up(&mut self, now: Now, number: u64) {
-        if self.flight.take_if(|flight| flight.number == number).is_some() {
-            self.hold_back_renewals(now);
+            Ended::Busy => self.hold_back_renewals(now),
+            // A parked token is not put back: the request may have been sent.
+            Ended::Died => {
+                self.counters.failures += 1;
+                self.hold_back_renewals(now);
+            }
         }
     }
 
@@ -348,14 +346,6 @@ impl Slot {
         self.last_revoked.clone()
     }
 
-    /// The leader died. A parked token is not put back: its request may have been sent.
-    pub(crate) fn abandon(&mut self, now: Now, number: u64) {
-        if self.flight.take_if(|flight| flight.number == number).is_some() {
-            self.counters.failures += 1;
-            self.hold_back_renewals(now);
-        }
-    }
-
     /// After a failed renewal the next waits: 1 % of the lifetime, doubling up to 5 %.
     fn hold_back_renewals(&mut self, now: Now) {
         if let Some(held) = self.current.as_ref() {
@@ -395,7 +385,9 @@ impl Slot {
         let Some(held) = dropped else {
             return false;
         };
-        self.generation += 1;
+        if let Some(flight) = &mut self.flight {
+            flight.saw_revocation = true;
+        }
         self.counters.invalidations += 1;
         self.last_revoked = Some(held.token);
         true

@@ -114,7 +114,6 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 let ask = Wish {
                     min_validity: Duration::from_millis(min_validity),
                     newer_than: force.then(|| newest.map_or(0, |token| token.flight)),
-                    force,
                     may_renew: true,
                     may_lead: true,
                 };
@@ -135,7 +134,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 let is_told = match slot.decide(now, &look, || None) {
                     Decision::Use(_) => expected.is_some(),
                     Decision::Wait(_) => expected.is_none() && reference.flight.is_some(),
-                    Decision::Nothing => expected.is_none() && reference.flight.is_none(),
+                    Decision::Nothing(None) => expected.is_none() && reference.flight.is_none(),
                     _ => false,
                 };
                 prop_assert!(is_told, "whoever may not lead");
@@ -169,12 +168,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                         );
                         None
                     }
-                    Decision::Fail(error) => {
-                        return Err(TestCaseError::fail(format!(
-                            "no refusal was scripted: {error}"
-                        )));
-                    }
-                    Decision::Nothing => return Err(TestCaseError::fail("it may lead")),
+                    Decision::Nothing(_) => return Err(TestCaseError::fail("it may lead")),
                 };
                 if let Some(flight) = begun {
                     let parked = if coexists { None } else { reference.current.take() };
@@ -187,7 +181,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                     let name = format!("token-{names}");
                     let at = Reference { monotonic, wall, ..Reference::default() };
                     let token = Token::granted(&name, Duration::from_millis(lifetime), now_of(&at));
-                    slot.land(now, flight, Ok(token), Says::ToAll);
+                    slot.land(now, flight, Ended::With(token));
                     reference.current = Some(Known {
                         name,
                         monotonic,
@@ -201,7 +195,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 if let Some((flight, _, _, parked)) = reference.flight.take() {
                     let error = Error::new(ErrorKind::Transport, "scripted")
                         .with_may_have_arrived(may_have_arrived);
-                    slot.land(now, flight, Err(error), Says::ToAll);
+                    slot.land(now, flight, Ended::Failed(error, Says::ToAll));
                     prop_assert!(slot.shared_failure(flight).is_some());
                     if !may_have_arrived && parked.is_some() {
                         reference.current = parked;
@@ -210,7 +204,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
             }
             Step::Die => {
                 if let Some((flight, ..)) = reference.flight.take() {
-                    slot.abandon(now, flight);
+                    slot.land(now, flight, Ended::Died);
                     prop_assert!(!slot.is_in_flight(flight));
                 }
             }
