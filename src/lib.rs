@@ -112,6 +112,7 @@ mod renewal;
 mod secret;
 mod settings;
 mod shared;
+mod shown;
 #[cfg(all(test, paytoken_model))]
 mod simulation;
 mod slot;

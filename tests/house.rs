@@ -13,8 +13,8 @@ const FLOORS: [(&str, &[&str]); 9] = [
     (
         "ground",
         &[
-            "sync", "secret", "clock", "names", "key", "error", "words", "facts", "files", "date",
-            "json", "options", "event", "status",
+            "sync", "secret", "clock", "names", "key", "error", "words", "shown", "facts", "files",
+            "date", "json", "options", "event", "status",
         ],
     ),
     ("credentials", &["certificate", "credentials"]),

@@ -11,9 +11,7 @@ use crate::certificate::UNRESERVED;
 use crate::credentials::Credentials;
 use crate::exchange::Response;
 use crate::json;
-
-/// How much of a server's explanation is shown.
-const LONGEST_EXPLANATION: usize = 200;
+use crate::shown::{LONGEST, one_line, shortened};
 
 /// A run of token characters this long is not shown: it may be a token or a secret.
 const LONGEST_WORD: usize = 24;
@@ -39,19 +37,15 @@ pub(super) fn explanation(credentials: &Credentials, response: &Response) -> Str
         }
         text.push_str(&said);
     }
-    let mut shown = clean(&text, credentials);
+    let shown = clean(&text, credentials);
     if shown.is_empty() {
         return shown;
     }
-    if shown.chars().count() > LONGEST_EXPLANATION {
-        shown = shown.chars().take(LONGEST_EXPLANATION).collect();
-        shown.push('…');
-    }
-    format!(" ({shown})")
+    format!(" ({})", shortened(&shown))
 }
 
 /// No more of one text is looked at: it is not shown to its end anyway.
-const LONGEST_TEXT: usize = 2 * LONGEST_EXPLANATION;
+const LONGEST_TEXT: usize = 2 * LONGEST;
 
 fn start_of(text: &str) -> &str {
     let end = text.char_indices().nth(LONGEST_TEXT).map_or(text.len(), |(end, _)| end);
@@ -74,49 +68,6 @@ fn clean(line: &str, credentials: &Credentials) -> String {
         }
     }
     shown
-}
-
-/// With one space wherever there is white space or a control character, without what is not seen,
-/// and with one mark at most on a letter.
-fn one_line(text: &str) -> Zeroizing<String> {
-    let mut line = Zeroizing::new(String::with_capacity(text.len()));
-    let (mut is_gap, mut is_marked) = (false, true);
-    for c in text.chars() {
-        if is_invisible(c) || is_mark(c) && is_marked {
-            continue;
-        }
-        if c.is_whitespace() || c.is_control() {
-            is_gap = true;
-            continue;
-        }
-        if is_gap && !line.is_empty() {
-            line.push(' ');
-        }
-        is_gap = false;
-        is_marked = is_mark(c);
-        line.push(c);
-    }
-    line
-}
-
-/// Format characters, fillers, selectors, tags, and what is private or no character (Unicode's
-/// Default_Ignorable_Code_Point, Cf, Co, Cn as far as they are in use).
-fn is_invisible(c: char) -> bool {
-    matches!(u32::from(c),
-        0xad | 0x34f | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2
-        | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
-        | 0x202a..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164 | 0xe000..=0xf8ff
-        | 0xfdd0..=0xfdef | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xffff
-        | 0x110bd | 0x110cd | 0x13430..=0x1343f | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a
-        | 0xe0000..)
-}
-
-/// Marks that are drawn onto the letter before.
-fn is_mark(c: char) -> bool {
-    matches!(u32::from(c),
-        0x300..=0x36f | 0x483..=0x489 | 0x591..=0x5bd | 0x610..=0x61a | 0x64b..=0x65f
-        | 0xe31 | 0xe34..=0xe3a | 0xe47..=0xe4e | 0x1ab0..=0x1aff | 0x1dc0..=0x1dff
-        | 0x20d0..=0x20ff | 0x302a..=0x302f | 0x3099..=0x309a | 0xfe20..=0xfe2f)
 }
 
 /// No piece of a secret this long is shown; a shorter secret is not shown as a whole.
@@ -358,7 +309,9 @@ mod tests {
         assert_eq!(json(r#"{"error":""}"#), "");
         let longest = "word ".repeat(39) + "words";
         assert_eq!(json(&format!(r#"{{"message":"{longest}"}}"#)), format!(" ({longest})"));
-        assert_eq!(json(&format!(r#"{{"message":"{longest}s"}}"#)), format!(" ({longest}…)"));
+        let cut = json(&format!(r#"{{"message":"{longest} end"}}"#));
+        assert!(cut.starts_with(" (word word") && cut.ends_with("words end)"), "{cut}");
+        assert_eq!(cut.chars().count(), " ()".len() + LONGEST);
         let page = " with a web page instead of JSON";
         assert_eq!(explained("text/html", r#"{"error":"a"}"#), page);
         assert_eq!(json(" <p>a</p>"), page);

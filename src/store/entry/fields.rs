@@ -10,9 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::error::ErrorKind;
 use crate::json::SecretText;
-
-/// No message of ours is longer, in characters.
-pub(super) const LONGEST_MESSAGE: usize = 800;
+use crate::shown::shown;
 
 pub(super) fn secret<S: Serializer>(
     secret: &Zeroizing<String>,
@@ -81,9 +79,7 @@ pub(super) fn read_kind<'de, D: Deserializer<'de>>(from: D) -> Result<ErrorKind,
 
 /// One bounded line, whoever wrote it.
 pub(super) fn read_message<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let message = String::deserialize(from)?;
-    let printable = message.chars().map(|c| if c.is_control() { ' ' } else { c });
-    Ok(printable.take(LONGEST_MESSAGE).collect())
+    String::deserialize(from).map(|message| shown(&message))
 }
 
 pub(super) fn write_moments<S: Serializer>(

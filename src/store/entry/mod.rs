@@ -181,6 +181,11 @@ impl Entry {
         self.token.as_ref().map_or(AN_HOUR, |token| token.lifetime.max(AN_HOUR))
     }
 
+    /// The next generation. Who can write to the store can have put the last one there.
+    fn count(&mut self) {
+        self.generation = self.generation.saturating_add(1);
+    }
+
     /// The API answered 401 to this token.
     pub(crate) fn has_revoked(&self, secret: &str) -> bool {
         !self.revoked.is_empty() && self.revoked.contains(&sha256_hex(secret.as_bytes()))
@@ -210,7 +215,7 @@ impl Entry {
         } else if self.has_revoked(secret) {
             return false;
         }
-        self.generation += 1;
+        self.count();
         self.revoked.push(sha256_hex(secret.as_bytes()));
         self.revoked = last(MOST_REVOKED, std::mem::take(&mut self.revoked));
         is_it
@@ -237,14 +242,14 @@ impl Entry {
     /// that a replacement is under way.
     pub(crate) fn park(&mut self) -> Option<StoredToken> {
         let parked = self.token.take();
-        self.generation += 1;
+        self.count();
         self.parked = Some(parked.as_ref().map(StoredToken::sha256).unwrap_or_default());
         parked
     }
 
     /// A new token: what held processes back is over. Revoked tokens stay revoked.
     pub(crate) fn succeed(&mut self, token: &Token) {
-        self.generation += 1;
+        self.count();
         self.token = Some(StoredToken::of(token));
         self.parked = None;
         self.refusals.clear();

@@ -1,9 +1,9 @@
 //! Entries as they are written, read, damaged and counted.
 
-use super::fields::LONGEST_MESSAGE;
 use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::secret::Secret;
+use crate::shown::LONGEST as LONGEST_MESSAGE;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -170,4 +170,41 @@ fn a_refusal_knows_its_secret_and_hides_it() {
     let said = Entry::decode(Some(&bytes), &key("a")).refusals.pop().unwrap().error().to_string();
     assert!(said.starts_with("two linestwo lines"), "{said}");
     assert!(said.chars().count() <= LONGEST_MESSAGE, "{}", said.len());
+}
+
+#[test]
+fn a_planted_generation_neither_panics_nor_wraps() {
+    let planted = || tampered("\"generation\":0", "\"generation\":18446744073709551615").unwrap();
+    for change in [
+        (|entry: &mut Entry| entry.succeed(&token("t-2"))) as fn(&mut Entry),
+        |entry| _ = entry.park(),
+        |entry| _ = entry.revoke("another", now().wall),
+    ] {
+        let mut entry = planted();
+        change(&mut entry);
+        change(&mut entry);
+        assert_eq!(entry.generation, u64::MAX);
+    }
+}
+
+#[test]
+fn a_planted_message_is_one_short_line_that_shows_all_that_it_holds() {
+    let error = Error::new(ErrorKind::Rejected, "MESSAGE");
+    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let refusal = StoredRefusal::of(&error, until, u32::MAX, None);
+    let outage = StoredOutage::of(&error, until, u32::MAX);
+    let entry =
+        Entry { refusals: refusal.into_iter().collect(), outage: Some(outage), ..Entry::default() };
+    let bytes = entry.encode(&key("a"));
+    let content = String::from_utf8(bytes[MAGIC.len() + 65..].to_vec()).unwrap();
+    let planted = format!("\\u202egnp.exe\\u202c\\u200b\\u001b[2J\\r\\nok: {}", "x".repeat(800));
+    let content = content.replace("MESSAGE", &planted);
+    let checksum = sha256_hex(content.as_bytes());
+    let bytes = format!("{MAGIC}{checksum}\n{content}").into_bytes();
+    let read = Entry::try_decode(&bytes, &key("a")).unwrap();
+    for error in [read.refusals[0].error(), read.outage.unwrap().error()] {
+        let said = error.to_string();
+        assert!(said.starts_with("gnp.exe [2J ok: xxx"), "{said:?}");
+        assert_eq!(said.chars().count(), LONGEST_MESSAGE);
+    }
 }
