@@ -89,8 +89,11 @@ fn a_directory_that_becomes_a_link_or_open_to_others_is_refused_at_the_next_use(
             assert!(error.is_retryable(), "it may be mended while the program runs");
         }
     };
+    // With what is no store's beside it, it may be a directory that others need.
+    fs::write(folder.path.join("notes"), "").unwrap();
     fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o750)).unwrap();
     refused("chmod 700");
+    fs::remove_file(folder.path.join("notes")).unwrap();
     fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o700)).unwrap();
     assert!(store.read(&key).unwrap().is_some());
     let aside = folder.path.with_extension("aside");

@@ -152,6 +152,16 @@ impl Entry {
         })
     }
 
+    /// The same entry without its token, as if that were being replaced: whoever has it in memory may
+    /// go on with it. `None` where these bytes are no entry.
+    pub(crate) fn without_token(bytes: &[u8], key: &StoreKey) -> Option<Zeroizing<Vec<u8>>> {
+        let mut entry = Self::try_decode(bytes, key)?;
+        if let Some(token) = entry.token.take() {
+            entry.parked = Some(token.sha256());
+        }
+        Some(entry.encode(key))
+    }
+
     pub(crate) fn encode(&self, key: &StoreKey) -> Zeroizing<Vec<u8>> {
         let content = json::to_wiped_vec(&Written {
             account: key.as_str(),

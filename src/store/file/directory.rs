@@ -3,11 +3,18 @@
 //!
 //! It is looked at anew at each use, since it may have been removed and made by somebody else.
 
+#[cfg(unix)]
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+#[cfg(unix)]
+use log::warn;
+
 use crate::error::{Error, Result};
+#[cfg(unix)]
+use crate::event::LOG_TARGET;
 
 /// A directory that only we may enter.
 #[derive(Clone, Debug)]
@@ -23,7 +30,7 @@ impl Directory {
                 // It is the name that is wrong: asking again does not help.
                 Err(Error::configuration(directory.sentence(IS_NO_DIRECTORY)))
             }
-            Ok(metadata) => directory.check(&metadata).map(|()| directory),
+            Ok(metadata) => directory.check(&metadata).map(|_| directory),
             Err(error) if is_missing(&error) => {
                 directory.missing()?;
                 Ok(directory)
@@ -43,7 +50,7 @@ impl Directory {
                 self.check(&metadata)?;
                 return self.set_mode(&self.0);
             }
-            Ok(metadata) => return self.check(&metadata),
+            Ok(metadata) => return self.check(&metadata).map(drop),
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(self.error("cannot be read", error)),
         }
@@ -58,11 +65,11 @@ impl Directory {
                 Err(error) => return Err(self.error("cannot be made", error)),
             }
         }
-        self.check_now()
+        self.check_now().map(drop)
     }
 
-    /// Whether it is private, and ours, at this moment.
-    pub(super) fn check_now(&self) -> Result<()> {
+    /// That it is private, and ours, at this moment; and whether it had to be closed for that.
+    pub(super) fn check_now(&self) -> Result<bool> {
         let metadata = fs::symlink_metadata(&self.0);
         self.check(&metadata.map_err(|error| self.error("cannot be read", error))?)
     }
@@ -72,7 +79,7 @@ impl Directory {
         fs::symlink_metadata(&self.0).is_ok_and(|metadata| needs_mode(&metadata))
     }
 
-    fn check(&self, metadata: &Metadata) -> Result<()> {
+    fn check(&self, metadata: &Metadata) -> Result<bool> {
         if !metadata.is_dir() {
             return Err(self.refused(IS_NO_DIRECTORY));
         }
@@ -86,21 +93,84 @@ impl Directory {
                 ));
             }
             if metadata.mode() & 0o077 != 0 {
-                return Err(
-                    self.refused("is open to other users; run chmod 700 on it, or name another")
+                return self.close().map(|()| true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Closes a store that somebody has opened since we made it, as kubelet does at each start of a
+    /// pod with an `fsGroup`. Meanwhile others could read the tokens and exchange the files, so no
+    /// token counts that is in one. Only what is a store and nothing else is closed: what was named by
+    /// mistake may be the directory of a whole system.
+    #[cfg(unix)]
+    fn close(&self) -> Result<()> {
+        use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+
+        const STICKY: u32 = 0o1000;
+        let close = || -> io::Result<bool> {
+            // By its descriptor, since others may put a link in its place.
+            let directory = File::options()
+                .read(true)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_DIRECTORY)
+                .open(&self.0)?;
+            let metadata = directory.metadata()?;
+            if metadata.mode() & STICKY != 0 || !self.is_a_store()? {
+                return Ok(false);
+            }
+            // Before: whoever finds it closed has to find them marked. And after: until then somebody can
+            // put one back that he had taken away.
+            self.distrust_entries()?;
+            directory.set_permissions(fs::Permissions::from_mode(0o700))?;
+            self.distrust_entries()?;
+            Ok(true)
+        };
+        match close() {
+            Ok(true) => {
+                warn!(
+                    target: LOG_TARGET,
+                    "{}",
+                    self.sentence("was open to other users and is closed again (0700); the tokens in it are not used, since others could read and exchange them; keep its mode from being changed (in Kubernetes, use an fsGroupChangePolicy of OnRootMismatch)")
                 );
+                Ok(())
+            }
+            Ok(false) => Err(self.refused(IS_OPEN)),
+            Err(error) => Err(self.refused(IS_OPEN).with_source(error)),
+        }
+    }
+
+    /// Whether there are files of a store in it, and nothing else.
+    #[cfg(unix)]
+    fn is_a_store(&self) -> io::Result<bool> {
+        let mut has_any = false;
+        for file in fs::read_dir(&self.0)? {
+            if !is_of_a_store(&file?.file_name()) {
+                return Ok(false);
+            }
+            has_any = true;
+        }
+        Ok(has_any)
+    }
+
+    #[cfg(unix)]
+    fn distrust_entries(&self) -> io::Result<()> {
+        for file in fs::read_dir(&self.0)? {
+            let path = file?.path();
+            if path.extension().is_some_and(|ending| ending == "entry") {
+                // What cannot be opened cannot be read, and what is another's is no entry.
+                let _ = super::distrust(&path);
             }
         }
         Ok(())
     }
 
-    /// Whether a file is one that only this user can have put here.
-    pub(super) fn is_private(&self, file: &Metadata) -> Result<bool> {
+    /// Whether a file is one of this user's.
+    pub(super) fn is_ours(&self, file: &Metadata) -> Result<bool> {
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt as _;
 
-            Ok(file.mode() & 0o077 == 0 && file.uid() == self.ourselves()?)
+            Ok(file.uid() == self.ourselves()?)
         }
         #[cfg(not(unix))]
         {
@@ -190,6 +260,8 @@ impl Directory {
     }
 }
 
+#[cfg(unix)]
+const IS_OPEN: &str = "is open to other users; run chmod 700 on it, or name another";
 const IS_NO_DIRECTORY: &str = "is not a directory itself (a link?); name a real directory";
 
 /// Absolute, since the process may change its working directory, and without what would make the
@@ -211,6 +283,19 @@ fn spelled_out(path: &Path) -> Result<PathBuf> {
         .with_source(error)
     })?;
     Ok(absolute.components().collect())
+}
+
+/// `PROVIDER-HASH.entry`, `.lock` or `.new`.
+#[cfg(unix)]
+fn is_of_a_store(name: &OsStr) -> bool {
+    let is_key = |key: &str| {
+        let Some((provider, hash)) = key.rsplit_once('-') else { return false };
+        provider.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            && hash.len() == 40
+            && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let parts = name.to_str().and_then(|name| name.split_once('.'));
+    parts.is_some_and(|(key, ending)| is_key(key) && matches!(ending, "entry" | "lock" | "new"))
 }
 
 /// Below a file there is nothing, either.

@@ -69,13 +69,30 @@ impl<'a> FileGuard<'a> {
             fs::rename(&new, &entry_path)?;
             // The rename itself has to survive a power cut, too.
             #[cfg(unix)]
-            File::open(self.store.directory())?.sync_all()?;
+            sync_directory(self.store.directory())?;
             Ok(())
         })();
         if result.is_err() {
             let _ = fs::remove_file(&new);
         }
         result
+    }
+}
+
+/// Where the file system knows no such thing (FUSE, some network and overlay file systems answer
+/// EINVAL), it is not a failure: the entry has been replaced.
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match File::open(path)?.sync_all() {
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+            ) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -156,6 +173,16 @@ mod tests {
             child.wait().unwrap();
             assert!(is_free(store, key));
         });
+    }
+
+    #[test]
+    fn where_directories_cannot_be_synced_the_entry_is_written_all_the_same() {
+        // A file for which the system answers EINVAL, as it does for such directories.
+        let without = Path::new("/dev/null");
+        let error = File::open(without).unwrap().sync_all().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        sync_directory(without).unwrap();
+        assert!(sync_directory(Path::new("/no/such/directory")).is_err());
     }
 
     #[test]

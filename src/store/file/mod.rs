@@ -16,8 +16,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use self::directory::Directory;
 use self::guard::FileGuard;
+use super::entry::Entry;
 use super::{Store, StoreGuard, StoreKey};
 use crate::clock::Deadline;
 use crate::error::Result;
@@ -32,8 +35,10 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// Shares tokens between the processes of one user on one machine.
 ///
 /// The directory is `0700`, its files `0600`, whatever the umask; a directory that is a link (one on
-/// the way to it may be), belongs to somebody else or is open to others is refused, at each use. An
-/// entry is replaced by writing a new file, `fsync` and rename: a crash or a power cut leaves the old
+/// the way to it may be), belongs to somebody else or is open to others is refused, at each use. A
+/// store of this user's that somebody has opened (Kubernetes does, for an `fsGroup`) is closed again,
+/// with a warning in the log: no token that is in it then is used, nor one in an entry that is not
+/// `0600`; what holds requests back stays. An entry is replaced by writing a new file, `fsync` and rename: a crash or a power cut leaves the old
 /// entry or the new one. A lock is the kernel's, on a file that stays; it ends with its process, or
 /// with the last child that was forked meanwhile if the process was killed. Do not put the directory
 /// on a network file system: locks may not hold there.
@@ -95,7 +100,7 @@ impl FileStore {
         self.directory().join(format!("{}.{ending}", key.as_str()))
     }
 
-    /// The entry's file, if it is one that this store can have written.
+    /// The entry's file, if it is this user's.
     fn open_entry(&self, key: &StoreKey) -> Result<Option<(File, Metadata)>> {
         let path = self.path(key, "entry");
         let cannot_be_read = |error| self.directory.error("cannot be read", error);
@@ -111,11 +116,14 @@ impl FileStore {
             Err(error) => return Err(cannot_be_read(error)),
         };
         // Another user may have made it since, with an entry of theirs.
-        self.directory.check_now()?;
+        if self.directory.check_now()? {
+            // It was open, so this may be a file that another user has put there and taken away again.
+            return self.open_entry(key);
+        }
         let metadata = file.metadata().map_err(cannot_be_read)?;
         let is_ours = metadata.is_file()
             && metadata.len() <= LARGEST_ENTRY
-            && self.directory.is_private(&metadata)?;
+            && self.directory.is_ours(&metadata)?;
         Ok(is_ours.then_some((file, metadata)))
     }
 
@@ -127,11 +135,18 @@ impl FileStore {
             return Ok(is_there.then(Vec::new));
         };
         // Sized at once: growing would leave an unwiped copy behind.
-        let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
         file.take(LARGEST_ENTRY)
             .read_to_end(&mut bytes)
             .map_err(|error| self.directory.error("cannot be read", error))?;
-        Ok(Some(bytes))
+        if !is_trusted(&metadata) {
+            // Refusals and outages stay: to believe in one too many sends no request. What is no entry
+            // is noticed by whoever reads it; a sealed one, nobody else can have read or made.
+            if let Some(without_token) = Entry::without_token(&bytes, key) {
+                bytes = without_token;
+            }
+        }
+        Ok(Some(std::mem::take(&mut *bytes)))
     }
 
     /// The lock's file, opened and of the right kind.
@@ -152,10 +167,10 @@ impl FileStore {
         }
         .map_err(cannot_be_locked)?;
         let metadata = file.metadata().map_err(cannot_be_locked)?;
-        if !metadata.is_file() || !self.directory.is_private(&metadata)? {
+        if !metadata.is_file() || !self.directory.is_ours(&metadata)? {
             return Err(self
                 .directory
-                .refused("holds a lock file that is not a private file of this user; remove it"));
+                .refused("holds a lock file that is not a file of this user; remove it"));
         }
         make_private(&file, &metadata).map_err(cannot_be_locked)?;
         Ok(file)
@@ -229,6 +244,37 @@ impl Store for FileStore {
 /// The mode of every file.
 #[cfg(unix)]
 const PRIVATE: u32 = 0o600;
+
+/// The mode of an entry that was in a directory that others could enter: it is replaced by the next
+/// that is written.
+#[cfg(unix)]
+const DISTRUSTED: u32 = 0o400;
+
+/// Whether an entry has the mode that it was given, so that nobody else could read or change it.
+fn is_trusted(entry: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        entry.permissions().mode() & 0o7777 == PRIVATE
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = entry;
+        true
+    }
+}
+
+#[cfg(unix)]
+fn distrust(entry: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let file = private_options().read(true).open(entry)?;
+    match file.metadata()?.is_file() {
+        true => file.set_permissions(fs::Permissions::from_mode(DISTRUSTED)),
+        false => Ok(()),
+    }
+}
 
 /// Files are `0600` from their first moment, or less where the umask takes away more; links are not
 /// followed, and nothing blocks (a FIFO would).
