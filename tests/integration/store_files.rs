@@ -169,12 +169,16 @@ fn a_directory_that_is_not_private_is_refused() {
     assert!(error.to_string().contains("a link?"), "{error}");
 }
 
-/// As kubelet does at each start of a pod with an `fsGroup`.
-fn open_to_a_group(folder: &Folder) {
+/// What kubelet gives files at each start of a pod with an `fsGroup`.
+const OF_THE_GROUP: u32 = 0o660;
+
+/// As kubelet does it.
+fn open_to_a_group(folder: &Folder, mode_of_files: u32) {
     use std::os::unix::fs::PermissionsExt as _;
 
     for file in fs::read_dir(&folder.path).unwrap() {
-        fs::set_permissions(file.unwrap().path(), fs::Permissions::from_mode(0o660)).unwrap();
+        fs::set_permissions(file.unwrap().path(), fs::Permissions::from_mode(mode_of_files))
+            .unwrap();
     }
     fs::set_permissions(&folder.path, fs::Permissions::from_mode(0o2770)).unwrap();
 }
@@ -190,8 +194,8 @@ fn a_store_that_somebody_opened_is_closed_and_its_tokens_are_not_used() {
         let folder = Folder::new();
         let clock = ManualClock::new();
         let first = secret(&process(&sandbox, provider, &folder, &clock));
-        for _ in 0..2 {
-            open_to_a_group(&folder);
+        for mode_of_files in [OF_THE_GROUP, OF_THE_GROUP, 0o600] {
+            open_to_a_group(&folder, mode_of_files);
             let requests = sandbox.token_requests(provider);
             let second = secret(&process(&sandbox, provider, &folder, &clock));
             assert_ne!(second, first, "{provider}");
@@ -205,7 +209,7 @@ fn a_store_that_somebody_opened_is_closed_and_its_tokens_are_not_used() {
         // Opened in the middle of a run, it goes on with the token that it has in memory.
         let source = process(&sandbox, provider, &folder, &clock);
         let third = secret(&source);
-        open_to_a_group(&folder);
+        open_to_a_group(&folder, OF_THE_GROUP);
         clock.advance(secs(2));
         assert_eq!(secret(&source), third);
         // Whoever only looks closes it, too, and what he finds is marked for all who follow.
@@ -232,7 +236,7 @@ fn a_refusal_stands_in_a_store_that_somebody_opened() {
     };
     refused();
     let requests = sandbox.token_requests(SEND);
-    open_to_a_group(&folder);
+    open_to_a_group(&folder, OF_THE_GROUP);
     assert!(refused().contains("[remembered: "));
     assert_eq!(sandbox.token_requests(SEND), requests);
     assert_eq!(mode(&folder.path), 0o700);
