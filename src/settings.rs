@@ -3,7 +3,8 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use crate::credentials::variables::{Reading, Variables};
 use crate::error::{Error, Result};
 use crate::files::{self, Once};
 use crate::names::{Environment, Provider};
+use crate::protocol;
 use crate::source::TokenSource;
-use crate::store::{Account, FileStore, Sealed, SealingKeys, Unsealed};
-use crate::transport::Roots;
+use crate::store::{Account, FileStore, Place, Sealed, SealingKeys, Unsealed};
+use crate::transport::{BaseUrl, Roots};
 
 /// Settings from environment variables; change what you want to decide yourself, then
 /// [`builder`](Self::builder).
@@ -31,7 +33,8 @@ use crate::transport::Roots;
 /// | those of [`Credentials::from_env`] | read when they are needed |
 ///
 /// `<PREFIX>` is `NTXPAY`, `NEXTERPAY` or `SENDPAYMENTS`. An empty variable counts as not set.
-/// A file may be a pipe (`<(…)`, `/dev/stdin`): it is read once for all that follows.
+/// A file may be a pipe (`<(…)`, `/dev/stdin`): it is read once for all that follows. One that others
+/// have a hand in is refused: [`check_file`](Self::check_file) says which.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -153,6 +156,35 @@ impl Settings {
         Ok(Environment::Sandbox)
     }
 
+    /// The provider's address, in the one way in which it is written: what was set, else what the
+    /// provider's document states. For showing it; what was set may hold a password until it is
+    /// checked here.
+    ///
+    /// ```
+    /// use paytoken::{Provider, Settings};
+    ///
+    /// let mut settings = Settings::from_variables(Provider::SendPayments, |_| None)?;
+    /// settings.base_url = Some("HTTPS://Send.example:443/".into());
+    /// assert_eq!(settings.address()?, "https://send.example");
+    /// settings.base_url = Some("https://merchant:not-a-password@send.example".into());
+    /// assert!(!settings.address().unwrap_err().to_string().contains("not-a-password"));
+    /// # Ok::<_, paytoken::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration) when there is none, or what was set is none;
+    /// it is not repeated. As [`environment`](Self::environment).
+    pub fn address(&self) -> Result<String> {
+        let address = || {
+            let url = match &self.base_url {
+                Some(url) => url,
+                None => protocol::base_url(self.provider, self.environment()?)?,
+            };
+            Ok(BaseUrl::parse(url)?.as_str().to_owned())
+        };
+        address().map_err(|error: Error| error.with_provider(self.provider))
+    }
+
     /// A builder with these settings and their credentials.
     ///
     /// # Errors
@@ -170,16 +202,11 @@ impl Settings {
             builder = builder.timeout(limit);
         }
         if let Some(directory) = &self.store {
-            if files::is_content(directory) {
-                return Err(Error::configuration(
-                    "PAYTOKEN_STORE: give a path, not the content; set it to a directory's path",
-                ));
-            }
-            if directory.to_string_lossy().contains("://") {
+            let Place::Directory(directory) = Place::named("PAYTOKEN_STORE", directory)? else {
                 return Err(Error::configuration(
                     "PAYTOKEN_STORE: an address, and this program opens directories only; a Rust program opens a server's store itself (crate paytoken-redis) and passes it to Builder::store",
                 ));
-            }
+            };
             let store = FileStore::open(directory)?;
             builder = match self.sealing_keys()? {
                 Some(keys) => builder.store(Sealed::new(store, keys)),
@@ -241,6 +268,41 @@ impl Settings {
     pub fn account(&self) -> Result<Account> {
         let credentials = self.credentials(Reading::WithoutSecret)?;
         Account::new(&credentials, self.environment()?, self.base_url.as_deref())
+    }
+
+    /// Whether a file may be used: the rule for every file that a setting names, here for a program
+    /// that reads such a file itself. Refused is
+    ///
+    /// - a file that others can change: one that belongs to neither this process's user nor root, or
+    ///   that its group or everybody can write;
+    /// - a file with a secret in it (a password, a private key, a key that seals a store) that its group
+    ///   or everybody can read. Root may give such a file to a group, for a service.
+    ///
+    /// On a read-only mount, as containers and systemd hand in secrets, owner and mode do not count;
+    /// nor does the rule for pipes, or for what the caller has opened (`/dev/stdin`, `/dev/fd/…`).
+    ///
+    /// ```
+    /// # #[cfg(unix)] {
+    /// # use std::os::unix::fs::PermissionsExt as _;
+    /// # let path = std::env::temp_dir().join(format!("paytoken-mode-{}", std::process::id()));
+    /// # std::fs::write(&path, "not a real secret").unwrap();
+    /// # std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    /// use paytoken::Settings;
+    ///
+    /// let file = std::fs::File::open(&path).unwrap(); // 0644
+    /// let metadata = file.metadata().unwrap();
+    /// assert!(Settings::check_file(&path, &metadata, false).is_ok());
+    /// let error = Settings::check_file(&path, &metadata, true).unwrap_err();
+    /// assert!(error.to_string().ends_with("others can read it (mode 644); chmod 600 it"));
+    /// # std::fs::remove_file(path).unwrap();
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration): what is wrong, with the path.
+    pub fn check_file(path: &Path, metadata: &Metadata, holds_a_secret: bool) -> Result<()> {
+        files::check_access(path, metadata, holds_a_secret)
+            .map_err(|why| Error::configuration(format!("{} {why}", path.display())))
     }
 
     fn credentials(&self, reading: Reading) -> Result<Credentials> {

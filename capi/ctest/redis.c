@@ -2,6 +2,7 @@
  * library with the feature redis, and in PAYTOKEN_TEST_REDIS the address of a server. */
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -53,6 +54,7 @@ static const char *key_file(char path[512], const char *name, int byte) {
     snprintf(path, 512, "%s/%s", variable("PAYTOKEN_WORK"), name);
     FILE *file = fopen(path, "wb");
     CHECK(file != NULL && fwrite(key, 1, sizeof key, file) == sizeof key && fclose(file) == 0);
+    CHECK(chmod(path, 0600) == 0);
     return path;
 }
 

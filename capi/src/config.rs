@@ -78,7 +78,7 @@ impl Config {
         config.secret = Some(secret);
         config.certificate = certificate.map(Certificate::Loaded);
         config.root_certificates = settings.root_certificates_pem()?;
-        config.store = Place::from_environment(&settings);
+        config.store = Place::from_environment(&settings)?;
         config.store_keys = settings.sealing_keys()?.map(Keys::Loaded);
         config.base_url = settings.base_url;
         Ok(config)

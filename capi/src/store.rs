@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use paytoken::store::{Sealed, SealingKeys, Store};
+use paytoken::store::{Place as Named, Sealed, SealingKeys, Store};
 use paytoken::{FileStore, Secret, Settings};
 
 use crate::code;
@@ -31,12 +31,13 @@ impl Place {
         Self::Server { url: Secret::from(url), setting: "paytoken_config_set_store_url" }
     }
 
-    pub(crate) fn from_environment(settings: &Settings) -> Option<Self> {
-        let path = settings.store.as_deref()?;
-        Some(match path.to_str().filter(|text| is_address(text)) {
-            Some(url) => Self::Server { url: Secret::from(url), setting: "PAYTOKEN_STORE" },
-            None => Self::Directory(path.to_owned()),
-        })
+    pub(crate) fn from_environment(settings: &Settings) -> Result<Option<Self>, Failure> {
+        const SETTING: &str = "PAYTOKEN_STORE";
+        let Some(value) = &settings.store else { return Ok(None) };
+        Ok(Some(match Named::named(SETTING, value)? {
+            Named::Server(url) => Self::Server { url: Secret::from(url), setting: SETTING },
+            _ => Self::Directory(value.clone()),
+        }))
     }
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn open(
     let Some(place) = place else { return Ok(None) };
     Ok(Some(match place {
         Place::Directory(directory) => seal(open_directory(directory)?, keys),
-        Place::Server { url, setting } if is_address(url.expose()) => {
+        Place::Server { url, setting } if is_address(url) => {
             seal(open_server(url.expose(), setting)?, keys)
         }
         Place::Server { setting, .. } => {
@@ -59,8 +60,8 @@ pub(crate) fn open(
     }))
 }
 
-fn is_address(text: &str) -> bool {
-    text.contains("://")
+fn is_address(url: &Secret) -> bool {
+    matches!(Named::named("", Path::new(url.expose())), Ok(Named::Server(_)))
 }
 
 fn seal(store: impl Store + 'static, keys: Option<SealingKeys>) -> Arc<dyn Store> {
@@ -71,13 +72,13 @@ fn seal(store: impl Store + 'static, keys: Option<SealingKeys>) -> Arc<dyn Store
 }
 
 fn open_directory(directory: &Path) -> Result<FileStore, Failure> {
-    // Not repeated: it can hold a password.
-    if directory.to_str().is_some_and(is_address) {
-        return Err(wrong(
+    match Named::named("paytoken_config_set_store_directory", directory)? {
+        // Not repeated: it can hold a password.
+        Named::Server(_) => Err(wrong(
             "paytoken_config_set_store_directory: is an address, not a directory; give it to paytoken_config_set_store_url",
-        ));
+        )),
+        _ => Ok(FileStore::open(directory)?),
     }
-    Ok(FileStore::open(directory)?)
 }
 
 #[cfg(feature = "redis")]

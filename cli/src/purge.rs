@@ -19,7 +19,7 @@ pub(crate) fn run(options: &Options, as_json: bool) -> Result<(), Failure> {
     }
     let named = std::env::var_os("PAYTOKEN_STORE").filter(|value| !value.is_empty());
     let named = options.store.clone().or(named.map(Into::into));
-    if named.as_deref().is_some_and(|named| store::address(named).is_some()) {
+    if named.as_deref().and_then(store::address).is_some() {
         let nothing = "purge: a server forgets entries by itself, when they are of no use any more";
         return Err(Failure::Usage(nothing.into()));
     }

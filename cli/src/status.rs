@@ -142,7 +142,7 @@ fn state(name: &str, file: Option<&SettingsFile>, options: &Options) -> Result<S
     Ok(State {
         name: name.to_owned(),
         environment: target.environment()?.to_string(),
-        base_url: target.base_url().unwrap_or_default(),
+        base_url: target.base_url()?,
         store: store.to_string(),
         stored,
         certificate: Certificate::of(&account),

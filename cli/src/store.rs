@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use paytoken::store::{Sealed, SealingKeys, Store, Unsealed};
+use paytoken::store::{Place as Named, Sealed, SealingKeys, Store, Unsealed};
 use paytoken::{Error, FileStore, Result};
 
 use crate::exit::Failure;
@@ -49,14 +49,14 @@ impl SharedStore {
             Some(Some(Unsealed::Read)) => ", sealed, and accepts unsealed entries",
             Some(Some(Unsealed::Write)) => ", unsealed, and opens sealed entries",
         };
-        if let Some(url) = setting.and_then(address) {
-            let (store, server) = open_server(url)?;
-            let place = Place::Server(server);
-            return Ok(Self { store: seal(store, keys), place, sealed });
-        }
-        let files = match setting {
-            Some(directory) => FileStore::open(directory)?,
-            None => FileStore::open_default()?,
+        let files = match setting.map(|value| Named::named("PAYTOKEN_STORE", value)).transpose()? {
+            Some(Named::Server(url)) => {
+                let (store, server) = open_server(url)?;
+                let place = Place::Server(server);
+                return Ok(Self { store: seal(store, keys), place, sealed });
+            }
+            Some(Named::Directory(directory)) => FileStore::open(directory)?,
+            _ => FileStore::open_default()?,
         };
         let place = Place::Directory(files.directory().to_owned());
         Ok(Self { store: seal(files, keys), place, sealed })
@@ -101,7 +101,10 @@ fn seal(store: impl Store + 'static, keys: Option<SealingKeys>) -> Arc<dyn Store
 
 /// The address of a server, where this is one.
 pub(crate) fn address(setting: &Path) -> Option<&str> {
-    setting.to_str().filter(|text| text.contains("://"))
+    match Named::named("", setting) {
+        Ok(Named::Server(address)) => Some(address),
+        _ => None,
+    }
 }
 
 #[cfg(feature = "redis")]

@@ -127,7 +127,7 @@ fn describe(target: &Target, store: Option<&SharedStore>) {
             .settings
             .environment()
             .map_or("environment not set".into(), |known| known.to_string()),
-        target.base_url().as_deref().unwrap_or("address not set"),
+        target.base_url().as_deref().unwrap_or("no address"),
         store.map_or("none".into(), SharedStore::to_string),
     );
 }

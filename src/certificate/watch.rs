@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{ClientCertificate, Field, Inner, Loaded};
 use crate::error::Result;
-use crate::files::{LARGEST_PEM, Once, PATIENCE, Reading};
+use crate::files::{Holds, LARGEST_PEM, Once, PATIENCE, Reading};
 
 /// A certificate's file, and its key's where that is another.
 pub(crate) struct Files {
@@ -81,6 +81,7 @@ impl Files {
                 name: field.name,
                 what: "the PEM file's path",
                 shows_path: self.names.is_none(),
+                holds: Holds::Pem,
                 limit: LARGEST_PEM,
                 patience,
                 once,

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::{Credentials, check_text};
 use crate::certificate::{ClientCertificate, Files, Names};
 use crate::error::{Error, Result};
-use crate::files::{self, Once, PATIENCE};
+use crate::files::{self, Holds, Once, PATIENCE};
 use crate::names::{Environment, Provider};
 use crate::secret::Secret;
 
@@ -146,7 +146,8 @@ impl<'a> Variables<'a> {
     }
 
     fn text_of_file(&self, name: &str, path: &Path) -> Result<Zeroizing<String>> {
-        let file = self.file(name, "the path of a file that holds it", LARGEST_SECRET_FILE);
+        let file =
+            self.file(name, "the path of a file that holds it", Holds::Secret, LARGEST_SECRET_FILE);
         let content = files::as_utf8(&file.read(path)?);
         let content = std::str::from_utf8(&content)
             .map_err(|_| Error::configuration(format!("{name}: the file is not valid UTF-8")))?;
@@ -156,13 +157,19 @@ impl<'a> Variables<'a> {
     }
 
     fn pem<'b>(&'b self, name: &'b str) -> files::Reading<'b> {
-        self.file(name, "the PEM file's path", files::LARGEST_PEM)
+        self.file(name, "the PEM file's path", Holds::Pem, files::LARGEST_PEM)
     }
 
     /// The path is not shown: it may be the secret itself, put in the wrong place.
-    fn file<'b>(&'b self, name: &'b str, what: &'b str, limit: u64) -> files::Reading<'b> {
+    fn file<'b>(
+        &'b self,
+        name: &'b str,
+        what: &'b str,
+        holds: Holds,
+        limit: u64,
+    ) -> files::Reading<'b> {
         let (patience, once) = (self.patience, &self.once);
-        files::Reading { name, what, shows_path: false, limit, patience, once }
+        files::Reading { name, what, shows_path: false, holds, limit, patience, once }
     }
 
     fn text(&self, name: &str) -> Result<Option<String>> {
@@ -180,7 +187,7 @@ const LARGEST_SECRET_FILE: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use paytoken_testing::temporary_folder;
+    use paytoken_testing::{temporary_folder, write_private};
 
     use super::*;
 
@@ -208,7 +215,7 @@ mod tests {
     fn a_secret_may_be_in_a_file_with_one_line_end() {
         let folder = temporary_folder();
         let path = folder.path().join("secret");
-        std::fs::write(&path, "sandbox-password\r\n").unwrap();
+        write_private(&path, "sandbox-password\r\n");
         let pairs =
             [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD_FILE", path.to_str().unwrap())];
         let read = from(Provider::NexterPay, &pairs);
@@ -219,7 +226,7 @@ mod tests {
     fn the_largest_file_is_read_whole() {
         let folder = temporary_folder();
         let path = folder.path().join("largest");
-        std::fs::write(&path, [b'a'; LARGEST_SECRET_FILE as usize]).unwrap();
+        write_private(&path, [b'a'; LARGEST_SECRET_FILE as usize]);
         let read = Variables::of(&|_| None).text_of_file("NAME", &path);
         assert_eq!(read.unwrap().len(), LARGEST_SECRET_FILE as usize);
     }
@@ -239,7 +246,7 @@ mod tests {
             (b"two\nlines", "control character"),
             (b"\n", "is empty"),
         ] {
-            std::fs::write(&path, content).unwrap();
+            write_private(&path, content);
             let text = read(&path);
             std::fs::remove_file(&path).unwrap();
             assert!(text.starts_with("NEXTERPAY_PASSWORD") && text.contains(problem), "{text}");

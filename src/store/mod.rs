@@ -8,6 +8,7 @@ pub(crate) mod account;
 pub mod conformance;
 pub(crate) mod entry;
 mod file;
+mod place;
 mod sealed;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use account::Account;
 pub use file::FileStore;
+pub use place::Place;
 pub use sealed::{Sealed, SealingKeys, Unsealed};
 
 pub use crate::key::StoreKey;

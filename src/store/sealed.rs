@@ -19,7 +19,7 @@ use super::{Store, StoreGuard, StoreKey};
 use crate::clock::Now;
 use crate::error::{Error, Result};
 use crate::event::LOG_TARGET;
-use crate::files::{self, Once, Reading};
+use crate::files::{self, Holds, Once, Reading};
 use crate::secret::Secret;
 use crate::sync::lock;
 use crate::words::quoted;
@@ -61,6 +61,7 @@ const LARGEST_FILE: u64 = 64 * 1024;
 /// # std::fs::create_dir(&folder).unwrap();
 /// # let key_file = folder.join("key");
 /// # std::fs::write(&key_file, SealingKeys::generate()?.expose()).unwrap();
+/// # std::fs::set_permissions(&key_file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 /// // One key a line; the first seals, all open. `paytoken new-store-key` prints a new one.
 /// let keys = SealingKeys::from_file(&key_file)?;
 /// let store = Sealed::new(FileStore::open(folder.join("store"))?, keys);
@@ -254,7 +255,8 @@ impl SealingKeys {
 
     /// The keys in a file: one a line in base64, as [`generate`](Self::generate) makes them; empty
     /// lines, and lines that begin with `#`, do not count. Or one key as its 32 bytes. Pipes are
-    /// read for 15 seconds at most.
+    /// read for 15 seconds at most. A file that others can read or change is refused
+    /// ([`Settings::check_file`](crate::Settings::check_file)).
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when it cannot be read, has no key, or a
@@ -268,7 +270,9 @@ impl SealingKeys {
         let what = "a file with one key a line, made by `paytoken new-store-key`";
         let once = Once::default();
         let (limit, patience) = (LARGEST_FILE, files::PATIENCE);
-        let reading = Reading { name, what, shows_path: false, limit, patience, once: &once };
+        let holds = Holds::Secret;
+        let reading =
+            Reading { name, what, shows_path: false, holds, limit, patience, once: &once };
         let content = reading.read(path)?;
         if let Ok(key) = <&[u8; KEY]>::try_from(content.as_slice()) {
             return Ok(Self::new(key));

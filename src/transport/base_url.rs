@@ -21,7 +21,8 @@ impl BaseUrl {
             return bad("has no scheme; write it as https://host");
         };
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        if authority.contains('@') {
+        // In the path, too: `https://user:pa/ss@host` is a password with a slash in it.
+        if rest.contains('@') {
             return bad(
                 "holds a user name or password; remove it, the credentials go into Credentials",
             );
@@ -146,7 +147,7 @@ fn path_of(text: &str) -> Option<String> {
                         path.push_str(&format!("%{value:02X}"));
                     }
                 }
-                _ if is_unreserved(byte) || b"!$&'()*+,;=:@".contains(&byte) => {
+                _ if is_unreserved(byte) || b"!$&'()*+,;=:".contains(&byte) => {
                     path.push(char::from(byte));
                 }
                 _ => return None,
@@ -198,6 +199,16 @@ mod tests {
             ("https://", "with a host"),
             ("https:// api.example", "white space"),
             ("https://u:not-a-password@api.example", "user name or password"),
+            ("https://user/not-a-password@api.example", "user name or password"),
+            ("https://user?not-a-password@api.example", "user name or password"),
+            ("https://api.example/user:not-a-password@x", "user name or password"),
+            ("https:user:not-a-password@api.example", "no scheme"),
+            ("https:/user:not-a-password@api.example", "no scheme"),
+            ("user:not-a-password@api.example", "no scheme"),
+            ("https://user:not-a-password%40api.example", "host"),
+            ("ftp://user:not-a-password@api.example", "user name or password"),
+            ("https://user:not-a-password@\u{202e}", "user name or password"),
+            ("https://user:not a-password\n@api.example", "white space"),
             ("https://api.example/?a=1", "query"),
             ("https://api.example?a=1", "query"),
             ("https://api.example/#a", "fragment"),

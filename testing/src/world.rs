@@ -50,12 +50,17 @@ pub fn variables(sandbox: &Sandbox, folder: &Path) -> Vec<(String, String)> {
     ]
     .map(|(name, text)| {
         let path = folder.join(name);
-        fs::write(&path, text).unwrap();
+        write_private(&path, text);
         path.to_str().unwrap().to_owned()
     });
-    #[cfg(unix)]
-    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     sandbox.variables(&ca, &certificate, &key)
+}
+
+/// Writes a file that nobody else can read, as one with a secret has to be.
+pub fn write_private(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+    fs::write(&path, content).unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 }
 
 /// A private folder, empty, with a name short enough for a socket in it. It goes with this value.

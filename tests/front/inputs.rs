@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use paytoken::{ClientCertificate, ErrorKind};
-use paytoken_testing::{TempDir, temporary_folder};
+use paytoken_testing::{TempDir, temporary_folder, write_private};
 
 use crate::authority::Authority;
 use crate::backend::Backend;
@@ -51,7 +51,7 @@ impl Files {
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>) {
-        fs::write(self.0.path().join(name), content).unwrap();
+        write_private(self.0.path().join(name), content);
     }
 
     fn join(&self, name: &str, parts: &[&str]) {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use paytoken::{ClientCertificate, ErrorKind, EventKind, Provider, TokenSource};
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use paytoken_sandbox::{IssuedCertificate, Sandbox};
-use paytoken_testing::{ManualClock, TempDir, temporary_folder, with_certificate};
+use paytoken_testing::{ManualClock, TempDir, temporary_folder, with_certificate, write_private};
 
 const NTX: Provider = Provider::NtxPay;
 
@@ -28,7 +28,7 @@ impl Folder {
 
     /// As careful programs write: into a file of another name, which then takes the place.
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.file("new"), text).unwrap();
+        write_private(self.file("new"), text);
         fs::rename(self.file("new"), self.file(name)).unwrap();
     }
 
@@ -157,8 +157,8 @@ fn a_mounted_secret_whose_link_leads_elsewhere_is_read_again() {
     let folder = Folder::with(&first);
     for (version, pair) in [("..2026_01", &first), ("..2026_02", &second)] {
         fs::create_dir(folder.file(version)).unwrap();
-        fs::write(folder.file(version).join("cert.pem"), &pair.certificate_pem).unwrap();
-        fs::write(folder.file(version).join("key.pem"), &pair.key_pem).unwrap();
+        write_private(folder.file(version).join("cert.pem"), &pair.certificate_pem);
+        write_private(folder.file(version).join("key.pem"), &pair.key_pem);
     }
     symlink("..2026_01", folder.file("..data")).unwrap();
     for name in ["cert.pem", "key.pem"] {

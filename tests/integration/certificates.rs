@@ -5,7 +5,7 @@ use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
 };
-use paytoken_testing::{temporary_folder, variables, with_certificate};
+use paytoken_testing::{temporary_folder, variables, with_certificate, write_private};
 
 const NTX: Provider = Provider::NtxPay;
 
@@ -76,8 +76,7 @@ fn certificate_and_key_are_read_from_one_file_or_two() {
     variables(&sandbox, folder.path());
     let [certificate, key, both] =
         ["client.cert.pem", "client.key.pem", "both.pem"].map(|name| folder.path().join(name));
-    std::fs::write(&both, [sandbox.client_key_pem(), sandbox.client_certificate_pem()].concat())
-        .unwrap();
+    write_private(&both, [sandbox.client_key_pem(), sandbox.client_certificate_pem()].concat());
     let two = ClientCertificate::from_pem_files(&certificate, &key);
     let one = ClientCertificate::from_pem_file(&both);
     let header_only = ClientCertificate::from_pem_file(&certificate);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use paytoken::store::{Sealed, SealingKeys, Store, StoreKey, Unsealed, conformance};
 use paytoken::{ErrorKind, Event, Provider, Settings, TokenSource};
 use paytoken_sandbox::Sandbox;
-use paytoken_testing::{ManualClock, builder, sealing};
+use paytoken_testing::{ManualClock, builder, sealing, write_private};
 
 use crate::processes::{Folder, account, secret, secs};
 
@@ -191,7 +191,7 @@ fn key_files_are_read_as_they_come_and_what_is_wrong_is_said() {
     let line = SealingKeys::generate().unwrap();
     let line = line.expose().trim_end();
     let read = |content: &[u8]| {
-        fs::write(&path, content).unwrap();
+        write_private(&path, content);
         SealingKeys::from_file(&path)
     };
     let bom = format!("\u{feff}{line}\r\n");
@@ -234,7 +234,7 @@ const STANDARD_OF_31_BYTES: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==
 fn the_environment_names_the_key_file_and_a_server_is_no_directory() {
     let folder = Folder::new();
     let keys = folder.path.with_extension("keys");
-    fs::write(&keys, SealingKeys::generate().unwrap().expose()).unwrap();
+    write_private(&keys, SealingKeys::generate().unwrap().expose());
     let settings_with = |store: &str, key: Option<&Path>, accept: Option<&'static str>| {
         let (store, key) = (store.to_owned(), key.map(Path::to_owned));
         let settings = Settings::from_variables(Provider::SendPayments, move |name| match name {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use paytoken::{Provider, Settings, TokenOptions};
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use paytoken_testing::{TempDir, nobody_listens, temporary_folder, variables};
+use paytoken_testing::{TempDir, nobody_listens, temporary_folder, variables, write_private};
 
 const CHILD: &str = "PAYTOKEN_TEST_SETTINGS";
 
@@ -73,7 +73,7 @@ impl World {
 
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let path = self.path(name);
-        fs::write(&path, content).unwrap();
+        write_private(&path, content);
         path
     }
 

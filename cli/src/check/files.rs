@@ -1,14 +1,16 @@
 //! The files that are named: whether they are there, who can read them, and the certificate.
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use paytoken::ClientCertificate;
+use paytoken::{ClientCertificate, Settings};
+use zeroize::Zeroizing;
 
 use super::{Table, from, from_or};
 use crate::command_line::duration::spoken;
-use crate::settings::{Origin, SYSTEM, Target};
+use crate::settings::{Origin, SYSTEM, Target, is_no_file};
 use crate::status::{Certificate, SOON};
 
 /// nginx's default buffer for a header line, less its name.
@@ -43,7 +45,7 @@ fn certificate(target: &Target, table: &mut Table) {
             .wrong("certificate", format!("not set; set {variable} to the PEM file's path"));
     };
     let key = target.path("CLIENT_KEY");
-    file("certificate", &path, key.is_none(), table);
+    file("certificate", &path, holds_a_key(&path), table);
     match &key {
         Some(key) => file("private key", key, true, table),
         None => table.ok("private key", "looked for in the certificate's file"),
@@ -85,6 +87,18 @@ fn certificate(target: &Target, table: &mut Table) {
     }
 }
 
+/// A certificate's file may hold the private key, too.
+fn holds_a_key(path: &Path) -> bool {
+    const LARGEST: u64 = 1024 * 1024;
+    // Sized at once: growing would leave an unwiped copy behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
+    let file = fs::File::open(path).ok().filter(|_| !is_no_file(path));
+    file.is_some_and(|file| file.take(LARGEST).read_to_end(&mut text).is_ok())
+        && text.windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY)
+}
+
+const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
+
 /// The path of what is no file is not shown: it may be the secret itself.
 pub(super) fn file(what: &str, path: &Path, is_secret: bool, table: &mut Table) {
     let metadata = match fs::metadata(path) {
@@ -96,13 +110,11 @@ pub(super) fn file(what: &str, path: &Path, is_secret: bool, table: &mut Table) 
             );
         }
     };
-    let mode = metadata.mode() & 0o777;
     let mut text = path.display().to_string();
     if fs::symlink_metadata(path).is_ok_and(|link| link.is_symlink()) {
         let leads = fs::canonicalize(path).map(|path| path.display().to_string());
         text += &format!(" (a link to {})", leads.unwrap_or_default());
     }
-    let ourselves = rustix::process::geteuid().as_raw();
     if !metadata.is_file() {
         table.warning(
             what,
@@ -117,16 +129,9 @@ pub(super) fn file(what: &str, path: &Path, is_secret: bool, table: &mut Table) 
                 "{text} cannot be read ({error}); see its owner and mode, and those of its folders"
             ),
         );
-    } else if mode & 0o022 != 0 || (metadata.uid() != ourselves && metadata.uid() != 0) {
-        table.warning(
-            what,
-            format!("{text} can be changed by others (mode {mode:o}); chmod go-w, and own it"),
-        );
-    } else if is_secret && mode & 0o004 != 0 {
-        table.warning(what, format!("{text} can be read by everybody (mode {mode:o}); chmod 600"));
-    } else if is_secret && mode & 0o040 != 0 && metadata.uid() == ourselves {
-        table.warning(what, format!("{text} can be read by its group (mode {mode:o}); chmod 600"));
+    } else if let Err(error) = Settings::check_file(path, &metadata, is_secret) {
+        table.wrong(what, error.to_string());
     } else {
-        table.ok(what, format!("{text} (mode {mode:o})"));
+        table.ok(what, format!("{text} (mode {:o})", metadata.mode() & 0o777));
     }
 }

@@ -198,11 +198,15 @@ fn environment(target: &Target, table: &mut Table) {
     };
     let origin = from_or(target, &of_environment, "the default");
     table.ok("environment", format!("{environment}, {origin}"));
-    let Some(address) = target.base_url() else {
-        return table.wrong(
-            "address",
-            format!("not set; set {} or --base-url", facts.variable("BASE_URL")),
-        );
+    let address = match target.base_url() {
+        Ok(address) => address,
+        Err(_) if target.settings.base_url.is_none() => {
+            return table.wrong(
+                "address",
+                format!("not set; set {} or --base-url", facts.variable("BASE_URL")),
+            );
+        }
+        Err(failure) => return table.wrong("address", failure.to_string()),
     };
     let is_of = |site: &paytoken::Site| {
         site.base_url.is_some_and(|known| known.eq_ignore_ascii_case(address.trim_end_matches('/')))

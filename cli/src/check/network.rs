@@ -24,7 +24,7 @@ pub(super) fn check(target: &Target, wish: &Wish, table: &mut Table) {
         Some(name) => table.ok("proxy", format!("{name} is set; NO_PROXY may exempt the address")),
         None => table.ok("proxy", "none is set"),
     }
-    if target.base_url().is_some() && target.settings.environment().is_ok() {
+    if target.base_url().is_ok() && target.settings.environment().is_ok() {
         connection(target, table);
     }
     match std::process::Command::new("curl").arg("--version").output() {

@@ -32,7 +32,8 @@ use crate::token;
 const HEADER: &str = "authorization";
 
 pub(crate) fn run(target: &Target, wanted: &Wanted, options: &CurlOptions) -> Result<(), Failure> {
-    let arguments = Hosts::new(target.base_url().as_deref(), &options.allowed_hosts)
+    let base_url = target.base_url()?;
+    let arguments = Hosts::new(Some(&base_url), &options.allowed_hosts)
         .and_then(|hosts| Ok((Arguments::read(&options.arguments, &hosts, HEADER)?, hosts)));
     let (arguments, hosts) = arguments.map_err(|problem| {
         Failure::Usage(format!(

@@ -2,11 +2,11 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use paytoken::{Facts, Provider};
+use paytoken::store::Place;
+use paytoken::{Facts, Provider, Settings};
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
@@ -52,7 +52,7 @@ impl SettingsFile {
         };
         let named = std::env::var_os("PAYTOKEN_CONFIG").filter(|value| !value.is_empty());
         let (path, is_named) = match named {
-            Some(path) => (PathBuf::from(path), true),
+            Some(path) => (checked(path.into())?, true),
             None => {
                 let folder = folder("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")));
                 let Some(folder) = folder else { return Ok(None) };
@@ -113,31 +113,18 @@ impl SettingsFile {
         let Some(table) = self.tables.get(name).and_then(Value::as_table) else { return Ok(None) };
         let problem = |what: String| format!("{}: [{name}] {what}", self.path.display());
         let account = Account::read(name, table, &self.path).map_err(problem)?;
-        self.check_ownership(account.holds_a_secret()).map_err(problem)?;
+        // Whoever can change the file says where the secret goes, and which command is run.
+        Settings::check_file(&self.path, &self.metadata, account.holds_a_secret())
+            .map_err(|error| problem(error.to_string()))?;
         Ok(Some(account))
     }
+}
 
-    /// Whoever can change the file says where the secret goes, and which command is run.
-    fn check_ownership(&self, holds_a_secret: bool) -> Result<(), String> {
-        let ourselves = rustix::process::geteuid().as_raw();
-        let (owner, mode) = (self.metadata.uid(), self.metadata.mode());
-        if owner != ourselves && owner != 0 {
-            return Err(
-                "belongs to another user; use a file of your own (under sudo, sudo -H)".into()
-            );
-        }
-        if mode & 0o022 != 0 {
-            return Err(format!("can be changed by others; chmod 600 {}", self.path.display()));
-        }
-        // Root may give a file to a group, for a service that runs as its member.
-        let readers = if owner == ourselves { 0o044 } else { 0o004 };
-        if holds_a_secret && mode & readers != 0 {
-            return Err(format!(
-                "holds a secret, and others can read the file; chmod 600 {}, or name the secret's own file",
-                self.path.display()
-            ));
-        }
-        Ok(())
+/// A path that may be shown.
+fn checked(path: PathBuf) -> Result<PathBuf, Problem> {
+    match Place::named("PAYTOKEN_CONFIG", &path) {
+        Ok(Place::Directory(_)) => Ok(path),
+        _ => Err("PAYTOKEN_CONFIG: looks like an address, a secret or the content, and not like the path of the settings file; set it to that, with ./ before a name like this one".into()),
     }
 }
 
@@ -242,6 +229,8 @@ fn stem(key: &str) -> &str {
 enum Kind {
     Text,
     Path,
+    /// A path, or a server's address.
+    Store,
     Command,
 }
 
@@ -254,7 +243,7 @@ impl Keys {
             ("base_url", Kind::Text),
             ("timeout", Kind::Text),
             ("ca", Kind::Path),
-            ("store", Kind::Path),
+            ("store", Kind::Store),
             ("store_key_file", Kind::Path),
             ("accept_unsealed", Kind::Text),
         ];
@@ -280,24 +269,31 @@ pub(super) fn ways(name: &str) -> [&'static str; 2] {
 }
 
 /// The value is never repeated: it may be a secret.
-fn setting(kind: Kind, value: &Value, file: &Path) -> Result<Setting, &'static str> {
+fn setting(kind: Kind, value: &Value, file: &Path) -> Result<Setting, String> {
     match (kind, value) {
         (Kind::Text, Value::String(text)) => Ok(Setting::Inline(Zeroizing::new(text.clone()))),
-        (Kind::Text, _) => Err("has to be a text in quotes"),
+        (Kind::Text, _) => Err("has to be a text in quotes".into()),
+        (Kind::Store, Value::String(text)) if !text.is_empty() => {
+            match Place::named("", Path::new(text)) {
+                Ok(Place::Server(address)) => Ok(Setting::Path(address.into())),
+                Ok(_) => Ok(Setting::Path(absolute(text, file)?)),
+                Err(error) => Err(error.to_string().trim_start_matches(": ").to_owned()),
+            }
+        }
         (Kind::Path, Value::String(path)) if !path.is_empty() => {
             Ok(Setting::Path(absolute(path, file)?))
         }
-        (Kind::Path, _) => Err("has to be a path in quotes"),
+        (Kind::Path | Kind::Store, _) => Err("has to be a path in quotes".into()),
         (Kind::Command, Value::Array(words)) => {
             let words: Option<Vec<_>> =
                 words.iter().map(|word| word.as_str().map(str::to_owned)).collect();
             match words {
                 Some(words) if !words.is_empty() => Ok(Setting::Command(words)),
-                _ => Err("has to be texts in quotes, the program first"),
+                _ => Err("has to be texts in quotes, the program first".into()),
             }
         }
         (Kind::Command, _) => Err(
-            "has to be an array, the program first, as in [\"pass\", \"show\", \"send\"]; no shell is used",
+            "has to be an array, the program first, as in [\"pass\", \"show\", \"send\"]; no shell is used".into(),
         ),
     }
 }
@@ -306,9 +302,6 @@ fn setting(kind: Kind, value: &Value, file: &Path) -> Result<Setting, &'static s
 fn absolute(path: &str, file: &Path) -> Result<PathBuf, &'static str> {
     if let Some(rest) = path.strip_prefix("~/") {
         return Ok(home().ok_or("there is no home directory for ~")?.join(rest));
-    }
-    if store::address(Path::new(path)).is_some() {
-        return Ok(path.into());
     }
     if path.starts_with('~') {
         return Err("only ~/ is understood, not another user's home");

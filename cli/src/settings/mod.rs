@@ -119,11 +119,9 @@ impl Target {
         self.settings.environment().map_err(|error| self.failure(&error))
     }
 
-    /// The provider's address, as far as it is known.
-    pub(crate) fn base_url(&self) -> Option<String> {
-        let site = self.settings.environment().ok()?;
-        let documented = self.provider().facts().in_environment(site).base_url;
-        self.settings.base_url.clone().or(documented.map(str::to_owned))
+    /// The provider's address, checked: what was set may hold a password.
+    pub(crate) fn base_url(&self) -> Result<String, Failure> {
+        self.settings.address().map_err(|error| self.failure(&error))
     }
 
     pub(crate) fn store(&self) -> Result<Option<SharedStore>, Failure> {
@@ -352,6 +350,9 @@ impl Lookup {
         }
         if options.ca.is_some() {
             text = text.replace("PAYTOKEN_CA", "--ca");
+        }
+        if options.store.is_some() {
+            text = text.replace("PAYTOKEN_STORE: ", "--store: ");
         }
         if self.of_file.is_some() && error.kind() == ErrorKind::Configuration {
             text += &format!(" [settings: {}]", self.file.display());

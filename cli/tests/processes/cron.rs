@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use libtest_mimic::Trial;
 use paytoken::Provider;
 use paytoken_sandbox::{Service, example_call};
-use paytoken_testing::{has_tool, is_installed, say};
+use paytoken_testing::{has_tool, is_installed, say, write_private};
 
 use crate::support::{PAYTOKEN, World};
 use crate::trial;
@@ -99,7 +99,7 @@ fn run(settings: &str, line: &str, secret: &str, way: usize) {
     );
     file += &match way {
         0 => {
-            fs::write(folder.join("the secret"), format!("{secret}\n")).unwrap();
+            write_private(folder.join("the secret"), format!("{secret}\n"));
             format!("{key}_file = \"the secret\"\n")
         }
         1 => format!("{key} = '''{secret}'''\n"),

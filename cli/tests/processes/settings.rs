@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::Service;
+use paytoken_testing::write_private;
 
 use crate::support::{World, text};
 use crate::trial;
@@ -118,7 +119,7 @@ fn order() {
     assert!(world.sandbox.is_valid(service, &token) && !world.folder.join("of-file").exists());
     // Either form of a variable hides both of the file.
     let path = world.folder.join("secret");
-    fs::write(&path, world.sandbox.client_secret(service)).unwrap();
+    write_private(&path, world.sandbox.client_secret(service));
     let mut command = with_file(&world, &wrong, &["token", "nexter-pay", "--force"]);
     command
         .envs(variables.clone())
@@ -142,7 +143,7 @@ fn secrets() {
     let world = World::new();
     let service = Service::NexterPay;
     let secret = world.sandbox.client_secret(service);
-    fs::write(world.folder.join("a secret"), format!("{secret}\n")).unwrap();
+    write_private(world.folder.join("a secret"), format!("{secret}\n"));
     for way in [
         format!("password = '{secret}'"),
         "password_file = \"a secret\"".into(),
@@ -244,7 +245,7 @@ fn modes() {
     let world = World::new();
     let service = Service::NexterPay;
     let inline = whole(&world, "nexter-pay", service);
-    fs::write(world.folder.join("secret"), world.sandbox.client_secret(service)).unwrap();
+    write_private(world.folder.join("secret"), world.sandbox.client_secret(service));
     let apart = table(&world, "nexter-pay", service) + "password_file = \"secret\"";
     for (content, mode, is_fine) in [
         (&inline, 0o600, true),

@@ -7,6 +7,7 @@ use std::process::Output;
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::Service;
+use paytoken_testing::write_private;
 
 use crate::settings::{table, with_file};
 use crate::support::{World, text};
@@ -37,7 +38,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 fn key(world: &World, name: &str) -> PathBuf {
     let path = world.folder.join(name);
     let line = text(world.paytoken(&["new-store-key"]).output().unwrap());
-    fs::write(&path, line + "\n").unwrap();
+    write_private(&path, line + "\n");
     path
 }
 
@@ -63,7 +64,7 @@ fn sealed() {
         assert!(text(run(&["status", name], &first)).contains(", sealed"));
         // By the settings file, too; its keys stand beside it.
         let both = [fs::read(&second).unwrap(), fs::read(&first).unwrap()].concat();
-        fs::write(world.folder.join("both.key"), both).unwrap();
+        write_private(world.folder.join("both.key"), both);
         let secret = service.facts().secret.name;
         let file = table(&world, name, service)
             + &format!("{secret} = \"{}\"\n", world.sandbox.client_secret(service))
@@ -184,7 +185,7 @@ fn unreadable() {
 fn wrong_keys() {
     let world = World::new();
     let bad = world.folder.join("bad.key");
-    fs::write(&bad, "not a key\n").unwrap();
+    write_private(&bad, "not a key\n");
     let nowhere = world.folder.join("none");
     let cases = [
         ("PAYTOKEN_STORE_KEY_FILE", bad.to_str().unwrap(), "PAYTOKEN_STORE_KEY_FILE: line 1"),

@@ -15,6 +15,8 @@ use log::warn;
 use crate::error::{Error, Result};
 #[cfg(unix)]
 use crate::event::LOG_TARGET;
+#[cfg(unix)]
+use crate::files::ourselves;
 
 /// A directory that only we may enter.
 #[derive(Clone, Debug)]
@@ -319,38 +321,10 @@ fn needs_mode(directory: &Metadata) -> bool {
     }
 }
 
-/// Whose files we make: the effective user, at this moment, since a daemon may give up being root.
-#[cfg(unix)]
-pub(super) fn ourselves() -> io::Result<u32> {
-    use std::os::unix::fs::MetadataExt as _;
-
-    // Linux shows it without a descriptor, of which there may be none left.
-    if cfg!(target_os = "linux")
-        && let Ok(process) = fs::metadata("/proc/self")
-    {
-        return Ok(process.uid());
-    }
-    // Elsewhere, or where /proc is not mounted: a pipe belongs to who makes it.
-    let (reader, _writer) = io::pipe()?;
-    Ok(File::from(std::os::fd::OwnedFd::from(reader)).metadata()?.uid())
-}
-
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt as _;
-
     use super::*;
-
-    #[test]
-    fn whose_we_are_is_whose_a_pipe_is_and_whose_files_we_make() {
-        let (reader, _writer) = io::pipe().unwrap();
-        let of_a_pipe = File::from(std::os::fd::OwnedFd::from(reader)).metadata().unwrap().uid();
-        assert_eq!(ourselves().unwrap(), of_a_pipe);
-        let folder = paytoken_testing::temporary_folder();
-        let of_a_file = File::create(folder.path().join("file")).unwrap().metadata().unwrap().uid();
-        assert_eq!(ourselves().unwrap(), of_a_file);
-    }
 
     #[test]
     fn a_name_is_absolute_and_ends_with_a_name() {

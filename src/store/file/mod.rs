@@ -21,9 +21,9 @@ use zeroize::Zeroizing;
 use self::directory::Directory;
 use self::guard::FileGuard;
 use super::entry::Entry;
-use super::{Store, StoreGuard, StoreKey};
+use super::{Place, Store, StoreGuard, StoreKey};
 use crate::clock::Deadline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A larger file is not an entry: 256 KiB, and what sealing adds.
 const LARGEST_ENTRY: u64 = 257 * 1024;
@@ -74,10 +74,15 @@ impl FileStore {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the path does not name a directory:
-    /// a file, a link, `~`. [`Store`](crate::ErrorKind::Store) when it is not private, is another
+    /// a file, a link, `~`, an address, what looks like a secret (see [`Place`]). [`Store`](crate::ErrorKind::Store) when it is not private, is another
     /// user's or would be made in another user's directory. Each says what to do.
     pub fn open(directory: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self { directory: Directory::named(directory.as_ref())? })
+        match Place::named("store", directory.as_ref())? {
+            Place::Directory(directory) => Self::at(directory),
+            Place::Server(_) => Err(Error::configuration(
+                "store: an address, not a directory; a store on a server is opened in another way (docs/redis.md)",
+            )),
+        }
     }
 
     /// The user's own directory: `paytoken` in `$CACHE_DIRECTORY`, which systemd sets in a unit
@@ -88,7 +93,12 @@ impl FileStore {
     /// As [`open`](Self::open); [`Configuration`](crate::ErrorKind::Configuration) when there is no
     /// home, either.
     pub fn open_default() -> Result<Self> {
-        Self::open(place::of_user()?)
+        // What the system says of the user's home is no address, whatever it looks like.
+        Self::at(&place::of_user()?)
+    }
+
+    fn at(directory: &Path) -> Result<Self> {
+        Ok(Self { directory: Directory::named(directory)? })
     }
 
     /// Where it is: an absolute path.

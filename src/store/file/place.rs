@@ -55,7 +55,7 @@ fn home_in_the_password_file() -> Option<PathBuf> {
     const LARGEST: u64 = 16 * 1024 * 1024;
     let mut users = Vec::new();
     std::fs::File::open("/etc/passwd").ok()?.take(LARGEST).read_to_end(&mut users).ok()?;
-    home_of(super::directory::ourselves().ok()?, &users)
+    home_of(crate::files::ourselves().ok()?, &users)
 }
 
 #[cfg(not(unix))]
