@@ -43,7 +43,7 @@ fn check() {
     let readable = readable.to_str().unwrap();
     let sandboxes = paytoken::Provider::NexterPay.facts().sandbox.base_url.unwrap();
     for (provider, variables, state, says) in [
-        ("ntx-pay", &[("NTXPAY_CLIENT_KEY", readable)][..], "warning", "can be read by everybody"),
+        ("ntx-pay", &[("NTXPAY_CLIENT_KEY", readable)][..], "wrong", "others can read it"),
         ("ntx-pay", &[("NTXPAY_CLIENT_KEY", "/no/such")], "wrong", "cannot be read"),
         ("ntx-pay", &[("NTXPAY_CLIENT_ID", "")], "wrong", "not set; set NTXPAY_CLIENT_ID"),
         ("ntx-pay", &[("NTXPAY_CLIENT_SECRET", "'quoted'")], "warning", "stands in quotes"),

@@ -10,6 +10,7 @@ use libtest_mimic::Trial;
 use paytoken_sandbox::Service;
 
 use crate::crashes::AnotherUser;
+use crate::settings::{table, with_file};
 use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
 
@@ -24,6 +25,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("what_another_umask_left_without_modes_is_mended", left_without_modes),
         trial("a_tilde_is_not_a_directory", tilde),
         trial("a_link_is_refused_however_it_is_written", links),
+        trial("what_looks_like_an_address_or_a_secret_is_no_directory", addresses),
+        trial("an_address_with_a_password_is_refused_before_it_is_shown", passwords),
+        trial("a_settings_file_s_path_that_may_be_a_secret_is_not_repeated", settings_paths),
+        trial("a_store_that_somebody_opened_is_closed_again_and_that_is_told_once", opened),
     ]
 }
 
@@ -235,6 +240,154 @@ fn tilde() {
     text(command.current_dir(&world.folder).output().unwrap());
     assert_eq!(mode(&world.folder.join("~x")), 0o700);
     assert_eq!(world.sandbox.token_requests(NTX), 1);
+}
+
+/// Each of them, by option, by variable and by key: an error that does not repeat it, and nothing is
+/// made.
+fn addresses() {
+    let world = World::new();
+    let file = table(&world, "ntx-pay", NTX);
+    for named in [
+        "redis:/u:hunter2@host",
+        "redis:hunter2",
+        "rediss:u:hunter2@host",
+        "valkey:hunter2:6379",
+        "valkeys:hunter2",
+        "unix:/run/hunter2.sock",
+        "redis+unix:/run/hunter2.sock",
+        "hunter2:6379",
+        "u:hunter2@host",
+        "//u:hunter2@host:6379",
+        "-----BEGIN PRIVATE KEY-----hunter2",
+        "hunter2Zq7wKpR4vM2tYx9kZq7wKpR4vM2tYx9kZq=",
+        "hunter2\u{1b}[2J",
+    ] {
+        let before = fs::read_dir(&world.folder).unwrap().count();
+        for command in ["token", "status", "check"] {
+            let mut by_variable = world.paytoken(&[command, "ntx-pay"]);
+            by_variable.env("PAYTOKEN_STORE", named);
+            let mut by_option = world.paytoken(&[command, "ntx-pay"]);
+            by_option.arg(format!("--store={named}"));
+            by_option.env_remove("PAYTOKEN_STORE");
+            let value = named.replace('\u{1b}', "\\u001b");
+            let of_file = file.replace("\"store\"", &format!("\"{value}\""));
+            let mut by_key = with_file(&world, &of_file, &[command, "ntx-pay"]);
+            for (run, setting) in [
+                (&mut by_variable, "PAYTOKEN_STORE: "),
+                (&mut by_option, "--store: "),
+                (&mut by_key, "store: "),
+            ] {
+                let output = run.current_dir(&world.folder).output().unwrap();
+                let told = told(&output) + &String::from_utf8_lossy(&output.stdout);
+                assert_eq!(output.status.code(), Some(78), "{named}: {told}");
+                assert!(told.contains(setting) && !told.contains("hunter2"), "{named}: {told}");
+            }
+        }
+        // But for the settings file.
+        assert!(fs::read_dir(&world.folder).unwrap().count() <= before + 1, "{named}");
+    }
+    // Such a directory can still be meant.
+    let mut command = world.paytoken(&["token", "ntx-pay", "--store", "./redis:6379"]);
+    text(command.current_dir(&world.folder).output().unwrap());
+    assert_eq!(mode(&world.folder.join("redis:6379")), 0o700);
+}
+
+fn passwords() {
+    let world = World::new();
+    let service = Service::SendPayments;
+    let file = table(&world, "send-payments", service) + "client_secret = \"not-a-secret\"\n";
+    for address in [
+        "https://merchant:hunter2@send.example",
+        "https://hunter2@send.example",
+        "HTTPS://merchant:hunter2@send.example/path?x=y",
+        "https://merchant:hun/hunter2@send.example",
+        "https://merchant/hunter2@send.example",
+        "https:merchant:hunter2@send.example",
+        "merchant:hunter2@send.example",
+        "https://send.example?password=hunter2",
+        "https://send.example#hunter2",
+        "https://hunter2\t@send.example",
+        "ftp://merchant:hunter2@send.example",
+    ] {
+        for arguments in [
+            &["check", "send-payments"][..],
+            &["check", "send-payments", "--json"],
+            &["status", "send-payments"],
+            &["status", "--json"],
+            &["token", "send-payments", "-v"],
+            &["header", "send-payments", "-v"],
+            &["curl", "send-payments", "-v", "--", "-sS", "https://send.example"],
+        ] {
+            let mut by_variable = world.paytoken(arguments);
+            by_variable.env("SENDPAYMENTS_BASE_URL", address);
+            let mut by_option = world.paytoken(&[arguments, &[]].concat());
+            if arguments[0] != "curl" {
+                by_option = world.paytoken(&[arguments, &["--base-url", address]].concat());
+            }
+            let of_file = file.replace(&world.sandbox.url(service), &address.replace('\t', "\\t"));
+            let mut by_key = with_file(&world, &of_file, arguments);
+            for run in [&mut by_variable, &mut by_option, &mut by_key] {
+                let output = run.output().unwrap();
+                let told = told(&output) + &String::from_utf8_lossy(&output.stdout);
+                assert!(!told.contains("hunter2"), "{address} {arguments:?}: {told}");
+            }
+            let output = by_variable.output().unwrap();
+            let is_of_all = arguments == ["status", "--json"];
+            assert!(is_of_all || output.status.code() == Some(78), "{address}: {output:?}");
+        }
+    }
+    assert_eq!(world.sandbox.token_requests(service), 0);
+}
+
+fn settings_paths() {
+    let world = World::new();
+    for path in [
+        "redis:/u:hunter2@host",
+        "https://u:hunter2@host/config.toml",
+        "u:hunter2@host",
+        "/u:hunter2@host",
+        "hunter2\u{1b}[2J",
+        "client_secret = 'hunter2'\n",
+        "-----BEGIN PRIVATE KEY-----hunter2",
+        "hunter2Zq7wKpR4vM2tYx9kZq7wKpR4vM2tYx9kZq=",
+    ] {
+        for command in ["token", "status", "check"] {
+            let mut command = world.paytoken(&[command, "ntx-pay"]);
+            let output = command.env("PAYTOKEN_CONFIG", path).output().unwrap();
+            let told = told(&output) + &String::from_utf8_lossy(&output.stdout);
+            assert_eq!(output.status.code(), Some(78), "{path:?}: {told}");
+            assert!(told.contains("PAYTOKEN_CONFIG: ") && !told.contains("hunter2"), "{told}");
+        }
+    }
+    fs::write(world.folder.join("a:b@c"), "").unwrap();
+    let mut command = world.paytoken(&["token", "ntx-pay"]);
+    text(command.env("PAYTOKEN_CONFIG", "./a:b@c").current_dir(&world.folder).output().unwrap());
+}
+
+/// What kubelet does at each start of a pod with an `fsGroup`.
+fn opened() {
+    let world = World::new();
+    let run = || world.paytoken(&["token", "ntx-pay"]).output().unwrap();
+    let mut last = text(run());
+    for requests in 2..4 {
+        for file in fs::read_dir(world.store()).unwrap() {
+            let path = file.unwrap().path();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o660)).unwrap();
+        }
+        fs::set_permissions(world.store(), fs::Permissions::from_mode(0o2770)).unwrap();
+        let output = run();
+        let warning = told(&output);
+        assert!(warning.contains("is closed again (0700)"), "{warning}");
+        assert_eq!(warning.lines().count(), 1, "{warning}");
+        let token = text(output);
+        assert_ne!(token, last);
+        assert_eq!((mode(&world.store()), mode(&world.entry())), (0o700, 0o600));
+        let output = run();
+        assert_eq!(told(&output), "");
+        assert_eq!(text(output), token);
+        assert_eq!(world.sandbox.token_requests(NTX), requests);
+        last = token;
+    }
 }
 
 fn links() {

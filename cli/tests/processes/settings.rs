@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use paytoken_sandbox::Service;
 use paytoken_testing::write_private;
 
-use crate::support::{World, text};
+use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_command_for_a_secret_is_bounded_and_no_shell", commands),
         trial("a_mistake_in_the_file_is_named_with_the_way_out_and_no_secret", mistakes),
         trial("a_file_that_others_can_read_or_change_is_refused", modes),
+        trial("a_file_that_a_setting_names_is_refused_where_others_have_a_hand_in_it", named_files),
         trial("the_file_is_found_where_the_user_keeps_settings", places),
     ]
 }
@@ -271,6 +272,73 @@ fn modes() {
     if Command::new("chown").arg("65534").arg(&path).output().unwrap().status.success() {
         let output = command.output().unwrap();
         assert!(told(&output).contains("another user"), "{}", told(&output));
+    }
+}
+
+/// The rule of docs/cron.md, for each setting that names a file: by `token`, and by `check`, which
+/// says the same.
+fn named_files() {
+    let world = World::new();
+    let service = Service::NtxPay;
+    let key = text(world.paytoken(&["new-store-key"]).output().unwrap()) + "\n";
+    write_private(world.folder.join("secret"), world.sandbox.client_secret(service));
+    write_private(world.folder.join("store.key"), key);
+    let both = [world.sandbox.client_key_pem(), world.sandbox.client_certificate_pem()].concat();
+    write_private(world.folder.join("both.pem"), both);
+    let apart = table(&world, "ntx-pay", service)
+        + "client_secret_file = \"secret\"\nstore_key_file = \"store.key\"\n";
+    let together = apart
+        .replace("client.cert.pem", "both.pem")
+        .replace("private_key = \"client.key.pem\"\n", "");
+    for (content, name, holds_a_secret) in [
+        (&apart, "secret", true),
+        (&apart, "store.key", true),
+        (&apart, "client.key.pem", true),
+        (&apart, "client.cert.pem", false),
+        (&apart, "ca.pem", false),
+        (&together, "both.pem", true),
+    ] {
+        let path = world.folder.join(name);
+        for (mode, is_fine) in [
+            (0o600, true),
+            (0o400, true),
+            (0o640, !holds_a_secret),
+            (0o604, !holds_a_secret),
+            (0o644, !holds_a_secret),
+            (0o444, !holds_a_secret),
+            (0o620, false),
+            (0o602, false),
+            (0o664, false),
+            (0o666, false),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let run = |arguments: &[&str]| with_file(&world, content, arguments).output().unwrap();
+            let output = run(&["token", "ntx-pay", "--force"]);
+            let told = told(&output);
+            assert_eq!(output.status.success(), is_fine, "{name} {mode:o}: {told}");
+            let says = "; chmod 600 it";
+            assert!(is_fine || told.contains(says), "{name} {mode:o}: {told}");
+            let table = String::from_utf8(run(&["check", "ntx-pay"]).stdout).unwrap();
+            let wrong = table.lines().find(|line| line.starts_with("wrong") && line.contains(says));
+            assert_eq!(wrong.is_none(), is_fine, "{name} {mode:o}: {table}");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        if Command::new("chown").arg("65534").arg(&path).output().unwrap().status.success() {
+            let output = with_file(&world, content, &["token", "ntx-pay", "--force"]).output();
+            let told = told(&output.unwrap());
+            assert!(told.contains("belongs to another user"), "{name}: {told}");
+            Command::new("chown").arg("0").arg(&path).output().unwrap();
+        }
+    }
+    // What the caller has opened is the caller's to judge, and a pipe has no readers but its own.
+    fs::set_permissions(world.folder.join("secret"), fs::Permissions::from_mode(0o644)).unwrap();
+    let script = "exec \"$0\" token ntx-pay --force < secret";
+    for opened in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        let path = config(&world, &apart.replace("\"secret\"", &format!("\"{opened}\"")));
+        let mut shell = Command::new("sh");
+        shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+        shell.env("PAYTOKEN_CONFIG", path).current_dir(&world.folder);
+        text(shell.args(["-c", script, PAYTOKEN]).output().unwrap());
     }
 }
 
