@@ -171,8 +171,14 @@ fn sudo() {
     let temporary = folder(&world, "temporary");
     fs::set_permissions(&temporary, fs::Permissions::from_mode(0o1777)).unwrap();
     assert!(Command::new("chown").arg(AnotherUser::ID).arg(&temporary).status().unwrap().success());
-    let mut command = world.paytoken(&["token", "ntx-pay", "--store"]);
-    text(command.arg(temporary.join("store")).output().unwrap());
+    let of_root = || world.paytoken(&["token", "ntx-pay", "--store"]);
+    // With files of root's own: those of the user are the user's to change.
+    let output = of_root().arg(temporary.join("store")).output().unwrap();
+    assert!(told(&output).contains("belongs to another user, who can change it"), "{output:?}");
+    let files = fs::read_dir(&world.folder).unwrap().map(|file| file.unwrap().path());
+    let files = files.filter(|path| path.is_file());
+    assert!(Command::new("chown").arg("0").args(files).status().unwrap().success());
+    text(of_root().arg(temporary.join("store")).output().unwrap());
 }
 
 fn umasks() {

@@ -295,6 +295,8 @@ fn monitoring() {
     let mut command = world.paytoken(&["status", "ntx-pay"]);
     let output = command.env("NTXPAY_CLIENT_CERT", "/no/such/file").output().unwrap();
     assert_eq!(output.status.code(), Some(78));
+    // Not a store alone, so its mode is left as it is.
+    fs::write(world.store().join("notes"), "").unwrap();
     fs::set_permissions(world.store(), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(run(&[]).status.code(), Some(74), "{:?}", run(&[]));
     // Nothing is set up at all.
