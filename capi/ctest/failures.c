@@ -1,5 +1,6 @@
 /* Failures: every code is reached, carries its details, and leaves the source fit for use. */
 #include <errno.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "ctest.h"
@@ -55,6 +56,61 @@ static void with_key_file(const char *path, const char *word) {
     CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, variable("PAYTOKEN_WORK")));
     CODE(PAYTOKEN_OK, paytoken_config_set_store_key_file(config, path));
     refused(PAYTOKEN_CONFIGURATION, config, word);
+}
+
+/* What only looks like an address is no directory, by setter and by variable, and is not shown. */
+static void not_directories(void) {
+    static const char *const wrong[] = {
+        "redis:hunter2-of-redis", "redis:/shop:hunter2-of-redis@host", "valkeys:hunter2-of-redis", "unix:/hunter2-of-redis",
+        "hunter2-of-redis:6379", "shop:hunter2-of-redis@host", "//shop:hunter2-of-redis@host", "hunter2-of-redis\n",
+    };
+    paytoken_config *config;
+    paytoken_error *err = NULL;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        config = config_for(PAYTOKEN_SEND_PAYMENTS);
+        CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, wrong[i]));
+        refused(PAYTOKEN_CONFIGURATION, config, "paytoken_config_set_store_directory: ");
+        config = config_for(PAYTOKEN_SEND_PAYMENTS);
+        CODE(PAYTOKEN_OK, paytoken_config_set_store_url(config, wrong[i]));
+        refused(PAYTOKEN_CONFIGURATION, config, "paytoken_config_set_store_url: is no address");
+        setenv("PAYTOKEN_STORE", wrong[i], 1);
+        CODE(PAYTOKEN_CONFIGURATION, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, &err));
+        CHECK(strstr(paytoken_error_message(err), "PAYTOKEN_STORE: ") != NULL);
+        check_error(PAYTOKEN_CONFIGURATION, &err);
+        unsetenv("PAYTOKEN_STORE");
+    }
+}
+
+/* A file that others have a hand in, as the rule says. */
+static void modes(void) {
+    char path[512];
+    paytoken_config *config;
+    paytoken_error *err = NULL;
+    snprintf(path, sizeof path, "%s/store-key-of-modes", variable("PAYTOKEN_WORK"));
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fputs("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", file) >= 0 && fclose(file) == 0);
+    static const struct { mode_t mode; const char *word; } wrong[] = {
+        {0644, "others can read it (mode 644)"}, {0640, "others can read it"}, {0604, "others can read it"},
+        {0620, "can be changed by others"}, {0602, "can be changed by others"}, {0666, "can be changed by others"},
+    };
+    char *kept = strdup(variable("NEXTERPAY_PASSWORD"));
+    unsetenv("NEXTERPAY_PASSWORD");
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK(chmod(path, wrong[i].mode) == 0);
+        with_key_file(path, wrong[i].word);
+        setenv("NEXTERPAY_PASSWORD_FILE", path, 1);
+        CODE(PAYTOKEN_CONFIGURATION, paytoken_config_from_env(PAYTOKEN_NEXTER_PAY, &config, &err));
+        CHECK(strstr(paytoken_error_message(err), wrong[i].word) != NULL);
+        check_error(PAYTOKEN_CONFIGURATION, &err);
+        unsetenv("NEXTERPAY_PASSWORD_FILE");
+    }
+    setenv("NEXTERPAY_PASSWORD", kept, 1);
+    free(kept);
+    CHECK(chmod(path, 0600) == 0);
+    config = config_for(PAYTOKEN_SEND_PAYMENTS);
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, variable("PAYTOKEN_WORK")));
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_key_file(config, path));
+    paytoken_source_free(source_from(config));
 }
 
 /* A password in an address is shown by no message, wherever the address was put. */
@@ -287,6 +343,8 @@ static void from_environment(void) {
 int main(void) {
     configurations();
     stores();
+    not_directories();
+    modes();
     provider_down();
     too_slow();
     wrong_secret();

@@ -153,7 +153,8 @@ PAYTOKEN_API paytoken_config *paytoken_config_new(uint32_t provider, uint32_t en
  *   PAYTOKEN_CA (path of a PEM file), PAYTOKEN_STORE (path of a directory, or a server's address as
  *   for paytoken_config_set_store_url), PAYTOKEN_STORE_KEY_FILE (as for
  *   paytoken_config_set_store_key_file) and PAYTOKEN_ACCEPT_UNSEALED (as for
- *   paytoken_config_set_accept_unsealed).
+ *   paytoken_config_set_accept_unsealed). Files that others can change are refused, and files with a
+ *   secret in them that others can read: docs/cron.md has the rule.
  * Do not change the environment in another thread meanwhile. The variables themselves stay where
  * they are, secrets included: a secret in a file leaves no copy in the environment.
  * PAYTOKEN_INVALID_ARGUMENT for an unknown provider, PAYTOKEN_CONFIGURATION and
@@ -212,8 +213,9 @@ PAYTOKEN_API int32_t paytoken_config_set_renew_in_background(paytoken_config *co
 
 /* Share the token with other processes of this user, through files in this directory (0700; made
  * when there is a token to keep, but never in another user's directory; a link is refused, and so
- * is a ~, which only a shell replaces). Needed where several processes use one Send Payments
- * account. */
+ * is a ~, which only a shell replaces, and what looks like an address, a login or a secret, such as
+ * redis:6379, unless ./ stands before it; paytoken_source_new says so and does not repeat it).
+ * Needed where several processes use one Send Payments account. */
 PAYTOKEN_API int32_t paytoken_config_set_store_directory(paytoken_config *config, const char *directory);
 
 /* Share the token with other machines, through a Redis or Valkey server:
@@ -231,7 +233,8 @@ PAYTOKEN_API int32_t paytoken_config_set_store_url(paytoken_config *config, cons
  * new-store-key` makes them, or one key as its 32 bytes. The first encrypts, all of them decrypt.
  * Every process of the store needs the key. What does not decrypt, such as a plain entry, is never
  * believed: it is told in the log and replaced. The file is read by paytoken_source_new;
- * PAYTOKEN_CONFIGURATION where it cannot be used, or where there is no store.
+ * PAYTOKEN_CONFIGURATION where it cannot be used, where others can read or change it (docs/cron.md
+ * has the rule for files), or where there is no store.
  * To change the key, give the new one to every process as the second, then to every process as the
  * first, and take the old one away when the longest life of a token has passed. */
 PAYTOKEN_API int32_t paytoken_config_set_store_key_file(paytoken_config *config, const char *path);
