@@ -1,16 +1,14 @@
 //! The files that are named: whether they are there, who can read them, and the certificate.
 
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use paytoken::{ClientCertificate, Settings};
-use zeroize::Zeroizing;
 
 use super::{Table, from, from_or};
 use crate::command_line::duration::spoken;
-use crate::settings::{Origin, SYSTEM, Target, is_no_file};
+use crate::settings::{Origin, SYSTEM, Target, holds_a_key};
 use crate::status::{Certificate, SOON};
 
 /// nginx's default buffer for a header line, less its name.
@@ -86,18 +84,6 @@ fn certificate(target: &Target, table: &mut Table) {
         }
     }
 }
-
-/// A certificate's file may hold the private key, too.
-fn holds_a_key(path: &Path) -> bool {
-    const LARGEST: u64 = 1024 * 1024;
-    // Sized at once: growing would leave an unwiped copy behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
-    let file = fs::File::open(path).ok().filter(|_| !is_no_file(path));
-    file.is_some_and(|file| file.take(LARGEST).read_to_end(&mut text).is_ok())
-        && text.windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY)
-}
-
-const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
 
 /// The path of what is no file is not shown: it may be the secret itself.
 pub(super) fn file(what: &str, path: &Path, is_secret: bool, table: &mut Table) {

@@ -24,7 +24,7 @@ use self::stdin::Stdin;
 use crate::command_line::{CurlOptions, Wanted};
 use crate::exit::Failure;
 use crate::logger;
-use crate::settings::{SYSTEM, Target, is_no_file};
+use crate::settings::{SYSTEM, Target, holds_a_key, is_no_file};
 use crate::terminal::tell;
 use crate::token;
 
@@ -152,6 +152,11 @@ fn own_options(
                 "{}: {what} is not a regular file, and curl has to read it, too; put it into one",
                 target.name
             )));
+        }
+        // A stored token needs none of them, so the library may not have looked at them.
+        if let Ok(metadata) = std::fs::metadata(&path) {
+            paytoken::Settings::check_file(&path, &metadata, holds_a_key(&path))
+                .map_err(|error| Failure::Configuration(format!("{}: {error}", target.name)))?;
         }
         let value = match option {
             // A colon would begin a password.

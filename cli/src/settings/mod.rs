@@ -10,7 +10,7 @@ mod secret_command;
 
 use std::ffi::OsString;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use paytoken::{Environment, Error, ErrorKind, Provider, Settings, TokenSource};
@@ -196,7 +196,7 @@ impl Target {
         self.lookup.origin(variable)
     }
 
-    pub(crate) fn file(&self) -> &std::path::Path {
+    pub(crate) fn file(&self) -> &Path {
         &self.lookup.file
     }
 
@@ -210,9 +210,21 @@ impl Target {
 const LEAST: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Whether reading it may take for ever.
-pub(crate) fn is_no_file(path: &std::path::Path) -> bool {
+pub(crate) fn is_no_file(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
+
+/// A certificate's file may hold the private key, too.
+pub(crate) fn holds_a_key(path: &Path) -> bool {
+    const LARGEST: u64 = 1024 * 1024;
+    // Sized at once: growing would leave an unwiped copy behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
+    let file = std::fs::File::open(path).ok().filter(|_| !is_no_file(path));
+    file.is_some_and(|file| file.take(LARGEST).read_to_end(&mut text).is_ok())
+        && text.windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY)
+}
+
+const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
 
 fn unknown(name: &str, file: Option<&SettingsFile>) -> Failure {
     let accounts: Vec<&str> = file.map(|file| file.accounts().collect()).unwrap_or_default();

@@ -330,6 +330,18 @@ fn named_files() {
             Command::new("chown").arg("0").arg(&path).output().unwrap();
         }
     }
+    // A stored token needs no key, and curl would be given it.
+    let run = |arguments: &[&str]| with_file(&world, &apart, arguments).output().unwrap();
+    text(run(&["token", "ntx-pay"]));
+    let url = world.sandbox.url(service);
+    for (name, mode) in [("client.key.pem", 0o644), ("client.cert.pem", 0o666), ("ca.pem", 0o602)] {
+        let path = world.folder.join(name);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let output = run(&["curl", "ntx-pay", "--", "-sS", &url]);
+        assert_eq!(output.status.code(), Some(78), "{name}: {output:?}");
+        assert!(told(&output).contains("; chmod 600 it"), "{name}: {output:?}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
     // What the caller has opened is the caller's to judge, and a pipe has no readers but its own.
     fs::set_permissions(world.folder.join("secret"), fs::Permissions::from_mode(0o644)).unwrap();
     let script = "exec \"$0\" token ntx-pay --force < secret";
