@@ -1,6 +1,7 @@
 //! The settings file, and what counts where a setting is given twice.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::Service;
-use paytoken_testing::write_private;
+use paytoken_testing::{has_tool, say, write_private};
 
 use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
@@ -22,6 +23,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_mistake_in_the_file_is_named_with_the_way_out_and_no_secret", mistakes),
         trial("a_file_that_others_can_read_or_change_is_refused", modes),
         trial("a_file_that_a_setting_names_is_refused_where_others_have_a_hand_in_it", named_files),
+        trial("on_a_read_only_mount_owner_and_mode_of_a_file_do_not_count", read_only_mounts),
         trial("the_file_is_found_where_the_user_keeps_settings", places),
     ]
 }
@@ -351,6 +353,42 @@ fn named_files() {
         shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
         shell.env("PAYTOKEN_CONFIG", path).current_dir(&world.folder);
         text(shell.args(["-c", script, PAYTOKEN]).output().unwrap());
+    }
+}
+
+/// As Kubernetes (0644, behind links), Docker (0444) and compose (of a user of the host) hand in
+/// secrets: in a mount namespace of the test's own.
+fn read_only_mounts() {
+    let world = World::new();
+    let service = Service::NexterPay;
+    let content = table(&world, "nexter-pay", service) + "password_file = \"m/..data/secret\"\n";
+    let path = config(&world, &content);
+    let script = r#"
+        mkdir m && mount -t tmpfs none m || exit 99
+        mkdir m/..2026 && cat > m/..2026/secret && ln -s ..2026 m/..data
+        chmod "$2" m/..2026/secret && chown "$3" m/..2026/secret
+        [ "$4" = rw ] || mount -o "remount,bind,$4" m
+        exec "$1" token nexter-pay --force"#;
+    let run = |mode: &str, owner: &str, mount: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, "sh", PAYTOKEN, mode, owner, mount]);
+        command.env("PAYTOKEN_CONFIG", &path).current_dir(&world.folder);
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let secret = world.sandbox.client_secret(service);
+        // Where nothing can be mounted, nobody reads it.
+        let _ = child.stdin.take().unwrap().write_all(secret.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let _ = fs::remove_dir(world.folder.join("m"));
+        output
+    };
+    if !has_tool("unshare") || !matches!(run("600", "0", "rw").status.code(), Some(0)) {
+        return say("not run where nothing can be mounted: on_a_read_only_mount_owner_and_mode");
+    }
+    for (mode, owner) in [("644", "0"), ("444", "0"), ("644", "1000"), ("666", "1000")] {
+        text(run(mode, owner, "ro"));
+        let output = run(mode, owner, "rw");
+        assert_eq!(output.status.code(), Some(78), "{mode} {owner}: {output:?}");
     }
 }
 
