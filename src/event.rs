@@ -7,9 +7,6 @@ use crate::error::Error;
 use crate::key::StoreKey;
 use crate::names::{Environment, Provider};
 
-/// Of all log records.
-pub(crate) const LOG_TARGET: &str = "paytoken";
-
 /// Something that happened in a [`TokenSource`](crate::TokenSource), told to the hook set with
 /// [`Builder::on_event`](crate::Builder::on_event). It never holds a secret or a token.
 ///
