@@ -1,7 +1,6 @@
 //! Reading a pipe to its end, bounded in size and time, into memory that is wiped.
 
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read};
@@ -19,31 +18,49 @@ pub(crate) enum Cut {
     Failed(Errno),
 }
 
-/// All of it, and how long that is.
-pub(crate) fn read_all(
-    file: &impl AsFd,
-    deadline: Deadline,
-) -> Result<(Zeroizing<Vec<u8>>, usize), Cut> {
-    // Sized at once: growing would leave an unwiped copy behind.
-    let mut bytes = Zeroizing::new(vec![0; LARGEST + 1]);
-    let mut length = 0;
+/// What has been read.
+pub(crate) struct Whole {
+    bytes: Zeroizing<Vec<u8>>,
+    length: usize,
+}
+
+/// All of it.
+pub(crate) fn read_all(file: &impl AsFd, deadline: Deadline) -> Result<Whole, Cut> {
+    let mut whole = Whole::default();
     loop {
-        if !is_readable(file, deadline.left()) {
-            return Err(Cut::TimeIsUp);
-        }
-        match read(file, &mut bytes[length..]) {
-            Ok(0) if length > LARGEST => return Err(Cut::TooLarge),
-            Ok(0) => return Ok((bytes, length)),
-            Ok(read) => length += read,
-            Err(Errno::INTR) => {}
+        let limit = Timespec::try_from(deadline.left()).ok();
+        match poll(&mut [PollFd::new(file, PollFlags::IN)], limit.as_ref()) {
+            Ok(0) => return Err(Cut::TimeIsUp),
+            Ok(_) if whole.read(file)? => return Ok(whole),
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(Cut::Failed(error)),
         }
     }
 }
 
-/// Whether there is something to read, or the end, within this time.
-fn is_readable(file: &impl AsFd, limit: Duration) -> bool {
-    let limit = Timespec::try_from(limit).ok();
-    let mut files = [PollFd::new(file, PollFlags::IN)];
-    poll(&mut files, limit.as_ref()).is_ok_and(|ready| ready > 0)
+impl Default for Whole {
+    fn default() -> Self {
+        // Sized at once: growing would leave an unwiped copy behind.
+        Self { bytes: Zeroizing::new(vec![0; LARGEST + 1]), length: 0 }
+    }
+}
+
+impl Whole {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Reads once; whether that was the end.
+    pub(crate) fn read(&mut self, file: &impl AsFd) -> Result<bool, Cut> {
+        match read(file, &mut self.bytes[self.length..]) {
+            Ok(0) if self.length > LARGEST => Err(Cut::TooLarge),
+            Ok(0) => Ok(true),
+            Ok(read) => {
+                self.length += read;
+                Ok(false)
+            }
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(Cut::Failed(error)),
+        }
+    }
 }

@@ -35,12 +35,12 @@ pub(crate) fn run(target: &Target) -> Result<(), Failure> {
 
 /// All of stdin, within the time that there is.
 fn read(target: &Target) -> Result<Zeroizing<String>, Failure> {
-    let (bytes, length) = read_all(&io::stdin(), target.deadline()).map_err(|cut| match cut {
+    let whole = read_all(&io::stdin(), target.deadline()).map_err(|cut| match cut {
         Cut::TimeIsUp => target.deadline().passed("invalidate: waited for the token on stdin"),
         Cut::TooLarge => not_a_token("there is more than 64 KiB on stdin"),
         Cut::Failed(error) => Failure::NoInput(format!("invalidate: cannot read stdin ({error})")),
     })?;
-    match std::str::from_utf8(&bytes[..length]) {
+    match std::str::from_utf8(whole.bytes()) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(_) => Err(not_a_token("what came on stdin is not text")),
     }

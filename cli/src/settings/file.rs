@@ -1,5 +1,6 @@
 //! The settings file: TOML, a table per provider and per account that it names.
 
+use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,8 @@ pub(crate) struct Account {
 pub(crate) enum Setting {
     Inline(Zeroizing<String>),
     Path(PathBuf),
-    Command(Vec<String>),
+    /// The program first.
+    Command(Vec<OsString>),
 }
 
 impl SettingsFile {
@@ -285,10 +287,11 @@ fn setting(kind: Kind, value: &Value, file: &Path) -> Result<Setting, String> {
         }
         (Kind::Path | Kind::Store, _) => Err("has to be a path in quotes".into()),
         (Kind::Command, Value::Array(words)) => {
-            let words: Option<Vec<_>> =
-                words.iter().map(|word| word.as_str().map(str::to_owned)).collect();
-            match words {
-                Some(words) if !words.is_empty() => Ok(Setting::Command(words)),
+            let words: Option<Vec<_>> = words.iter().map(Value::as_str).collect();
+            match words.as_deref() {
+                Some([program, arguments @ ..]) if !program.is_empty() => {
+                    Ok(Setting::Command(command(program, arguments, file)?))
+                }
                 _ => Err("has to be texts in quotes, the program first".into()),
             }
         }
@@ -296,6 +299,16 @@ fn setting(kind: Kind, value: &Value, file: &Path) -> Result<Setting, String> {
             "has to be an array, the program first, as in [\"pass\", \"show\", \"send\"]; no shell is used".into(),
         ),
     }
+}
+
+/// A program without a slash is looked for in PATH. The arguments stay as they are: only the program
+/// knows which of them are paths, and on which machine.
+fn command(program: &str, arguments: &[&str], file: &Path) -> Result<Vec<OsString>, &'static str> {
+    let program = match program.contains('/') {
+        true => absolute(program, file)?.into(),
+        false => program.into(),
+    };
+    Ok([program].into_iter().chain(arguments.iter().map(OsString::from)).collect())
 }
 
 /// A relative path is meant from where the settings file is, wherever cron starts the command.
@@ -306,6 +319,11 @@ fn absolute(path: &str, file: &Path) -> Result<PathBuf, &'static str> {
     if path.starts_with('~') {
         return Err("only ~/ is understood, not another user's home");
     }
+    Ok(folder_of(file).join(path))
+}
+
+/// The folder of the settings file.
+pub(super) fn folder_of(file: &Path) -> PathBuf {
     let folder = std::path::absolute(file).ok().and_then(|file| Some(file.parent()?.to_owned()));
-    Ok(folder.unwrap_or_default().join(path))
+    folder.unwrap_or_default()
 }

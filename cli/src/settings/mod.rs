@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use self::file::Setting;
 pub(crate) use self::file::{SYSTEM, SettingsFile, home};
+use self::secret_command::Problem;
 use crate::command_line::{Options, is_a_plain_word, providers};
 use crate::deadline::{self, Deadline};
 use crate::exit::Failure;
@@ -48,7 +49,7 @@ struct Lookup {
 #[derive(Default)]
 struct Printed {
     secrets: Vec<(&'static str, Zeroizing<String>)>,
-    failed: Option<String>,
+    failed: Option<Problem>,
 }
 
 /// Where a setting comes from.
@@ -269,19 +270,21 @@ impl Lookup {
         }
     }
 
-    fn output_of(&self, key: &'static str, words: &[String]) -> Option<OsString> {
+    fn output_of(&self, key: &'static str, words: &[OsString]) -> Option<OsString> {
         let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, secret)) = printed.secrets.iter().find(|(known, _)| *known == key) {
             return Some(secret.as_str().into());
         }
-        match secret_command::output_of(words, self.deadline()) {
+        let folder = file::folder_of(&self.file);
+        match secret_command::output_of(words, &folder, self.deadline()) {
             Ok(secret) => {
                 let value = secret.as_str().into();
                 printed.secrets.push((key, secret));
                 Some(value)
             }
             Err(problem) => {
-                printed.failed.get_or_insert(format!("{}: {problem}", self.place(key)));
+                let text = format!("{}: {}", self.place(key), problem.text);
+                printed.failed.get_or_insert(Problem { text, ..problem });
                 None
             }
         }
@@ -333,7 +336,11 @@ impl Lookup {
         if let Some(problem) = &printed.failed
             && error.kind() == ErrorKind::Configuration
         {
-            return Failure::Configuration(problem.clone());
+            let failure = match problem.is_temporary {
+                true => Failure::Temporary,
+                false => Failure::Configuration,
+            };
+            return failure(problem.text.clone());
         }
         let mut text = words::sentence(error);
         let facts = self.provider.facts();

@@ -1,69 +1,157 @@
 //! `client_secret_command`: a program that prints the secret, bounded in size and time. No shell.
+//!
+//! Its output ends with the program. What it leaves behind, such as an agent, may keep the pipe open
+//! for as long as it lives, so the end of the pipe is not waited for.
 
-use std::process::{Child, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, ChildStdout, ExitStatus, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, ioctl_fionbio};
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::SIGCHLD;
+use signal_hook::low_level::{pipe, unregister};
 use zeroize::Zeroizing;
 
-use crate::bounded::{Cut, read_all};
-use crate::child::command;
+use crate::bounded::{Cut, Whole};
+use crate::child::{self, is_shortage};
 use crate::deadline::Deadline;
 
-/// Between looks at whether a program that has closed its output has ended, too.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// Why there is no secret.
+pub(super) struct Problem {
+    pub(super) text: String,
+    /// Another attempt may end otherwise.
+    pub(super) is_temporary: bool,
+}
 
-/// Its standard output, without one line end.
-pub(super) fn output_of(words: &[String], deadline: Deadline) -> Result<Zeroizing<String>, String> {
-    let (program, arguments) = words.split_first().ok_or("is empty; name the program first")?;
-    let mut child = command(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cannot run {program} ({error})"))?;
-    let result = match child.stdout.take() {
-        Some(stdout) => read_all(&stdout, deadline)
-            .map_err(|cut| match cut {
-                Cut::TimeIsUp => has_not_ended(deadline),
-                Cut::TooLarge => "printed more than 64 KiB; that is no secret".into(),
-                Cut::Failed(error) => format!("cannot be read from ({error})"),
-            })
-            .and_then(|(bytes, length)| {
-                ended(&mut child, deadline)?;
-                text_of(&bytes[..length])
-            }),
-        None => Err("has no output".into()),
+/// Its standard output, without one line end. It runs in this folder.
+pub(super) fn output_of(
+    words: &[OsString],
+    folder: &Path,
+    deadline: Deadline,
+) -> Result<Zeroizing<String>, Problem> {
+    let [program, arguments @ ..] = words else {
+        return Err(lasting("is empty; name the program first"));
     };
-    if result.is_err() {
-        let _ = child.kill();
-        let _ = child.wait();
+    let mut command = child::command(program);
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped());
+    // A program that asks for a passphrase reads from the terminal, which stops all that are not in
+    // the terminal's own group of processes.
+    let has_group = !has_terminal();
+    if has_group {
+        command.process_group(0);
     }
-    result.map_err(|what| format!("{program} {what}"))
+    let program = Path::new(program).display();
+    let cannot_run = |error: io::Error| Problem {
+        is_temporary: is_shortage(&error),
+        text: match is_shortage(&error) {
+            true => format!("cannot run {program} now ({error}); try again"),
+            false => format!("cannot run {program} ({error})"),
+        },
+    };
+    let (ended, signal) = UnixStream::pair().map_err(cannot_run)?;
+    ended.set_nonblocking(true).map_err(cannot_run)?;
+    let signal = pipe::register(SIGCHLD, signal).map_err(cannot_run)?;
+    let result = command.spawn().map_err(cannot_run).and_then(|mut child| {
+        let result = printed(&mut child, &ended, deadline);
+        end(child, has_group);
+        result.map_err(|problem| Problem { text: format!("{program} {}", problem.text), ..problem })
+    });
+    unregister(signal);
+    result
 }
 
-fn text_of(bytes: &[u8]) -> Result<Zeroizing<String>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|_| "did not print UTF-8 text")?;
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    match text {
-        "" => Err("printed nothing".into()),
-        text => Ok(Zeroizing::new(text.to_owned())),
+fn printed(
+    child: &mut Child,
+    ended: &UnixStream,
+    deadline: Deadline,
+) -> Result<Zeroizing<String>, Problem> {
+    let failed = |error: io::Error| lasting(format!("cannot be read from ({error})"));
+    let mut stdout = child.stdout.take();
+    if let Some(stdout) = &stdout {
+        ioctl_fionbio(stdout, true).map_err(|error| failed(error.into()))?;
     }
-}
-
-fn ended(child: &mut Child, deadline: Deadline) -> Result<(), String> {
+    let mut output = Whole::default();
     loop {
-        match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("failed ({status})")),
-            Ok(None) if deadline.left().is_zero() => return Err(has_not_ended(deadline)),
-            Ok(None) => thread::sleep(LOOK_AGAIN),
-            Err(error) => return Err(format!("cannot be waited for ({error})")),
+        wait(ended, stdout.as_ref(), deadline)?;
+        // Before it is read from: all that it wrote is in the pipe when it has ended.
+        let status =
+            child.try_wait().map_err(|error| lasting(format!("cannot be waited for ({error})")))?;
+        while let Some(open) = &stdout {
+            match output.read(open) {
+                Ok(is_end) if is_end => stdout = None,
+                Ok(_) => {}
+                Err(Cut::Failed(Errno::AGAIN)) => break,
+                Err(Cut::Failed(error)) => return Err(failed(error.into())),
+                Err(_) => return Err(lasting("printed more than 64 KiB; that is no secret")),
+            }
+        }
+        if let Some(status) = status {
+            return secret(status, output.bytes());
         }
     }
 }
 
-fn has_not_ended(deadline: Deadline) -> String {
-    format!("has not ended within --timeout ({:?})", deadline.limit())
+/// Until there may be something to read, or the program may have ended.
+fn wait(
+    mut ended: &UnixStream,
+    stdout: Option<&ChildStdout>,
+    deadline: Deadline,
+) -> Result<(), Problem> {
+    let limit = Timespec::try_from(deadline.left()).ok();
+    let mut files = vec![PollFd::new(ended, PollFlags::IN)];
+    files.extend(stdout.map(|stdout| PollFd::new(stdout, PollFlags::IN)));
+    match poll(&mut files, limit.as_ref()) {
+        Ok(0) => Err(Problem {
+            text: format!(
+                "has not ended within --timeout ({:?}), and is killed; see what it waits for, or raise --timeout",
+                deadline.limit()
+            ),
+            is_temporary: true,
+        }),
+        Ok(_) | Err(Errno::INTR) => {
+            let _ = ended.read(&mut [0; 64]);
+            Ok(())
+        }
+        Err(error) => Err(lasting(format!("cannot be waited for ({error})"))),
+    }
+}
+
+fn secret(status: ExitStatus, output: &[u8]) -> Result<Zeroizing<String>, Problem> {
+    if !status.success() {
+        return Err(lasting(format!("failed ({status})")));
+    }
+    let text = std::str::from_utf8(output).map_err(|_| lasting("did not print UTF-8 text"))?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    match text.strip_suffix('\r').unwrap_or(text) {
+        "" => Err(lasting("printed nothing")),
+        text => Ok(Zeroizing::new(text.to_owned())),
+    }
+}
+
+/// Ends what has not ended, with all that it has started.
+fn end(mut child: Child, has_group: bool) {
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
+    let group = Pid::from_raw(child.id().cast_signed()).filter(|_| has_group);
+    let _ = match group {
+        Some(group) => kill_process_group(group, Signal::KILL).map_err(io::Error::from),
+        None => child.kill(),
+    };
+    let _ = child.wait();
+}
+
+/// Whether there is a terminal on which somebody may be asked.
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
+}
+
+fn lasting(text: impl Into<String>) -> Problem {
+    Problem { text: text.into(), is_temporary: false }
 }

@@ -18,6 +18,7 @@ mod curl;
 mod curl_lines;
 mod herd;
 mod places;
+mod secret_commands;
 mod settings;
 mod stores;
 mod support;
@@ -39,6 +40,7 @@ fn main() {
         curl_lines::trials(),
         herd::trials(),
         places::trials(),
+        secret_commands::trials(),
         settings::trials(),
         stores::trials(),
         usage::trials(),

@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::Service;
@@ -19,7 +18,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("accounts_of_the_settings_file_are_used_by_their_names", accounts),
         trial("an_option_counts_before_a_variable_and_that_before_the_file", order),
         trial("a_secret_comes_from_the_file_from_another_file_or_from_a_command", secrets),
-        trial("a_command_for_a_secret_is_bounded_and_no_shell", commands),
         trial("a_mistake_in_the_file_is_named_with_the_way_out_and_no_secret", mistakes),
         trial("a_file_that_others_can_read_or_change_is_refused", modes),
         trial("a_file_that_a_setting_names_is_refused_where_others_have_a_hand_in_it", named_files),
@@ -68,7 +66,7 @@ fn whole(world: &World, name: &str, service: Service) -> String {
     table(world, name, service) + &secret(world, service)
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -165,39 +163,6 @@ fn secrets() {
             token
         );
     }
-}
-
-fn commands() {
-    let world = World::new();
-    let service = Service::NexterPay;
-    let marker = world.folder.join("marker");
-    let marker = marker.to_str().unwrap();
-    for (command, code, says) in [
-        ("[\"false\"]", 78, "failed (exit status: 1)"),
-        ("[\"no-such-program-anywhere\"]", 78, "cannot run no-such-program-anywhere"),
-        ("[\"true\"]", 78, "printed nothing"),
-        ("[\"yes\"]", 78, "more than 64 KiB"),
-        ("[\"sleep\", \"60\"]", 78, "has not ended within --timeout (1s)"),
-        ("[\"sh\", \"-c\", \"exec >&-; exec sleep 60\"]", 78, "has not ended within"),
-        ("[\"sh\", \"-c\", \"echo s; exec >&-; exec sleep 60\"]", 78, "has not ended within"),
-        ("[\"printf\", \"\\\\377\"]", 78, "UTF-8"),
-        ("[]", 78, "program first"),
-        ("\"pass show x\"", 78, "has to be an array"),
-        ("[\"echo\", \"$(touch MARKER)\"]", 77, "refused"),
-        ("[\"echo\", \"`touch MARKER`; touch MARKER\"]", 77, "refused"),
-    ] {
-        let file = table(&world, "nexter-pay", service)
-            + &format!("password_command = {}", command.replace("MARKER", marker));
-        let began = Instant::now();
-        // What is refused needs time to be remembered.
-        let limit = if code == 77 { "10s" } else { "1s" };
-        let arguments = ["token", "nexter-pay", "--timeout", limit, "--force"];
-        let output = with_file(&world, &file, &arguments).output().unwrap();
-        assert!(began.elapsed() < Duration::from_secs(5) || code == 77, "{command}");
-        assert_eq!(output.status.code(), Some(code), "{command}: {}", told(&output));
-        assert!(told(&output).contains(says) || code == 77, "{command}: {}", told(&output));
-    }
-    assert!(!fs::exists(marker).unwrap(), "a shell was used");
 }
 
 fn mistakes() {
