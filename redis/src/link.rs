@@ -108,6 +108,11 @@ impl Link {
         failure.into_error(&self.target.address.place.to_string(), self.limit)
     }
 
+    /// What an administrator should see, though calls go on.
+    pub(crate) fn warn(&self, what: &str) {
+        warn!(target: LOG_TARGET, "store: Redis at {} {what}", self.target.address.place);
+    }
+
     fn ask_anew(&self, commands: &[Command], deadline: Deadline) -> Result<Vec<Value>, Failure> {
         self.ask_by(Connection::open(&self.target, deadline)?, commands, deadline)
     }

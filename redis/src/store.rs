@@ -37,6 +37,9 @@ const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 /// An entry is kept no longer, whatever is asked for.
 const LONGEST_KEPT: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// Locks of earlier versions do not say how long they are for: the time-out of whoever took it, and 5 s.
+const LEASE_OF_EARLIER_VERSIONS: Duration = Duration::from_secs(5 * 60);
+
 /// Shares tokens between machines, in Redis (6 or newer) or Valkey.
 ///
 /// `Clone + Send + Sync`; clones share their connections: one for each thread that is asking at the
@@ -64,7 +67,8 @@ pub(crate) struct Replicas {
     pub(crate) wait: Duration,
 }
 
-/// What says whose lock it is: 32 hexadecimal digits, and nobody else's.
+/// What says whose lock it is: 32 hexadecimal digits, and nobody else's. Then a colon and its lease (ms),
+/// by which others see that it is stale.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct LockValue(pub(crate) String);
 
@@ -89,7 +93,9 @@ impl RedisStore {
         let inner = &self.0;
         let lease = milliseconds(attempt.lease);
         let keys = [inner.lock_key(key), inner.entry_key(key)];
-        let mut arguments = vec![attempt.value.0.as_bytes(), lease.as_bytes()];
+        let of_earlier = milliseconds(LEASE_OF_EARLIER_VERSIONS);
+        let mut arguments =
+            vec![attempt.value.0.as_bytes(), lease.as_bytes(), of_earlier.as_bytes()];
         arguments.extend(attempt.doubtful.iter().map(|value| value.0.as_bytes()));
         let result = inner.run(scripts::LOCK, &keys, &arguments, true);
         match result {
@@ -104,6 +110,13 @@ impl RedisStore {
         match result {
             Ok(Value::Int(0)) => Ok(None),
             Ok(Value::BulkString(entry)) => Ok(Some(entry)),
+            Ok(Value::Array(mut parts)) => match parts.pop() {
+                Some(Value::BulkString(entry)) => {
+                    inner.link.warn("held a lock that could not end, or only long after its lease; it is taken over. See who else writes keys of this prefix");
+                    Ok(Some(entry))
+                }
+                _ => Err(inner.link.error(Failure::Garbage)),
+            },
             Ok(_) => Err(inner.link.error(Failure::Garbage)),
             Err(failure) => Err(inner.link.error(failure)),
         }
@@ -223,9 +236,10 @@ impl Store for RedisStore {
         hold: Duration,
     ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
         let deadline = Deadline::after(wait);
+        let lease = hold.clamp(SHORTEST_LEASE, LONGEST_LEASE);
         let mut attempt = Attempt {
-            value: LockValue::new()?,
-            lease: hold.clamp(SHORTEST_LEASE, LONGEST_LEASE),
+            value: LockValue::new(lease)?,
+            lease,
             doubtful: lock(&self.0.doubtful).remove(key).unwrap_or_default(),
         };
         let mut pause = FIRST_WAIT;
@@ -334,8 +348,8 @@ impl Drop for RedisGuard<'_> {
 }
 
 impl LockValue {
-    fn new() -> Result<Self> {
-        Ok(Self(format!("{:032x}", u128::from_be_bytes(random()?))))
+    fn new(lease: Duration) -> Result<Self> {
+        Ok(Self(format!("{:032x}:{}", u128::from_be_bytes(random()?), milliseconds(lease))))
     }
 }
 

@@ -9,6 +9,7 @@ use paytoken_redis::RedisStore;
 use paytoken_testing::redis::Server;
 use paytoken_testing::{is_installed, say, sealing, until};
 
+use crate::support::logged;
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -19,6 +20,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_lock_is_lost_with_its_lease_and_with_its_key", lost_locks),
         trial("a_dead_holders_lock_is_free_when_its_lease_ends", dead_holder),
         trial("a_lock_whose_answer_was_lost_is_its_machines_and_nobody_elses", lost_answer),
+        trial("a_lock_that_cannot_end_or_ends_later_than_any_of_ours_is_taken_over", stale_locks),
+        trial("a_user_without_the_right_to_see_it_has_it_as_before", stale_locks_by_right),
         trial("with_replicas_that_must_have_it_a_lock_needs_them", replicas),
         trial("what_lies_under_a_key_of_ours_and_is_no_entry_is_none", foreign_values),
         trial("what_does_not_open_in_a_sealed_redis_is_never_believed", sealed),
@@ -184,6 +187,94 @@ fn lost_answer() {
     drop(guard);
     server.resume();
     assert!(lock(&own).unwrap() && lock(&other).unwrap());
+}
+
+/// What an earlier version has as the lock's value, and this one.
+const EARLIER: &str = "0123456789abcdef0123456789abcdef";
+const TODAYS: &str = "0123456789abcdef0123456789abcdef:20000";
+
+fn stale_locks() {
+    let server = Server::start(&[]);
+    let (store, key) = (RedisStore::open(&server.url).unwrap(), key());
+    let name = format!("paytoken:{{{key}}}:lock");
+    let warnings = || {
+        logged(&server.folder.to_string_lossy())
+            .iter()
+            .filter(|line| line.contains("taken over"))
+            .count()
+    };
+    let long = "0".repeat(100_000);
+    let stale: &[&[&[&str]]] = &[
+        &[&["SET", &name, EARLIER]],
+        &[&["SET", &name, TODAYS]],
+        &[&["SET", &name, ""]],
+        &[&["SET", &name, &long]],
+        &[&["SET", &name, TODAYS, "PX", "20000"], &["PERSIST", &name]],
+        &[&["SET", &name, TODAYS, "PX", "60000"]],
+        &[&["SET", &name, EARLIER, "EX", "3600"]],
+        &[&["SET", &name, "something", "EX", "86400"]],
+        &[&["SET", &name, "something", "PX", "9000000000000000"]],
+        // What says of itself that it is for long is none of ours either.
+        &[&["SET", &name, "ab:99999999999999999999", "EX", "864000"]],
+        &[&["SET", &name, &format!("ab:{}", "9".repeat(400)), "EX", "864000"]],
+        &[&["RPUSH", &name, "a"]],
+        &[&["HSET", &name, "a", "b"], &["PEXPIRE", &name, "20000"]],
+        &[&["SADD", &name, "a"]],
+    ];
+    for (index, commands) in stale.iter().enumerate() {
+        for words in *commands {
+            server.ask(words);
+        }
+        let guard = store.lock(&key, Duration::ZERO, Duration::from_secs(20)).unwrap();
+        let mut guard = guard.unwrap_or_else(|| panic!("{commands:?} blocks"));
+        assert_eq!(guard.read().unwrap().is_some(), index > 0, "{commands:?}");
+        guard.write(b"entry", Duration::from_secs(60)).unwrap();
+        // It is a lock like any other: another waits for it.
+        let other = RedisStore::open(&server.url).unwrap();
+        let is_held =
+            || other.lock(&key, Duration::ZERO, Duration::from_secs(20)).unwrap().is_none();
+        assert!(is_held(), "{commands:?}");
+        drop(guard);
+        assert_eq!(server.ask(&["EXISTS", &name]), redis::Value::Int(0), "{commands:?}");
+        assert_eq!(warnings(), index + 1, "{commands:?}");
+    }
+    // What ends in time is another's, whoever that is.
+    for (value, left) in [(TODAYS, "20000"), (TODAYS, "39000"), (EARLIER, "500000"), ("x", "20000")]
+    {
+        server.ask(&["SET", &name, value, "PX", left]);
+        assert!(store.lock(&key, Duration::ZERO, Duration::from_secs(1)).unwrap().is_none());
+        let ends: u64 = redis::from_redis_value(server.ask(&["PTTL", &name])).unwrap();
+        assert!(ends.abs_diff(left.parse().unwrap()) < 10_000, "it is as it was");
+        server.ask(&["DEL", &name]);
+    }
+    assert_eq!(warnings(), stale.len());
+    // Whose lock was taken over writes nothing any more.
+    let lock = || store.lock(&key, Duration::ZERO, Duration::from_secs(20)).unwrap().unwrap();
+    let mut first = lock();
+    server.ask(&["PERSIST", &name]);
+    let second = lock();
+    assert!(first.write(b"late", Duration::from_secs(60)).is_err());
+    drop(first);
+    assert_eq!(server.ask(&["EXISTS", &name]), redis::Value::Int(1));
+    drop(second);
+}
+
+fn stale_locks_by_right() {
+    let server = Server::start(&[]);
+    make_page_user(&server, "p");
+    let key = key();
+    let name = format!("paytoken:{{{key}}}:lock");
+    let is_had = |rights: &[&str]| {
+        server.ask(&["SET", &name, EARLIER]);
+        server.ask(&[&["ACL", "SETUSER", "paytoken"], rights].concat());
+        let store = RedisStore::open(&format!("{}?user=paytoken&pass=p", server.url)).unwrap();
+        let guard = store.lock(&key, Duration::ZERO, Duration::from_secs(20)).unwrap();
+        guard.is_some()
+    };
+    assert!(is_had(&[]), "the page's rights are enough");
+    assert!(!is_had(&["-pexpire"]));
+    // As before Redis 7, whose PEXPIRE says nothing.
+    assert!(is_had(&["-pexpire", "+pttl"]));
 }
 
 fn replicas() {

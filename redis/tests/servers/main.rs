@@ -32,6 +32,7 @@ fn main() {
         Some("cut-off") => return partition::run(),
         _ => {}
     }
+    support::keep_log();
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     if arguments.list || paytoken_testing::has_tool("redis-server") {

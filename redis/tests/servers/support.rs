@@ -51,3 +51,32 @@ impl Told {
         self.0.lock().unwrap().iter().filter(|text| *text == what).count()
     }
 }
+
+/// What was logged of this place, such as a server's folder or port. All tests log to one record.
+pub(crate) fn logged(place: &str) -> Vec<String> {
+    LOGGED.0.lock().unwrap().iter().filter(|line| line.contains(place)).cloned().collect()
+}
+
+/// From now on, records are kept.
+pub(crate) fn keep_log() {
+    log::set_logger(&LOGGED).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+}
+
+static LOGGED: Logged = Logged(Mutex::new(Vec::new()));
+
+struct Logged(Mutex<Vec<String>>);
+
+impl log::Log for Logged {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target() == "paytoken"
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.lock().unwrap().push(format!("{} {}", record.level(), record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
