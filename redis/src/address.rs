@@ -174,8 +174,8 @@ fn read(url: &str) -> Result<ConnectionInfo> {
     })
 }
 
-/// Of a name that Sentinel knows.
-fn is_word(text: &str) -> bool {
+/// Of a master's name, or a host's.
+pub(crate) fn is_word(text: &str) -> bool {
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     !text.is_empty() && text.len() <= 128 && text.bytes().all(is_fine)
 }

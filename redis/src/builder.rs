@@ -1,6 +1,7 @@
 //! [`RedisStoreBuilder`]: the settings of a store.
 
 use std::fmt;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use paytoken::{Error, Result, Secret};
@@ -168,7 +169,8 @@ impl RedisStoreBuilder {
             ));
         }
         let tls = if address.is_tls { Some(tls::config(&self.tls)?) } else { None };
-        let target = Target { address, sentinel_login: self.sentinel_login, tls };
+        let sentinel_login = self.sentinel_login;
+        let target = Target { address, sentinel_login, tls, named: Mutex::default() };
         Ok(RedisStore::new(Link::new(target, self.timeout), self.prefix, self.replicas))
     }
 }

@@ -2,15 +2,17 @@
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
+use std::sync::Mutex;
 
+use log::{debug, warn};
 use redis::{Parser, ServerError, Value};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::address::{Address, Host, Login, Place};
+use crate::address::{Address, Host, Login, Place, is_word};
 use crate::clock::Deadline;
 use crate::failure::{Failure, Refusal};
 use crate::tls;
-use crate::wire::Timed;
+use crate::wire::{Timed, lock};
 
 /// An answer is an entry at most, and an entry 256 KiB.
 const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -21,7 +23,19 @@ pub(crate) struct Target {
     /// The Sentinels' own login.
     pub(crate) sentinel_login: Option<Login>,
     pub(crate) tls: Option<tls::Config>,
+    /// The master that a Sentinel named last.
+    pub(crate) named: Mutex<Option<Named>>,
 }
+
+/// Where the master is, and which Sentinel says so.
+#[derive(Clone)]
+pub(crate) struct Named {
+    pub(crate) master: Host,
+    pub(crate) sentinel: Host,
+}
+
+/// Of all log records.
+pub(crate) const LOG_TARGET: &str = "paytoken";
 
 pub(crate) struct Connection {
     stream: Stream,
@@ -48,6 +62,24 @@ impl Command {
     }
 }
 
+impl Target {
+    /// A master at another address than before is told: it gets the password and the tokens.
+    fn tell(&self, name: &str, now: &Named) {
+        let Named { master, sentinel } = now;
+        match lock(&self.named).replace(now.clone()).map(|before| before.master) {
+            Some(before) if before == *master => {}
+            Some(before) => warn!(
+                target: LOG_TARGET,
+                "store: the master {name} is at {master} now, and was at {before}: the Sentinel at {sentinel} says so"
+            ),
+            None => debug!(
+                target: LOG_TARGET,
+                "store: the master {name} is at {master}: the Sentinel at {sentinel} says so"
+            ),
+        }
+    }
+}
+
 impl Connection {
     pub(crate) fn open(target: &Target, deadline: Deadline) -> Result<Self, Failure> {
         let address = &target.address;
@@ -55,8 +87,9 @@ impl Connection {
             Place::Unix(path) => Self::plain(Timed::to_socket(path, deadline)?),
             Place::Tcp(host) => Self::to_host(host, target, deadline)?,
             Place::Sentinel(sentinels, master) => {
-                let host = find_master(sentinels, master, target, deadline)?;
-                Self::to_host(&host, target, deadline)?
+                let named = find_master(sentinels, master, target, deadline)?;
+                target.tell(master, &named);
+                Self::to_host(&named.master, target, deadline)?
             }
         };
         if let Some(login) = &address.login {
@@ -159,7 +192,7 @@ fn find_master(
     master: &str,
     target: &Target,
     deadline: Deadline,
-) -> Result<Host, Failure> {
+) -> Result<Named, Failure> {
     let question = || Command::new(&[b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", master.as_bytes()]);
     let ask = |sentinel: &Host, deadline: Deadline| {
         let mut connection = Connection::to_host(sentinel, target, deadline)?;
@@ -176,7 +209,7 @@ fn find_master(
         // The master has to be reached then, too.
         let shares = (sentinels.len() - index + 1) as u32;
         match ask(sentinel, Deadline::after(deadline.remaining() / shares)) {
-            Ok(host) => return Ok(host),
+            Ok(master) => return Ok(Named { master, sentinel: sentinel.clone() }),
             Err(failure) => last = failure,
         }
     }
@@ -189,7 +222,9 @@ fn master_of(parts: &[Value]) -> Option<Host> {
         _ => None,
     };
     let [name, port] = parts else { return None };
-    Some(Host { name: text(name)?, port: text(port)?.parse().ok()? })
+    // It is shown.
+    let name = text(name).filter(|name| is_word(name) || name.parse::<IpAddr>().is_ok())?;
+    Some(Host { name, port: text(port)?.parse().ok()? })
 }
 
 impl Stream {

@@ -9,7 +9,7 @@ use paytoken::Error;
 use redis::Value;
 
 use crate::clock::{self, Deadline};
-use crate::connection::{Command, Connection, Target};
+use crate::connection::{Command, Connection, LOG_TARGET, Target};
 use crate::failure::{Failure, Refusal};
 use crate::wire::lock;
 
@@ -29,8 +29,6 @@ const LOOK_IS_NO_MORE: Duration = Duration::from_secs(30);
 /// After so many failures in a row nobody looks for so long.
 const PAUSES: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(5)];
-
-const LOG_TARGET: &str = "paytoken";
 
 pub(crate) struct Link {
     pub(crate) target: Target,
@@ -217,7 +215,7 @@ mod tests {
     fn a_connection_is_used_again_but_not_an_old_one_nor_a_parents() {
         let (port, connections) = server();
         let address = Address::parse(&format!("redis://127.0.0.1:{port}")).unwrap();
-        let target = Target { address, sentinel_login: None, tls: None };
+        let target = Target { address, sentinel_login: None, tls: None, named: Mutex::default() };
         let link = Link::new(target, Duration::from_secs(5));
         let opens = |prepare: &dyn Fn(&mut Kept)| {
             lock(&link.kept).iter_mut().for_each(prepare);

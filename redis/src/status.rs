@@ -10,6 +10,7 @@ use crate::connection::{Command, Connection};
 use crate::failure::{Failure, Refusal};
 use crate::link::Link;
 use crate::scripts;
+use crate::wire::lock;
 
 /// More of a server's own words are not taken.
 const LONGEST_WORD: usize = 32;
@@ -23,6 +24,8 @@ pub struct ServerStatus {
     pub connecting: Duration,
     /// From a command to its answer, on a connection that is open.
     pub latency: Duration,
+    /// Where the master is that a Sentinel names (`host:port`), and that Sentinel.
+    pub master_and_sentinel: Option<(String, String)>,
     /// `redis`, `valkey` or whatever it calls itself.
     pub product: Option<String>,
     /// Such as `7.0.15`.
@@ -83,6 +86,9 @@ fn status(link: &Link, prefix: &str) -> Result<ServerStatus, Failure> {
     Ok(ServerStatus {
         connecting,
         latency,
+        master_and_sentinel: lock(&link.target.named)
+            .as_ref()
+            .map(|named| (named.master.to_string(), named.sentinel.to_string())),
         product: told("server"),
         version: told("version"),
         is_replica,

@@ -28,6 +28,9 @@ pub(super) fn check(server: &Server, target: &Target, table: &mut Table) -> bool
         "store server",
         format!("{name} {version}, connected in {connecting}, answers in {latency}"),
     );
+    if let Some((master, sentinel)) = &status.master_and_sentinel {
+        table.ok("store master", format!("{master}, as the Sentinel at {sentinel} says"));
+    }
     role(&status, table);
     match &status.refusal {
         // Said above.

@@ -1,6 +1,8 @@
 //! Fail-over by Redis Sentinel, for real: the master is killed in the middle of a renewal.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -11,12 +13,13 @@ use paytoken_sandbox::Sandbox;
 use paytoken_testing::redis::Server;
 use paytoken_testing::{builder, nobody_listens, say, temporary_folder, until};
 
-use crate::support::{SEND, settle};
+use crate::support::{SEND, logged, settle};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("by_sentinel_the_master_is_found_and_a_new_one_followed", followed),
+        trial("a_sentinel_that_names_no_host_is_not_followed", named_by_nobody),
         trial(
             "a_master_killed_in_the_middle_of_a_renewal_costs_no_valid_token",
             killed_in_the_middle,
@@ -88,6 +91,36 @@ fn followed() {
     assert!(sandbox.is_valid(SEND, newer.secret()));
     say(&format!("fail-over and a new token: {:?} after the master's death", began.elapsed()));
     assert_eq!(sandbox.token_requests(SEND), 2);
+    // And is told, once for each store that has seen both.
+    let [old, new, sentinel] =
+        [&trio.master, &trio.replica, &trio.sentinel].map(|server| server.port.unwrap());
+    let record = format!(
+        "WARN store: the master main is at 127.0.0.1:{new} now, and was at 127.0.0.1:{old}: the Sentinel at 127.0.0.1:{sentinel} says so"
+    );
+    let told = logged(&format!("127.0.0.1:{new} now"));
+    assert_eq!(told, [record]);
+    let named = Some((format!("127.0.0.1:{new}"), format!("127.0.0.1:{sentinel}")));
+    assert_eq!(store.server().unwrap().master_and_sentinel, named);
+    assert_eq!(logged(&format!("127.0.0.1:{new} now")).len(), 1);
+}
+
+/// A Sentinel may name anything: what is no host is not connected to, and not shown.
+fn named_by_nobody() {
+    for name in ["", "\u{1b}[2J", "two words", "a\nb", "\u{202e}moc", "h/x", "u:p@h", "a,b"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answer = format!("*2\r\n${}\r\n{name}\r\n$1\r\n1\r\n", name.len());
+        let sentinel = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let store = RedisStore::open(&format!("redis+sentinel://127.0.0.1:{port}/main")).unwrap();
+        let error = store.server().unwrap_err().to_string();
+        assert!(error.contains("does not answer as Redis does"), "{name:?}: {error}");
+        assert!(name.is_empty() || !error.contains(name), "{error}");
+        sentinel.join().unwrap();
+    }
 }
 
 fn killed_in_the_middle() {
