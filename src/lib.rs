@@ -137,7 +137,7 @@ pub use facts::{Facts, Field, Renewal, Site};
 pub use names::{Environment, Provider};
 pub use options::TokenOptions;
 pub use secret::Secret;
-pub use settings::Settings;
+pub use settings::{Settings, StoreTls};
 pub use source::{Attempt, Invalidated, TokenSource};
 pub use status::{Probe, Status, StoredStatus, TokenStatus};
 pub use store::FileStore;

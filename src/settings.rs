@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, Once};
 use crate::names::{Environment, Provider};
 use crate::protocol;
+use crate::secret::Secret;
 use crate::source::TokenSource;
 use crate::store::{Account, FileStore, Place, Sealed, SealingKeys, Unsealed};
 use crate::transport::{BaseUrl, Roots};
@@ -30,6 +31,7 @@ use crate::transport::{BaseUrl, Roots};
 /// | `PAYTOKEN_STORE` | the directory of the [`FileStore`] to share tokens in; none unless set |
 /// | `PAYTOKEN_STORE_KEY_FILE` | a file with the keys that its entries are [`Sealed`] with; not sealed unless set |
 /// | `PAYTOKEN_ACCEPT_UNSEALED` | `read` or `write`, while sealing is turned on or off: see [`SealingKeys::accept_unsealed`] |
+/// | `PAYTOKEN_STORE_CA`, `PAYTOKEN_STORE_CLIENT_CERT`, `PAYTOKEN_STORE_CLIENT_KEY` | paths of PEM files, for a server's store that is reached by TLS: see [`store_tls`](Settings::store_tls) |
 /// | those of [`Credentials::from_env`] | read when they are needed |
 ///
 /// `<PREFIX>` is `NTXPAY`, `NEXTERPAY` or `SENDPAYMENTS`. An empty variable counts as not set.
@@ -64,6 +66,12 @@ pub struct Settings {
     pub store_key_file: Option<PathBuf>,
     /// What is done with entries that are not sealed, while sealing is turned on or off.
     pub accept_unsealed: Option<Unsealed>,
+    /// A PEM file of certificate authorities to trust as a server's store, instead of Mozilla's.
+    pub store_ca: Option<PathBuf>,
+    /// A PEM file of the certificate to show to a server's store.
+    pub store_certificate: Option<PathBuf>,
+    /// A PEM file of its private key; unless set, the key is in the certificate's file.
+    pub store_private_key: Option<PathBuf>,
     /// The time for one fetch, as [`Builder::timeout`]; pipes among the files are waited for as
     /// long. Not read from the environment; 15 s unless set.
     pub timeout: Option<Duration>,
@@ -121,6 +129,9 @@ impl Settings {
             store: variables.path("PAYTOKEN_STORE"),
             store_key_file: variables.path("PAYTOKEN_STORE_KEY_FILE"),
             accept_unsealed: variables.word("PAYTOKEN_ACCEPT_UNSEALED", "accept_unsealed")?,
+            store_ca: variables.path(StoreTls::VARIABLES[0]),
+            store_certificate: variables.path(StoreTls::VARIABLES[1]),
+            store_private_key: variables.path(StoreTls::VARIABLES[2]),
             timeout: None,
             once: Once::default(),
             lookup,
@@ -243,6 +254,17 @@ impl Settings {
         }
     }
 
+    /// The files named by [`store_ca`](Self::store_ca), [`store_certificate`](Self::store_certificate)
+    /// and [`store_private_key`](Self::store_private_key).
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), naming the variable, when one cannot be
+    /// read, or there is a key without a certificate.
+    pub fn store_tls(&self) -> Result<StoreTls> {
+        let files = [&self.store_ca, &self.store_certificate, &self.store_private_key];
+        StoreTls::read(&self.variables(), StoreTls::VARIABLES, files.map(Option::as_deref))
+    }
+
     /// The content of the file named by [`ca`](Self::ca), or for `system` the certificate
     /// authorities that this system trusts (with the feature `system-roots`).
     ///
@@ -253,12 +275,7 @@ impl Settings {
         let Some(path) = self.ca.as_deref() else {
             return Ok(None);
         };
-        if path.as_os_str() == SYSTEM {
-            return system_authorities().map(Some);
-        }
-        let pem = self.variables().authorities(path)?;
-        Roots::from_pem("PAYTOKEN_CA", &pem)?;
-        Ok(Some(pem.to_vec()))
+        authorities(&self.variables(), "PAYTOKEN_CA", path).map(Some)
     }
 
     /// The account that these settings describe. Neither secret nor private key is read.
@@ -317,16 +334,103 @@ impl Settings {
 /// What `PAYTOKEN_CA` says instead of a path. (A file of that name is `./system`.)
 const SYSTEM: &str = "system";
 
+fn authorities(variables: &Variables<'_>, name: &str, path: &Path) -> Result<Vec<u8>> {
+    if path.as_os_str() == SYSTEM {
+        return system_authorities(name);
+    }
+    let pem = variables.pem(name).read(path)?;
+    Roots::from_pem(name, &pem)?;
+    Ok(pem.to_vec())
+}
+
 #[cfg(feature = "system-roots")]
-fn system_authorities() -> Result<Vec<u8>> {
+fn system_authorities(_: &str) -> Result<Vec<u8>> {
     Ok(Roots::of_system()?.to_pem().into_bytes())
 }
 
 #[cfg(not(feature = "system-roots"))]
-fn system_authorities() -> Result<Vec<u8>> {
-    Err(Error::configuration(
-        "PAYTOKEN_CA: this program was built without the system's certificate authorities (feature system-roots of paytoken); set it to the PEM file's path",
-    ))
+fn system_authorities(name: &str) -> Result<Vec<u8>> {
+    Err(Error::configuration(format!(
+        "{name}: this program was built without the system's certificate authorities (feature system-roots of paytoken); set it to the PEM file's path",
+    )))
+}
+
+/// What TLS to a server's store takes beside its address: for a crate that opens one, as
+/// paytoken-redis does.
+///
+/// ```no_run
+/// use paytoken::{Provider, Settings};
+///
+/// let files = Settings::from_env(Provider::SendPayments)?.store_tls()?;
+/// let authorities = files.root_certificates_pem.as_deref(); // instead of Mozilla's
+/// # Ok::<_, paytoken::Error>(())
+/// ```
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub struct StoreTls {
+    /// Certificate authorities (PEM) to trust, instead of Mozilla's.
+    pub root_certificates_pem: Option<Vec<u8>>,
+    /// The certificate to show (PEM, with its chain).
+    pub client_certificate_pem: Option<Vec<u8>>,
+    /// Its private key (PEM), where there is a certificate.
+    pub private_key_pem: Option<Secret>,
+}
+
+impl StoreTls {
+    const VARIABLES: [&'static str; 3] =
+        ["PAYTOKEN_STORE_CA", "PAYTOKEN_STORE_CLIENT_CERT", "PAYTOKEN_STORE_CLIENT_KEY"];
+
+    /// From PEM files: authorities, certificate, private key. Without the last, the key is in the
+    /// certificate's file.
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), naming `store_ca`, `store_certificate` or
+    /// `store_private_key`.
+    pub fn from_files(
+        ca: Option<&Path>,
+        certificate: Option<&Path>,
+        private_key: Option<&Path>,
+    ) -> Result<Self> {
+        let names = ["store_ca", "store_certificate", "store_private_key"];
+        Self::read(&Variables::of_process(), names, [ca, certificate, private_key])
+    }
+
+    fn read(
+        variables: &Variables<'_>,
+        [ca_name, certificate_name, key_name]: [&str; 3],
+        [ca, certificate, key]: [Option<&Path>; 3],
+    ) -> Result<Self> {
+        let read = |name: &str, path| variables.pem(name).read(path);
+        let certificate = certificate.map(|path| read(certificate_name, path)).transpose()?;
+        let key = match (key, &certificate) {
+            (Some(_), None) => {
+                return Err(Error::configuration(format!(
+                    "{key_name}: set without a certificate; set {certificate_name}, too"
+                )));
+            }
+            (Some(path), Some(_)) => Some((key_name, read(key_name, path)?)),
+            (None, certificate) => certificate.clone().map(|pem| (certificate_name, pem)),
+        };
+        let key = key.map(|(name, pem)| match std::str::from_utf8(&files::as_utf8(&pem)) {
+            Ok(pem) => Ok(Secret::from(pem)),
+            Err(_) => Err(Error::configuration(format!(
+                "{name}: the file is not text; give the PEM, not the DER, of the key"
+            ))),
+        });
+        Ok(Self {
+            root_certificates_pem: ca
+                .map(|path| authorities(variables, ca_name, path))
+                .transpose()?,
+            client_certificate_pem: certificate.map(|pem| pem.to_vec()),
+            private_key_pem: key.transpose()?,
+        })
+    }
+}
+
+impl fmt::Debug for StoreTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreTls").finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Settings {

@@ -34,9 +34,15 @@ static void null_config(void) {
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_url(NULL, "x"));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_url(config, NULL));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_key_file(NULL, "x"));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_ca_file(NULL, "x"));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_certificate_file(NULL, "x"));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_private_key_file(NULL, "x"));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_key_file(config, NULL));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_accept_unsealed(NULL, "read"));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_accept_unsealed(config, NULL));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_ca_file(config, NULL));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_certificate_file(config, NULL));
+    CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_set_store_private_key_file(config, NULL));
     CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_from_env(PAYTOKEN_NTX_PAY, NULL, NULL));
     check_error(CODE(PAYTOKEN_NULL_ARGUMENT, paytoken_config_from_env(PAYTOKEN_NTX_PAY, NULL, &err)), &err);
     paytoken_config_free(config);
@@ -119,6 +125,9 @@ static void wrong_utf8(const paytoken_source *source) {
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_url(config, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_key_file(config, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_accept_unsealed(config, BAD_UTF8));
+    CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_ca_file(config, BAD_UTF8));
+    CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_certificate_file(config, BAD_UTF8));
+    CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_private_key_file(config, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_source_invalidate(source, BAD_UTF8));
     CODE(PAYTOKEN_INVALID_ARGUMENT, paytoken_source_invalidate_with(source, BAD_UTF8, NULL, NULL));
     CODE(PAYTOKEN_INVALID_ARGUMENT,

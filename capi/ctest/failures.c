@@ -150,6 +150,17 @@ static void stores(void) {
     config = config_for(PAYTOKEN_SEND_PAYMENTS);
     CODE(PAYTOKEN_OK, paytoken_config_set_accept_unsealed(config, "yes"));
     refused(PAYTOKEN_CONFIGURATION, config, "paytoken_config_set_accept_unsealed: 'yes' is not known; use read or write");
+    static const struct { int32_t (*set)(paytoken_config *, const char *); const char *word; } files[] = {
+        {paytoken_config_set_store_ca_file, "paytoken_config_set_store_ca_file: there is no server"},
+        {paytoken_config_set_store_certificate_file, "paytoken_config_set_store_certificate_file: there is no server"},
+        {paytoken_config_set_store_private_key_file, "paytoken_config_set_store_private_key_file: there is no server"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        config = config_for(PAYTOKEN_SEND_PAYMENTS);
+        CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, variable("PAYTOKEN_WORK")));
+        CODE(PAYTOKEN_OK, files[i].set(config, variable("PAYTOKEN_CA")));
+        refused(PAYTOKEN_CONFIGURATION, config, files[i].word);
+    }
     /* By variables. */
     setenv("PAYTOKEN_STORE", address, 1);
     CODE(PAYTOKEN_OK, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, &err));

@@ -169,6 +169,9 @@ static void setting(input *in, paytoken_config *config) {
     } else if (which == 16) {
         char *text = string(in, "store-key-");
         CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_key_file(config, text));
+        CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_ca_file(config, text));
+        CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_certificate_file(config, text));
+        CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_private_key_file(config, text));
         free(text);
     } else if (which == 17) {
         char *text = string(in, "read");

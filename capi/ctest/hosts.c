@@ -66,6 +66,9 @@ static void held(const paytoken_source *source) {
     CODE(PAYTOKEN_OK, paytoken_config_set_store_url(config, "redis://host.invalid"));
     CODE(PAYTOKEN_OK, paytoken_config_set_store_key_file(config, "x"));
     CODE(PAYTOKEN_OK, paytoken_config_set_accept_unsealed(config, "read"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_ca_file(config, "x"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_certificate_file(config, "x"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_private_key_file(config, "x"));
     CHECK(strcmp(paytoken_config_error_message(config), "") == 0);
     paytoken_config_free(config);
     CODE(PAYTOKEN_OK, paytoken_source_status(source, &status));

@@ -50,6 +50,9 @@ int main(void) {
     PANICS(paytoken_config_set_store_url, config, "x");
     PANICS(paytoken_config_set_store_key_file, config, "x");
     PANICS(paytoken_config_set_accept_unsealed, config, "read");
+    PANICS(paytoken_config_set_store_ca_file, config, "x");
+    PANICS(paytoken_config_set_store_certificate_file, config, "x");
+    PANICS(paytoken_config_set_store_private_key_file, config, "x");
     check_error(PANICS(paytoken_source_new, config, &none, &err), &err);
     CHECK(none == NULL);
     unsetenv("PAYTOKEN_TEST_PANIC");

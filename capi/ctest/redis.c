@@ -58,8 +58,7 @@ static const char *key_file(char path[512], const char *name, int byte) {
     return path;
 }
 
-static void refused(const char *url, const char *word) {
-    paytoken_config *config = shared(url, NULL);
+static void refused_config(paytoken_config *config, const char *word) {
     paytoken_source *source = NULL;
     paytoken_error *err = NULL;
     CODE(PAYTOKEN_CONFIGURATION, paytoken_source_new(config, &source, &err));
@@ -67,6 +66,10 @@ static void refused(const char *url, const char *word) {
     check_error(PAYTOKEN_CONFIGURATION, &err);
     CHECK(source == NULL);
     paytoken_config_free(config);
+}
+
+static void refused(const char *url, const char *word) {
+    refused_config(shared(url, NULL), word);
 }
 
 /* A source can be made while the server is away; without its lock nothing is fetched. */
@@ -131,6 +134,75 @@ static void plain_entries(const char *key) {
     }
 }
 
+static const char *file(const char *name) {
+    static char paths[4][512];
+    static int next;
+    if (name == NULL) return NULL;
+    char *path = paths[next++ % 4];
+    snprintf(path, 512, "%s/%s", variable("PAYTOKEN_TEST_TLS"), name);
+    return path;
+}
+
+static paytoken_config *by_tls(const char *url, const char *ca, const char *certificate, const char *key) {
+    paytoken_config *config = shared(url, NULL);
+    if (ca != NULL) CODE(PAYTOKEN_OK, paytoken_config_set_store_ca_file(config, file(ca)));
+    if (certificate != NULL) CODE(PAYTOKEN_OK, paytoken_config_set_store_certificate_file(config, file(certificate)));
+    if (key != NULL) CODE(PAYTOKEN_OK, paytoken_config_set_store_private_key_file(config, file(key)));
+    return config;
+}
+
+/* The server asks for a certificate of its authority's, and has one. */
+static void tls(const char *plain) {
+    static const struct { const char *ca, *certificate, *key, *word; } wrong[] = {
+        {"no-such", NULL, NULL, "paytoken_config_set_store_ca_file: cannot read"},
+        {"client.key", NULL, NULL, "paytoken_config_set_store_ca_file: "},
+        {"ca.pem", "client.pem", NULL, "paytoken_config_set_store_certificate_file: certificate and key cannot be used"},
+        {"ca.pem", "client.pem", "server.key", "paytoken_config_set_store_certificate_file: certificate and key cannot be used"},
+        {"ca.pem", "client.pem", "no-such", "paytoken_config_set_store_private_key_file: cannot read"},
+        {"ca.pem", NULL, "client.key",
+         "paytoken_config_set_store_private_key_file: set without a certificate; call paytoken_config_set_store_certificate_file"},
+    };
+    char url[128], first[8192], second[8192];
+    paytoken_config *config = NULL;
+    paytoken_source *source = NULL;
+    paytoken_error *err = NULL;
+    snprintf(url, sizeof url, "rediss://localhost:%s", variable("PAYTOKEN_TEST_PORT"));
+    token_of(by_tls(url, "ca.pem", "client.pem", "client.key"), first);
+    token_of(shared(plain, NULL), second);
+    CHECK(strlen(first) > 10 && strcmp(first, second) == 0);
+    /* The same by variables; what a setter names counts before them. */
+    setenv("PAYTOKEN_STORE", url, 1);
+    setenv("PAYTOKEN_STORE_CA", file("ca.pem"), 1);
+    setenv("PAYTOKEN_STORE_CLIENT_CERT", file("client.pem"), 1);
+    setenv("PAYTOKEN_STORE_CLIENT_KEY", file("client.key"), 1);
+    unsetenv("PAYTOKEN_STORE_KEY_FILE");
+    CODE(PAYTOKEN_OK, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, NULL));
+    token_of(config, second);
+    CHECK(strcmp(first, second) == 0);
+    setenv("PAYTOKEN_STORE_CLIENT_KEY", file("server.key"), 1);
+    CODE(PAYTOKEN_OK, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, NULL));
+    CODE(PAYTOKEN_CONFIGURATION, paytoken_source_new(config, &source, &err));
+    CHECK(strstr(paytoken_error_message(err), "PAYTOKEN_STORE_CLIENT_CERT: certificate and key cannot be used") != NULL);
+    check_error(PAYTOKEN_CONFIGURATION, &err);
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_certificate_file(config, file("client.pem")));
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_private_key_file(config, file("client.key")));
+    token_of(config, second);
+    CHECK(strcmp(first, second) == 0);
+    setenv("PAYTOKEN_STORE_CA", "/nowhere/ca.pem", 1);
+    CODE(PAYTOKEN_CONFIGURATION, paytoken_config_from_env(PAYTOKEN_SEND_PAYMENTS, &config, &err));
+    CHECK(strstr(paytoken_error_message(err), "PAYTOKEN_STORE_CA: cannot read") != NULL);
+    check_error(PAYTOKEN_CONFIGURATION, &err);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        refused_config(by_tls(url, wrong[i].ca, wrong[i].certificate, wrong[i].key), wrong[i].word);
+    refused_config(by_tls(plain, "ca.pem", NULL, NULL), "paytoken_config_set_store_ca_file: the URL asks for no TLS");
+    /* Without them nobody is trusted, and nobody is let in. */
+    for (int i = 0; i < 2; i++) {
+        source = source_from(by_tls(url, i == 0 ? NULL : "ca.pem", NULL, NULL));
+        CODE(PAYTOKEN_STORE, paytoken_source_token(source, 0, second, sizeof second, NULL, NULL));
+        paytoken_source_free(source);
+    }
+}
+
 int main(void) {
     const char *url = variable("PAYTOKEN_TEST_REDIS");
     char path[512], first[8192], second[8192];
@@ -170,5 +242,6 @@ int main(void) {
     away("redis+unix:///nowhere/redis.sock?pass=hunter2", ENOENT);
     CHECK(sandbox_count("send-payments", "token_requests") == 6);
     hung_up(url);
+    tls(url);
     return done("redis");
 }

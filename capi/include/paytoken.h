@@ -152,9 +152,11 @@ PAYTOKEN_API paytoken_config *paytoken_config_new(uint32_t provider, uint32_t en
  *   NexterPay needs it where a base URL is set);
  *   PAYTOKEN_CA (path of a PEM file), PAYTOKEN_STORE (path of a directory, or a server's address as
  *   for paytoken_config_set_store_url), PAYTOKEN_STORE_KEY_FILE (as for
- *   paytoken_config_set_store_key_file) and PAYTOKEN_ACCEPT_UNSEALED (as for
- *   paytoken_config_set_accept_unsealed). Files that others can change are refused, and files with a
- *   secret in them that others can read: docs/cron.md has the rule.
+ *   paytoken_config_set_store_key_file), PAYTOKEN_ACCEPT_UNSEALED (as for
+ *   paytoken_config_set_accept_unsealed), PAYTOKEN_STORE_CA, PAYTOKEN_STORE_CLIENT_CERT and
+ *   PAYTOKEN_STORE_CLIENT_KEY (as for paytoken_config_set_store_ca_file and the two after it). Files
+ *   that others can change are refused, and files with a secret in them that others can read:
+ *   docs/cron.md has the rule.
  * Do not change the environment in another thread meanwhile. The variables themselves stay where
  * they are, secrets included: a secret in a file leaves no copy in the environment.
  * PAYTOKEN_INVALID_ARGUMENT for an unknown provider, PAYTOKEN_CONFIGURATION and
@@ -220,7 +222,7 @@ PAYTOKEN_API int32_t paytoken_config_set_store_directory(paytoken_config *config
 
 /* Share the token with other machines, through a Redis or Valkey server:
  * redis://user:password@host:port/database, rediss:// (TLS; the certificate is always checked, by
- * Mozilla's authorities), redis+unix:///path/of/the.sock or
+ * Mozilla's authorities unless others are set), redis+unix:///path/of/the.sock or
  * redis+sentinel://host:port,host:port/master. In a password, write what is no letter or digit as
  * %XX. Replaces a store directory, and is replaced by one. Nothing is sent before a token is asked
  * for; each use of the server takes 1 s at most. The config's copy is wiped, and no message shows
@@ -244,6 +246,14 @@ PAYTOKEN_API int32_t paytoken_config_set_store_key_file(paytoken_config *config,
  * tells of it at the first source. paytoken_source_new answers PAYTOKEN_CONFIGURATION for another
  * word, and where there is no key file. */
 PAYTOKEN_API int32_t paytoken_config_set_accept_unsealed(paytoken_config *config, const char *what);
+/* For a server by TLS (rediss://, rediss+sentinel://), paths of PEM files: the certificate
+ * authorities to trust instead of Mozilla's; the certificate to show, with its chain; and its private
+ * key, not encrypted, which is looked for in the certificate's file unless it is set. They are read
+ * by paytoken_source_new; PAYTOKEN_CONFIGURATION, naming the setter, where one cannot be used, or
+ * where the store is not reached by TLS. */
+PAYTOKEN_API int32_t paytoken_config_set_store_ca_file(paytoken_config *config, const char *path);
+PAYTOKEN_API int32_t paytoken_config_set_store_certificate_file(paytoken_config *config, const char *path);
+PAYTOKEN_API int32_t paytoken_config_set_store_private_key_file(paytoken_config *config, const char *path);
 
 /* Why the last setter of this config failed, in one sentence; "" where it did not, and for NULL.
  * Lives until the next setter. */

@@ -173,6 +173,9 @@ public:
     config &store_url(std::string_view url) { return text("store_url", paytoken_config_set_store_url, url); }
     config &store_key_file(std::string_view path) { return text("store_key_file", paytoken_config_set_store_key_file, path); }
     config &accept_unsealed(std::string_view what) { return text("accept_unsealed", paytoken_config_set_accept_unsealed, what); }
+    config &store_ca_file(std::string_view path) { return text("store_ca_file", paytoken_config_set_store_ca_file, path); }
+    config &store_certificate_file(std::string_view path) { return text("store_certificate_file", paytoken_config_set_store_certificate_file, path); }
+    config &store_private_key_file(std::string_view path) { return text("store_private_key_file", paytoken_config_set_store_private_key_file, path); }
     config &certificate_pem(std::string_view pem) { return bytes(paytoken_config_set_certificate_pem, pem); }
     config &private_key_pem(std::string_view pem) { return bytes(paytoken_config_set_private_key_pem, pem); }
     config &root_certificates_pem(std::string_view pem) {

@@ -59,6 +59,9 @@ int32_t paytoken_config_set_store_directory(paytoken_config *config, const char 
 int32_t paytoken_config_set_store_url(paytoken_config *config, const char *url);
 int32_t paytoken_config_set_store_key_file(paytoken_config *config, const char *path);
 int32_t paytoken_config_set_accept_unsealed(paytoken_config *config, const char *what);
+int32_t paytoken_config_set_store_ca_file(paytoken_config *config, const char *path);
+int32_t paytoken_config_set_store_certificate_file(paytoken_config *config, const char *path);
+int32_t paytoken_config_set_store_private_key_file(paytoken_config *config, const char *path);
 const char *paytoken_config_error_message(const paytoken_config *config);
 void paytoken_config_free(paytoken_config *config);
 int32_t paytoken_source_new(const paytoken_config *config, paytoken_source **out, paytoken_error **err);

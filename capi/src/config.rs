@@ -1,11 +1,12 @@
 //! `paytoken_config`: settings collected by setters, checked when a source is made from them.
 
 use std::ffi::{CString, c_char};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use paytoken::store::SealingKeys;
 use paytoken::{
-    ClientCertificate, Credentials, Environment, Provider, Secret, Settings, TokenSource,
+    ClientCertificate, Credentials, Environment, Provider, Secret, Settings, StoreTls, TokenSource,
 };
 use zeroize::Zeroizing;
 
@@ -13,7 +14,7 @@ use crate::boundary::{self, code_and_error, guard};
 use crate::code;
 use crate::error::Failure;
 use crate::memory::{Bytes, Out, Text};
-use crate::store::{self, Keys, Place};
+use crate::store::{self, Keys, Place, Tls};
 
 /// What C knows as `paytoken_config`. Secrets in it are wiped when replaced and on drop.
 pub(crate) struct Config {
@@ -35,6 +36,10 @@ pub(crate) struct Config {
     store: Option<Place>,
     store_keys: Option<Keys>,
     accept_unsealed: Option<String>,
+    /// What the environment names.
+    store_tls: StoreTls,
+    /// Authorities, certificate and key, read when a source is made.
+    store_files: [Option<PathBuf>; 3],
     /// Why the last setter failed; empty where it did not.
     refusal: CString,
 }
@@ -65,6 +70,8 @@ impl Config {
             store: None,
             store_keys: None,
             accept_unsealed: None,
+            store_tls: StoreTls::default(),
+            store_files: Default::default(),
             refusal: CString::default(),
         }
     }
@@ -80,6 +87,7 @@ impl Config {
         config.root_certificates = settings.root_certificates_pem()?;
         config.store = Place::from_environment(&settings)?;
         config.store_keys = settings.sealing_keys()?.map(Keys::Loaded);
+        config.store_tls = settings.store_tls()?;
         config.base_url = settings.base_url;
         Ok(config)
     }
@@ -108,7 +116,7 @@ impl Config {
         if let Some(url) = &self.proxy {
             builder = builder.proxy(url);
         }
-        if let Some(store) = store::open(self.store.as_ref(), self.keys()?)? {
+        if let Some(store) = store::open(self.store.as_ref(), self.keys()?, self.tls()?)? {
             builder = builder.store(store);
         }
         Ok(builder.build()?)
@@ -135,6 +143,33 @@ impl Config {
                 "paytoken_config_set_accept_unsealed: there are no keys, so nothing is sealed; call paytoken_config_set_store_key_file, too",
             )),
         }
+    }
+
+    /// What the setters name counts before what the environment does.
+    fn tls(&self) -> Result<Tls, Failure> {
+        let [ca, certificate, key] = self.store_files.each_ref().map(Option::as_deref);
+        let is_server = matches!(self.store, Some(Place::Server { .. }));
+        if !is_server && let Some(index) = self.store_files.iter().position(Option::is_some) {
+            return Err(Failure::new(
+                code::CONFIGURATION,
+                format!(
+                    "{}: there is no server to reach by TLS; call paytoken_config_set_store_url, too",
+                    Tls::SETTERS[index]
+                ),
+            ));
+        }
+        let files = StoreTls::from_files(ca, certificate, key)?;
+        let mut tls = Tls { files: self.store_tls.clone(), names: Tls::VARIABLES };
+        if ca.is_some() {
+            tls.files.root_certificates_pem = files.root_certificates_pem;
+            tls.names[0] = Tls::SETTERS[0];
+        }
+        if certificate.is_some() {
+            tls.files.client_certificate_pem = files.client_certificate_pem;
+            tls.files.private_key_pem = files.private_key_pem;
+            tls.names[1] = Tls::SETTERS[1];
+        }
+        Ok(tls)
     }
 
     fn credentials(&self) -> Result<Credentials, Failure> {
@@ -392,6 +427,36 @@ extern "C" fn paytoken_config_set_store_key_file(config: Option<&mut Config>, pa
 extern "C" fn paytoken_config_set_accept_unsealed(config: Option<&mut Config>, what: Text) -> i32 {
     set("paytoken_config_set_accept_unsealed", config, |config| {
         config.accept_unsealed = Some(what.read("accept_unsealed")?.to_owned());
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_config_set_store_ca_file(config: Option<&mut Config>, path: Text) -> i32 {
+    set("paytoken_config_set_store_ca_file", config, |config| {
+        config.store_files[0] = Some(path.read("store_ca_file")?.into());
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_config_set_store_certificate_file(
+    config: Option<&mut Config>,
+    path: Text,
+) -> i32 {
+    set("paytoken_config_set_store_certificate_file", config, |config| {
+        config.store_files[1] = Some(path.read("store_certificate_file")?.into());
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_config_set_store_private_key_file(
+    config: Option<&mut Config>,
+    path: Text,
+) -> i32 {
+    set("paytoken_config_set_store_private_key_file", config, |config| {
+        config.store_files[2] = Some(path.read("store_private_key_file")?.into());
         Ok(())
     })
 }

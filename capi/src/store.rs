@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use paytoken::store::{Place as Named, Sealed, SealingKeys, Store};
-use paytoken::{FileStore, Secret, Settings};
+use paytoken::{FileStore, Secret, Settings, StoreTls};
 
 use crate::code;
 use crate::error::Failure;
@@ -24,6 +24,24 @@ pub(crate) enum Keys {
     /// Read when a source is made.
     File(PathBuf),
     Loaded(SealingKeys),
+}
+
+/// What TLS to a server takes.
+pub(crate) struct Tls {
+    pub(crate) files: StoreTls,
+    /// Where authorities and certificate come from.
+    pub(crate) names: [&'static str; 2],
+}
+
+impl Tls {
+    pub(crate) const VARIABLES: [&'static str; 2] =
+        ["PAYTOKEN_STORE_CA", "PAYTOKEN_STORE_CLIENT_CERT"];
+    /// The last one's is the key.
+    pub(crate) const SETTERS: [&'static str; 3] = [
+        "paytoken_config_set_store_ca_file",
+        "paytoken_config_set_store_certificate_file",
+        "paytoken_config_set_store_private_key_file",
+    ];
 }
 
 impl Place {
@@ -45,12 +63,13 @@ impl Place {
 pub(crate) fn open(
     place: Option<&Place>,
     keys: Option<SealingKeys>,
+    tls: Tls,
 ) -> Result<Option<Arc<dyn Store>>, Failure> {
     let Some(place) = place else { return Ok(None) };
     Ok(Some(match place {
         Place::Directory(directory) => seal(open_directory(directory)?, keys),
         Place::Server { url, setting } if is_address(url) => {
-            seal(open_server(url.expose(), setting)?, keys)
+            seal(open_server(url.expose(), setting, tls)?, keys)
         }
         Place::Server { setting, .. } => {
             return Err(wrong(format!(
@@ -82,12 +101,20 @@ fn open_directory(directory: &Path) -> Result<FileStore, Failure> {
 }
 
 #[cfg(feature = "redis")]
-fn open_server(url: &str, setting: &str) -> Result<paytoken_redis::RedisStore, Failure> {
-    paytoken_redis::RedisStore::open(url).map_err(|error| wrong(format!("{setting}: {error}")))
+fn open_server(url: &str, setting: &str, tls: Tls) -> Result<paytoken_redis::RedisStore, Failure> {
+    let [ca, certificate] = tls.names;
+    paytoken_redis::RedisStore::builder(url).tls(tls.files).build().map_err(|error| {
+        let text = error.to_string();
+        wrong(match text.split_once(": ") {
+            Some(("root_certificates_pem", what)) => format!("{ca}: {what}"),
+            Some(("client_certificate_pem", what)) => format!("{certificate}: {what}"),
+            _ => format!("{setting}: {text}"),
+        })
+    })
 }
 
 #[cfg(not(feature = "redis"))]
-fn open_server(_: &str, setting: &str) -> Result<FileStore, Failure> {
+fn open_server(_: &str, setting: &str, _: Tls) -> Result<FileStore, Failure> {
     Err(wrong(format!(
         "{setting}: is an address, and this library was built for directories only; build it with `make -C capi install FEATURES=redis`, or give a directory"
     )))

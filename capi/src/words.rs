@@ -18,6 +18,9 @@ const FIELDS: &[(&str, &str)] = &[
     ("store: ", "paytoken_config_set_store_directory: "),
     ("accept_unsealed: ", "paytoken_config_set_accept_unsealed: "),
     ("sealing keys: ", "paytoken_config_set_store_key_file: "),
+    ("store_ca: ", "paytoken_config_set_store_ca_file: "),
+    ("store_certificate: ", "paytoken_config_set_store_certificate_file: "),
+    ("store_private_key: ", "paytoken_config_set_store_private_key_file: "),
     ("min_validity: ", "min_validity_ms: "),
 ];
 
@@ -39,6 +42,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("with_private_key", "paytoken_config_set_private_key_pem"),
     ("allow more with timeout", "allow more with paytoken_config_set_timeout_ms"),
     ("allow more with connect_timeout", "allow more with paytoken_config_set_connect_timeout_ms"),
+    ("set store_certificate, too", "call paytoken_config_set_store_certificate_file, too"),
     ("use cached() there", "use PAYTOKEN_CACHED_ONLY there"),
     ("(`base_url`)", "(paytoken_config_set_base_url)"),
     ("base_url", "paytoken_config_set_base_url"),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use paytoken::store::{Place as Named, Sealed, SealingKeys, Store, Unsealed};
-use paytoken::{Error, FileStore, Result};
+use paytoken::{Error, FileStore, Result, StoreTls};
 
 use crate::exit::Failure;
 use crate::terminal::print;
@@ -42,7 +42,11 @@ impl Server {
 }
 
 impl SharedStore {
-    pub(crate) fn open(setting: Option<&Path>, keys: Option<SealingKeys>) -> Result<Self> {
+    pub(crate) fn open(
+        setting: Option<&Path>,
+        keys: Option<SealingKeys>,
+        tls: impl FnOnce() -> Result<StoreTls>,
+    ) -> Result<Self> {
         let sealed = match keys.as_ref().map(SealingKeys::accepts_unsealed) {
             None => "",
             Some(None) => ", sealed",
@@ -51,7 +55,7 @@ impl SharedStore {
         };
         let files = match setting.map(|value| Named::named("PAYTOKEN_STORE", value)).transpose()? {
             Some(Named::Server(url)) => {
-                let (store, server) = open_server(url)?;
+                let (store, server) = open_server(url, tls()?)?;
                 let place = Place::Server(server);
                 return Ok(Self { store: seal(store, keys), place, sealed });
             }
@@ -108,14 +112,20 @@ pub(crate) fn address(setting: &Path) -> Option<&str> {
 }
 
 #[cfg(feature = "redis")]
-fn open_server(url: &str) -> Result<(paytoken_redis::RedisStore, Server)> {
-    let store = paytoken_redis::RedisStore::open(url)
-        .map_err(|error| Error::configuration(format!("PAYTOKEN_STORE: {error}")))?;
+fn open_server(url: &str, tls: StoreTls) -> Result<(paytoken_redis::RedisStore, Server)> {
+    let store = paytoken_redis::RedisStore::builder(url).tls(tls).build().map_err(|error| {
+        let text = error.to_string();
+        Error::configuration(match text.split_once(": ") {
+            Some(("root_certificates_pem", what)) => format!("PAYTOKEN_STORE_CA: {what}"),
+            Some(("client_certificate_pem", what)) => format!("PAYTOKEN_STORE_CLIENT_CERT: {what}"),
+            _ => format!("PAYTOKEN_STORE: {text}"),
+        })
+    })?;
     Ok((store.clone(), Server { address: without_secrets(url), store }))
 }
 
 #[cfg(not(feature = "redis"))]
-fn open_server(_: &str) -> Result<(FileStore, Server)> {
+fn open_server(_: &str, _: StoreTls) -> Result<(FileStore, Server)> {
     Err(Error::configuration(
         "PAYTOKEN_STORE: an address, and this command was built for directories only; build it with --features redis, or give a directory",
     ))

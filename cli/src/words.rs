@@ -89,6 +89,18 @@ fn replaced(text: &str, prefix: Option<&str>) -> String {
     result
 }
 
+/// With another name for a variable: not where it is the beginning of another one's.
+pub(crate) fn renamed(text: &str, variable: &str, name: &str) -> String {
+    let mut parts = text.split(variable);
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    for rest in parts {
+        let is_whole = !rest.starts_with(|next: char| next == '_' || next.is_alphanumeric());
+        result += if is_whole { name } else { variable };
+        result += rest;
+    }
+    result
+}
+
 /// The name that is meant, if one is close.
 pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use paytoken::StoreTls;
 use paytoken::{Error, Result, Secret};
 use zeroize::Zeroizing;
 
@@ -39,7 +41,6 @@ pub struct RedisStoreBuilder {
     timeout: Duration,
     replicas: Option<Replicas>,
     sentinel_login: Option<Login>,
-    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
     tls: tls::Wishes,
 }
 
@@ -138,6 +139,20 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// The authorities, the certificate and the key that [`Settings`](paytoken::Settings) name, where
+    /// they do.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, files: StoreTls) -> Self {
+        if let Some(pem) = &files.root_certificates_pem {
+            self = self.root_certificates_pem(pem);
+        }
+        if let (Some(pem), Some(key)) = (&files.client_certificate_pem, files.private_key_pem) {
+            self = self.client_certificate_pem(pem, key);
+        }
+        self
+    }
+
     /// Checks the settings and touches no network: a program can start while Redis is away.
     ///
     /// # Errors
@@ -167,6 +182,11 @@ impl RedisStoreBuilder {
             return Err(Error::configuration(
                 "sentinel_login: the URL names no Sentinels; leave it out, or use redis+sentinel://",
             ));
+        }
+        if let Some(field) = self.tls.named().filter(|_| !address.is_tls) {
+            return Err(Error::configuration(format!(
+                "{field}: the URL asks for no TLS; write rediss:// (with Sentinels rediss+sentinel://), or leave it out"
+            )));
         }
         let tls = if address.is_tls { Some(tls::config(&self.tls)?) } else { None };
         let sentinel_login = self.sentinel_login;

@@ -27,6 +27,14 @@ mod with {
         pub(crate) certificate: Option<(Vec<u8>, Secret)>,
     }
 
+    impl Wishes {
+        /// A field that is set.
+        pub(crate) fn named(&self) -> Option<&'static str> {
+            let authorities = self.authorities.as_ref().map(|_| "root_certificates_pem");
+            authorities.or(self.certificate.as_ref().map(|_| "client_certificate_pem"))
+        }
+    }
+
     pub(crate) fn config(wishes: &Wishes) -> Result<Config> {
         let mut roots = RootCertStore::empty();
         match &wishes.authorities {
@@ -91,6 +99,12 @@ mod without {
 
     #[derive(Clone, Default)]
     pub(crate) struct Wishes {}
+
+    impl Wishes {
+        pub(crate) fn named(&self) -> Option<&'static str> {
+            None
+        }
+    }
 
     pub(crate) fn config(_: &Wishes) -> Result<Config> {
         Err(Error::configuration(

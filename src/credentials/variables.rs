@@ -140,11 +140,6 @@ impl<'a> Variables<'a> {
         Ok(text)
     }
 
-    /// The certificate authorities that `PAYTOKEN_CA` names, as PEM.
-    pub(crate) fn authorities(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-        self.pem("PAYTOKEN_CA").read(path)
-    }
-
     fn text_of_file(&self, name: &str, path: &Path) -> Result<Zeroizing<String>> {
         let file =
             self.file(name, "the path of a file that holds it", Holds::Secret, LARGEST_SECRET_FILE);
@@ -156,7 +151,7 @@ impl<'a> Variables<'a> {
         Ok(Zeroizing::new(content.to_owned()))
     }
 
-    fn pem<'b>(&'b self, name: &'b str) -> files::Reading<'b> {
+    pub(crate) fn pem<'b>(&'b self, name: &'b str) -> files::Reading<'b> {
         self.file(name, "the PEM file's path", Holds::Pem, files::LARGEST_PEM)
     }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use paytoken_sandbox::Sandbox;
+use paytoken_sandbox::rcgen::{CertificateParams, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -53,6 +55,34 @@ impl Server {
                 Self::launch("redis-server", temporary_folder(), arguments, url, Some(port))
             })
             .expect("one of ten ports is free")
+    }
+
+    /// By TLS on this port as well, with a certificate of the sandbox's authority for `localhost` and
+    /// `127.0.0.1`; clients have to show one of the same authority.
+    pub fn start_by_tls(sandbox: &Sandbox) -> (Self, u16) {
+        let folder = temporary_folder();
+        let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]);
+        let certificate = sandbox.authority().sign(params.unwrap(), &KeyPair::generate().unwrap());
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path.to_string_lossy().into_owned()
+        };
+        let port = nobody_listens().port();
+        let server = Self::start_on_port(&[
+            "--bind",
+            "127.0.0.1",
+            "127.0.0.2",
+            "--tls-port",
+            &port.to_string(),
+            "--tls-cert-file",
+            &file("cert.pem", &certificate.certificate_pem),
+            "--tls-key-file",
+            &file("key.pem", &certificate.key_pem),
+            "--tls-ca-cert-file",
+            &file("ca.pem", sandbox.ca_pem()),
+        ]);
+        (server, port)
     }
 
     /// A replica of this one, which has to have a port; it has said that it has all.

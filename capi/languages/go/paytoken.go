@@ -105,6 +105,8 @@ type Settings struct {
 	Retries                                           *uint32
 	StoreDirectory, StoreURL, StoreKeyFile            string
 	AcceptUnsealed                                    string
+	StoreCAFile, StoreCertificateFile                 string
+	StorePrivateKeyFile                               string
 }
 
 // Terms of one call.
@@ -389,6 +391,9 @@ func (settings *Settings) apply(config *C.paytoken_config, provider Provider) er
 	text("StoreURL", settings.StoreURL, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_url(config, c) })
 	text("StoreKeyFile", settings.StoreKeyFile, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_key_file(config, c) })
 	text("AcceptUnsealed", settings.AcceptUnsealed, func(c *C.char) C.int32_t { return C.paytoken_config_set_accept_unsealed(config, c) })
+	text("StoreCAFile", settings.StoreCAFile, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_ca_file(config, c) })
+	text("StoreCertificateFile", settings.StoreCertificateFile, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_certificate_file(config, c) })
+	text("StorePrivateKeyFile", settings.StorePrivateKeyFile, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_private_key_file(config, c) })
 	bytes(settings.CertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_certificate_pem(config, p, n) })
 	bytes(settings.PrivateKeyPEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_private_key_pem(config, p, n) })
 	bytes(settings.RootCertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t {

@@ -279,7 +279,8 @@ const Options = koffi.struct(OPTIONS);
 const Status = koffi.struct(STATUS);
 const KINDS = {
   client_id: 'text', client_secret: 'text', base_url: 'text', user_agent: 'text', proxy: 'text', store_directory: 'text',
-  store_url: 'text', store_key_file: 'text', accept_unsealed: 'text',
+  store_url: 'text', store_key_file: 'text', accept_unsealed: 'text', store_ca_file: 'text', store_certificate_file: 'text',
+  store_private_key_file: 'text',
   certificate_pem: 'bytes', private_key_pem: 'bytes', root_certificates_pem: 'bytes',
   renew_in_background: 'switch', certificate_injected_by_proxy: 'mark',
   timeout_ms: 'number', connect_timeout_ms: 'number', retries: 'number',

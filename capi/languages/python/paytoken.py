@@ -328,7 +328,7 @@ def _load():
 _FORCE, _CACHED_ONLY, _AUTHORIZATION = 1, 2, 4
 _SETTINGS = {
     "text": ("client_id", "client_secret", "base_url", "user_agent", "proxy", "store_directory", "store_url",
-             "store_key_file", "accept_unsealed"),
+             "store_key_file", "accept_unsealed", "store_ca_file", "store_certificate_file", "store_private_key_file"),
     "bytes": ("certificate_pem", "private_key_pem", "root_certificates_pem"),
     "switch": ("renew_in_background",),
     "mark": ("certificate_injected_by_proxy",),

@@ -247,9 +247,10 @@ Each identifier and secret also from a file:
 NTXPAY_CLIENT_SECRET_FILE=/run/secrets/ntx. NTXPAY_BASE_URL,
 NTXPAY_ENVIRONMENT and so on; PAYTOKEN_STORE; PAYTOKEN_STORE_KEY_FILE, a
 file with keys that seal its entries; PAYTOKEN_ACCEPT_UNSEALED, while
-sealing is turned on or off (read, write); PAYTOKEN_CA. The settings file is
-$PAYTOKEN_CONFIG, else paytoken/config.toml in $XDG_CONFIG_HOME, else in
-~/.config:
+sealing is turned on or off (read, write); PAYTOKEN_STORE_CA,
+PAYTOKEN_STORE_CLIENT_CERT and PAYTOKEN_STORE_CLIENT_KEY for a server by
+TLS; PAYTOKEN_CA. The settings file is $PAYTOKEN_CONFIG, else
+paytoken/config.toml in $XDG_CONFIG_HOME, else in ~/.config:
   [merchant-7]    # an account: paytoken curl merchant-7 -- …
   provider = \"send-payments\"
   base_url = \"https://…\"

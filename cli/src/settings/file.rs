@@ -178,7 +178,7 @@ impl Account {
             };
             let setting = match (key, value.as_str()) {
                 // Not a path: a file of that name is "./system".
-                ("ca", Some(SYSTEM)) => Setting::Path(SYSTEM.into()),
+                ("ca" | "store_ca", Some(SYSTEM)) => Setting::Path(SYSTEM.into()),
                 _ => setting(kind, value, file).map_err(|what| format!("{key}: {what}"))?,
             };
             match (key, &setting) {
@@ -248,6 +248,9 @@ impl Keys {
             ("store", Kind::Store),
             ("store_key_file", Kind::Path),
             ("accept_unsealed", Kind::Text),
+            ("store_ca", Kind::Path),
+            ("store_certificate", Kind::Path),
+            ("store_private_key", Kind::Path),
         ];
         for name in [facts.id.name, facts.secret.name] {
             let [file, command] = ways(name);

@@ -130,7 +130,9 @@ impl Target {
             return Ok(None);
         }
         let keys = self.settings.sealing_keys();
-        let store = keys.and_then(|keys| SharedStore::open(self.settings.store.as_deref(), keys));
+        let store = keys.and_then(|keys| {
+            SharedStore::open(self.settings.store.as_deref(), keys, || self.settings.store_tls())
+        });
         store.map(Some).map_err(|error| self.failure(&error))
     }
 
@@ -314,6 +316,9 @@ impl Lookup {
             "PAYTOKEN_STORE" => "store",
             "PAYTOKEN_STORE_KEY" => "store_key",
             "PAYTOKEN_ACCEPT_UNSEALED" => "accept_unsealed",
+            "PAYTOKEN_STORE_CA" => "store_ca",
+            "PAYTOKEN_STORE_CLIENT_CERT" => "store_certificate",
+            "PAYTOKEN_STORE_CLIENT_KEY" => "store_private_key",
             _ => match variable.strip_prefix(facts.prefix)?.strip_prefix('_')? {
                 "ENVIRONMENT" => "environment",
                 "BASE_URL" => "base_url",
@@ -353,8 +358,15 @@ impl Lookup {
             "CLIENT_KEY",
         ]
         .map(|name| facts.variable(name));
-        let common =
-            ["PAYTOKEN_CA", "PAYTOKEN_STORE_KEY", "PAYTOKEN_ACCEPT_UNSEALED", "PAYTOKEN_STORE"];
+        let common = [
+            "PAYTOKEN_CA",
+            "PAYTOKEN_STORE_KEY",
+            "PAYTOKEN_ACCEPT_UNSEALED",
+            "PAYTOKEN_STORE_CA",
+            "PAYTOKEN_STORE_CLIENT_CERT",
+            "PAYTOKEN_STORE_CLIENT_KEY",
+            "PAYTOKEN_STORE",
+        ];
         for variable in prefixed.iter().map(String::as_str).chain(common) {
             let is_of_file = !self.takes_variables
                 || match self.origin(variable) {
@@ -363,12 +375,12 @@ impl Lookup {
                     _ => false,
                 };
             if let Some(key) = self.key(variable).filter(|_| is_of_file) {
-                text = text.replace(&format!("{variable}_FILE"), &format!("{key}_file"));
-                text = text.replace(variable, key);
+                let (file, key_file) = (format!("{variable}_FILE"), format!("{key}_file"));
+                text = words::renamed(&words::renamed(&text, &file, &key_file), variable, key);
             }
         }
         if options.ca.is_some() {
-            text = text.replace("PAYTOKEN_CA", "--ca");
+            text = words::renamed(&text, "PAYTOKEN_CA", "--ca");
         }
         if options.store.is_some() {
             text = text.replace("PAYTOKEN_STORE: ", "--store: ");

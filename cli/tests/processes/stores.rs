@@ -31,6 +31,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         #[cfg(feature = "redis")]
         trial("check_finds_a_server_that_is_gone_or_a_replica", server::wrong),
         #[cfg(feature = "redis")]
+        trial("a_server_by_tls_has_files_of_its_own_and_a_wrong_one_is_named", server::by_tls),
+        #[cfg(feature = "redis")]
         trial("check_warns_of_a_server_on_a_network_without_tls", server::in_the_open),
     ]
 }
@@ -268,6 +270,7 @@ fn addresses() {
 #[cfg(feature = "redis")]
 mod server {
     use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::process::{Command, Stdio};
 
     use paytoken_testing::redis::Server;
@@ -347,6 +350,99 @@ mod server {
         assert_eq!(code, Some(78), "{text}");
         assert_row(&text, "wrong", "store server", "cannot be reached");
         assert!(!text.contains("stored token"), "{text}");
+    }
+
+    /// A row of what is given: a variable, a key of the settings file, what is given, and what is said.
+    const FILES: [(&str, &str, &str); 3] = [
+        ("PAYTOKEN_STORE_CA", "store_ca", "ca.pem"),
+        ("PAYTOKEN_STORE_CLIENT_CERT", "store_certificate", "client.cert.pem"),
+        ("PAYTOKEN_STORE_CLIENT_KEY", "store_private_key", "client.key.pem"),
+    ];
+
+    /// Of [`FILES`].
+    type Changed<'a> = &'a [(usize, &'a str)];
+
+    pub(super) fn by_tls() {
+        if !has_tool("redis-server") {
+            return;
+        }
+        let world = World::new();
+        let (server, port) = Server::start_by_tls(&world.sandbox);
+        let url = format!("rediss://localhost:{port}");
+        let path = |name: &str| world.folder.join(name);
+        let plain = format!("redis://127.0.0.1:{}", server.port.unwrap());
+        let write = |name: &str, content: &[u8]| {
+            fs::write(path(name), content).unwrap();
+            fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        write("der", b"\x30\x82\xff");
+        let both = ["client.cert.pem", "client.key.pem"].map(|name| fs::read(path(name)).unwrap());
+        write("both.pem", &both.concat());
+        let folder = world.folder.display().to_string();
+        write("cut.pem", &both[1][..both[1].len() / 2]);
+        // What is changed of the three files, the address, and what is said: nothing where it works.
+        let cases: &[(Changed, &str, &str)] = &[
+            (&[], &url, ""),
+            (&[(1, "both.pem"), (2, "")], &url, ""),
+            (&[(0, "no-such")], &url, "{0}: cannot read that file"),
+            (&[(0, "client.key.pem")], &url, "{0}: "),
+            (&[(0, "der")], &url, "{0}: "),
+            (&[(0, "/dev/null")], &url, "{0}: no CERTIFICATE block"),
+            (&[(0, &folder)], &url, "{0}: "),
+            (&[(0, "")], &url, "by TLS"),
+            (&[(1, ""), (2, "")], &url, "store: Redis at localhost"),
+            (&[(1, "")], &url, "{2}: set without a certificate; set {1}, too"),
+            (&[(1, "no-such")], &url, "{1}: cannot read that file"),
+            (&[(2, "")], &url, "{1}: certificate and key cannot be used"),
+            (&[(2, "cut.pem")], &url, "{1}: certificate and key cannot be used"),
+            (&[(2, "der")], &url, "{2}: the file is not text"),
+            (&[(2, "no-such")], &url, "{2}: cannot read that file"),
+            (&[], &plain, "{0}: the URL asks for no TLS; write rediss://"),
+        ];
+        for (changed, url, says) in cases {
+            let of = |index: usize| {
+                let other = changed.iter().find(|(which, _)| *which == index);
+                other.map_or(FILES[index].2, |(_, name)| name)
+            };
+            let given = || (0..3).filter(|index| !of(*index).is_empty());
+            let mut by_variables = world.paytoken(&["token", "send-payments"]);
+            by_variables.env("PAYTOKEN_STORE", url);
+            by_variables.envs(given().map(|index| (FILES[index].0, path(of(index)))));
+            let file = table(&world, "send-payments", SEND)
+                .replace("\"store\"", &format!("\"{url}\""))
+                + &format!("client_secret = \"{}\"\n", world.sandbox.client_secret(SEND))
+                + &given()
+                    .map(|index| format!("{} = \"{}\"\n", FILES[index].1, of(index)))
+                    .collect::<String>();
+            let by_file = with_file(&world, &file, &["token", "send-payments"]);
+            for (mut command, is_file) in [(by_variables, false), (by_file, true)] {
+                let before = world.sandbox.token_requests(SEND);
+                let output = command.output().unwrap();
+                let told = String::from_utf8_lossy(&output.stderr).into_owned();
+                if says.is_empty() {
+                    assert_eq!(text(output).lines().count(), 1, "{changed:?}: {told}");
+                    assert!(told.is_empty() && server.text(&["DBSIZE"]) == "1", "{told}");
+                    continue;
+                }
+                let name = |index: usize| if is_file { FILES[index].1 } else { FILES[index].0 };
+                let says = (0..3).fold((*says).to_owned(), |says, index| {
+                    says.replace(&format!("{{{index}}}"), name(index))
+                });
+                let code = if says.contains("Redis") || says == "by TLS" { 74 } else { 78 };
+                assert_eq!(output.status.code(), Some(code), "{changed:?} {says}: {told}");
+                assert!(told.contains(&says), "{says}: {told}");
+                assert!(told.lines().count() == 1 || code == 74, "{told}");
+                assert!(!told.contains(&folder) || is_file, "{told}");
+                assert_eq!(world.sandbox.token_requests(SEND), before, "{told}");
+            }
+        }
+        // A directory needs none of them.
+        let mut command = world.paytoken(&["token", "send-payments"]);
+        text(command.envs(FILES.map(|(name, _, file)| (name, path(file)))).output().unwrap());
+        let mut command = world.paytoken(&["check", "send-payments"]);
+        command.env("PAYTOKEN_STORE", &url).envs(FILES.map(|(name, _, file)| (name, path(file))));
+        let output = text(command.output().unwrap());
+        assert_row(&output, "ok", "store network", "over TLS that is verified");
     }
 
     /// In a network of its own, where an address other than loopback is there for sure.

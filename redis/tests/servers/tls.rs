@@ -1,6 +1,5 @@
 //! TLS to a real server: with its authority, with a client certificate, and without either.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
@@ -8,9 +7,7 @@ use paytoken::Secret;
 use paytoken::store::{Store as _, conformance};
 use paytoken_redis::{RedisStore, RedisStoreBuilder};
 use paytoken_sandbox::Sandbox;
-use paytoken_sandbox::rcgen::{CertificateParams, KeyPair};
 use paytoken_testing::redis::Server;
-use paytoken_testing::{nobody_listens, temporary_folder};
 
 use crate::conformance::key;
 use crate::trial;
@@ -20,32 +17,12 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn by_tls() {
-    let (sandbox, folder) = (Sandbox::start().unwrap(), temporary_folder());
-    let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]);
-    let certificate = sandbox.authority().sign(params.unwrap(), &KeyPair::generate().unwrap());
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        fs::write(&path, text).unwrap();
-        path.to_string_lossy().into_owned()
-    };
-    let port = nobody_listens().port();
-    let server = Server::start_on_port(&[
-        "--bind",
-        "127.0.0.1",
-        "127.0.0.2",
-        "--tls-port",
-        &port.to_string(),
-        "--tls-cert-file",
-        &file("cert.pem", &certificate.certificate_pem),
-        "--tls-key-file",
-        &file("key.pem", &certificate.key_pem),
-        "--tls-ca-cert-file",
-        &file("ca.pem", sandbox.ca_pem()),
-    ]);
+    let sandbox = Sandbox::start().unwrap();
+    let (server, port) = Server::start_by_tls(&sandbox);
     let builder = |host: &str| RedisStore::builder(&format!("rediss://{host}:{port}"));
-    let trusting =
-        |builder: RedisStoreBuilder| builder.root_certificates_pem(sandbox.ca_pem().as_bytes());
-    let known = |builder: RedisStoreBuilder| {
+    let trusting: &(dyn Fn(RedisStoreBuilder) -> RedisStoreBuilder + Sync) =
+        &|builder| builder.root_certificates_pem(sandbox.ca_pem().as_bytes());
+    let known: &(dyn Fn(RedisStoreBuilder) -> RedisStoreBuilder + Sync) = &|builder| {
         let certificate = sandbox.client_certificate_pem().as_bytes();
         builder.client_certificate_pem(certificate, Secret::new(sandbox.client_key_pem()))
     };
@@ -71,4 +48,11 @@ fn by_tls() {
     let error = wrong.build().unwrap_err();
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
     assert!(builder("h").root_certificates_pem(b"none").build().is_err());
+    // What is set for TLS is not left unused in silence.
+    for without in ["redis://h", "redis+unix:///r.sock", "redis+sentinel://h/main"] {
+        for builder in [trusting, known] {
+            let error = builder(RedisStore::builder(without)).build().unwrap_err();
+            assert!(error.to_string().contains("_pem: the URL asks for no TLS"), "{error}");
+        }
+    }
 }
