@@ -27,15 +27,22 @@ mod terminal;
 mod token;
 mod words;
 
+use std::alloc::System;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+use zeroizing_alloc::ZeroAlloc;
 
 use crate::command_line::Command;
 use crate::exit::Failure;
 use crate::settings::Target;
+
+/// Wipes what is given back: parsers, and the standard library, leave copies of secrets behind, and a
+/// curl that runs for hours keeps this process in memory as long.
+#[global_allocator]
+static WIPED: ZeroAlloc<System> = ZeroAlloc(System);
 
 fn main() -> ExitCode {
     // A core dump would hold the secret; curl, which holds the token, makes none either.
@@ -75,7 +82,12 @@ fn run() -> Result<(), Failure> {
             token::print_token(&open(account)?, wanted, *json)
         }
         Command::Header { account, wanted } => token::print_header(&open(account)?, wanted),
-        Command::Curl { account, wanted, curl } => curl::run(&open(account)?, wanted, curl),
+        Command::Curl { account, wanted, curl } => {
+            let target = open(account)?;
+            // It holds other accounts' secrets, and curl may run for hours.
+            drop(file);
+            curl::run(&target, wanted, curl)
+        }
         Command::Check { account, fetch, force, json } => {
             let wish = check::Wish { fetch: *fetch, force: *force, json: *json };
             check::run(account, file.as_ref(), &options, &wish)

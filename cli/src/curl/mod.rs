@@ -48,6 +48,7 @@ pub(crate) fn run(target: &Target, wanted: &Wanted, options: &CurlOptions) -> Re
     };
     let stdin = Stdin::of(arguments.reads_stdin(), obstacle.is_none())?;
     let token = token::obtain(target, wanted)?;
+    target.forget_secrets();
     logger::tell_warnings(None);
     let signals = PassOn::start()?;
     let curl = Curl { own: &own, arguments: &arguments, stdin: &stdin, signals: &signals };

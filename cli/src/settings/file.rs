@@ -34,12 +34,17 @@ pub(crate) struct SettingsFile {
 pub(crate) struct Account {
     pub(crate) provider: Provider,
     pub(crate) timeout: Option<Duration>,
+    /// Where it stands in the file itself: [`Setting::Secret`] among the values.
+    secret: Option<Zeroizing<String>>,
     values: Vec<(&'static str, Setting)>,
 }
 
 /// Where a setting's value is.
+#[derive(PartialEq)]
 pub(crate) enum Setting {
-    Inline(Zeroizing<String>),
+    Inline(String),
+    /// In the file, and kept apart from it, since it is forgotten before curl runs.
+    Secret,
     Path(PathBuf),
     /// The program first.
     Command(Vec<OsString>),
@@ -165,7 +170,8 @@ impl Account {
             return Err("provider: is another one than the table's name says; give the table a name of your own".into());
         }
         let keys = Keys::of(provider.facts());
-        let mut account = Self { provider, timeout: None, values: Vec::new() };
+        let secret_name = provider.facts().secret.name;
+        let mut account = Self { provider, timeout: None, secret: None, values: Vec::new() };
         for (key, value) in table {
             if key == "provider" {
                 continue;
@@ -181,16 +187,20 @@ impl Account {
                 ("ca" | "store_ca", Some(SYSTEM)) => Setting::Path(SYSTEM.into()),
                 _ => setting(kind, value, file).map_err(|what| format!("{key}: {what}"))?,
             };
-            match (key, &setting) {
+            match (key, setting) {
                 ("timeout", Setting::Inline(text)) => {
-                    let time = duration::parse(text).filter(|time| !time.is_zero());
+                    let time = duration::parse(&text).filter(|time| !time.is_zero());
                     account.timeout =
                         Some(time.ok_or("timeout: not a time; write it as \"90s\" or \"1m30s\"")?);
                 }
-                _ => account.values.push((key, setting)),
+                (key, Setting::Inline(text)) if key == secret_name => {
+                    account.secret = Some(Zeroizing::new(text));
+                    account.values.push((key, Setting::Secret));
+                }
+                (key, setting) => account.values.push((key, setting)),
             }
         }
-        for key in [provider.facts().id.name, provider.facts().secret.name] {
+        for key in [provider.facts().id.name, secret_name] {
             let ways: Vec<_> = account
                 .values
                 .iter()
@@ -202,6 +212,17 @@ impl Account {
             }
         }
         Ok(account)
+    }
+
+    /// The secret that stands in the file.
+    pub(super) fn take_secret(&mut self) -> Option<Zeroizing<String>> {
+        self.secret.take()
+    }
+
+    /// Whether both say the same, the secret apart.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        (self.provider, self.timeout) == (other.provider, other.timeout)
+            && self.values == other.values
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Setting> {
@@ -276,7 +297,7 @@ pub(super) fn ways(name: &str) -> [&'static str; 2] {
 /// The value is never repeated: it may be a secret.
 fn setting(kind: Kind, value: &Value, file: &Path) -> Result<Setting, String> {
     match (kind, value) {
-        (Kind::Text, Value::String(text)) => Ok(Setting::Inline(Zeroizing::new(text.clone()))),
+        (Kind::Text, Value::String(text)) => Ok(Setting::Inline(text.clone())),
         (Kind::Text, _) => Err("has to be a text in quotes".into()),
         (Kind::Store, Value::String(text)) if !text.is_empty() => {
             match Place::named("", Path::new(text)) {

@@ -11,7 +11,7 @@ mod secret_command;
 use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use paytoken::{Environment, Error, ErrorKind, Provider, Settings, TokenSource};
 use zeroize::Zeroizing;
@@ -39,16 +39,19 @@ struct Lookup {
     provider: Provider,
     of_file: Option<file::Account>,
     file: PathBuf,
+    /// Of the account's table in it.
+    name: String,
     /// The provider's variables in the environment are this account's.
     takes_variables: bool,
     deadline: Mutex<Deadline>,
-    /// What commands printed, and the first that failed.
-    printed: Mutex<Printed>,
+    secrets: Mutex<Secrets>,
 }
 
 #[derive(Default)]
-struct Printed {
-    secrets: Vec<(&'static str, Zeroizing<String>)>,
+struct Secrets {
+    /// What stands in the settings file, and what commands printed, by key.
+    known: Vec<(&'static str, Zeroizing<String>)>,
+    /// The first that could not be had.
     failed: Option<Problem>,
 }
 
@@ -72,7 +75,7 @@ impl Target {
         file: Option<&SettingsFile>,
         options: &Options,
     ) -> Result<Self, Failure> {
-        let of_file = match file {
+        let mut of_file = match file {
             Some(file) => file.account(name).map_err(Failure::Configuration)?,
             None => None,
         };
@@ -82,13 +85,16 @@ impl Target {
         };
         let timeout = options.timeout.or(of_file.as_ref().and_then(|account| account.timeout));
         let deadline = Deadline::after(timeout.unwrap_or(deadline::DEFAULT));
+        let secret = of_file.as_mut().and_then(file::Account::take_secret);
+        let known = secret.map(|secret| (provider.facts().secret.name, secret));
         let lookup = Arc::new(Lookup {
             provider,
+            name: name.to_owned(),
             of_file,
             file: file.map(|file| file.path().to_owned()).unwrap_or_default(),
             takes_variables: of_name.is_some(),
             deadline: Mutex::new(deadline),
-            printed: Mutex::default(),
+            secrets: Mutex::new(Secrets { known: known.into_iter().collect(), failed: None }),
         });
         let variables = lookup.clone();
         let settings = Settings::from_variables(provider, move |name| variables.value(name));
@@ -114,6 +120,12 @@ impl Target {
         let limit = self.deadline().limit();
         *self.lookup.deadline.lock().unwrap_or_else(PoisonError::into_inner) =
             Deadline::after(limit);
+    }
+
+    /// Wipes the secrets that are known, once there is a token, for as long as curl runs. One that is
+    /// needed again is read again, and a command is run again.
+    pub(crate) fn forget_secrets(&self) {
+        self.lookup.secrets().known.clear();
     }
 
     pub(crate) fn environment(&self) -> Result<Environment, Failure> {
@@ -265,31 +277,55 @@ impl Lookup {
     fn of_file_for(&self, variable: &str, key: &'static str) -> Option<OsString> {
         let is_about_a_file = variable.ends_with("_FILE");
         match self.of_file.as_ref()?.get(key)? {
-            Setting::Inline(text) if !is_about_a_file => Some(text.as_str().into()),
+            Setting::Inline(text) if !is_about_a_file => Some(text.into()),
+            Setting::Secret if !is_about_a_file => self.known_or(key, || self.read_again()),
             Setting::Path(path) if is_about_a_file || !key.ends_with("_file") => Some(path.into()),
-            Setting::Command(words) if !is_about_a_file => self.output_of(key, words),
+            Setting::Command(words) if !is_about_a_file => self.known_or(key, || {
+                let folder = file::folder_of(&self.file);
+                secret_command::output_of(words, &folder, self.deadline())
+            }),
             _ => None,
         }
     }
 
-    fn output_of(&self, key: &'static str, words: &[OsString]) -> Option<OsString> {
-        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, secret)) = printed.secrets.iter().find(|(known, _)| *known == key) {
+    fn known_or(
+        &self,
+        key: &'static str,
+        find: impl FnOnce() -> Result<Zeroizing<String>, Problem>,
+    ) -> Option<OsString> {
+        let mut secrets = self.secrets();
+        if let Some((_, secret)) = secrets.known.iter().find(|(known, _)| *known == key) {
             return Some(secret.as_str().into());
         }
-        let folder = file::folder_of(&self.file);
-        match secret_command::output_of(words, &folder, self.deadline()) {
+        match find() {
             Ok(secret) => {
                 let value = secret.as_str().into();
-                printed.secrets.push((key, secret));
+                secrets.known.push((key, secret));
                 Some(value)
             }
             Err(problem) => {
                 let text = format!("{}: {}", self.place(key), problem.text);
-                printed.failed.get_or_insert(Problem { text, ..problem });
+                secrets.failed.get_or_insert(Problem { text, ..problem });
                 None
             }
         }
+    }
+
+    /// The secret that stands in the settings file, after it was forgotten. It may only be used with
+    /// the address and the id that stand beside it.
+    fn read_again(&self) -> Result<Zeroizing<String>, Problem> {
+        let file = SettingsFile::open().ok().flatten();
+        let again = file.and_then(|file| file.account(&self.name).ok().flatten());
+        let is_as =
+            |again: &file::Account| self.of_file.as_ref().is_some_and(|before| before.is_as(again));
+        again.filter(is_as).and_then(|mut again| again.take_secret()).ok_or_else(|| Problem {
+            text: "the settings were changed while curl ran; the next run reads them".into(),
+            is_temporary: true,
+        })
+    }
+
+    fn secrets(&self) -> MutexGuard<'_, Secrets> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn origin(&self, variable: &str) -> Origin {
@@ -337,8 +373,7 @@ impl Lookup {
 
     fn failure(&self, error: &Error, options: &Options) -> Failure {
         // Without its output, the library can only say that the secret is not set.
-        let printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(problem) = &printed.failed
+        if let Some(problem) = &self.secrets().failed
             && error.kind() == ErrorKind::Configuration
         {
             let failure = match problem.is_temporary {

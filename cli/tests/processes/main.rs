@@ -17,6 +17,7 @@ mod cron;
 mod curl;
 mod curl_lines;
 mod herd;
+mod memory;
 mod places;
 mod secret_commands;
 mod settings;
@@ -39,6 +40,7 @@ fn main() {
         curl::trials(),
         curl_lines::trials(),
         herd::trials(),
+        memory::trials(),
         places::trials(),
         secret_commands::trials(),
         settings::trials(),
