@@ -44,7 +44,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// An entry that has nothing in it is the same as none.
 #[derive(Default)]
 pub(crate) struct Entry {
-    /// There is one, and it is none that can be read: nothing in it counts.
+    /// There is one, and it is none that can be read, so that nothing in it counts; or its file was open
+    /// to others, and its token was taken out.
     pub(crate) is_unreadable: bool,
     /// Grows with every change of the token: larger is newer, whatever the clocks say.
     pub(crate) generation: u64,
@@ -92,6 +93,8 @@ struct Written<'a> {
     outage: &'a Option<StoredOutage>,
     renewal: &'a Option<StoredOutage>,
     fresh_revoked: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    distrusted: bool,
     #[serde(flatten)]
     more: &'a BTreeMap<String, serde_json::Value>,
 }
@@ -118,6 +121,8 @@ struct Found {
     renewal: Member<StoredOutage>,
     #[serde(default)]
     fresh_revoked: Member<u32>,
+    #[serde(default)]
+    distrusted: bool,
     #[serde(flatten)]
     more: BTreeMap<String, serde_json::Value>,
 }
@@ -138,7 +143,7 @@ impl Entry {
         }
         let found: Found = serde_json::from_slice(content).ok()?;
         (found.account == key.as_str()).then(|| Self {
-            is_unreadable: false,
+            is_unreadable: found.distrusted,
             generation: found.generation.ok().unwrap_or_default(),
             token: found.token.ok().and_then(StoredToken::checked),
             parked: found.parked.ok(),
@@ -159,10 +164,15 @@ impl Entry {
         if let Some(token) = entry.token.take() {
             entry.parked = Some(token.sha256());
         }
-        Some(entry.encode(key))
+        Some(entry.written(key, true))
     }
 
+    /// As it is kept in a store: there, nothing is distrusted any more.
     pub(crate) fn encode(&self, key: &StoreKey) -> Zeroizing<Vec<u8>> {
+        self.written(key, false)
+    }
+
+    fn written(&self, key: &StoreKey, distrusted: bool) -> Zeroizing<Vec<u8>> {
         let content = json::to_wiped_vec(&Written {
             account: key.as_str(),
             generation: self.generation,
@@ -174,6 +184,7 @@ impl Entry {
             outage: &self.outage,
             renewal: &self.renewal,
             fresh_revoked: self.fresh_revoked,
+            distrusted,
             more: &self.more,
         });
         // Sized at once: growing would leave an unwiped copy of the token behind.
