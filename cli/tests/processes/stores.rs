@@ -142,7 +142,7 @@ fn unreadable() {
     text(run(&right, &["token", NAME]));
     let good = fs::read(world.entry()).unwrap();
     let entry = world.entry();
-    let spoil: [(&str, &PathBuf, &dyn Fn()); 6] = [
+    let spoil: [(&str, &PathBuf, &dyn Fn()); 5] = [
         ("wrong key", &wrong, &|| ()),
         ("no key", &wrong, &|| fs::write(&entry, &good[18..]).unwrap()),
         ("damaged", &right, &|| {
@@ -150,9 +150,6 @@ fn unreadable() {
         }),
         ("later", &right, &|| {
             fs::write(&entry, [b"paytoken-sealed-2", &good[17..]].concat()).unwrap();
-        }),
-        ("mode", &right, &|| {
-            fs::set_permissions(&entry, fs::Permissions::from_mode(0o644)).unwrap();
         }),
         ("cut", &right, &|| fs::write(&entry, &good[..100]).unwrap()),
     ];
@@ -168,15 +165,24 @@ fn unreadable() {
         assert!(status.contains("an entry that cannot be read"), "{case}: {status}");
         let json = text(run(key, &["status", NAME, "--json"]));
         assert!(json.contains("\"entry_unreadable\": true"), "{case}: {json}");
-        fs::set_permissions(&entry, fs::Permissions::from_mode(0o600)).unwrap();
     }
+    // A sealed one that others can change is theirs to spoil, not to make; without a key it is.
+    let open = || fs::set_permissions(&entry, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(&entry, &good).unwrap();
+    open();
+    assert!(text(run(&right, &["check", NAME])).contains("good for"));
+    text(world.paytoken(&["token", NAME, "--force"]).output().unwrap());
+    open();
+    let check = text(world.paytoken(&["check", NAME]).output().unwrap());
+    let line = check.lines().find(|line| line.contains("stored token")).unwrap();
+    assert!(line.starts_with("warning") && line.contains("cannot be read"), "{line}");
     // One fetch replaces it, and says so once.
     let output = run(&right, &["token", NAME]);
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(told.matches("cannot be read").count(), 1, "{told}");
     let json = text(run(&right, &["status", NAME, "--json"]));
     assert!(json.contains("\"entry_unreadable\": false"), "{json}");
-    assert_eq!(world.sandbox.token_requests(SEND), 2);
+    assert_eq!(world.sandbox.token_requests(SEND), 3);
     // The key's own file has its row.
     fs::set_permissions(&right, fs::Permissions::from_mode(0o644)).unwrap();
     let check = String::from_utf8(run(&right, &["check", NAME]).stdout).unwrap();
