@@ -1,14 +1,14 @@
 //! The pure parts, for `benches/` and `tests/heap` alone (feature `__bench`).
 
-use crate::clock::{ClockSource, Now};
+use crate::base::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
-use crate::error::Result;
-use crate::exchange::Response;
-use crate::names::Environment;
+use crate::protocol::exchange::Response;
 use crate::protocol::{self, Timing};
 use crate::store::StoreKey;
 use crate::store::entry::Entry;
 use crate::token::{AuthorizationHeader, Grant, Token};
+use crate::types::error::Result;
+use crate::types::names::Environment;
 
 /// Reads a provider's answer with status 200; the length of its token.
 ///

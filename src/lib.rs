@@ -61,87 +61,60 @@
 //! headers of the answer, where no provider puts a token. Log your own API calls no lower than
 //! `debug`: your HTTP client may log the token at `trace`.
 
-// The house, from the ground up; `tests/house.rs` checks that no room imports from above.
+// The floors, as in the `mod` lines below: each folder imports only from those above it in this list, and
+// `tests/house.rs` reads it here.
 //
-//   faces          lib ─ provider ─ settings ─ cache ─ source ─ builder            ▶ capi/ (C), cli/ (cron, shell)
-//                             │
-//   fetching       upstream ──┼── fetch: attempts, retries, telling
-//                     │       ├── identity: certificates read again
-//                     │       └── shared: one fetch for every process
-//   sharing           │           store: trait, entry, account, FileStore          ▶ files
-//   single flight  flight (Mutex + Condvar) ─ slot (who fetches next) ─ published
-//   wire           transport: the only place that names ureq                       ▶ the network
-//   protocols      protocol: a constant per provider, one request, one answer; pace: when it may be asked again
-//                  outcome: what a failure means
-//   token          renewal: good, due, ended ─ token
-//   credentials    credentials (variables) ─ certificate
-//   ground         facts ─ event ─ status ─ options ─ error ─ names ─ clock ─ secret ─ sync ─ files ─ date
+//   base         clock ─ sync ─ secret ─ date ─ json ─ files ─ shown: it knows nothing of tokens
+//   types        Provider ─ Environment ─ Facts ─ Error ─ Event ─ Status ─ TokenOptions ─ StoreKey
+//   credentials  credentials ─ certificate ─ variables ─ named files
+//   token        token ─ renewal: good, due, ended
+//   policy       outcome: what a failure means ─ pace: when it may be asked again
+//   protocol     a constant per provider, one request, one answer; refusals
+//   transport    the only place that names ureq                                       ▶ the network
+//   flight       the single flight (Mutex + Condvar) ─ slot: who fetches next ─ published
+//   store        trait ─ entry ─ account ─ FileStore ─ sealed ─ conformance           ▶ files
+//   fetch        attempts, retries, reporting ─ identity: certificates read again ─ shared: one fetch for every process
+//   source       Builder ─ TokenSource ─ TokenCache ─ Settings ─ fetch_token          ▶ capi/ (C), cli/ (cron, shell)
 //
 // A token's way: Credentials ─▶ protocol::request ─▶ transport ─▶ protocol::answer ─▶ Token ─▶ slot ─▶ TokenSource.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod base;
+mod types;
+mod credentials;
+mod token;
+mod policy;
+mod protocol;
+mod transport;
+mod flight;
+pub mod store;
+mod fetch;
+mod source;
 #[cfg(feature = "__bench")]
 #[doc(hidden)]
 pub mod bench;
-mod builder;
-mod cache;
-mod certificate;
-mod clock;
-mod credentials;
-mod date;
-mod error;
-mod event;
-mod exchange;
-mod facts;
-mod fetch;
-mod files;
-mod flight;
-mod identity;
-mod json;
-mod key;
-mod names;
-mod options;
-mod outcome;
-mod pace;
-mod protocol;
-pub mod provider;
-mod published;
-mod renewal;
-mod secret;
-mod settings;
-mod shared;
-mod shown;
 #[cfg(all(test, paytoken_model))]
 mod simulation;
-mod slot;
-mod source;
-mod status;
-pub mod store;
-mod sync;
-mod token;
-mod transport;
-mod unwind;
-mod upstream;
-mod words;
 
-pub use builder::Builder;
-pub use cache::TokenCache;
-pub use certificate::ClientCertificate;
-pub use clock::{Clock, Now};
+pub use base::clock::{Clock, Now};
+pub use base::secret::Secret;
 pub use credentials::Credentials;
-pub use error::{Error, ErrorKind, Result};
-pub use event::{Event, EventKind};
-pub use facts::{Facts, Field, Renewal, Site};
-pub use names::{Environment, Provider};
-pub use options::TokenOptions;
-pub use secret::Secret;
-pub use settings::{Settings, StoreTls};
+pub use credentials::certificate::ClientCertificate;
+pub use source::builder::Builder;
+pub use source::cache::TokenCache;
+pub use source::provider;
+pub use source::settings::{Settings, StoreTls};
 pub use source::{Attempt, Invalidated, TokenSource};
-pub use status::{Probe, Status, StoredStatus, TokenStatus};
 pub use store::FileStore;
 pub use token::Token;
+pub use types::error::{Error, ErrorKind, Result};
+pub use types::event::{Event, EventKind};
+pub use types::facts::{Facts, Field, Renewal, Site};
+pub use types::names::{Environment, Provider};
+pub use types::options::TokenOptions;
+pub use types::status::{Probe, Status, StoredStatus, TokenStatus};
 
 /// Compiles and runs the examples of the pages. (Those of the README, the tour and the page on async
 /// programs are complete programs: `tests/pages` pastes them.)

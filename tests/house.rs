@@ -1,6 +1,6 @@
-//! How the house stands: each room of `src/` imports only from rooms further down this list, so
-//! there is no circle. A room is a file of `src/` or a folder with all that is in it. Inside a
-//! folder, and in the other members, files import each other in no circle either.
+//! Architecture: in `src/` the folders are the floors. Each imports only from those above it in the list
+//! of `src/lib.rs`, its `mod` lines, so there is no circle of folders. Inside a folder, and in the
+//! other members, files import each other in no circle either.
 
 #![allow(clippy::unwrap_used)] // it is a test
 
@@ -8,40 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From the ground up. The rooms of one floor are in order, too.
-const FLOORS: [(&str, &[&str]); 9] = [
-    (
-        "ground",
-        &[
-            "sync", "secret", "clock", "names", "key", "error", "words", "shown", "facts", "files",
-            "date", "json", "options", "event", "status",
-        ],
-    ),
-    ("credentials", &["certificate", "credentials"]),
-    ("token", &["token", "renewal"]),
-    ("protocols", &["exchange", "outcome", "pace", "protocol"]),
-    ("wire", &["transport"]),
-    ("single flight", &["published", "slot", "flight"]),
-    ("sharing", &["store"]),
-    ("fetching", &["identity", "fetch", "shared", "upstream"]),
-    (
-        "faces",
-        &[
-            "builder",
-            "source",
-            "cache",
-            "settings",
-            "provider",
-            "unwind",
-            "bench",
-            "simulation",
-            "lib",
-        ],
-    ),
-];
+/// The floors in the order of `src/lib.rs`, from the ground up, and it itself above all.
+fn floors() -> Vec<String> {
+    let text = fs::read_to_string(source().join("lib.rs")).unwrap();
+    let module = |line: &str| {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        line.strip_prefix("mod ")?.strip_suffix(';').map(str::to_owned)
+    };
+    let mut floors: Vec<_> = text.lines().filter_map(module).collect();
+    assert!(floors.len() > 10, "these are not all: {floors:?}");
+    floors.push("lib".into());
+    floors
+}
 
-/// The room that a file belongs to.
-fn room(path: &Path) -> String {
+/// The floor that a file belongs to.
+fn floor(path: &Path) -> String {
     let inside = path.strip_prefix(source()).unwrap();
     let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
     first.trim_end_matches(".rs").to_owned()
@@ -80,14 +61,14 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn a_room_imports_only_from_rooms_below_it() {
-    let order: Vec<&str> = FLOORS.iter().flat_map(|(_, rooms)| rooms.iter().copied()).collect();
-    let height = |room: &str| order.iter().position(|known| *known == room);
+fn a_folder_imports_only_from_those_above_it_in_the_list() {
+    let floors = floors();
+    let height = |floor: &str| floors.iter().position(|known| known == floor);
     let mut wrong = Vec::new();
     for (path, text) in files() {
-        let room = room(&path);
-        let Some(own) = height(&room) else {
-            wrong.push(format!("{room} is on no floor"));
+        let floor = floor(&path);
+        let Some(own) = height(&floor) else {
+            wrong.push(format!("{floor} has no line in lib.rs"));
             continue;
         };
         for line in code(&text) {
@@ -96,7 +77,9 @@ fn a_room_imports_only_from_rooms_below_it() {
                 let other = &other[..end.unwrap_or(other.len())];
                 // A name that starts with a capital is the public surface, in a link of the docs.
                 if height(other).is_some_and(|other| other > own) {
-                    wrong.push(format!("{room} imports {other}, which is above it: {line}"));
+                    wrong.push(format!(
+                        "{floor} imports {other}, which is below it in the list: {line}"
+                    ));
                 }
             }
         }
@@ -105,10 +88,13 @@ fn a_room_imports_only_from_rooms_below_it() {
 }
 
 #[test]
-fn each_room_of_the_list_is_there() {
-    let rooms: Vec<_> = files().keys().map(|path| room(path)).collect();
-    for room in FLOORS.iter().flat_map(|(_, rooms)| *rooms) {
-        assert!(rooms.iter().any(|known| known == room), "{room} is not in src/");
+fn the_floors_are_folders() {
+    for path in files().keys().filter(|path| path.parent() == Some(&source())) {
+        let name = floor(path);
+        assert!(
+            ["lib", "bench"].contains(&&*name),
+            "{name}.rs lies flat in src/; put it on a floor"
+        );
     }
 }
 
@@ -116,7 +102,7 @@ fn each_room_of_the_list_is_there() {
 fn only_the_wire_names_ureq() {
     for (path, text) in files() {
         let names_it = code(&text).any(|line| line.contains("ureq::"));
-        assert!(!names_it || room(&path) == "transport", "{}", path.display());
+        assert!(!names_it || floor(&path) == "transport", "{}", path.display());
     }
 }
 

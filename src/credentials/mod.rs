@@ -1,12 +1,15 @@
 //! Who asks for a token: [`Credentials`].
 
+pub(crate) mod certificate;
+pub(crate) mod named_file;
+
 pub(crate) mod variables;
 
 use self::variables::{Reading, Variables};
-use crate::certificate::ClientCertificate;
-use crate::error::{Error, Result};
-use crate::names::Provider;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::credentials::certificate::ClientCertificate;
+use crate::types::error::{Error, Result};
+use crate::types::names::Provider;
 
 /// What a provider gave you at onboarding. They differ per [`Environment`](crate::Environment).
 ///

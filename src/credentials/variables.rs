@@ -9,11 +9,12 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{Credentials, check_text};
-use crate::certificate::{ClientCertificate, Files, Names};
-use crate::error::{Error, Result};
-use crate::files::{self, Holds, Once, PATIENCE};
-use crate::names::{Environment, Provider};
-use crate::secret::Secret;
+use crate::base::files::{self, PATIENCE};
+use crate::base::secret::Secret;
+use crate::credentials::certificate::{ClientCertificate, Files, Names};
+use crate::credentials::named_file::{Holds, LARGEST_PEM, NamedFile, Once};
+use crate::types::error::{Error, Result};
+use crate::types::names::{Environment, Provider};
 
 /// How much of the credentials is read.
 #[derive(Clone, Copy)]
@@ -151,20 +152,14 @@ impl<'a> Variables<'a> {
         Ok(Zeroizing::new(content.to_owned()))
     }
 
-    pub(crate) fn pem<'b>(&'b self, name: &'b str) -> files::Reading<'b> {
-        self.file(name, "the PEM file's path", Holds::Pem, files::LARGEST_PEM)
+    pub(crate) fn pem<'b>(&'b self, name: &'b str) -> NamedFile<'b> {
+        self.file(name, "the PEM file's path", Holds::Pem, LARGEST_PEM)
     }
 
     /// The path is not shown: it may be the secret itself, put in the wrong place.
-    fn file<'b>(
-        &'b self,
-        name: &'b str,
-        what: &'b str,
-        holds: Holds,
-        limit: u64,
-    ) -> files::Reading<'b> {
+    fn file<'b>(&'b self, name: &'b str, what: &'b str, holds: Holds, limit: u64) -> NamedFile<'b> {
         let (patience, once) = (self.patience, &self.once);
-        files::Reading { name, what, shows_path: false, holds, limit, patience, once }
+        NamedFile { name, what, shows_path: false, holds, limit, patience, once }
     }
 
     fn text(&self, name: &str) -> Result<Option<String>> {

@@ -2,6 +2,9 @@
 //! duty to land. The protocol alone: what it reaches is behind [`Backend`], so that a model check can
 //! play it with every order of threads.
 
+pub(crate) mod published;
+pub(crate) mod slot;
+
 #[cfg(all(test, paytoken_model))]
 mod model;
 mod order;
@@ -16,17 +19,17 @@ use std::time::Duration;
 
 pub(crate) use self::order::{Change, Effort, Obtained, Order};
 use self::within::{Within, is_within};
-use crate::clock::{Deadline, Now, monotonic};
-use crate::error::{Error, ErrorKind, Result};
-use crate::event::EventKind;
-use crate::facts::Renewal;
-use crate::options::TokenOptions;
-use crate::pace::Caller;
-use crate::published::Publication;
-use crate::renewal;
-use crate::slot::{Decision, Ended, Says, Slot, Wish};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::base::clock::{Deadline, Now, monotonic};
+use crate::base::sync::{Condvar, Mutex, MutexGuard};
+use crate::flight::published::Publication;
+use crate::flight::slot::{Decision, Ended, Says, Slot, Wish};
+use crate::policy::pace::Caller;
 use crate::token::Token;
+use crate::token::renewal;
+use crate::types::error::{Error, ErrorKind, Result};
+use crate::types::event::EventKind;
+use crate::types::facts::Renewal;
+use crate::types::options::TokenOptions;
 
 /// A caller can ask for a token that is good for at most so much of its life.
 const MOST_VALIDITY_PERCENT: u32 = 80;

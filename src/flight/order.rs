@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::clock::{Deadline, Now};
-use crate::facts::Renewal;
-use crate::pace::Caller;
-use crate::renewal;
+use crate::base::clock::{Deadline, Now};
+use crate::policy::pace::Caller;
 use crate::token::Token;
+use crate::token::renewal;
+use crate::types::facts::Renewal;
 
 /// What a leader asks of the backend.
 pub(crate) struct Order {

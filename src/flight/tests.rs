@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::script::{LIFETIME, Script, TIMEOUT};
 use super::*;
-use crate::sync::lock;
+use crate::base::sync::lock;
 
 /// One answer: how many seconds it takes, and the error if it is no token.
 type Answer = (u64, Option<ErrorKind>);

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::sync::thread_local;
+use crate::base::sync::thread_local;
 
 thread_local! {
     /// The addresses of what this thread leads a flight of, the innermost last.

@@ -10,13 +10,13 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{Timing, checked_scope};
-use crate::date;
-use crate::error::{Error, Result};
-use crate::exchange::Response;
-use crate::facts::Facts;
-use crate::json::{Member, Members, NumberOrText, SecretText};
-use crate::names::Environment;
+use crate::base::date;
+use crate::base::json::{Member, Members, NumberOrText, SecretText};
+use crate::protocol::exchange::Response;
 use crate::token::Grant;
+use crate::types::error::{Error, Result};
+use crate::types::facts::Facts;
+use crate::types::names::Environment;
 
 /// A successful answer, and what is needed to make sense of it.
 pub(super) struct Answer<'a> {
@@ -224,8 +224,8 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::facts::Protocol;
-    use crate::names::Provider;
+    use crate::types::facts::Protocol;
+    use crate::types::names::Provider;
 
     /// The lifetime in seconds, and whether the answer tells it in a way that is not understood.
     fn lifetime_of(protocol: Protocol, members: &str) -> Option<(u64, bool)> {

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::json::{Members, SecretText};
+use crate::base::json::{Members, SecretText};
 
 /// No more of a list is read.
 const LONGEST_LIST: usize = 4;

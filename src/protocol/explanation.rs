@@ -7,11 +7,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use super::error_body::said_by;
-use crate::certificate::UNRESERVED;
+use crate::base::json;
+use crate::base::shown::{LONGEST, one_line, shortened};
 use crate::credentials::Credentials;
-use crate::exchange::Response;
-use crate::json;
-use crate::shown::{LONGEST, one_line, shortened};
+use crate::credentials::certificate::UNRESERVED;
+use crate::protocol::exchange::Response;
 
 /// A run of token characters this long is not shown: it may be a token or a secret.
 const LONGEST_WORD: usize = 24;
@@ -205,7 +205,7 @@ fn looks_secret(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
+    use crate::base::secret::Secret;
 
     fn credentials(password: &str) -> Credentials {
         Credentials::NexterPay { user_name: "u".into(), password: Secret::from(password) }

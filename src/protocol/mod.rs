@@ -3,6 +3,8 @@
 //! One file per provider holds its [`Facts`], a constant. From it come the request and what its
 //! answer means, by the same code for every provider.
 
+pub(crate) mod exchange;
+
 mod answer;
 mod error_body;
 mod explanation;
@@ -14,15 +16,15 @@ mod send_payments;
 use std::time::SystemTime;
 
 use self::answer::Answer;
-use crate::certificate::ClientCertificate;
+use crate::base::json;
 use crate::credentials::Credentials;
-use crate::error::{Error, Result};
-use crate::exchange::{Request, Response};
-use crate::facts::{Facts, Part};
-use crate::json;
-use crate::names::{Environment, Provider};
-use crate::outcome::needs_body;
+use crate::credentials::certificate::ClientCertificate;
+use crate::policy::outcome::needs_body;
+use crate::protocol::exchange::{Request, Response};
 use crate::token::Grant;
+use crate::types::error::{Error, Result};
+use crate::types::facts::{Facts, Part};
+use crate::types::names::{Environment, Provider};
 
 impl Provider {
     /// What is known of this provider: lifetimes, addresses, names of settings.

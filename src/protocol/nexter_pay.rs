@@ -1,6 +1,6 @@
 //! NexterPay: `POST /security/createToken`; the answer is a bare JSON string, the JWT itself.
 
-use crate::facts::{Facts, Field, Part, Protocol, Renewal, Site};
+use crate::types::facts::{Facts, Field, Part, Protocol, Renewal, Site};
 
 /// What NexterPay's document says.
 pub(super) const FACTS: Facts = Facts {

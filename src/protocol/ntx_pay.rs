@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::facts::{CLIENT_ID, CLIENT_SECRET, Facts, Part, Protocol, Renewal, Site};
+use crate::types::facts::{CLIENT_ID, CLIENT_SECRET, Facts, Part, Protocol, Renewal, Site};
 
 /// What NTX Pay's document says.
 pub(super) const FACTS: Facts = Facts {

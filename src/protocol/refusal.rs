@@ -4,13 +4,13 @@
 use std::time::{Duration, SystemTime};
 
 use super::explanation::explanation;
+use crate::base::date;
 use crate::credentials::Credentials;
-use crate::date;
-use crate::error::Error;
-use crate::exchange::Response;
-use crate::names::Provider;
-use crate::outcome::Cause;
-use crate::pace::LONGEST as LONGEST_WAIT;
+use crate::policy::outcome::Cause;
+use crate::policy::pace::LONGEST as LONGEST_WAIT;
+use crate::protocol::exchange::Response;
+use crate::types::error::Error;
+use crate::types::names::Provider;
 
 /// The error for an answer that is not 2xx.
 pub(super) fn read(

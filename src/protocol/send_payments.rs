@@ -1,6 +1,6 @@
 //! Send Payments: `POST /auth`. Every new token ends the one before.
 
-use crate::facts::{CLIENT_ID, CLIENT_SECRET, Facts, Part, Protocol, Renewal, Site};
+use crate::types::facts::{CLIENT_ID, CLIENT_SECRET, Facts, Part, Protocol, Renewal, Site};
 
 /// What Send's document says.
 pub(super) const FACTS: Facts = Facts {

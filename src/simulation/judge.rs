@@ -7,15 +7,15 @@ use shuttle::current::me;
 
 use super::provider::{Moment, lifetime, name_of, number_of, replaces};
 use super::{Case, RIGHT};
-use crate::error::{Error, Result};
-use crate::facts::Renewal;
-use crate::options::TokenOptions;
-use crate::renewal::end_margin;
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::base::sync::lock;
+use crate::base::sync::simulated::{machine_time, now, slipped};
 use crate::store::entry::Entry;
-use crate::sync::lock;
-use crate::sync::simulated::{machine_time, now, slipped};
 use crate::token::Token;
+use crate::token::renewal::end_margin;
+use crate::types::error::{Error, Result};
+use crate::types::facts::Renewal;
+use crate::types::options::TokenOptions;
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
 static REQUESTS: AtomicU64 = AtomicU64::new(0);

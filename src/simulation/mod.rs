@@ -31,10 +31,10 @@ use self::plan::Plan;
 use self::process::Process;
 use self::provider::Endpoint;
 use self::store::Shelf;
-use crate::key::StoreKey;
-use crate::names::Environment;
+use crate::base::sync::simulated::{self, Chance, Seeds, now};
 use crate::store::Account;
-use crate::sync::simulated::{self, Chance, Seeds, now};
+use crate::types::key::StoreKey;
+use crate::types::names::Environment;
 
 /// In the gate.
 const HISTORIES: u64 = 10_000;

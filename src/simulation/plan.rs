@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::names::Provider;
-use crate::sync::simulated::Chance;
+use crate::base::sync::simulated::Chance;
+use crate::types::names::Provider;
 
 #[derive(Debug)]
 pub(super) struct Plan {

@@ -13,14 +13,14 @@ use super::plan::{Plan, either};
 use super::provider::{Moment, number_of};
 use super::store::Reach;
 use super::{Case, PATIENCE, RIGHT};
-use crate::certificate::ClientCertificate;
-use crate::clock::{Clock, Now, monotonic};
+use crate::base::clock::{Clock, Now, monotonic};
+use crate::base::sync::lock;
+use crate::base::sync::simulated::{self, machine_time, now, sleep};
 use crate::credentials::Credentials;
-use crate::names::Environment;
-use crate::options::TokenOptions;
+use crate::credentials::certificate::ClientCertificate;
 use crate::source::{Attempt, TokenSource};
-use crate::sync::lock;
-use crate::sync::simulated::{self, machine_time, now, sleep};
+use crate::types::names::Environment;
+use crate::types::options::TokenOptions;
 
 pub(super) struct State {
     machine: usize,
@@ -308,7 +308,7 @@ impl Case {
             }
             self.tell(|| format!("process {process} uses {}: {is_accepted}", token.secret()));
             asked = now();
-            Ok::<_, crate::error::Error>(match is_accepted {
+            Ok::<_, crate::types::error::Error>(match is_accepted {
                 true => Attempt::Done(()),
                 false => Attempt::Unauthorized(()),
             })

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::plan::{Mood, Plan};
 use super::{Case, RIGHT};
-use crate::clock::Deadline;
-use crate::error::Result;
-use crate::facts::Renewal;
-use crate::names::{Environment, Provider};
-use crate::outcome::Cause;
-use crate::secret::Secret;
-use crate::sync::lock;
-use crate::sync::simulated::{now, sleep, slipped};
+use crate::base::clock::Deadline;
+use crate::base::secret::Secret;
+use crate::base::sync::lock;
+use crate::base::sync::simulated::{now, sleep, slipped};
+use crate::policy::outcome::Cause;
+use crate::types::error::Result;
+use crate::types::facts::Renewal;
+use crate::types::names::{Environment, Provider};
 
 /// A token as its provider knows it.
 pub(super) struct Issued {

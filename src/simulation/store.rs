@@ -7,11 +7,11 @@ use std::time::Duration;
 use shuttle::current::me;
 
 use super::Case;
-use crate::error::{Error, Result};
-use crate::key::StoreKey;
+use crate::base::sync::lock;
+use crate::base::sync::simulated::{machine_time, now, wait, wake};
 use crate::store::{Store, StoreGuard};
-use crate::sync::lock;
-use crate::sync::simulated::{machine_time, now, wait, wake};
+use crate::types::error::{Error, Result};
+use crate::types::key::StoreKey;
 
 #[derive(Default)]
 pub(super) struct Shelf {

@@ -7,18 +7,18 @@ use zeroize::Zeroizing;
 
 use super::entry::{Entry, sha256_hex};
 use super::{Store, StoreKey};
-use crate::certificate::ClientCertificate;
-use crate::clock::{ClockSource, Now};
+use crate::base::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
-use crate::error::{Error, Result};
-use crate::event::LOG_TARGET;
-use crate::facts::Renewal;
-use crate::names::{Environment, Provider};
+use crate::credentials::certificate::ClientCertificate;
 use crate::protocol;
-use crate::renewal;
-use crate::status::{StoredStatus, TokenStatus};
+use crate::token::renewal;
 use crate::token::{AuthorizationHeader, Token, without_scheme};
 use crate::transport::BaseUrl;
+use crate::types::error::{Error, Result};
+use crate::types::event::LOG_TARGET;
+use crate::types::facts::Renewal;
+use crate::types::names::{Environment, Provider};
+use crate::types::status::{StoredStatus, TokenStatus};
 
 /// An account at a provider, without its secret: what a [`Store`] keeps an entry for.
 ///

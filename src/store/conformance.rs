@@ -25,8 +25,8 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use super::{Store, StoreGuard, StoreKey};
-use crate::clock;
-use crate::error::{ErrorKind, Result};
+use crate::base::clock;
+use crate::types::error::{ErrorKind, Result};
 
 /// How long entries are kept, and how long a lock is held at most.
 const KEEP: Duration = Duration::from_secs(600);

@@ -19,9 +19,9 @@ pub use file::FileStore;
 pub use place::Place;
 pub use sealed::{Sealed, SealingKeys, Unsealed};
 
-pub use crate::key::StoreKey;
+pub use crate::types::key::StoreKey;
 
-use crate::error::Result;
+use crate::types::error::Result;
 
 /// A place where processes, or machines, share tokens. [`FileStore`] is one.
 ///

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
-use crate::files::{Odd, oddity};
+use crate::base::files::{Odd, oddity};
+use crate::types::error::{Error, Result};
 
 /// Where a store is, as a setting such as `PAYTOKEN_STORE` says it.
 ///
@@ -73,7 +73,7 @@ fn is_address(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::types::error::ErrorKind;
 
     #[test]
     fn a_place_is_a_directory_or_an_address_and_what_is_like_a_password_is_not_repeated() {

@@ -16,13 +16,14 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::{Store, StoreGuard, StoreKey};
-use crate::clock::Now;
-use crate::error::{Error, Result};
-use crate::event::LOG_TARGET;
-use crate::files::{self, Holds, Once, Reading};
-use crate::secret::Secret;
-use crate::sync::lock;
-use crate::words::quoted;
+use crate::base::clock::Now;
+use crate::base::files;
+use crate::base::secret::Secret;
+use crate::base::sync::lock;
+use crate::credentials::named_file::{Holds, NamedFile, Once};
+use crate::types::error::{Error, Result};
+use crate::types::event::LOG_TARGET;
+use crate::types::words::quoted;
 
 /// The first bytes of a sealed entry; then the key's id, the number, the nonce, the sealed bytes.
 const MAGIC: &[u8] = b"paytoken-sealed-1 ";
@@ -272,7 +273,7 @@ impl SealingKeys {
         let (limit, patience) = (LARGEST_FILE, files::PATIENCE);
         let holds = Holds::Secret;
         let reading =
-            Reading { name, what, shows_path: false, holds, limit, patience, once: &once };
+            NamedFile { name, what, shows_path: false, holds, limit, patience, once: &once };
         let content = reading.read(path)?;
         if let Ok(key) = <&[u8; KEY]>::try_from(content.as_slice()) {
             return Ok(Self::new(key));

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::error::{Error, Result};
+use crate::types::error::{Error, Result};
 
 /// A checked base URL, without trailing slash.
 #[derive(Clone, Debug)]
@@ -167,7 +167,7 @@ fn is_unreserved(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::types::error::ErrorKind;
 
     #[test]
     fn a_base_url_is_https_or_loopback_and_nothing_but_an_address() {

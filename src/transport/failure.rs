@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::tls_failure;
 use super::wire::{Limit, Phase, Wire};
-use crate::error::Error;
-use crate::outcome::Cause;
+use crate::policy::outcome::Cause;
+use crate::types::error::Error;
 
 /// A cause, and a sentence that ends with how to fix it.
 #[derive(Debug)]

@@ -32,12 +32,12 @@ pub(crate) use self::proxy::check_proxy;
 pub(crate) use self::roots::Roots;
 use self::tls::Configs;
 use self::wire::{FILL, Wire};
-use crate::certificate::ClientCertificate;
-use crate::clock::Deadline;
-use crate::error::{Error, Result};
-use crate::exchange::{Request, Response};
-use crate::outcome::{Cause, needs_body};
-use crate::sync::lock;
+use crate::base::clock::Deadline;
+use crate::base::sync::lock;
+use crate::credentials::certificate::ClientCertificate;
+use crate::policy::outcome::{Cause, needs_body};
+use crate::protocol::exchange::{Request, Response};
+use crate::types::error::{Error, Result};
 
 /// Room for the head of a request with the largest certificate that passes a proxy (8,171 bytes), and
 /// for that of an answer. Both are filled with zeroes at each request: ureq's own sizes are twice that
@@ -303,7 +303,7 @@ mod tests {
         let transport = Transport::new(url, settings, None, &AgentPool::default()).unwrap();
         let request = Request { path: "/", headers: Vec::new(), body: b"{}".to_vec().into() };
         let error = transport.send(request, Deadline::after(Duration::from_secs(60))).unwrap_err();
-        assert_eq!(error.kind(), crate::error::ErrorKind::Timeout, "{error}");
+        assert_eq!(error.kind(), crate::types::error::ErrorKind::Timeout, "{error}");
         let told = "not resolved within 5ms; allow more with connect_timeout, or check base_url";
         assert!(error.message().contains(told), "{error}");
         assert!(!error.may_have_arrived() && error.is_tried_again());

@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use super::failure::Failure;
 use super::wire::Wire;
 use super::{LARGEST_BODY, LONGEST_WAIT, Transport};
-use crate::clock::Deadline;
-use crate::date;
-use crate::error::Result;
-use crate::outcome::Cause;
+use crate::base::clock::Deadline;
+use crate::base::date;
+use crate::policy::outcome::Cause;
+use crate::types::error::Result;
 
 impl Transport {
     /// `HEAD /`: the status, and what the server's clock says.

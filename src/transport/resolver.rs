@@ -17,8 +17,8 @@ use ureq::unversioned::transport::NextTimeout;
 
 use super::failure::Failure;
 use super::wire::{Limit, Phase, Wire};
-use crate::outcome::Cause;
-use crate::sync::lock;
+use crate::base::sync::lock;
+use crate::policy::outcome::Cause;
 
 #[derive(Debug)]
 pub(super) struct Lookup(pub(super) Arc<Wire>);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use crate::certificate::pem;
-use crate::error::{Error, Result};
+use crate::credentials::certificate::pem;
+use crate::types::error::{Error, Result};
 
 /// Certificate authorities to trust instead of Mozilla's.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -18,7 +18,7 @@ use ureq::unversioned::transport::{
 
 use super::roots::Roots;
 use super::wire::Wire;
-use crate::certificate::ClientCertificate;
+use crate::credentials::certificate::ClientCertificate;
 
 /// Whom to trust, and whom to be. TLS sessions are resumed among connections that share it.
 pub(super) fn config(

@@ -6,8 +6,8 @@ use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError};
 
 use super::wire::Phase;
-use crate::date;
-use crate::outcome::Cause;
+use crate::base::date;
+use crate::policy::outcome::Cause;
 
 pub(super) const NO_TLS: &str = "no TLS connection could be made; the server must speak TLS 1.2 or newer, and base_url be its address";
 

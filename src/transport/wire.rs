@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use ureq::unversioned::transport::ConnectionDetails;
 use zeroize::Zeroizing;
 
-use crate::clock::monotonic;
-use crate::sync::lock;
+use crate::base::clock::monotonic;
+use crate::base::sync::lock;
 
 /// What ureq sees instead of a byte of a body.
 pub(super) const FILL: u8 = b'x';

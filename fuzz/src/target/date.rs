@@ -1,6 +1,6 @@
 //! `expiresAt`, `Date`, `Retry-After` and X.509 times: the reader itself, since it needs nothing else.
 
-#[path = "../../../src/date.rs"]
+#[path = "../../../src/base/date.rs"]
 #[allow(dead_code, unreachable_pub)] // its tests have a use for all of it
 mod reader;
 

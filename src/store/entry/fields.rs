@@ -8,9 +8,9 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize as _, Serializer};
 use zeroize::Zeroizing;
 
-use crate::error::ErrorKind;
-use crate::json::SecretText;
-use crate::shown::shown;
+use crate::base::json::SecretText;
+use crate::base::shown::shown;
+use crate::types::error::ErrorKind;
 
 pub(super) fn secret<S: Serializer>(
     secret: &Zeroizing<String>,

@@ -8,9 +8,9 @@ use ring::{pbkdf2, rand};
 use serde::{Deserialize, Serialize};
 
 use super::fields::{base64, kind, moment, read_base64, read_kind, read_message, read_moment};
-use crate::error::{Error, ErrorKind};
-use crate::pace::{LONGEST, LONGEST_PAUSE};
-use crate::secret::Secret;
+use crate::base::secret::Secret;
+use crate::policy::pace::{LONGEST, LONGEST_PAUSE};
+use crate::types::error::{Error, ErrorKind};
 
 /// OWASP's figure for PBKDF2-HMAC-SHA256: a fraction of a second, paid only while a refusal is
 /// remembered.

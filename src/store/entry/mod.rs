@@ -22,13 +22,13 @@ use self::fields::{
 };
 pub(crate) use self::held::{Derived, StoredOutage, StoredRefusal};
 use super::StoreKey;
-use crate::clock::{ClockSource, Now};
-use crate::error::ErrorKind;
-use crate::json::{self, Member, SecretText};
-use crate::pace::{count_fresh, fresh_tokens_revoked, remembered_for, strikes_of};
+use crate::base::clock::{ClockSource, Now};
+use crate::base::json::{self, Member, SecretText};
+use crate::policy::pace::{count_fresh, fresh_tokens_revoked, remembered_for, strikes_of};
 use crate::protocol::{check_token, checked_scope};
-use crate::renewal::end_margin;
+use crate::token::renewal::end_margin;
 use crate::token::{AuthorizationHeader, Grant, Token};
+use crate::types::error::ErrorKind;
 
 /// The first line, before the checksum. Another version is another line.
 const MAGIC: &str = "paytoken-entry-2 ";

@@ -1,9 +1,9 @@
 //! Entries as they are written, read, damaged and counted.
 
 use super::*;
-use crate::error::{Error, ErrorKind};
-use crate::secret::Secret;
-use crate::shown::LONGEST as LONGEST_MESSAGE;
+use crate::base::secret::Secret;
+use crate::base::shown::LONGEST as LONGEST_MESSAGE;
+use crate::types::error::{Error, ErrorKind};
 
 const DAY: Duration = Duration::from_secs(86_400);
 

@@ -12,11 +12,11 @@ use std::path::{Component, Path, PathBuf};
 #[cfg(unix)]
 use log::warn;
 
-use crate::error::{Error, Result};
 #[cfg(unix)]
-use crate::event::LOG_TARGET;
+use crate::base::files::ourselves;
+use crate::types::error::{Error, Result};
 #[cfg(unix)]
-use crate::files::ourselves;
+use crate::types::event::LOG_TARGET;
 
 /// A directory that only we may enter.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{FileStore, StoreGuard, StoreKey, make_private, private_options};
-use crate::error::Result;
+use crate::types::error::Result;
 
 /// Holds the kernel's lock on `KEY.lock`.
 pub(super) struct FileGuard<'a> {

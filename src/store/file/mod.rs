@@ -22,8 +22,8 @@ use self::directory::Directory;
 use self::guard::FileGuard;
 use super::entry::Entry;
 use super::{Place, Store, StoreGuard, StoreKey};
-use crate::clock::Deadline;
-use crate::error::{Error, Result};
+use crate::base::clock::Deadline;
+use crate::types::error::{Error, Result};
 
 /// A larger file is not an entry: 256 KiB, and what sealing adds.
 const LARGEST_ENTRY: u64 = 257 * 1024;

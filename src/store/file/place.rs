@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use crate::types::error::{Error, Result};
 
 /// The directory, as [`FileStore::open_default`](super::FileStore::open_default) says.
 pub(super) fn of_user() -> Result<PathBuf> {
@@ -55,7 +55,7 @@ fn home_in_the_password_file() -> Option<PathBuf> {
     const LARGEST: u64 = 16 * 1024 * 1024;
     let mut users = Vec::new();
     std::fs::File::open("/etc/passwd").ok()?.take(LARGEST).read_to_end(&mut users).ok()?;
-    home_of(crate::files::ourselves().ok()?, &users)
+    home_of(crate::base::files::ourselves().ok()?, &users)
 }
 
 #[cfg(not(unix))]
@@ -83,7 +83,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::error::ErrorKind;
+    use crate::types::error::ErrorKind;
 
     #[test]
     fn the_default_directory_is_one_per_user_whatever_the_session() {

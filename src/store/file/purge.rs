@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{FileStore, private_options};
-use crate::clock::Now;
-use crate::error::Result;
+use crate::base::clock::Now;
+use crate::types::error::Result;
 
 impl FileStore {
     /// Removes the entries that nobody has written for this long, and says how many. Give a day or
@@ -63,8 +63,8 @@ fn remove(path: &Path, limit: Option<SystemTime>) -> bool {
 mod tests {
     use super::*;
     use crate::credentials::Credentials;
-    use crate::names::{Environment, Provider};
     use crate::store::{Account, Store as _};
+    use crate::types::names::{Environment, Provider};
 
     fn account(id: &str) -> Account {
         let credentials = Credentials::new(Provider::NexterPay, id, "s", None).unwrap();

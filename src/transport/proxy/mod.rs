@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 use ureq::{Proxy, ProxyProtocol};
 
 use super::base_url::{BaseUrl, address_of};
-use crate::error::{Error, Result};
+use crate::types::error::{Error, Result};
 
 /// Whether a proxy that was set can be used at all.
 pub(crate) fn check_proxy(proxy: &str) -> Result<()> {

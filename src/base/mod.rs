@@ -1,0 +1,9 @@
+//! The ground: clocks, locks, secrets, dates, JSON, files. It knows nothing of tokens.
+
+pub(crate) mod clock;
+pub(crate) mod date;
+pub(crate) mod files;
+pub(crate) mod json;
+pub(crate) mod secret;
+pub(crate) mod shown;
+pub(crate) mod sync;

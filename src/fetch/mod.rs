@@ -1,0 +1,262 @@
+//! One fetch from beginning to end: attempts, retries and what is told about them. No cache.
+
+pub(crate) mod identity;
+pub(crate) mod shared;
+pub(crate) mod upstream;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use log::{debug, info, warn};
+
+use crate::base::clock::{ClockSource, Deadline, Now};
+use crate::base::date;
+use crate::base::secret::Secret;
+use crate::base::sync::{chance, lock, sleep};
+use crate::credentials::Credentials;
+use crate::fetch::identity::Renewals;
+use crate::flight::{Effort, Order};
+use crate::policy::outcome::Cause;
+use crate::policy::pace::{Failed, Pace};
+use crate::protocol::{self, Timing};
+use crate::store::account::UNREADABLE;
+use crate::token::{AuthorizationHeader, Grant, Token};
+use crate::transport::Transport;
+use crate::types::error::{Error, Result};
+use crate::types::event::{Event, EventHook, EventKind, LOG_TARGET};
+use crate::types::facts::Renewal;
+use crate::types::key::StoreKey;
+use crate::types::names::{Environment, Provider};
+
+/// What all clones and workers of a source share.
+pub(crate) struct Fetcher {
+    pub(crate) credentials: Credentials,
+    pub(crate) environment: Environment,
+    pub(crate) transport: Transport,
+    pub(crate) timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) header: AuthorizationHeader,
+    pub(crate) renew_in_background: bool,
+    /// Where the store cannot be used, no token is fetched.
+    pub(crate) requires_store: bool,
+    pub(crate) on_event: Option<Arc<EventHook>>,
+    pub(crate) clock: ClockSource,
+    pub(crate) pace: Mutex<Pace>,
+    pub(crate) label: Option<Arc<str>>,
+    pub(crate) account: StoreKey,
+    pub(crate) renewals: Renewals,
+    /// Where tokens come from instead of the network.
+    pub(crate) supply: Option<Arc<Supply>>,
+}
+
+/// A token and how long it lives.
+pub(crate) type Supply = dyn Fn(Deadline) -> Result<(Secret, Duration)> + Send + Sync;
+
+impl Fetcher {
+    pub(crate) fn fetch_once(&self) -> Result<Token> {
+        let order = Order::of_patient_caller(Duration::ZERO, Deadline::after(self.timeout));
+        self.fetch(&order, self.retries, &AtomicU64::new(0), &|_| false)
+    }
+
+    pub(crate) fn provider(&self) -> Provider {
+        self.credentials.provider()
+    }
+
+    /// One fetch, and what is to be remembered of it. A token that `is_revoked` is none.
+    pub(crate) fn fetch(
+        &self,
+        order: &Order,
+        retries: u32,
+        requests: &AtomicU64,
+        is_revoked: &dyn Fn(&str) -> bool,
+    ) -> Result<Token> {
+        let is_revoked = |secret: &str| order.is_revoked(secret) || is_revoked(secret);
+        let is_probe = order.forced_at.is_none() && lock(&self.pace).is_probing(order.caller);
+        let retries = if is_probe { 0 } else { retries };
+        let (result, tried) = self.attempts(order.deadline, retries, requests, &is_revoked);
+        let now = self.clock.now();
+        let mut pace = lock(&self.pace);
+        match result {
+            Ok(token) => {
+                pace.record_success();
+                Ok(token)
+            }
+            Err(error) => {
+                let replaces = self.provider().facts().renewal == Renewal::ReplacesPrevious;
+                let failed = Failed {
+                    error: &error,
+                    requests: tried,
+                    caller: order.caller,
+                    has_token: order.effort == Effort::OneAttempt,
+                    replaces,
+                    chance: chance(),
+                };
+                // From the first one on, everybody is told how long it is remembered.
+                let wait = pace.record_failure(now.monotonic, &failed);
+                Err(if wait.is_some() { error.with_retry_after(wait) } else { error })
+            }
+        }
+    }
+
+    /// Attempts until one succeeds, fails for good, or time or retries are used up; and how many.
+    fn attempts(
+        &self,
+        deadline: Deadline,
+        retries: u32,
+        requests: &AtomicU64,
+        is_revoked: &dyn Fn(&str) -> bool,
+    ) -> (Result<Token>, u32) {
+        let mut may_have_arrived = false;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match self.attempt(attempt, deadline, requests) {
+                Ok(token) if is_revoked(token.secret()) => self.error(Cause::RevokedTokenAgain.error(
+                    "the provider answered with the very token that its API has answered 401 to; try again in a moment",
+                )),
+                Ok(token) => return (Ok(token), attempt),
+                Err(error) => error,
+            };
+            may_have_arrived |= error.may_have_arrived();
+            let wait = backoff(attempt);
+            let is_over =
+                attempt > retries || !error.is_tried_again() || wait >= deadline.remaining();
+            if is_over {
+                return (Err(error.with_may_have_arrived(may_have_arrived)), attempt);
+            }
+            self.tell(EventKind::Retry { error, wait });
+            sleep(wait);
+        }
+    }
+
+    fn attempt(&self, attempt: u32, deadline: Deadline, requests: &AtomicU64) -> Result<Token> {
+        let sent = self.clock.now();
+        let (newer, news) = self.renewals.look(&self.credentials, &self.transport, sent.wall);
+        news.into_iter().for_each(|kind| self.tell(kind));
+        let (credentials, transport) = match newer.as_deref() {
+            Some(newer) => (&newer.credentials, &newer.transport),
+            None => (&self.credentials, &self.transport),
+        };
+        if let Some(certificate) = credentials.parts().certificate {
+            certificate.check_validity(sent.wall).map_err(|error| self.error(error))?;
+        }
+        self.tell(EventKind::Request { attempt });
+        requests.fetch_add(1, Ordering::Relaxed);
+        if let Some(supply) = &self.supply {
+            return self.supplied(&**supply, sent, deadline);
+        }
+        let request = protocol::request(credentials);
+        let response = transport.send(request, deadline).map_err(|error| self.error(error))?;
+        let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
+        let grant = protocol::answer(credentials, self.environment, &response, timing)
+            .map_err(|error| self.error(Cause::UnusableSuccess.of(error)))?;
+        if grant.lifetime_not_understood {
+            self.tell(EventKind::LifetimeNotUnderstood { assumed: grant.lifetime });
+        }
+        Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
+    }
+
+    fn supplied(&self, supply: &Supply, sent: Now, deadline: Deadline) -> Result<Token> {
+        let (secret, lifetime) = supply(deadline).map_err(|error| self.error(error))?;
+        protocol::check_token(secret.expose()).map_err(|error| self.error(error))?;
+        let grant = Grant::of(secret.expose(), lifetime);
+        Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
+    }
+
+    pub(crate) fn error(&self, error: Error) -> Error {
+        error.with_provider(self.provider())
+    }
+
+    pub(crate) fn tell(&self, kind: EventKind) {
+        let provider = self.provider();
+        // Errors begin with the provider's name.
+        let label = self.label.as_deref().map(|label| format!(" [{label}]")).unwrap_or_default();
+        match &kind {
+            EventKind::Request { attempt } => {
+                debug!(target: LOG_TARGET, "{provider}: requesting a token, attempt {attempt}{label}")
+            }
+            EventKind::Retry { error, wait } => {
+                debug!(target: LOG_TARGET, "{error}; next attempt in {wait:?}{label}")
+            }
+            EventKind::Found { remaining } => {
+                debug!(target: LOG_TARGET, "{provider}: another process had a token, good for {remaining:?}{label}");
+            }
+            EventKind::LifetimeNotUnderstood { assumed } => {
+                warn!(
+                    target: LOG_TARGET,
+                    "{provider}: the answer does not say when its token ends in a way that is understood; it is taken to live for {assumed:?}{label}"
+                );
+            }
+            EventKind::Fetched { took, lifetime } => {
+                info!(target: LOG_TARGET, "{provider}: new token in {took:?}, good for {lifetime:?}{label}");
+            }
+            EventKind::Failed { error, still_has_token: true, .. } => {
+                warn!(target: LOG_TARGET, "{error}; the token in use is still good{label}");
+            }
+            EventKind::Failed { error, .. } => warn!(target: LOG_TARGET, "{error}{label}"),
+            EventKind::Invalidated => {
+                info!(target: LOG_TARGET, "{provider}: the API answered 401 to the token; it is dropped{label}")
+            }
+            EventKind::EntryUnreadable => {
+                warn!(target: LOG_TARGET, "{provider}: {UNREADABLE}{label}")
+            }
+            EventKind::StoreUnusable { error } => warn!(
+                target: LOG_TARGET,
+                "{error}; this process goes on without sharing{label}"
+            ),
+            EventKind::CertificateRenewed { not_after } => info!(
+                target: LOG_TARGET,
+                "{provider}: the client certificate was read again, and is valid until {}{label}",
+                date::utc(*not_after)
+            ),
+            EventKind::CertificateNotRenewed { error } => warn!(
+                target: LOG_TARGET,
+                "{provider}: the client certificate's files have changed and cannot be used, so the one in use stays: {}{label}",
+                error.message()
+            ),
+            EventKind::CertificateExpiresSoon { not_after, remaining } => warn!(
+                target: LOG_TARGET,
+                "{provider}: the client certificate expires on {}, in {} days; ask NTX Pay for a renewal{label}",
+                date::utc(*not_after),
+                remaining.as_secs() / (24 * 3600)
+            ),
+        }
+        if let Some(hook) = &self.on_event {
+            let (environment, label) = (self.environment, self.label.clone());
+            hook(&Event { provider, environment, label, account: self.account.clone(), kind });
+        }
+    }
+}
+
+/// 100 ms, doubling up to 2 s, less up to half of it at random so that many clients spread out.
+fn backoff(attempt: u32) -> Duration {
+    let full =
+        Duration::from_millis(100 << attempt.saturating_sub(1).min(5)).min(Duration::from_secs(2));
+    full - full * (chance() % 1000) as u32 / 2000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_two_seconds_less_up_to_half_at_random() {
+        for (attempt, full) in [
+            (1, 100),
+            (2, 200),
+            (3, 400),
+            (4, 800),
+            (5, 1600),
+            (6, 2000),
+            (7, 2000),
+            (u32::MAX, 2000),
+        ] {
+            let waits: Vec<_> = (0..100).map(|_| backoff(attempt)).collect();
+            let full = Duration::from_millis(full);
+            assert!(waits.iter().all(|wait| *wait <= full && *wait > full / 2), "{waits:?}");
+            let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+            assert!(*most - *least > full / 8, "no spread: {least:?} to {most:?}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What a slot has seen of the store, and which token it took from there.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use crate::base::sync::lock;
+use crate::store::entry::{Entry, sha256_hex};
+use crate::token::Token;
+
+/// What a slot has seen of the store.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// The store's when the slot's token last agreed with the entry.
+    pub(super) stamp: Mutex<Option<u64>>,
+    taken: Mutex<Taken>,
+}
+
+/// The token that this process last took from the entry, or put there, and the entry's generation
+/// then. Another one in its memory is older.
+#[derive(Default)]
+struct Taken {
+    generation: u64,
+    /// SHA-256.
+    token: String,
+    since: Option<Instant>,
+    is_stored: bool,
+}
+
+impl Watch {
+    pub(super) fn took(&self, token: &Token, generation: u64) {
+        self.takes(token, generation, true);
+    }
+
+    /// A token that was fetched without the store: what stands there, if it can be read again, is
+    /// older.
+    pub(crate) fn took_unshared(&self, token: &Token) {
+        self.could_not_store(token, self.generation());
+    }
+
+    pub(super) fn could_not_store(&self, token: &Token, generation: u64) {
+        self.takes(token, generation, false);
+    }
+
+    fn takes(&self, token: &Token, generation: u64, is_stored: bool) {
+        let since = Some(token.since().monotonic);
+        let token = sha256_hex(token.secret().as_bytes());
+        *lock(&self.taken) = Taken { generation, token, since, is_stored };
+    }
+
+    /// Whether an entry without a token is of the very generation that had ours: the server had lost
+    /// that, and whoever has asked for another since did not know of it.
+    pub(super) fn is_gone(&self, entry: &Entry) -> bool {
+        let taken = lock(&self.taken);
+        let is_ours = entry.parked.as_ref() == Some(&taken.token);
+        taken.is_stored && taken.generation == entry.generation && !is_ours
+    }
+
+    /// Since when this process has counted the age of the token with this hash.
+    pub(super) fn since(&self, token: &str) -> Option<Instant> {
+        let taken = lock(&self.taken);
+        taken.since.filter(|_| taken.token == token)
+    }
+
+    /// The entry's generation when a token was last taken from it, or put there.
+    pub(super) fn generation(&self) -> u64 {
+        lock(&self.taken).generation
+    }
+
+    /// Our own replacement is no news for the token that is taken out.
+    pub(super) fn parked(&self, entry: &Entry) {
+        let mut taken = lock(&self.taken);
+        if entry.parked.as_ref() == Some(&taken.token) {
+            taken.generation = entry.generation;
+        }
+    }
+
+    /// The entry's generation when this token was taken, if it is the newest.
+    pub(super) fn known(&self, token: &Token) -> Option<u64> {
+        let taken = lock(&self.taken);
+        (taken.token == sha256_hex(token.secret().as_bytes())).then_some(taken.generation)
+    }
+}

@@ -1,0 +1,420 @@
+//! One token and who may fetch the next: a pure state machine. `now` is an argument, the network
+//! is elsewhere, and the Mutex around it is in `flight`.
+//!
+//! Single flight: at most one fetch (a *flight*) at a time. Each call asks [`Slot::decide`] what to
+//! do; whoever is told to lead fetches without the lock and reports with [`Slot::land`] how that
+//! [`Ended`].
+
+mod recent;
+#[cfg(all(test, not(paytoken_model)))]
+mod reference;
+#[cfg(all(test, not(paytoken_model)))]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use self::recent::Recent;
+use crate::base::clock::Now;
+use crate::flight::published::{Publication, Published};
+use crate::token::Token;
+use crate::token::renewal;
+use crate::types::error::{Error, ErrorKind};
+use crate::types::facts::Renewal;
+
+/// A token is compared with the store every so often, by one caller; the others go on, for so much
+/// longer: with a store that is asked twice a second, what is invalidated elsewhere is handed out by
+/// nobody who asks more than a second later.
+const LOOK_MAY_TAKE: Duration = Duration::from_millis(500);
+
+pub(crate) struct Slot {
+    renewal: Renewal,
+    current: Current,
+    flight: Option<Flight>,
+    /// The number of the newest flight; flights are numbered from 1.
+    flights: u64,
+    last_revoked: Option<Token>,
+    recent: Recent,
+    last_failure: Option<Failure>,
+    /// No renewal in the window before this moment; set by failed ones.
+    renew_not_before: Option<Instant>,
+    failed_renewals: u32,
+    pub(crate) counters: Counters,
+}
+
+/// What a slot has seen since it was made.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) tokens: u64,
+    pub(crate) failures: u64,
+    pub(crate) invalidations: u64,
+    pub(crate) last_error: Option<(ErrorKind, Instant)>,
+}
+
+#[derive(Clone)]
+struct Held {
+    token: Token,
+    /// The flight that brought it: larger is newer.
+    flight: u64,
+    /// Until then nothing is to be done for it.
+    quiet_until: Option<Now>,
+    /// When it was last published; with a store, when the last comparison began that said that it
+    /// may stay. It cannot have been revoked before it was asked for.
+    compared_at: Now,
+    /// When somebody last began to compare.
+    look_began: Now,
+}
+
+/// The token in use. Every change of it is published at once.
+struct Current {
+    held: Option<Held>,
+    /// Other processes may revoke or replace it, so it is compared with the store, so often.
+    look_every: Option<Duration>,
+    publication: Publication,
+}
+
+impl Current {
+    fn as_ref(&self) -> Option<&Held> {
+        self.held.as_ref()
+    }
+
+    fn replace(&mut self, held: Option<Held>) -> Option<Held> {
+        self.publication.set(held.as_ref().and_then(|held| {
+            let next = held.compared_at.checked_add(self.publish_for(held))?;
+            Some(Published::new(held.token.clone(), held.quiet_until?.min(next)))
+        }));
+        std::mem::replace(&mut self.held, held)
+    }
+
+    /// Alone, a part of its life: what it has left at the end of that time is known, so a caller
+    /// that needs it for long need not compute it.
+    fn publish_for(&self, held: &Held) -> Duration {
+        self.look_every.unwrap_or(held.token.lifetime() / 64)
+    }
+
+    fn take_if(&mut self, is_it: impl FnOnce(&Held) -> bool) -> Option<Held> {
+        if self.held.as_ref().is_some_and(is_it) { self.replace(None) } else { None }
+    }
+}
+
+struct Flight {
+    number: u64,
+    /// A token was revoked while it was under way.
+    saw_revocation: bool,
+    /// Where a new token ends the one before: the old one, not handed out meanwhile, and put
+    /// back only if the provider cannot have seen the request.
+    parked: Option<Held>,
+}
+
+struct Failure {
+    flight: u64,
+    error: Error,
+    says: Says,
+}
+
+/// How a flight ended.
+pub(crate) enum Ended {
+    With(Token),
+    Failed(Error, Says),
+    /// Another process is at it: nothing failed, and nothing is to be done for a while.
+    Busy,
+    /// The leader panicked, or its thread never started.
+    Died,
+}
+
+/// What a flight's failure says to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// Retries and time were used up: it is everybody's answer.
+    ToAll,
+    /// It was a single attempt with a good token in hand: no renewal for a while, but a caller
+    /// without a token may try at once.
+    NoRenewal,
+    /// The leader was in a hurry: it says nothing.
+    Nothing,
+}
+
+/// What a caller wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wish {
+    /// The token has to be good for at least this long.
+    pub(crate) min_validity: Duration,
+    /// A new one is asked for: only a token from a later flight than this one will do, and
+    /// remembered refusals do not hold this caller back.
+    pub(crate) newer_than: Option<u64>,
+    /// Whether this caller may lead a renewal while the current token is good.
+    pub(crate) may_renew: bool,
+    /// Whether this caller may lead a flight where there is no good token.
+    pub(crate) may_lead: bool,
+}
+
+impl Default for Wish {
+    /// Any good token.
+    fn default() -> Self {
+        let (may_renew, may_lead) = (true, true);
+        Self { min_validity: Duration::ZERO, newer_than: None, may_renew, may_lead }
+    }
+}
+
+pub(crate) enum Decision {
+    /// Here it is.
+    Use(Token),
+    /// Lead this flight; the token is good meanwhile and if the flight fails.
+    Renew(u64),
+    /// Lead this flight; there is nothing to hand out until it lands.
+    Lead(u64),
+    /// Wait for this flight.
+    Wait(u64),
+    /// There is nothing, and this caller may not lead: for the refusal that stands, or by its wish.
+    Nothing(Option<Error>),
+}
+
+impl Slot {
+    /// What is in use is published there. `look_every`: shared with other processes.
+    pub(crate) fn new(
+        renewal: Renewal,
+        publication: Publication,
+        look_every: Option<Duration>,
+    ) -> Self {
+        Self {
+            renewal,
+            current: Current { held: None, look_every, publication },
+            flight: None,
+            flights: 0,
+            last_revoked: None,
+            recent: Recent::default(),
+            last_failure: None,
+            renew_not_before: None,
+            failed_renewals: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// What a caller is to do. `refusal` tells of a remembered one that still stands; it is asked
+    /// only where it matters.
+    pub(crate) fn decide(
+        &mut self,
+        now: Now,
+        wish: &Wish,
+        refusal: impl FnOnce() -> Option<Error>,
+    ) -> Decision {
+        if let Some(token) = self.usable(now, wish) {
+            if wish.may_renew && self.is_time_to_renew(now, &token) && refusal().is_none() {
+                return Decision::Renew(self.begin());
+            }
+            return Decision::Use(token);
+        }
+        if let Some(flight) = &self.flight {
+            return Decision::Wait(flight.number);
+        }
+        match refusal().filter(|_| wish.newer_than.is_none()) {
+            None if wish.may_lead => Decision::Lead(self.begin()),
+            refusal => Decision::Nothing(refusal),
+        }
+    }
+
+    /// The current token if it will do.
+    pub(crate) fn usable(&self, now: Now, wish: &Wish) -> Option<Token> {
+        let held = self.current.as_ref()?;
+        if wish.newer_than.is_some_and(|flight| held.flight <= flight) {
+            return None;
+        }
+        renewal::is_good(&held.token, now, wish.min_validity).then(|| held.token.clone())
+    }
+
+    fn is_time_to_renew(&self, now: Now, token: &Token) -> bool {
+        self.flight.is_none()
+            && self.renew_not_before.is_none_or(|moment| now.monotonic >= moment)
+            && self.renewal.is_due(token, now)
+    }
+
+    fn begin(&mut self) -> u64 {
+        self.flights += 1;
+        let parked = match self.renewal {
+            Renewal::ReplacesPrevious => self.current.replace(None),
+            Renewal::Coexists { .. } => None,
+        };
+        self.flight = Some(Flight { number: self.flights, saw_revocation: false, parked });
+        self.flights
+    }
+
+    /// Takes note of how a flight ended. A token that was revoked while it was under way is dropped.
+    pub(crate) fn land(&mut self, now: Now, number: u64, ended: Ended) {
+        let Some(flight) = self.flight.take_if(|flight| flight.number == number) else {
+            return;
+        };
+        match ended {
+            Ended::With(token) => {
+                let is_revoked = |revoked: &Token| token.has_secret(revoked.secret());
+                if flight.saw_revocation && self.last_revoked.as_ref().is_some_and(is_revoked) {
+                    return;
+                }
+                self.counters.tokens += 1;
+                self.failed_renewals = 0;
+                self.renew_not_before = None;
+                self.hold(token, number);
+            }
+            Ended::Failed(error, says) => {
+                self.counters.failures += 1;
+                self.counters.last_error = Some((error.kind(), now.monotonic));
+                if !error.may_have_arrived() && flight.parked.is_some() {
+                    self.current.replace(flight.parked);
+                }
+                if says != Says::Nothing {
+                    self.hold_back_renewals(now);
+                }
+                self.last_failure = Some(Failure { flight: number, error, says });
+            }
+            Ended::Busy => self.hold_back_renewals(now),
+            // A parked token is not put back: the request may have been sent.
+            Ended::Died => {
+                self.counters.failures += 1;
+                self.hold_back_renewals(now);
+            }
+        }
+    }
+
+    /// Puts a newer token, which another process has stored, in the place of `old`.
+    pub(crate) fn adopt(&mut self, old: &Token, new: Token) {
+        if self.current.as_ref().is_some_and(|held| held.token.has_secret(old.secret())) {
+            self.flights += 1;
+            self.hold(new, self.flights);
+            self.failed_renewals = 0;
+            self.renew_not_before = None;
+        }
+    }
+
+    /// Takes a token from the store where there is none, or none that is good. False where a flight
+    /// is about to bring one.
+    pub(crate) fn place(&mut self, token: Token) -> bool {
+        let is_free = self.flight.is_none();
+        if is_free {
+            self.flights += 1;
+            self.counters.tokens += 1;
+            self.hold(token, self.flights);
+        }
+        is_free
+    }
+
+    fn hold(&mut self, token: Token, flight: u64) {
+        self.recent.add(token.secret());
+        let quiet_until = self.renewal.quiet_until(&token);
+        let since = token.since();
+        let held = Held { token, flight, quiet_until, compared_at: since, look_began: since };
+        self.current.replace(Some(held));
+    }
+
+    /// Whether the caller is to compare the current token with the store: one, and everybody when
+    /// that one takes too long. Where there is no store, it is published anew.
+    pub(crate) fn begin_look(&mut self, now: Now) -> bool {
+        let is_within =
+            |moment: Now, time| moment.checked_add(time).is_some_and(|end| now.is_before(end));
+        let Some(held) = self.current.as_ref() else {
+            return false;
+        };
+        if is_within(held.compared_at, self.current.publish_for(held)) {
+            return false;
+        }
+        let Some(look_every) = self.current.look_every else {
+            let token = held.token.clone();
+            self.end_look(&token, now);
+            return false;
+        };
+        let look_within = look_every.saturating_add(LOOK_MAY_TAKE);
+        if is_within(held.look_began, look_every) && is_within(held.compared_at, look_within) {
+            return false;
+        }
+        self.current.held = Some(Held { look_began: now, ..held.clone() });
+        true
+    }
+
+    /// A look that began at `now` says that this token may stay.
+    pub(crate) fn end_look(&mut self, token: &Token, now: Now) {
+        let is_it = |held: &Held| held.token.has_secret(token.secret());
+        if let Some(held) = self.current.as_ref().filter(|held| is_it(held)) {
+            let compared_at = now.max(held.compared_at);
+            self.current.replace(Some(Held { compared_at, ..held.clone() }));
+        }
+    }
+
+    /// Drops the token if it is still the current one: another process is replacing it.
+    pub(crate) fn forget(&mut self, token: &Token) {
+        self.current.take_if(|held| held.token.has_secret(token.secret()));
+    }
+
+    /// The token that was revoked last.
+    pub(crate) fn last_revoked(&self) -> Option<Token> {
+        self.last_revoked.clone()
+    }
+
+    /// After a failed renewal the next waits: 1 % of the lifetime, doubling up to 5 %.
+    fn hold_back_renewals(&mut self, now: Now) {
+        if let Some(held) = self.current.as_ref() {
+            let lifetime = held.token.lifetime();
+            let wait = (lifetime / 100 * (1 << self.failed_renewals.min(3))).min(lifetime / 20);
+            self.renew_not_before = now.monotonic.checked_add(wait);
+            self.failed_renewals = self.failed_renewals.saturating_add(1);
+        }
+    }
+
+    /// The error of a flight, or of a later one, for everybody who waited for it.
+    pub(crate) fn shared_failure(&self, flight: u64) -> Option<Error> {
+        let failure = self.last_failure.as_ref()?;
+        (failure.flight >= flight && failure.says == Says::ToAll).then(|| failure.error.clone())
+    }
+
+    /// Whether this flight, or a later one, brought a good token that still does not live as long
+    /// as the caller asks: another flight would not either.
+    pub(crate) fn falls_short(&self, now: Now, wish: &Wish, flight: u64) -> bool {
+        let any = Wish { min_validity: Duration::ZERO, ..*wish };
+        self.current.as_ref().is_some_and(|held| held.flight >= flight)
+            && self.usable(now, wish).is_none()
+            && self.usable(now, &any).is_some()
+    }
+
+    pub(crate) fn is_in_flight(&self, number: u64) -> bool {
+        self.flight.as_ref().is_some_and(|flight| flight.number == number)
+    }
+
+    /// Drops the token with this text if it is the current one; a newer one stays.
+    pub(crate) fn invalidate(&mut self, revoked: &str) -> bool {
+        let is_it = |held: &Held| held.token.has_secret(revoked);
+        let dropped = self
+            .current
+            .take_if(is_it)
+            .or_else(|| self.flight.as_mut()?.parked.take_if(|held| is_it(held)));
+        let Some(held) = dropped else {
+            return false;
+        };
+        if let Some(flight) = &mut self.flight {
+            flight.saw_revocation = true;
+        }
+        self.counters.invalidations += 1;
+        self.last_revoked = Some(held.token);
+        true
+    }
+
+    /// Whether the text is that of a token which was here lately.
+    pub(crate) fn has_held(&self, token: &str) -> bool {
+        self.recent.has(token)
+    }
+
+    /// The flight that brought the current token, for callers that want a newer one.
+    pub(crate) fn newest(&self) -> u64 {
+        self.held().map_or(0, |held| held.flight)
+    }
+
+    /// The current token, or the one that is about to be replaced.
+    pub(crate) fn newest_token(&self) -> Option<&Token> {
+        self.held().map(|held| &held.token)
+    }
+
+    fn held(&self) -> Option<&Held> {
+        let parked = self.flight.as_ref().and_then(|flight| flight.parked.as_ref());
+        self.current.as_ref().or(parked)
+    }
+
+    /// The current token, whatever its state.
+    pub(crate) fn current(&self) -> Option<&Token> {
+        self.current.as_ref().map(|held| &held.token)
+    }
+}

@@ -1,0 +1,379 @@
+//! What a failure means, in one table: its kind, whether it is tried again within the same fetch,
+//! whether it is remembered, and whether a token may have been made.
+//!
+//! Whoever meets a failure names its [`Cause`]; nobody else decides what follows from it.
+
+use crate::types::error::{Error, ErrorKind, Verdict};
+
+/// What happened, while a token was fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    // On this machine, before anything was sent.
+    NoTimeLeft,
+    NameNotFound,
+    NameTooSlow,
+    /// Plain http, and the name leads to another machine.
+    NameNotLoopback,
+    NoThread,
+    NoDescriptor,
+    // Making the connection.
+    ConnectionRefused,
+    Unreachable,
+    ConnectionTooSlow,
+    ConnectionFailed,
+    ProxyUnreachable,
+    ProxyTooSlow,
+    ProxyRefused,
+    ProxyWantsCredentials,
+    // TLS.
+    ServerCertificateExpired,
+    ServerCertificateNotYetValid,
+    ServerCertificateForAnotherHost,
+    ServerCertificateUnknownIssuer,
+    ServerCertificateRevoked,
+    ServerCertificateUnusable,
+    ClientCertificateRefused,
+    HandshakeRefused,
+    NoTls,
+    TlsBroken,
+    // The exchange.
+    Cut,
+    AnswerTooSlow,
+    ExchangeFailed,
+    NotHttp,
+    HeadTooLarge,
+    BodyTooLarge,
+    // An answer that is no success: its status says what it is.
+    Redirect,
+    CredentialsRefused,
+    CertificateRefusedByFront,
+    AccountRefused,
+    NoEndpoint,
+    NotImplemented,
+    ProxyStatus,
+    RequestTooSlow,
+    TooManyRequests,
+    ServerFailing,
+    /// As `ServerFailing`, and the provider says how long to wait.
+    ServerBusy,
+    UndocumentedStatus,
+    /// The API answered 401 to tokens that were just fetched.
+    FreshTokensRevoked,
+    // A success that is none.
+    RefusalInSuccess,
+    ErrorInSuccess,
+    UnusableSuccess,
+    /// A token that the API has answered 401 to, once more.
+    RevokedTokenAgain,
+}
+
+/// What follows from a [`Cause`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) kind: ErrorKind,
+    /// Within the same fetch, after a short pause.
+    pub(crate) is_tried_again: bool,
+    /// The next calls are answered with it, without a request, as long as the provider said or
+    /// else for a growing while; told to everyone who shares the store.
+    pub(crate) is_remembered: bool,
+    pub(crate) effect: Effect,
+}
+
+/// Whether the provider may have acted on the request: made a token, and so ended the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It was not sent, or the provider says that it did nothing.
+    None,
+    /// Only where the request's first byte was sent; the transport knows.
+    IfSent,
+    /// It arrived, and what came of it is unknown.
+    Unknown,
+}
+
+impl Cause {
+    /// The table.
+    pub(crate) fn outcome(self) -> Outcome {
+        use Effect::{IfSent, None, Unknown};
+        use ErrorKind::*;
+
+        let passing =
+            |kind, effect| Outcome { kind, is_tried_again: true, is_remembered: false, effect };
+        let lasting =
+            |kind, effect| Outcome { kind, is_tried_again: false, is_remembered: false, effect };
+        let remembered =
+            |kind, effect| Outcome { kind, is_tried_again: false, is_remembered: true, effect };
+        match self {
+            Self::NoTimeLeft => lasting(Timeout, None),
+            Self::NameNotFound | Self::NoThread | Self::NoDescriptor => passing(Transport, None),
+            Self::NameTooSlow => passing(Timeout, None),
+            Self::NameNotLoopback => lasting(Configuration, None),
+
+            Self::ConnectionRefused | Self::Unreachable | Self::ConnectionFailed => {
+                passing(Transport, None)
+            }
+            Self::ConnectionTooSlow => passing(Timeout, None),
+            Self::ProxyUnreachable | Self::ProxyRefused => passing(Transport, None),
+            Self::ProxyTooSlow => passing(Timeout, None),
+            // The proxy's answer, not the provider's: no reason to hold back other processes.
+            Self::ProxyWantsCredentials => lasting(Configuration, None),
+
+            Self::ServerCertificateExpired
+            | Self::ServerCertificateNotYetValid
+            | Self::ServerCertificateForAnotherHost
+            | Self::ServerCertificateUnknownIssuer
+            | Self::ServerCertificateRevoked
+            | Self::ServerCertificateUnusable => lasting(Certificate, None),
+            // With TLS 1.3 the alert comes after the request was sent.
+            Self::ClientCertificateRefused => remembered(Certificate, IfSent),
+            Self::HandshakeRefused | Self::NoTls => passing(Transport, None),
+            Self::TlsBroken => passing(Transport, IfSent),
+
+            Self::Cut | Self::ExchangeFailed => passing(Transport, IfSent),
+            Self::AnswerTooSlow => passing(Timeout, IfSent),
+            Self::NotHttp | Self::HeadTooLarge | Self::BodyTooLarge => {
+                lasting(InvalidResponse, IfSent)
+            }
+
+            Self::Redirect | Self::UndocumentedStatus => lasting(InvalidResponse, Unknown),
+            Self::CredentialsRefused => remembered(Rejected, None),
+            Self::CertificateRefusedByFront => remembered(Certificate, None),
+            Self::AccountRefused => remembered(Forbidden, None),
+            Self::NoEndpoint | Self::ProxyStatus => remembered(Configuration, None),
+            Self::NotImplemented => lasting(Configuration, Unknown),
+            Self::RequestTooSlow => passing(ServerUnavailable, None),
+            Self::TooManyRequests => remembered(RateLimited, None),
+            // A 5xx may come after the provider has made a token.
+            Self::ServerFailing => passing(ServerUnavailable, Unknown),
+            Self::ServerBusy => remembered(ServerUnavailable, Unknown),
+
+            Self::FreshTokensRevoked => remembered(Rejected, None),
+            // Asked again and again, a refused account could be locked.
+            Self::RefusalInSuccess => remembered(Rejected, None),
+            Self::ErrorInSuccess | Self::UnusableSuccess => lasting(InvalidResponse, Unknown),
+            // Made in the same second, two tokens can be the same: the next is another one.
+            Self::RevokedTokenAgain => passing(ServerUnavailable, Unknown),
+        }
+    }
+
+    /// The error for it, where nothing is known of how far the request got.
+    pub(crate) fn error(self, message: impl Into<String>) -> Error {
+        self.error_sent(message, true)
+    }
+
+    /// The error for it; `was_sent` tells whether the request's first byte left this machine.
+    pub(crate) fn error_sent(self, message: impl Into<String>, was_sent: bool) -> Error {
+        Error::new(self.outcome().kind, message).with_verdict(self.verdict(was_sent))
+    }
+
+    /// For an error that another room made: what follows from this cause, unless it has one.
+    pub(crate) fn of(self, error: Error) -> Error {
+        if error.has_verdict() { error } else { error.with_verdict(self.verdict(true)) }
+    }
+
+    fn verdict(self, was_sent: bool) -> Verdict {
+        let outcome = self.outcome();
+        Verdict {
+            is_tried_again: outcome.is_tried_again,
+            is_remembered: outcome.is_remembered,
+            may_lock_account: matches!(
+                self,
+                Self::CredentialsRefused
+                    | Self::RefusalInSuccess
+                    | Self::AccountRefused
+                    | Self::CertificateRefusedByFront
+                    | Self::ClientCertificateRefused
+            ),
+            may_have_arrived: match outcome.effect {
+                Effect::None => false,
+                Effect::IfSent => was_sent,
+                Effect::Unknown => true,
+            },
+        }
+    }
+}
+
+/// Whether an answer's body is needed to know what it means: the status line says all else.
+pub(crate) fn needs_body(status: u16) -> bool {
+    (200..=299).contains(&status)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    /// Every cause, by its name in this file.
+    fn all() -> Vec<Cause> {
+        use Cause::*;
+        vec![
+            NoTimeLeft,
+            NameNotFound,
+            NameTooSlow,
+            NameNotLoopback,
+            NoThread,
+            NoDescriptor,
+            ConnectionRefused,
+            Unreachable,
+            ConnectionTooSlow,
+            ConnectionFailed,
+            ProxyUnreachable,
+            ProxyTooSlow,
+            ProxyRefused,
+            ProxyWantsCredentials,
+            ServerCertificateExpired,
+            ServerCertificateNotYetValid,
+            ServerCertificateForAnotherHost,
+            ServerCertificateUnknownIssuer,
+            ServerCertificateRevoked,
+            ServerCertificateUnusable,
+            ClientCertificateRefused,
+            HandshakeRefused,
+            NoTls,
+            TlsBroken,
+            Cut,
+            AnswerTooSlow,
+            ExchangeFailed,
+            NotHttp,
+            HeadTooLarge,
+            BodyTooLarge,
+            Redirect,
+            CredentialsRefused,
+            CertificateRefusedByFront,
+            AccountRefused,
+            NoEndpoint,
+            NotImplemented,
+            ProxyStatus,
+            RequestTooSlow,
+            TooManyRequests,
+            ServerFailing,
+            ServerBusy,
+            UndocumentedStatus,
+            FreshTokensRevoked,
+            RefusalInSuccess,
+            ErrorInSuccess,
+            UnusableSuccess,
+            RevokedTokenAgain,
+        ]
+    }
+
+    /// `R`: tried again, `M`: remembered, and the effect.
+    fn row(cause: Cause) -> (ErrorKind, &'static str, Effect) {
+        let outcome = cause.outcome();
+        let what = match (outcome.is_tried_again, outcome.is_remembered) {
+            (true, false) => "R",
+            (false, true) => "M",
+            (false, false) => "-",
+            (true, true) => "both",
+        };
+        (outcome.kind, what, outcome.effect)
+    }
+
+    #[test]
+    fn each_row_of_the_table_is_as_it_was_decided() {
+        use Effect::{IfSent, None, Unknown};
+        use ErrorKind::*;
+
+        let text = include_str!("outcome.rs");
+        let listed = text[text.find("enum Cause {").unwrap()..].split("\n}").next().unwrap();
+        let named = listed.lines().skip(1).filter(|line| line.trim_end().ends_with(',')).count();
+        assert_eq!(all().len(), named, "a cause is missing above");
+        for cause in all() {
+            let name = format!("{cause:?}");
+            let expected = match name.as_str() {
+                "NoTimeLeft" => (Timeout, "-", None),
+                "NameTooSlow" | "ConnectionTooSlow" | "ProxyTooSlow" => (Timeout, "R", None),
+                "NameNotLoopback" | "ProxyWantsCredentials" => (Configuration, "-", None),
+                "NameNotFound" | "NoThread" | "NoDescriptor" | "ConnectionRefused"
+                | "Unreachable" | "ConnectionFailed" | "ProxyUnreachable" | "ProxyRefused"
+                | "HandshakeRefused" | "NoTls" => (Transport, "R", None),
+                "ClientCertificateRefused" => (Certificate, "M", IfSent),
+                name if name.starts_with("ServerCertificate") => (Certificate, "-", None),
+                "TlsBroken" | "Cut" | "ExchangeFailed" => (Transport, "R", IfSent),
+                "AnswerTooSlow" => (Timeout, "R", IfSent),
+                "NotHttp" | "HeadTooLarge" | "BodyTooLarge" => (InvalidResponse, "-", IfSent),
+                "Redirect" | "UndocumentedStatus" | "ErrorInSuccess" | "UnusableSuccess" => {
+                    (InvalidResponse, "-", Unknown)
+                }
+                "CredentialsRefused" | "RefusalInSuccess" | "FreshTokensRevoked" => {
+                    (Rejected, "M", None)
+                }
+                "RevokedTokenAgain" => (ServerUnavailable, "R", Unknown),
+                "CertificateRefusedByFront" => (Certificate, "M", None),
+                "AccountRefused" => (Forbidden, "M", None),
+                "NoEndpoint" | "ProxyStatus" => (Configuration, "M", None),
+                "NotImplemented" => (Configuration, "-", Unknown),
+                "RequestTooSlow" => (ServerUnavailable, "R", None),
+                "TooManyRequests" => (RateLimited, "M", None),
+                "ServerFailing" => (ServerUnavailable, "R", Unknown),
+                "ServerBusy" => (ServerUnavailable, "M", Unknown),
+                other => panic!("{other} is not decided"),
+            };
+            assert_eq!(row(cause), expected, "{name}");
+            // What is tried again within a fetch is worth another call, too.
+            let error = cause.error("no");
+            assert!(error.is_retryable() || !error.is_tried_again(), "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_sent_may_have_arrived() {
+        for cause in all() {
+            let arrived = |was_sent| cause.error_sent("no", was_sent).may_have_arrived();
+            let expected = match cause.outcome().effect {
+                Effect::None => (false, false),
+                Effect::IfSent => (false, true),
+                Effect::Unknown => (true, true),
+            };
+            assert_eq!((arrived(false), arrived(true)), expected, "{cause:?}");
+        }
+        let decided = Cause::RefusalInSuccess.error("no");
+        assert!(!Cause::UnusableSuccess.of(decided).may_have_arrived(), "it stays as it is");
+        assert!(Cause::UnusableSuccess.of(Error::invalid_response("no")).may_have_arrived());
+    }
+
+    /// Files that look at a kind or a status for another reason than to decide what follows.
+    const OTHERS: [(&str, &str); 4] = [
+        ("outcome.rs", "the table"),
+        ("error.rs", "`is_retryable`, for callers, is by kind"),
+        ("refusal.rs", "which cause a status is"),
+        ("flight/mod.rs", "whether it was the caller's own time that ran out"),
+    ];
+
+    #[test]
+    fn no_other_file_decides() {
+        let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let mut read = 0;
+        while let Some(path) = files.pop() {
+            if path.is_dir() {
+                files.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                continue;
+            }
+            read += 1;
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod ").next().unwrap();
+            let is_other = |path: &PathBuf| OTHERS.iter().any(|(name, _)| path.ends_with(name));
+            // Tests in files of their own decide nothing.
+            let is_test = path.parent().unwrap().ends_with("flight")
+                || path.ends_with("reference.rs")
+                || path.ends_with("conformance.rs");
+            if is_other(&path) || is_test {
+                continue;
+            }
+            for (number, line) in code.lines().enumerate() {
+                let line = line.split("//").next().unwrap();
+                let io = line.contains("io::ErrorKind");
+                let by_kind = !io && line.contains(".kind() ==") && line.contains("ErrorKind::");
+                let by_status = ["..=499", "..=299", "..=599", "status() ==", "status =="];
+                assert!(
+                    !by_kind && !by_status.iter().any(|form| line.contains(form)),
+                    "{}:{}: {line}",
+                    path.display(),
+                    number + 1
+                );
+            }
+        }
+        assert!(read > 30, "{read} files");
+    }
+}

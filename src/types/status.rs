@@ -1,0 +1,105 @@
+//! The state of a source, without a secret.
+
+use std::time::{Duration, SystemTime};
+
+use crate::types::error::ErrorKind;
+use crate::types::names::{Environment, Provider};
+
+/// A snapshot of a [`TokenSource`](crate::TokenSource): ages and counters, never a secret.
+///
+/// ```
+/// use std::time::Duration;
+/// use paytoken::{Provider, Secret, TokenSource};
+///
+/// let lifetime = Duration::from_secs(600);
+/// let source = TokenSource::from_fn(Provider::NtxPay, move || Ok((Secret::new("t-1"), lifetime)));
+/// source.token()?;
+/// let status = source.status();
+/// assert_eq!((status.requests, status.tokens, status.failures), (1, 1, 0));
+/// assert!(status.token.is_some_and(|token| token.remaining > Duration::from_secs(590)));
+/// # Ok::<_, paytoken::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whose tokens.
+    pub provider: Provider,
+    /// In which environment.
+    pub environment: Environment,
+    /// Where they come from.
+    pub base_url: String,
+    /// The token in the cache, ended or not.
+    pub token: Option<TokenStatus>,
+    /// Requests sent to the token endpoint by this slot, failed ones included.
+    pub requests: u64,
+    /// Tokens they brought.
+    pub tokens: u64,
+    /// Fetches that failed, after their retries.
+    pub failures: u64,
+    /// Tokens dropped because the API answered 401 to them.
+    pub invalidations: u64,
+    /// The last failure, and how long ago it was.
+    pub last_error: Option<(ErrorKind, Duration)>,
+    /// How long a remembered refusal still keeps requests back.
+    pub blocked_for: Option<Duration>,
+    /// When the client certificate in use expires, where there is one.
+    pub certificate_not_after: Option<SystemTime>,
+}
+
+/// What a store says of an [`Account`](crate::store::Account): never a secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoredStatus {
+    /// Whose token.
+    pub provider: Provider,
+    /// There is an entry, and it cannot be read: sealed with another key, not sealed, damaged, of
+    /// another version, or open to others. Nothing in it counts, and the next fetch replaces it.
+    pub entry_unreadable: bool,
+    /// The stored token, ended or not.
+    pub token: Option<TokenStatus>,
+    /// The API answered 401 to the last token, and no new one has been fetched.
+    pub was_revoked: bool,
+    /// The kind of the failure that is remembered: a refusal, or an outage.
+    pub last_error: Option<ErrorKind>,
+    /// How long it still keeps requests back.
+    pub blocked_for: Option<Duration>,
+}
+
+/// What [`TokenSource::probe`](crate::TokenSource::probe) found.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use paytoken::{Provider, TokenSource};
+///
+/// # fn main() -> paytoken::Result<()> {
+/// let source = TokenSource::from_env(Provider::NtxPay)?;
+/// let probe = source.probe(Duration::from_secs(5))?; // sends no credentials
+/// println!("answered {} in {:?}", probe.status, probe.took);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Probe {
+    /// The HTTP status; any will do.
+    pub status: u16,
+    /// How long the connection and the answer took.
+    pub took: Duration,
+    /// The server's clock, by its `Date`, and this machine's when the answer came. (A `Date` has
+    /// whole seconds.)
+    pub clocks: Option<(SystemTime, SystemTime)>,
+}
+
+/// A token's ages.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenStatus {
+    /// Since its request was sent.
+    pub age: Duration,
+    /// Until it ends; zero once it has.
+    pub remaining: Duration,
+    /// When it ends, by the wall clock.
+    pub expires_at: SystemTime,
+    /// Whether it is still handed out: a token counts as expired 5 % of its life, at most 30 s, before
+    /// it ends.
+    pub is_good: bool,
+}
