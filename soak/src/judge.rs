@@ -209,7 +209,7 @@ impl Case {
         (self.refusals, self.failures) = (0, 0);
     }
 
-    /// As `src/pace.rs` says; counted from the request, which is before its answer.
+    /// As `src/policy/pace.rs` says; counted from the request, which is before its answer.
     fn fails(&mut self, open: &Open, status: u16, has_token: bool, is_local: bool) {
         // Somebody was forced to ask meanwhile, and got a token.
         if self.fetched_at > open.at || is_local {
