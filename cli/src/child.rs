@@ -19,6 +19,8 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
         let facts = provider.facts();
         command.env_remove(facts.variable(facts.secret.variable));
     }
+    // By it curl would write the keys of its connections into a file.
+    command.env_remove("SSLKEYLOGFILE");
     for variable in OF_THE_STORE {
         command.env_remove(variable);
     }

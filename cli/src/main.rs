@@ -21,6 +21,7 @@ mod logger;
 mod pages;
 mod purge;
 mod settings;
+mod signals;
 mod status;
 mod store;
 mod terminal;

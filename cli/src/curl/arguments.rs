@@ -3,20 +3,23 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
-use super::address::Hosts;
 use super::options::{self, Known, Source, Takes};
 use crate::settings::is_no_file;
 
 pub(super) struct Arguments(Vec<Part>);
+
+/// A file's device, number and size, and when it was changed.
+pub(super) type Stamp = ([u64; 3], [(i64, i64); 2]);
 
 /// An option with its value, a switch, or an address.
 type Part = (Known, Option<OsString>);
 
 impl Arguments {
     /// Why they are not passed on, in the error. `token` names the token's header.
-    pub(super) fn read(words: &[OsString], hosts: &Hosts, token: &str) -> Result<Self, String> {
+    pub(super) fn read(words: &[OsString], token: &str) -> Result<Self, String> {
         let address = |word: &OsString| (options::ADDRESS, Some(word.clone()));
         let mut parts = Vec::new();
         let mut words = words.iter();
@@ -37,7 +40,8 @@ impl Arguments {
             while !rest.is_empty() {
                 let name =
                     rest.split_off(..if by_letter { 1 } else { rest.len() }).unwrap_or_default();
-                let (name, takes) = options::known(name, by_letter).ok_or_else(|| refusal(name))?;
+                let (name, takes) =
+                    options::known(name, by_letter).ok_or_else(|| refusal(name, by_letter))?;
                 let value = match takes {
                     Takes::Nothing => None,
                     _ if !rest.is_empty() => {
@@ -51,31 +55,30 @@ impl Arguments {
             }
         }
         let arguments = Self(parts);
-        arguments.check(hosts, token).map(|()| arguments)
+        arguments.check(token).map(|()| arguments)
     }
 
-    fn check(&self, hosts: &Hosts, token: &str) -> Result<(), String> {
+    fn check(&self, token: &str) -> Result<(), String> {
         for ((name, takes), value) in &self.0 {
             let value = value.as_deref().unwrap_or_default();
             takes.check(value, token).map_err(|reason| format!("--{name}: {reason}"))?;
-            if *takes == Takes::Address {
-                hosts.check(value)?;
-            }
             // Those around an IPv6 address are none.
-            let is_glob =
-                |at: usize, byte: u8| byte == b'{' || byte == b'[' && at != "https://".len();
-            let mut bytes = value.as_bytes().iter().enumerate();
+            let is_glob = |(at, byte): (usize, &u8)| {
+                *byte == b'{' || *byte == b'[' && at != "https://".len() && at != "http://".len()
+            };
             if matches!(takes, Takes::Address | Takes::File)
                 && !self.has("globoff")
-                && bytes.any(|(at, byte)| is_glob(at, *byte))
+                && value.as_bytes().iter().enumerate().any(is_glob)
             {
-                return Err(format!(
-                    "--{name}: curl would make several calls of {{…}} or […]; write each, or say --globoff where they are part of the name"
-                ));
+                return Err("curl would make several calls of {…} or […] in a name; write each, or say --globoff where they are part of it".into());
             }
         }
         match self.calls() {
             0 => Err("no address; write it as https://…".into()),
+            // Heads and bodies come by two ways.
+            2.. if self.values(Takes::Heads).any(|path| path == "-") => {
+                Err("--dump-header: - is for one address; for several, use --include".into())
+            }
             _ => Ok(()),
         }
     }
@@ -107,17 +110,59 @@ impl Arguments {
 
     /// Why the same call could not be made again.
     pub(super) fn obstacle(&self) -> Option<&'static str> {
-        let is_odd = |path: &OsStr| path != "/dev/null" && is_no_file(Path::new(path));
+        let is_odd = |path: &Path| path != Path::new("/dev/null") && is_no_file(path);
+        let sends = self
+            .0
+            .iter()
+            .any(|((_, takes), value)| takes.sends(value.as_deref().unwrap_or_default()));
         if self.sources().any(|source| source == Source::Unknown) {
-            Some("its form may read what can be read once only")
-        } else if self.sources().any(|source| matches!(source, Source::File(path) if is_odd(path)))
+            Some("what its form reads is not known here (a list, quotes, @ or ; in a text)")
+        } else if self
+            .sources()
+            .any(|source| matches!(source, Source::File(path) if is_odd(path.as_ref())))
         {
             Some("it reads from a pipe, which is read once")
-        } else if self.values(Takes::Output).any(is_odd) {
+        } else if self.sources().filter(|source| *source == Source::Stdin).count() > 1 {
+            Some("it reads stdin more than once")
+        } else if self.outputs().any(|path| is_odd(&path)) {
             Some("it writes to what is no file, where the first answer stays")
+        } else if self.calls() > 1 && sends {
+            // curl sends a request again by itself where a connection that it used before has ended.
+            Some("several calls may have done something")
         } else {
             None
         }
+    }
+
+    /// What says of each file that is sent whether it is still the same.
+    pub(super) fn stamps(&self) -> Vec<Option<Stamp>> {
+        let stamp = |path: &OsStr| {
+            let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+            let changed = [(file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec())];
+            Some(([file.dev(), file.ino(), file.size()], changed))
+        };
+        self.sources()
+            .filter_map(|source| match source {
+                Source::File(path) => Some(stamp(path)),
+                Source::Stdin => Some(stamp(OsStr::new("/dev/stdin"))),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Where curl writes answers and heads.
+    fn outputs(&self) -> impl Iterator<Item = PathBuf> {
+        let folder = Path::new(self.values(Takes::Folder).last().unwrap_or_default());
+        let is_by_name = self.has("remote-name") || self.has("remote-name-all");
+        let name = |address: &OsStr| {
+            let path = address.as_bytes().split(|byte| b"?#".contains(byte)).next();
+            let name = path.and_then(|path| path.rsplit(|byte| *byte == b'/').next());
+            folder.join(OsStr::from_bytes(name.unwrap_or_default()))
+        };
+        let named = self.values(Takes::Address).filter(move |_| is_by_name).map(name);
+        let given = self.values(Takes::Output).filter(|path| *path != "-");
+        let heads = self.values(Takes::Heads).filter(|path| *path != "-").map(PathBuf::from);
+        given.map(|path| folder.join(path)).chain(named).chain(heads)
     }
 
     fn sources(&self) -> impl Iterator<Item = Source<'_>> {
@@ -126,13 +171,18 @@ impl Arguments {
 }
 
 /// A word that is no plain one may be a secret.
-fn refusal(name: &[u8]) -> String {
+fn refusal(name: &[u8], by_letter: bool) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:#".contains(&byte);
     let name = String::from_utf8_lossy(name);
-    let shown = match name.len() {
-        1 => format!("-{name}"),
-        2..40 if name.bytes().all(is_plain) => format!("--{name}"),
-        _ => "an option".into(),
+    if let Some((known, _)) = name.split_once('=')
+        && options::known(known.as_bytes(), false).is_some()
+    {
+        return format!("--{known}: write its value as a word of its own, without =");
+    }
+    let shown = match name.len() < 40 && name.bytes().all(is_plain) {
+        true if by_letter => format!("-{name}"),
+        true => format!("--{name}"),
+        false => "an option".into(),
     };
     format!("{shown} is not passed on: {}", options::reason(&name))
 }
@@ -143,8 +193,7 @@ mod tests {
 
     fn read(words: &[&str]) -> Result<Arguments, String> {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        let hosts = Hosts::new(Some("https://a"), &["b".into()]).unwrap();
-        Arguments::read(&words, &hosts, "authorization")
+        Arguments::read(&words, "authorization")
     }
 
     #[test]
@@ -181,8 +230,6 @@ mod tests {
             &["--no-silent", "https://a"],
             &["--expand-url", "https://a"],
             &["--data=x", "https://a"],
-            &["--", "-s", "https://a"],
-            &["-", "https://a"],
             &["---", "https://a"],
             &["--silent ", "https://a"],
             &["-s\u{e9}", "https://a"],
@@ -194,7 +241,8 @@ mod tests {
             &["https://a?x={b,c}"],
             &["https://a/[1-2]"],
             &["https://a", "-T", "{b,c}"],
-            &["https://a", "https://c"],
+            &["-D", "-", "https://a", "https://b"],
+            &["-\n", "https://a"],
         ] {
             assert!(read(words).is_err(), "{words:?}");
         }

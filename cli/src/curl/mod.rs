@@ -6,7 +6,6 @@ mod arguments;
 mod heads;
 mod options;
 mod process;
-mod signals;
 mod stdin;
 
 use std::ffi::{OsStr, OsString};
@@ -18,13 +17,14 @@ use paytoken::Token;
 
 use self::address::Hosts;
 use self::arguments::Arguments;
+use self::options::Takes;
 use self::process::{Curl, Run};
-use self::signals::PassOn;
 use self::stdin::Stdin;
 use crate::command_line::{CurlOptions, Wanted};
 use crate::exit::Failure;
 use crate::logger;
 use crate::settings::{SYSTEM, Target, holds_a_key, is_no_file};
+use crate::signals;
 use crate::terminal::tell;
 use crate::token;
 
@@ -32,15 +32,17 @@ use crate::token;
 const HEADER: &str = "authorization";
 
 pub(crate) fn run(target: &Target, wanted: &Wanted, options: &CurlOptions) -> Result<(), Failure> {
-    let base_url = target.base_url()?;
-    let arguments = Hosts::new(Some(&base_url), &options.allowed_hosts)
-        .and_then(|hosts| Ok((Arguments::read(&options.arguments, &hosts, HEADER)?, hosts)));
-    let (arguments, hosts) = arguments.map_err(|problem| {
+    let hosts = Hosts::new(Some(&target.base_url()?), &options.allowed_hosts);
+    let hosts = hosts.map_err(Failure::Usage)?;
+    let arguments = Arguments::read(&options.arguments, HEADER).map_err(|problem| {
         Failure::Usage(format!(
             "curl: {problem}; for what only curl can judge: paytoken header {} | curl -H @- …",
             target.name
         ))
     })?;
+    for address in arguments.values(Takes::Address) {
+        hosts.check(address).map_err(|problem| Failure::Usage(format!("curl: {problem}")))?;
+    }
     let own = own_options(target, &arguments, options, &hosts)?;
     let obstacle = match options.may_replay {
         true => arguments.obstacle(),
@@ -50,8 +52,8 @@ pub(crate) fn run(target: &Target, wanted: &Wanted, options: &CurlOptions) -> Re
     let token = token::obtain(target, wanted)?;
     target.forget_secrets();
     logger::tell_warnings(None);
-    let signals = PassOn::start()?;
-    let curl = Curl { own: &own, arguments: &arguments, stdin: &stdin, signals: &signals };
+    let sent = arguments.stamps();
+    let curl = Curl { own: &own, arguments: &arguments, stdin: &stdin, sent };
     let mut first = curl.run_and_watch(&token, obstacle.is_none())?;
     let another = match first.heads.reject_the_token() {
         true => other_token(target, &token, &first, obstacle, &curl).map(Some),
@@ -102,22 +104,29 @@ fn other_token(
             }
         }
     }
+    let not_again = |obstacle: &str| {
+        format!(
+            "{name}: the API answered 401, and that token is dropped; curl is not run again, since {obstacle}; the next run gets another token"
+        )
+    };
     let are_all = first.heads.all_reject_the_token(curl.arguments.calls(), first.retries);
     let obstacle = obstacle
         .or((!are_all).then_some("other answers came, too"))
         .or((!first.has_ended_with_answers()).then_some("curl did not end with an answer"))
         .or((!first.is_held()).then_some("its output is long, and has been shown"))
-        .or(curl.signals.last().map(|_| "a signal came"))
+        .or(signals::last().map(|_| "a signal came"))
         .or((!curl.stdin.can_be_read_again()).then_some("its stdin is neither a file nor a pipe"));
     if let Some(obstacle) = obstacle {
-        return Err(format!(
-            "{name}: the API answered 401, and that token is dropped; curl is not run again, since {obstacle}; the next run gets another token"
-        ));
+        return Err(not_again(obstacle));
     }
     let wanted = Wanted { min_validity: std::time::Duration::ZERO, force: false };
-    token::fetch(target, store, &wanted).map_err(|failure| {
+    let token = token::fetch(target, store, &wanted).map_err(|failure| {
         format!("{name}: the API answered 401, and no other token is available: {failure}")
-    })
+    })?;
+    match curl.arguments.stamps() == curl.sent {
+        true => Ok(token),
+        false => Err(not_again("a file that it sends has changed")),
+    }
 }
 
 /// What curl is told beside the token; the user's own options come later, and count.

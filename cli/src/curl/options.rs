@@ -30,6 +30,12 @@ pub(super) enum Takes {
     File,
     /// Text that is sent as it stands, whatever is in it.
     Raw,
+    /// What is shown of an answer, or `@` and the file that holds it.
+    Format,
+    /// A file that curl reads for itself.
+    Path,
+    /// The folder of what is written.
+    Folder,
 }
 
 /// The exact names, each behind its letter where it has one.
@@ -45,14 +51,17 @@ const KNOWN: &[(Takes, &str)] = &[
         Takes::Word,
         "m/max-time connect-timeout y/speed-time Y/speed-limit limit-rate max-filesize keepalive-time \
          expect100-timeout retry retry-delay retry-max-time A/user-agent e/referer r/range x/proxy \
-         U/proxy-user cacert pinnedpubkey output-dir",
+         U/proxy-user",
     ),
     (Takes::Method, "X/request"),
     (Takes::Header, "H/header"),
     (Takes::Output, "o/output"),
     (Takes::Heads, "D/dump-header"),
     (Takes::Address, "url"),
-    (Takes::Text, "d/data data-ascii data-binary json w/write-out"),
+    (Takes::Text, "d/data data-ascii data-binary json"),
+    (Takes::Format, "w/write-out"),
+    (Takes::Path, "cacert pinnedpubkey"),
+    (Takes::Folder, "output-dir"),
     (Takes::NamedText, "data-urlencode"),
     (Takes::Form, "F/form"),
     (Takes::File, "T/upload-file"),
@@ -147,6 +156,15 @@ impl Takes {
         }
     }
 
+    /// Whether it makes a request that does more than ask.
+    pub(super) fn sends(self, value: &OsStr) -> bool {
+        match self {
+            Self::Text | Self::NamedText | Self::Form | Self::File | Self::Raw => true,
+            Self::Method => value != "GET" && value != "HEAD",
+            _ => false,
+        }
+    }
+
     /// What curl reads for this value.
     pub(super) fn source(self, value: &OsStr) -> Source<'_> {
         fn file(path: &[u8]) -> Source<'_> {
@@ -161,7 +179,8 @@ impl Takes {
         let behind = |sign| bytes.iter().position(|byte| *byte == sign).map(|at| &bytes[at + 1..]);
         let is_simple = |part: &[u8]| part.starts_with(b"type=") || part.starts_with(b"filename=");
         match self {
-            Self::Text => bytes.strip_prefix(b"@").map_or(Source::None, file),
+            Self::Text | Self::Format => bytes.strip_prefix(b"@").map_or(Source::None, file),
+            Self::Path => Source::File(value),
             Self::NamedText if bytes.contains(&b'=') => Source::None,
             Self::NamedText => behind(b'@').map_or(Source::None, file),
             Self::File if bytes == b"." => Source::Stdin,

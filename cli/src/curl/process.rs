@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _, Write as _, pipe};
+use std::io::{self, Read as _, Write as _, pipe};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -13,17 +13,20 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use zeroize::Zeroizing;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Stamp};
 use super::heads::Heads;
 use super::options::Takes;
-use super::signals::PassOn;
 use super::stdin::Stdin;
 use crate::child;
 use crate::exit::Failure;
+use crate::signals::{self, Program};
 use crate::terminal::tell;
 
 /// What is held back at most: of more, the beginning is shown, and there is no second run.
 const LARGEST: usize = 1024 * 1024;
+
+/// curl's own code (`man curl`) where it cannot write what it has received.
+const NOBODY_READS: u8 = 23;
 
 /// What is needed for each run.
 pub(super) struct Curl<'a> {
@@ -31,7 +34,8 @@ pub(super) struct Curl<'a> {
     /// Our own options: no secret is in them.
     pub(super) own: &'a [OsString],
     pub(super) stdin: &'a Stdin,
-    pub(super) signals: &'a PassOn,
+    /// What the files that are sent were like before the first run.
+    pub(super) sent: Vec<Option<Stamp>>,
 }
 
 impl Curl<'_> {
@@ -41,13 +45,18 @@ impl Curl<'_> {
         // Ours takes the place of the user's --dump-header; what that wants, we write.
         let wish = self.arguments.values(Takes::Heads).last();
         let are_heads_shown = wish.is_some_and(|path| path == "-");
-        let copy = wish.filter(|_| !are_heads_shown).map(File::create).transpose();
-        let heads_copy = copy.map_err(|error| {
-            Failure::Output(format!("curl: cannot write the file of --dump-header ({error})"))
+        // To read, too: a named pipe that nobody reads is then opened all the same, as by curl.
+        let mut open = File::options();
+        open.read(true).write(true).create(true).truncate(true);
+        let copy = wish.filter(|_| !are_heads_shown).map(|path| open.open(path)).transpose();
+        let heads_copy = copy.map_err(|error| match child::is_shortage(&error) {
+            true => cannot_run(error),
+            false => {
+                Failure::Output(format!("curl: cannot write the file of --dump-header ({error})"))
+            }
         })?;
         let output = |by_us| if by_us { Stdio::piped() } else { Stdio::inherit() };
-        let stderr_is_held = may_replay && !io::stderr().is_terminal();
-        let outputs = [output(may_replay || are_heads_shown), output(stderr_is_held)];
+        let outputs = [output(may_replay || are_heads_shown), output(may_replay)];
         let mut child = self.start(token, Some(theirs.into()), outputs)?;
         let file = |end: OwnedFd| File::from(end);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
@@ -63,17 +72,17 @@ impl Curl<'_> {
                 stderr.map(|end| file(end.into())),
             ],
             held: may_replay.then(Default::default),
-            has_failed: false,
+            failure: 0,
         };
         run.relay();
-        run.status = self.signals.wait(&mut child).map_err(cannot_run)?;
+        run.status = signals::wait(&mut child).map_err(cannot_run)?;
         Ok(run)
     }
 
     /// As if curl had been called by itself.
     pub(super) fn run(&self, token: &Token) -> Result<u8, Failure> {
         let mut child = self.start(token, None, [Stdio::inherit(), Stdio::inherit()])?;
-        self.signals.wait(&mut child).map(code).map_err(cannot_run)
+        signals::wait(&mut child).map(code).map_err(cannot_run)
     }
 
     fn start(
@@ -92,7 +101,7 @@ impl Curl<'_> {
                 command.args(["--dump-header", &inherited(heads)?]);
             }
             command.args(self.arguments.words(|takes| heads.is_some() && takes == Takes::Heads));
-            let child = self.signals.start_curl(&mut command)?;
+            let child = signals::start(&mut command, Program::Curl)?;
             drop(theirs);
             // What it does not read is no failure of ours: it will say why.
             let _ = config.write_all(&config_with(token));
@@ -155,7 +164,8 @@ pub(super) struct Run {
     from: [Option<File>; 3],
     /// Of stdout and stderr; `None` when what comes is shown.
     held: Option<[Vec<u8>; 2]>,
-    has_failed: bool,
+    /// The code for output that could not be shown.
+    failure: u8,
 }
 
 impl Run {
@@ -167,7 +177,7 @@ impl Run {
     /// curl's code; if what it wrote could not be shown, ours.
     pub(super) fn code(&self) -> u8 {
         match code(self.status) {
-            0 if self.has_failed => Failure::Output(String::new()).code(),
+            0 => self.failure,
             code => code,
         }
     }
@@ -240,7 +250,6 @@ impl Run {
         self.show(index, bytes);
     }
 
-    /// Where nobody reads any more, curl finds out, as if it had written itself.
     fn show(&mut self, index: usize, bytes: &[u8]) {
         if index == 2 {
             let _ = io::stderr().write_all(bytes);
@@ -248,9 +257,11 @@ impl Run {
         }
         let mut stdout = io::stdout().lock();
         if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            if error.kind() != io::ErrorKind::BrokenPipe && !self.has_failed {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                self.failure = NOBODY_READS;
+            } else if self.failure == 0 {
                 tell(format!("cannot write to stdout: {error}"));
-                self.has_failed = true;
+                self.failure = Failure::Output(String::new()).code();
             }
             self.from[1] = None;
         }

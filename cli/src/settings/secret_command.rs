@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 use crate::bounded::{Cut, Whole};
 use crate::child::{self, is_shortage};
 use crate::deadline::Deadline;
+use crate::signals;
 
 /// Why there is no secret.
 pub(super) struct Problem {
@@ -57,7 +58,8 @@ pub(super) fn output_of(
     let (ended, signal) = UnixStream::pair().map_err(cannot_run)?;
     ended.set_nonblocking(true).map_err(cannot_run)?;
     let signal = pipe::register(SIGCHLD, signal).map_err(cannot_run)?;
-    let result = command.spawn().map_err(cannot_run).and_then(|mut child| {
+    let child = signals::start(&mut command, signals::Program::Secret { has_group });
+    let result = child.map_err(cannot_run).and_then(|mut child| {
         let result = printed(&mut child, &ended, deadline);
         end(child, has_group);
         result.map_err(|problem| Problem { text: format!("{program} {}", problem.text), ..problem })
@@ -136,15 +138,14 @@ fn secret(status: ExitStatus, output: &[u8]) -> Result<Zeroizing<String>, Proble
 
 /// Ends what has not ended, with all that it has started.
 fn end(mut child: Child, has_group: bool) {
-    if !matches!(child.try_wait(), Ok(None)) {
-        return;
+    if matches!(child.try_wait(), Ok(None)) {
+        let group = Pid::from_raw(child.id().cast_signed()).filter(|_| has_group);
+        let _ = match group {
+            Some(group) => kill_process_group(group, Signal::KILL).map_err(io::Error::from),
+            None => child.kill(),
+        };
     }
-    let group = Pid::from_raw(child.id().cast_signed()).filter(|_| has_group);
-    let _ = match group {
-        Some(group) => kill_process_group(group, Signal::KILL).map_err(io::Error::from),
-        None => child.kill(),
-    };
-    let _ = child.wait();
+    let _ = signals::wait(&mut child);
 }
 
 /// Whether there is a terminal on which somebody may be asked.

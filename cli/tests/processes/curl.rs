@@ -121,11 +121,21 @@ fn not_again() {
     let address = world.address(service);
     let calls = || world.sandbox.counts(service).api_requests;
     let revoke = || world.store_revoked_token(service);
+    let made = Command::new("mkfifo").arg(world.folder.join("balance")).status().unwrap();
+    assert!(made.success());
+    let pipes = world.folder.display().to_string();
+    let authorities = "/dev/fd/0".to_owned();
     for (options, fault, why) in [
         (&["--no-replay"][..], false, "--no-replay says so"),
         (&[][..], true, "other answers came"),
         (&["fifo"][..], false, "what is no file"),
-        (&["form"][..], false, "its form may read"),
+        (&["form"][..], false, "what its form reads is not known"),
+        (&["heads"][..], false, "what is no file"),
+        (&["folder"][..], false, "what is no file"),
+        (&["by name"][..], false, "what is no file"),
+        (&["stdin"][..], false, "reads stdin more than once"),
+        (&["authorities"][..], false, "reads from a pipe"),
+        (&["bodies"][..], false, "several calls may have done something"),
     ] {
         revoke();
         if fault {
@@ -136,17 +146,46 @@ fn not_again() {
         let (ours, curls): (&[&str], Vec<String>) = match options {
             ["--no-replay"] => (options, vec![address.clone()]),
             ["fifo"] => (&[], vec!["-o".into(), "/dev/stdout".into(), address.clone()]),
+            ["heads"] => (&[], ["-D", "/dev/stderr", &address].map(String::from).into()),
+            ["folder"] => {
+                (&[], ["--output-dir", "/dev", "-o", "stdout", &address].map(String::from).into())
+            }
+            ["by name"] => (&[], ["--output-dir", &pipes, "-O", &address].map(String::from).into()),
+            ["stdin"] => {
+                let form = ["-X", "GET", "-F", "a=@-", "-F", "b=@-", &address];
+                (&[], form.map(String::from).into())
+            }
+            ["authorities"] => (&[], ["--cacert", &authorities, &address].map(String::from).into()),
+            ["bodies"] => {
+                (&[], ["-X", "GET", "-d", "x", &address, &address].map(String::from).into())
+            }
             ["form"] => {
                 (&[], ["-X", "GET", "-F", "f=@\"/dev/null\"", &address].map(String::from).into())
             }
             _ => (&[], vec![address.clone(), address.clone()]),
         };
         let mut command = world.paytoken(&[&["curl", "ntx-pay"], ours, &["--", "-sS"]].concat());
+        // The authorities come by a pipe, and a named pipe is read.
+        let ca = fs::File::open(world.folder.join("ca.pem")).unwrap();
+        let mut reader = Command::new("cat");
+        let mut reader = (options == ["by name"])
+            .then(|| reader.arg(world.folder.join("balance")).spawn().unwrap());
+        if options == ["authorities"] {
+            let mut cat = Command::new("cat").stdin(ca).stdout(Stdio::piped()).spawn().unwrap();
+            command.stdin(cat.stdout.take().unwrap());
+            reader = Some(cat);
+        }
         let output = command.args(&curls).output().unwrap();
+        reader.iter_mut().for_each(|reader| _ = reader.wait());
         let told = told(&output);
-        assert!(told.contains(why) && told.lines().count() == 1, "{options:?}: {told}");
-        assert!(text(output).contains("401"), "{options:?}: its answer is shown");
-        let expected = 1 + usize::from(fault);
+        let ours: Vec<_> = told.lines().filter(|line| line.starts_with("paytoken: ")).collect();
+        assert!(ours.len() == 1 && ours[0].contains(why), "{options:?}: {told}");
+        let shown = text(output) + &told;
+        assert!(
+            shown.contains("401") || options == ["by name"],
+            "{options:?}: its answer is shown"
+        );
+        let expected = 1 + usize::from(fault || options == ["bodies"]);
         assert_eq!(calls() - before, expected, "{options:?}");
         // It is dropped all the same.
         assert!(world.sandbox.is_valid(service, &world.token(service)), "{options:?}");
@@ -241,6 +280,25 @@ fn bodies() {
         assert!(!text(output).contains("401"), "{how}");
         assert_eq!(bodies, [content.len()], "{how}: the second time, after the token request");
     }
+    // A file that changed, or went, between the two runs is not sent.
+    for (how, change) in [("changed", "echo more >> \"$2\""), ("gone", "rm \"$2\"")] {
+        fs::write(&path, &content).unwrap();
+        world.store_revoked_token(service);
+        let hold = world.sandbox.hold(service);
+        let mut shell = world.program("/bin/sh");
+        shell.args(["-c", "\"$0\" curl nexter-pay -- -sS --data-binary @\"$2\" \"$1\"", PAYTOKEN]);
+        let child = shell.arg(&address).arg(&path).spawn().unwrap();
+        assert!(hold.wait_for_arrivals(1, paytoken_testing::PATIENCE));
+        let mut shell = world.program("/bin/sh");
+        shell.args(["-c", change, PAYTOKEN, &address]).arg(&path);
+        assert!(shell.status().unwrap().success());
+        let before = world.sandbox.counts(service).api_requests;
+        hold.release();
+        let output = child.wait_with_output().unwrap();
+        assert!(told(&output).contains("a file that it sends has changed"), "{how}: {output:?}");
+        assert_eq!(world.sandbox.counts(service).api_requests, before, "{how}");
+    }
+    fs::write(&path, &content).unwrap();
     let (output, _) = script(
         "mkfifo \"$2.fifo\"; cat \"$2\" > \"$2.fifo\" & \"$0\" curl nexter-pay -- -sS -d @\"$2.fifo\" \"$1\"",
     );
@@ -363,6 +421,10 @@ fn hosts() {
         (&["-X", "TRACE", &own], "it is one of GET"),
         (&["-d"], "--data: its value is missing"),
         (&["-s"], "no address"),
+        (&["-\u{1b}", &own], "an option is not passed on"),
+        (&["-\n", &own], "an option is not passed on"),
+        (&["--data=x", &own], "--data: write its value as a word of its own"),
+        (&["-D", "-", &own, &own], "use --include"),
         (&[&*format!("{own}?[1-2]")], "several calls"),
         (&[&*own.replace("https", "http")], "would show the token"),
         (&["https://127.0.0.1@example.com/"], "cannot tell"),
@@ -371,7 +433,12 @@ fn hosts() {
         let output = run(&[], curls);
         assert_eq!(output.status.code(), Some(64), "{curls:?}: {}", told(&output));
         assert!(told(&output).contains(says), "{curls:?}: {}", told(&output));
-        assert!(told(&output).contains("paytoken header ntx-pay | curl -H @-"), "{curls:?}");
+        // Not where it would teach how to send it elsewhere.
+        let is_of_address =
+            ["would be sent", "cannot tell", "would show"].iter().any(|word| says.contains(word));
+        let teaches = told(&output).contains("paytoken header ntx-pay | curl -H @-");
+        assert_eq!(teaches, !is_of_address, "{curls:?}: {}", told(&output));
+        assert_eq!(told(&output).lines().count(), 1, "{curls:?}");
     }
     assert_eq!(world.sandbox.token_requests(service), 0, "nothing was fetched");
     // No .curlrc counts.
@@ -478,7 +545,7 @@ fn codes() {
     let mut child = world.curl(service, &[]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let status = child.wait().unwrap();
-    assert!(status.success() || status.code() == Some(23), "{status}");
+    assert_eq!(status.code(), Some(23), "{status}");
     // What could not be shown was not done, also where curl had written it all.
     let mut shell = world.program("/bin/sh");
     shell.args(["-c", "\"$0\" curl nexter-pay -- -sS -X POST \"$1\" > /dev/full", PAYTOKEN]);

@@ -21,6 +21,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("it_runs_from_the_folder_of_the_settings_file", folder),
         trial("its_output_ends_with_it_whatever_it_leaves_behind", leaves_behind),
         trial("at_the_time_out_it_ends_with_all_that_it_has_started", killed),
+        trial("a_signal_ends_it_with_all_that_it_has_started", interrupted),
         trial("on_a_terminal_it_may_ask", terminal),
         trial("it_sees_no_secret_of_ours_in_its_environment", environment),
         trial("a_parent_that_ignores_sigchld_changes_nothing", ignored_sigchld),
@@ -186,6 +187,20 @@ fn killed() {
         assert_eq!(status.code(), Some(75), "{what}: {told}");
         assert!(told.contains("has not ended within --timeout (1s)"), "{what}: {told}");
         assert_eq!(told.lines().count(), 1, "{told}");
+        until("what it has started is ended", || !left.is_alive());
+    }
+}
+
+fn interrupted() {
+    for (name, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+        let world = World::new();
+        let command = "[\"sh\", \"-c\", \"sleep 600 & echo $! > left; wait\"]";
+        let mut command = without_terminal(&asked(&world, command, &["--timeout", "60s"]));
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let left = Left::of(&world);
+        let kill = Command::new("kill").args(["-s", name, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(128 + number), "{name}");
         until("what it has started is ended", || !left.is_alive());
     }
 }

@@ -158,13 +158,18 @@ impl Entry {
     }
 
     /// The same entry without its token, as if that were being replaced: whoever has it in memory may
-    /// go on with it. `None` where these bytes are no entry.
-    pub(crate) fn without_token(bytes: &[u8], key: &StoreKey) -> Option<Zeroizing<Vec<u8>>> {
+    /// go on with it. `None` where these bytes are no entry. Unless `is_told`, whoever reads it tells that
+    /// its file was open to others.
+    pub(crate) fn without_token(
+        bytes: &[u8],
+        key: &StoreKey,
+        is_told: bool,
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let mut entry = Self::try_decode(bytes, key)?;
         if let Some(token) = entry.token.take() {
             entry.parked = Some(token.sha256());
         }
-        Some(entry.written(key, true))
+        Some(entry.written(key, !is_told))
     }
 
     /// As it is kept in a store: there, nothing is distrusted any more.

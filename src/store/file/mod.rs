@@ -149,10 +149,12 @@ impl FileStore {
         file.take(LARGEST_ENTRY)
             .read_to_end(&mut bytes)
             .map_err(|error| self.directory.error("cannot be read", error))?;
-        if !is_trusted(&metadata) {
+        if !has_mode(&metadata, PRIVATE) {
             // Refusals and outages stay: to believe in one too many sends no request. What is no entry
             // is noticed by whoever reads it; a sealed one, nobody else can have read or made.
-            if let Some(without_token) = Entry::without_token(&bytes, key) {
+            // A directory that was open has been told already.
+            let is_told = has_mode(&metadata, DISTRUSTED);
+            if let Some(without_token) = Entry::without_token(&bytes, key, is_told) {
                 bytes = without_token;
             }
         }
@@ -252,26 +254,24 @@ impl Store for FileStore {
 }
 
 /// The mode of every file.
-#[cfg(unix)]
 const PRIVATE: u32 = 0o600;
 
 /// The mode of an entry that was in a directory that others could enter: it is replaced by the next
 /// that is written.
-#[cfg(unix)]
 const DISTRUSTED: u32 = 0o400;
 
-/// Whether an entry has the mode that it was given, so that nobody else could read or change it.
-fn is_trusted(entry: &Metadata) -> bool {
+/// Whether an entry has this mode. With the one that it was given, nobody else could read or change it.
+fn has_mode(entry: &Metadata, mode: u32) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
 
-        entry.permissions().mode() & 0o7777 == PRIVATE
+        entry.permissions().mode() & 0o7777 == mode
     }
     #[cfg(not(unix))]
     {
         let _ = entry;
-        true
+        mode == PRIVATE
     }
 }
 
