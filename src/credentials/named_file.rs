@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::base::files::{Content, check_access, is_content, read_bounded};
+use crate::base::files::{Content, as_utf8, check_access, is_content, read_bounded};
 use crate::base::sync::lock;
 use crate::types::error::{Error, Result};
 
@@ -87,7 +87,9 @@ impl NamedFile<'_> {
         let (content, file) = read_bounded(path, self.limit, self.patience)?;
         let holds_a_secret = match self.holds {
             Holds::Secret => true,
-            Holds::Pem => content.windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY),
+            Holds::Pem => {
+                as_utf8(&content).windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY)
+            }
         };
         check_access(path, &file, holds_a_secret).map_err(Unusable::Open)?;
         if !fs::metadata(path).is_ok_and(|now| now.is_file()) {

@@ -202,7 +202,7 @@ fn key_files_are_read_as_they_come_and_what_is_wrong_is_said() {
     }
     let long = format!("{line}{line}\n");
     let short = STANDARD_OF_31_BYTES;
-    let bad: [(&[u8], &str); 9] = [
+    let bad: [(&[u8], &str); 12] = [
         (b"", "no key"),
         (b"# nothing but a comment\n", "no key"),
         (long.as_bytes(), "line 1"),
@@ -210,6 +210,9 @@ fn key_files_are_read_as_they_come_and_what_is_wrong_is_said() {
         (b"\nnot base64 at all!\n", "line 2"),
         (&NEW[..31], "line 1"),
         (&[0xff; 33], "line 1"),
+        (&[0; 32], "line 1"),
+        (b"# the keys of this file: none ye", "no key"),
+        (b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", "line 1"),
         (&[b'A'; 70_000], "larger than"),
         (b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", "line 1"),
     ];

@@ -52,6 +52,10 @@ fn certificate(target: &Target, table: &mut Table) {
     if of_key != Origin::NotSet {
         table.ok("private key", from(target, &of_key));
     }
+    // What is not there has been told; the error would repeat what may be a key in the wrong place.
+    if [Some(&path), key.as_ref()].into_iter().flatten().any(|path| fs::metadata(path).is_err()) {
+        return;
+    }
     let loaded = match &key {
         Some(key) => ClientCertificate::from_pem_files(&path, key),
         None => ClientCertificate::from_pem_file(&path),

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,7 +67,9 @@ impl SettingsFile {
                 (folder.join("paytoken/config.toml"), false)
             }
         };
-        match File::open(&path) {
+        // A named pipe that nobody writes to is not waited for.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        match File::options().read(true).custom_flags(flags).open(&path) {
             Ok(file) => Self::read(path, file).map(Some),
             Err(error) if !is_named && is_absent(&error) => Ok(None),
             Err(error) => Err(format!("{}: cannot read the settings ({error})", path.display())),

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdout, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
@@ -22,6 +23,9 @@ use crate::bounded::{Cut, Whole};
 use crate::child::{self, is_shortage};
 use crate::deadline::Deadline;
 use crate::signals;
+
+/// Between looks at whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why there is no secret.
 pub(super) struct Problem {
@@ -105,11 +109,13 @@ fn wait(
     stdout: Option<&ChildStdout>,
     deadline: Deadline,
 ) -> Result<(), Problem> {
-    let limit = Timespec::try_from(deadline.left()).ok();
+    // A parent may have blocked SIGCHLD, so that nothing tells of its end.
+    let left = deadline.left();
+    let limit = Timespec::try_from(left.min(LOOK_AGAIN)).ok();
     let mut files = vec![PollFd::new(ended, PollFlags::IN)];
     files.extend(stdout.map(|stdout| PollFd::new(stdout, PollFlags::IN)));
     match poll(&mut files, limit.as_ref()) {
-        Ok(0) => Err(Problem {
+        Ok(0) if left <= LOOK_AGAIN => Err(Problem {
             text: format!(
                 "has not ended within --timeout ({:?}), and is killed; see what it waits for, or raise --timeout",
                 deadline.limit()

@@ -365,6 +365,21 @@ fn settings_paths() {
             assert!(told.contains("PAYTOKEN_CONFIG: ") && !told.contains("hunter2"), "{told}");
         }
     }
+    // A named pipe that nobody writes to is not waited for.
+    let pipe = world.folder.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = world.paytoken(&["token", "ntx-pay"]);
+    let output = command.env("PAYTOKEN_CONFIG", &pipe).output().unwrap();
+    assert!(told(&output).contains("in a regular file"), "{output:?}");
+    // What stands where a path belongs may be the key itself.
+    for variable in ["NTXPAY_CLIENT_KEY", "NTXPAY_CLIENT_CERT"] {
+        for command in [&["check", "ntx-pay"][..], &["check", "ntx-pay", "--json"], &["status"]] {
+            let output =
+                world.paytoken(command).env(variable, "hunter2/MIGHAgEA").output().unwrap();
+            let told = told(&output) + &String::from_utf8_lossy(&output.stdout);
+            assert!(!told.contains("hunter2"), "{variable}: {told}");
+        }
+    }
     fs::write(world.folder.join("a:b@c"), "").unwrap();
     let mut command = world.paytoken(&["token", "ntx-pay"]);
     text(command.env("PAYTOKEN_CONFIG", "./a:b@c").current_dir(&world.folder).output().unwrap());
@@ -394,6 +409,50 @@ fn opened() {
         assert_eq!(world.sandbox.token_requests(NTX), requests);
         last = token;
     }
+    let open = |mode: u32| {
+        fs::set_permissions(world.store(), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // Another user may hold the lock for good, or put directories in the place of files.
+    let lock = world.entry().with_extension("lock");
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    open(0o777);
+    assert_ne!(text(run()), last, "nobody waits for that lock");
+    fs::remove_file(&lock).unwrap();
+    for planted in [lock.join("x"), lock.with_extension("new").join("x")] {
+        fs::create_dir_all(planted).unwrap();
+    }
+    open(0o777);
+    last = text(run());
+    // A file that has another name elsewhere is taken out, and keeps its mode.
+    let other = world.folder.join("other");
+    fs::hard_link(world.entry(), &other).unwrap();
+    open(0o777);
+    assert_ne!(text(run()), last);
+    assert_eq!(mode(&other), 0o600);
+    // Where there is more, it is not a store alone: nothing is closed, and nobody is told to.
+    fs::write(world.store().join("notes"), "").unwrap();
+    open(0o777);
+    let output = run();
+    assert!(told(&output).contains("name a directory of its own"), "{output:?}");
+    assert_eq!(mode(&world.store()), 0o777);
+    fs::remove_file(world.store().join("notes")).unwrap();
+    // A sealed entry cannot be made by others, but an older one can be put back.
+    let key = world.folder.join("store.key");
+    paytoken_testing::write_private(
+        &key,
+        text(world.paytoken(&["new-store-key"]).output().unwrap()),
+    );
+    let sealed = || {
+        let mut command = world.paytoken(&["token", "ntx-pay"]);
+        text(command.env("PAYTOKEN_STORE_KEY_FILE", &key).output().unwrap())
+    };
+    text(run());
+    fs::remove_dir_all(world.store()).unwrap();
+    let first = sealed();
+    assert_eq!(sealed(), first);
+    open(0o777);
+    assert_ne!(sealed(), first);
 }
 
 fn links() {

@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("on_a_terminal_it_may_ask", terminal),
         trial("it_sees_no_secret_of_ours_in_its_environment", environment),
         trial("a_parent_that_ignores_sigchld_changes_nothing", ignored_sigchld),
+        trial("a_parent_that_blocks_sigchld_changes_nothing", blocked_sigchld),
         trial("without_descriptors_it_is_tried_later", shortage),
     ]
 }
@@ -263,6 +264,24 @@ fn ignored_sigchld() {
     shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = shell.output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
+}
+
+/// A parent that blocks it: nothing tells that the program has ended.
+fn blocked_sigchld() {
+    if !has_tool("perl") {
+        return;
+    }
+    let world = World::new();
+    fs::write(world.folder.join("secret"), world.sandbox.client_secret(SERVICE)).unwrap();
+    let asked = asked(&world, "[\"sh\", \"-c\", \"cat secret; sleep 60 & echo $! > left\"]", &[]);
+    let script = "use POSIX; sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGCHLD)); exec @ARGV";
+    let mut command = world.program("perl");
+    command.args(["-e", script]).arg(asked.get_program()).args(asked.get_args());
+    command.env_clear();
+    command.envs(asked.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.stderr(Stdio::null()).output().unwrap();
+    let _left = Left::of(&world);
+    text(output);
 }
 
 fn shortage() {

@@ -145,7 +145,7 @@ impl Entry {
         (found.account == key.as_str()).then(|| Self {
             is_unreadable: found.distrusted,
             generation: found.generation.ok().unwrap_or_default(),
-            token: found.token.ok().and_then(StoredToken::checked),
+            token: found.token.ok().filter(|_| !found.distrusted).and_then(StoredToken::checked),
             parked: found.parked.ok(),
             revoked: last(MOST_REVOKED, found.revoked.ok().unwrap_or_default()),
             refusals: last(MOST_REFUSALS, found.refusals.ok().unwrap_or_default()),

@@ -122,9 +122,9 @@ impl Directory {
             }
             // Before: whoever finds it closed has to find them marked. And after: until then somebody can
             // put one back that he had taken away.
-            self.distrust_entries()?;
+            self.distrust_files()?;
             directory.set_permissions(fs::Permissions::from_mode(0o700))?;
-            self.distrust_entries()?;
+            self.distrust_files()?;
             Ok(true)
         };
         match close() {
@@ -154,14 +154,20 @@ impl Directory {
         Ok(has_any)
     }
 
+    /// Entries are marked. Of what else has a name of ours others may hold a lock, or have put a directory
+    /// in its place.
     #[cfg(unix)]
-    fn distrust_entries(&self) -> io::Result<()> {
+    fn distrust_files(&self) -> io::Result<()> {
         for file in fs::read_dir(&self.0)? {
-            let path = file?.path();
-            if path.extension().is_some_and(|ending| ending == "entry") {
-                // What cannot be opened cannot be read, and what is another's is no entry.
-                let _ = super::distrust(&path);
-            }
+            let file = file?;
+            let path = file.path();
+            let is_entry = path.extension().is_some_and(|ending| ending == "entry");
+            // What cannot be marked or removed is found to be no entry, or told, when it is used.
+            let _ = match file.file_type()? {
+                kind if kind.is_dir() => fs::remove_dir_all(&path),
+                _ if is_entry => super::distrust(&path),
+                _ => fs::remove_file(&path),
+            };
         }
         Ok(())
     }
@@ -263,7 +269,8 @@ impl Directory {
 }
 
 #[cfg(unix)]
-const IS_OPEN: &str = "is open to other users; run chmod 700 on it, or name another";
+const IS_OPEN: &str =
+    "is open to other users, and is not a store alone; name a directory of its own";
 const IS_NO_DIRECTORY: &str = "is not a directory itself (a link?); name a real directory";
 
 /// Absolute, since the process may change its working directory, and without what would make the

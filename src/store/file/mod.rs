@@ -150,13 +150,11 @@ impl FileStore {
             .read_to_end(&mut bytes)
             .map_err(|error| self.directory.error("cannot be read", error))?;
         if !has_mode(&metadata, PRIVATE) {
-            // Refusals and outages stay: to believe in one too many sends no request. What is no entry
-            // is noticed by whoever reads it; a sealed one, nobody else can have read or made.
+            // Refusals and outages stay: to believe in one too many sends no request. Of a sealed one nothing
+            // does: another user may have put back an older one.
             // A directory that was open has been told already.
             let is_told = has_mode(&metadata, DISTRUSTED);
-            if let Some(without_token) = Entry::without_token(&bytes, key, is_told) {
-                bytes = without_token;
-            }
+            bytes = Entry::without_token(&bytes, key, is_told).unwrap_or_default();
         }
         Ok(Some(std::mem::take(&mut *bytes)))
     }
@@ -275,14 +273,16 @@ fn has_mode(entry: &Metadata, mode: u32) -> bool {
     }
 }
 
+/// Another name of the same file may be anybody's, so such a file is only taken out of here.
 #[cfg(unix)]
 fn distrust(entry: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     let file = private_options().read(true).open(entry)?;
-    match file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    match metadata.is_file() && metadata.nlink() == 1 {
         true => file.set_permissions(fs::Permissions::from_mode(DISTRUSTED)),
-        false => Ok(()),
+        false => fs::remove_file(entry),
     }
 }
 
