@@ -255,7 +255,7 @@ impl SealingKeys {
     }
 
     /// The keys in a file: one a line in base64, as [`generate`](Self::generate) makes them; empty
-    /// lines, and lines that begin with `#`, do not count. Or one key as its 32 bytes. Pipes are
+    /// lines, and lines that begin with `#`, do not count. Or one key as its 32 random bytes (a text of that length is none). Pipes are
     /// read for 15 seconds at most. A file that others can read or change is refused
     /// ([`Settings::check_file`](crate::Settings::check_file)).
     ///

@@ -434,7 +434,11 @@ fn opened() {
     fs::write(world.store().join("notes"), "").unwrap();
     open(0o777);
     let output = run();
-    assert!(told(&output).contains("name a directory of its own"), "{output:?}");
+    assert!(
+        told(&output)
+            .contains("if it is for a store alone, run chmod 700 on it, else name another"),
+        "{output:?}"
+    );
     assert_eq!(mode(&world.store()), 0o777);
     fs::remove_file(world.store().join("notes")).unwrap();
     // A sealed entry cannot be made by others, but an older one can be put back.

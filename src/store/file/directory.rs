@@ -270,7 +270,7 @@ impl Directory {
 
 #[cfg(unix)]
 const IS_OPEN: &str =
-    "is open to other users, and is not a store alone; name a directory of its own";
+    "is open to other users; if it is for a store alone, run chmod 700 on it, else name another";
 const IS_NO_DIRECTORY: &str = "is not a directory itself (a link?); name a real directory";
 
 /// Absolute, since the process may change its working directory, and without what would make the
