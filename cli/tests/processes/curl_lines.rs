@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::{Fault, Service};
@@ -174,6 +175,8 @@ impl Places {
             "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
             answer.len()
         ));
+        // However many lines there are, one token is good for all.
+        world.sandbox.set_lifetime(Service::NtxPay, Duration::from_secs(20 * 3600));
         let tokens = [world.token(Service::NtxPay), answer.trim_matches('"').to_owned()];
         fs::create_dir(world.folder.join("work")).unwrap();
         let places = Self { world, plain, trap, tokens };
