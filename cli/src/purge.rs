@@ -1,14 +1,17 @@
 //! `paytoken purge`: removes entries that have not been used for long.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use paytoken::FileStore;
+use paytoken::store::Place;
 use serde_json::json;
 
 use crate::command_line::Options;
 use crate::exit::Failure;
+use crate::settings::variable;
 use crate::terminal::print;
-use crate::{store, words};
+use crate::words;
 
 /// No token, no refusal and no revoked token is of use for so long.
 const LONG_AGO: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -17,15 +20,20 @@ pub(crate) fn run(options: &Options, as_json: bool) -> Result<(), Failure> {
     if options.no_store {
         return Err(Failure::Usage("purge: there is nothing to purge without a store".into()));
     }
-    let named = std::env::var_os("PAYTOKEN_STORE").filter(|value| !value.is_empty());
-    let named = options.store.clone().or(named.map(Into::into));
-    if named.as_deref().and_then(store::address).is_some() {
-        let nothing = "purge: a server forgets entries by itself, when they are of no use any more";
-        return Err(Failure::Usage(nothing.into()));
-    }
-    let result = match named {
-        Some(directory) => FileStore::open(directory),
+    let (setting, value) = match &options.store {
+        Some(value) => ("--store", Some(value.clone())),
+        None => ("PAYTOKEN_STORE", variable("PAYTOKEN_STORE").map(PathBuf::from)),
+    };
+    let result = match value.as_deref().map(|value| (value, Place::named(setting, value))) {
         None => FileStore::open_default(),
+        Some((_, Ok(Place::Server(_)))) => {
+            return Err(Failure::Usage(
+                "purge: a server forgets entries by itself, when they are of no use any more"
+                    .into(),
+            ));
+        }
+        Some((directory, Ok(_))) => FileStore::open(directory),
+        Some((_, Err(error))) => Err(error),
     };
     let result = result.and_then(|store| {
         let removed = store.remove_unused(LONG_AGO)?;

@@ -70,7 +70,7 @@ pub(crate) struct Replicas {
 /// What says whose lock it is: 32 hexadecimal digits, and nobody else's. Then a colon and its lease (ms),
 /// by which others see that it is stale.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct LockValue(pub(crate) String);
+struct LockValue(String);
 
 impl RedisStore {
     /// What the server says of itself, asked anew on a connection of its own: for a check of the
@@ -246,7 +246,15 @@ impl Store for RedisStore {
         loop {
             if let Some(entry) = self.try_lock(key, &mut attempt)? {
                 let Attempt { value, lease, .. } = attempt;
-                return Ok(Some(Box::new(RedisGuard::new(&self.0, key, value, lease, entry))));
+                return Ok(Some(Box::new(RedisGuard {
+                    store: &self.0,
+                    key: key.clone(),
+                    value,
+                    lease,
+                    entry: Some(entry),
+                    is_silent: false,
+                    process: std::process::id(),
+                })));
             }
             let left = deadline.remaining();
             if left.is_zero() {
@@ -270,27 +278,6 @@ struct RedisGuard<'a> {
     is_silent: bool,
     /// The process that locked it. A child that it forks has a copy of all this.
     process: u32,
-}
-
-impl<'a> RedisGuard<'a> {
-    fn new(
-        store: &'a Inner,
-        key: &StoreKey,
-        value: LockValue,
-        lease: Duration,
-        entry: Vec<u8>,
-    ) -> Self {
-        let process = std::process::id();
-        Self {
-            store,
-            key: key.clone(),
-            value,
-            lease,
-            entry: Some(entry),
-            is_silent: false,
-            process,
-        }
-    }
 }
 
 impl StoreGuard for RedisGuard<'_> {

@@ -7,7 +7,7 @@ use paytoken::{ClientCertificate, Credentials, Renewal, TokenOptions, TokenSourc
 use super::{Table, Wish};
 use crate::command_line::duration::spoken;
 use crate::exit::Failure;
-use crate::settings::Target;
+use crate::settings::{Target, variable};
 use crate::status::good_token;
 
 /// In the order in which they count for https.
@@ -18,9 +18,8 @@ const NEAR: Duration = Duration::from_secs(60);
 const FAR: Duration = Duration::from_secs(3_600);
 
 pub(super) fn check(target: &Target, wish: &Wish, table: &mut Table) {
-    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     // The value may hold a password.
-    match PROXIES.iter().find(|name| is_set(name)) {
+    match PROXIES.iter().find(|name| variable(name).is_some()) {
         Some(name) => table.ok("proxy", format!("{name} is set; NO_PROXY may exempt the address")),
         None => table.ok("proxy", "none is set"),
     }

@@ -1,14 +1,13 @@
 //! The store, and other stores in which the same account has a token: jobs that use them do not
 //! know of each other.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use paytoken::{FileStore, Renewal};
 
 use super::{Table, files, from, from_or, server};
 use crate::command_line::duration::spoken;
-use crate::settings::Target;
+use crate::settings::{Target, home, variable};
 use crate::status::{UNREADABLE, good_token, happened};
 use crate::store::{Place, SharedStore};
 
@@ -110,12 +109,11 @@ fn free_of(existing: &Path) -> Option<u64> {
 
 /// Where login shells, cron jobs, units and earlier versions have theirs.
 fn others(chosen: Option<&Path>) -> Vec<PathBuf> {
-    let variable = |name| std::env::var_os(name).filter(|value: &OsString| !value.is_empty());
     let user = rustix::process::geteuid().as_raw();
     let folders = [
         variable("CACHE_DIRECTORY").and_then(|all| std::env::split_paths(&all).next()),
         variable("XDG_CACHE_HOME").map(PathBuf::from),
-        crate::settings::home().map(|home| home.join(".cache")),
+        home().map(|home| home.join(".cache")),
         variable("XDG_RUNTIME_DIR").map(PathBuf::from),
         Some(PathBuf::from(format!("/run/user/{user}"))),
     ];

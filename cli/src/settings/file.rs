@@ -54,15 +54,12 @@ pub(crate) enum Setting {
 impl SettingsFile {
     /// `$PAYTOKEN_CONFIG`, else the user's own; `None` where there is none.
     pub(super) fn open() -> Result<Option<Self>, Problem> {
-        let folder = |name| {
-            let path = std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-            path.filter(|path| path.is_absolute())
-        };
-        let named = std::env::var_os("PAYTOKEN_CONFIG").filter(|value| !value.is_empty());
-        let (path, is_named) = match named {
+        let (path, is_named) = match variable("PAYTOKEN_CONFIG") {
             Some(path) => (checked(path.into())?, true),
             None => {
-                let folder = folder("XDG_CONFIG_HOME").or_else(|| Some(home()?.join(".config")));
+                let folder = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+                let folder = folder.filter(|folder| folder.is_absolute());
+                let folder = folder.or_else(|| Some(home()?.join(".config")));
                 let Some(folder) = folder else { return Ok(None) };
                 (folder.join("paytoken/config.toml"), false)
             }
@@ -142,14 +139,21 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// A variable of the environment; an empty one counts as not set.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
 /// `$HOME`, else that of the password file, as in a unit. Users that only a directory service knows
 /// have HOME.
 pub(crate) fn home() -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     home.or_else(|| {
         const LARGEST: u64 = 16 * 1024 * 1024;
-        let mut users = String::new();
-        File::open("/etc/passwd").ok()?.take(LARGEST).read_to_string(&mut users).ok()?;
+        let mut users = Vec::new();
+        File::open("/etc/passwd").ok()?.take(LARGEST).read_to_end(&mut users).ok()?;
+        // A name in it that is not UTF-8 is no reason to find nobody.
+        let users = String::from_utf8_lossy(&users);
         let ourselves = rustix::process::geteuid().as_raw().to_string();
         let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
         let home =
@@ -172,15 +176,17 @@ impl Account {
         if name.parse().is_ok_and(|named: Provider| named != provider) {
             return Err("provider: is another one than the table's name says; give the table a name of your own".into());
         }
-        let keys = Keys::of(provider.facts());
+        let mut keys: Vec<_> =
+            names(provider.facts()).into_iter().map(|(key, _, kind)| (key, kind)).collect();
+        keys.push(("timeout", Kind::Text));
         let secret_name = provider.facts().secret.name;
         let mut account = Self { provider, timeout: None, secret: None, values: Vec::new() };
         for (key, value) in table {
             if key == "provider" {
                 continue;
             }
-            let Some(&(key, kind)) = keys.0.iter().find(|(known, _)| known == key) else {
-                let close = closest(key, keys.0.iter().map(|(known, _)| *known));
+            let Some(&(key, kind)) = keys.iter().find(|(known, _)| known == key) else {
+                let close = closest(key, keys.iter().map(|(known, _)| *known));
                 let close =
                     close.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
                 return Err(format!("{key}: not known for {provider}{close}"));
@@ -247,12 +253,12 @@ impl Account {
     }
 }
 
-fn stem(key: &str) -> &str {
+pub(super) fn stem(key: &'static str) -> &'static str {
     key.strip_suffix("_file").or_else(|| key.strip_suffix("_command")).unwrap_or(key)
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     Text,
     Path,
     /// A path, or a server's address.
@@ -260,35 +266,38 @@ enum Kind {
     Command,
 }
 
-struct Keys(Vec<(&'static str, Kind)>);
+/// A key of the file, the variable that sets the same, and what stands there.
+pub(super) type Name = (&'static str, String, Kind);
 
-impl Keys {
-    fn of(facts: &Facts) -> Self {
-        let mut keys = vec![
-            ("environment", Kind::Text),
-            ("base_url", Kind::Text),
-            ("timeout", Kind::Text),
-            ("ca", Kind::Path),
-            ("store", Kind::Store),
-            ("store_key_file", Kind::Path),
-            ("accept_unsealed", Kind::Text),
-            ("store_ca", Kind::Path),
-            ("store_certificate", Kind::Path),
-            ("store_private_key", Kind::Path),
-        ];
-        for name in [facts.id.name, facts.secret.name] {
-            let [file, command] = ways(name);
-            keys.extend([(name, Kind::Text), (file, Kind::Path), (command, Kind::Command)]);
-        }
-        if facts.takes_certificate {
-            keys.extend([("certificate", Kind::Path), ("private_key", Kind::Path)]);
-        }
-        Self(keys)
+/// All that both the file and the environment can say of a provider's account.
+pub(super) fn names(facts: &Facts) -> Vec<Name> {
+    let mut names = vec![
+        ("ca", "PAYTOKEN_CA".to_owned(), Kind::Path),
+        ("store", "PAYTOKEN_STORE".to_owned(), Kind::Store),
+        ("store_key_file", "PAYTOKEN_STORE_KEY".to_owned(), Kind::Path),
+        ("accept_unsealed", "PAYTOKEN_ACCEPT_UNSEALED".to_owned(), Kind::Text),
+        ("store_ca", "PAYTOKEN_STORE_CA".to_owned(), Kind::Path),
+        ("store_certificate", "PAYTOKEN_STORE_CLIENT_CERT".to_owned(), Kind::Path),
+        ("store_private_key", "PAYTOKEN_STORE_CLIENT_KEY".to_owned(), Kind::Path),
+        ("environment", facts.variable("ENVIRONMENT"), Kind::Text),
+        ("base_url", facts.variable("BASE_URL"), Kind::Text),
+    ];
+    if facts.takes_certificate {
+        names.push(("certificate", facts.variable("CLIENT_CERT"), Kind::Path));
+        names.push(("private_key", facts.variable("CLIENT_KEY"), Kind::Path));
     }
+    for field in [facts.id, facts.secret] {
+        let [file, command] = ways(field.name);
+        for (key, kind) in [(field.name, Kind::Text), (file, Kind::Path), (command, Kind::Command)]
+        {
+            names.push((key, facts.variable(field.variable), kind));
+        }
+    }
+    names
 }
 
 /// From a file, and from a command.
-pub(super) fn ways(name: &str) -> [&'static str; 2] {
+fn ways(name: &str) -> [&'static str; 2] {
     match name {
         "client_id" => ["client_id_file", "client_id_command"],
         "user_name" => ["user_name_file", "user_name_command"],

@@ -17,7 +17,7 @@ use paytoken::{Environment, Error, ErrorKind, Provider, Settings, TokenSource};
 use zeroize::Zeroizing;
 
 use self::file::Setting;
-pub(crate) use self::file::{SYSTEM, SettingsFile, home};
+pub(crate) use self::file::{SYSTEM, SettingsFile, home, variable};
 use self::secret_command::Problem;
 use crate::command_line::{Options, is_a_plain_word, providers};
 use crate::deadline::{self, Deadline};
@@ -36,7 +36,7 @@ pub(crate) struct Target {
 
 /// The variables of one account.
 struct Lookup {
-    provider: Provider,
+    names: Vec<file::Name>,
     of_file: Option<file::Account>,
     file: PathBuf,
     /// Of the account's table in it.
@@ -88,7 +88,7 @@ impl Target {
         let secret = of_file.as_mut().and_then(file::Account::take_secret);
         let known = secret.map(|secret| (provider.facts().secret.name, secret));
         let lookup = Arc::new(Lookup {
-            provider,
+            names: file::names(provider.facts()),
             name: name.to_owned(),
             of_file,
             file: file.map(|file| file.path().to_owned()).unwrap_or_default(),
@@ -185,13 +185,9 @@ impl Target {
         if let Some(text) = self.lookup.value(&name) {
             return text.into_string().ok().map(Zeroizing::new);
         }
-        let path = self.path(&format!("{variable}_FILE")).filter(|path| !is_no_file(path))?;
-        // Sized at once: growing would leave an unwiped copy behind.
-        let mut text = Zeroizing::new(String::with_capacity(LARGEST as usize + 1));
-        std::fs::File::open(path).ok()?.take(LARGEST).read_to_string(&mut text).ok()?;
-        let length = text.trim_end_matches(['\r', '\n']).len();
-        text.truncate(length);
-        Some(text)
+        let content = content(&self.path(&format!("{variable}_FILE"))?, LARGEST)?;
+        let text = std::str::from_utf8(&content).ok()?;
+        Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
     }
 
     /// Where `NTXPAY_CLIENT_ID`, `PAYTOKEN_CA` and so on come from.
@@ -232,11 +228,19 @@ pub(crate) fn is_no_file(path: &Path) -> bool {
 /// A certificate's file may hold the private key, too.
 pub(crate) fn holds_a_key(path: &Path) -> bool {
     const LARGEST: u64 = 1024 * 1024;
+    let content = content(path, LARGEST).unwrap_or_default();
+    content.windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY)
+}
+
+/// So much of a file; `None` where it cannot be read.
+fn content(path: &Path, largest: u64) -> Option<Zeroizing<Vec<u8>>> {
+    if is_no_file(path) {
+        return None;
+    }
     // Sized at once: growing would leave an unwiped copy behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(LARGEST as usize + 1));
-    let file = std::fs::File::open(path).ok().filter(|_| !is_no_file(path));
-    file.is_some_and(|file| file.take(LARGEST).read_to_end(&mut text).is_ok())
-        && text.windows(PRIVATE_KEY.len()).any(|part| part == PRIVATE_KEY)
+    let mut content = Zeroizing::new(Vec::with_capacity(largest as usize + 1));
+    std::fs::File::open(path).ok()?.take(largest).read_to_end(&mut content).ok()?;
+    Some(content)
 }
 
 const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
@@ -330,11 +334,10 @@ impl Lookup {
 
     fn origin(&self, variable: &str) -> Origin {
         let base = variable.strip_suffix("_FILE").unwrap_or(variable);
-        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if self.takes_variables || variable.starts_with("PAYTOKEN_") {
             // One that is set in either way hides both ways of the file.
             for name in [variable.to_owned(), base.to_owned(), format!("{base}_FILE")] {
-                if is_set(&name) {
+                if file::variable(&name).is_some() {
                     return Origin::Variable(name);
                 }
             }
@@ -346,25 +349,8 @@ impl Lookup {
 
     /// The settings file's key for what this variable sets.
     fn key(&self, variable: &str) -> Option<&'static str> {
-        let facts = self.provider.facts();
-        Some(match variable {
-            "PAYTOKEN_CA" => "ca",
-            "PAYTOKEN_STORE" => "store",
-            "PAYTOKEN_STORE_KEY" => "store_key",
-            "PAYTOKEN_ACCEPT_UNSEALED" => "accept_unsealed",
-            "PAYTOKEN_STORE_CA" => "store_ca",
-            "PAYTOKEN_STORE_CLIENT_CERT" => "store_certificate",
-            "PAYTOKEN_STORE_CLIENT_KEY" => "store_private_key",
-            _ => match variable.strip_prefix(facts.prefix)?.strip_prefix('_')? {
-                "ENVIRONMENT" => "environment",
-                "BASE_URL" => "base_url",
-                "CLIENT_CERT" => "certificate",
-                "CLIENT_KEY" => "private_key",
-                name if name == facts.id.variable => facts.id.name,
-                name if name == facts.secret.variable => facts.secret.name,
-                _ => return None,
-            },
-        })
+        let (key, ..) = self.names.iter().find(|(_, known, _)| known == variable)?;
+        Some(file::stem(key))
     }
 
     fn place(&self, key: &str) -> String {
@@ -383,33 +369,15 @@ impl Lookup {
             return failure(problem.text.clone());
         }
         let mut text = words::sentence(error);
-        let facts = self.provider.facts();
-        let prefixed = [
-            facts.id.variable,
-            facts.secret.variable,
-            "ENVIRONMENT",
-            "BASE_URL",
-            "CLIENT_CERT",
-            "CLIENT_KEY",
-        ]
-        .map(|name| facts.variable(name));
-        let common = [
-            "PAYTOKEN_CA",
-            "PAYTOKEN_STORE_KEY",
-            "PAYTOKEN_ACCEPT_UNSEALED",
-            "PAYTOKEN_STORE_CA",
-            "PAYTOKEN_STORE_CLIENT_CERT",
-            "PAYTOKEN_STORE_CLIENT_KEY",
-            "PAYTOKEN_STORE",
-        ];
-        for variable in prefixed.iter().map(String::as_str).chain(common) {
+        for (key, variable, _) in &self.names {
             let is_of_file = !self.takes_variables
                 || match self.origin(variable) {
                     Origin::File(_) => true,
                     Origin::NotSet => self.of_file.is_some(),
                     _ => false,
                 };
-            if let Some(key) = self.key(variable).filter(|_| is_of_file) {
+            if is_of_file {
+                let key = file::stem(key);
                 let (file, key_file) = (format!("{variable}_FILE"), format!("{key}_file"));
                 text = words::renamed(&words::renamed(&text, &file, &key_file), variable, key);
             }

@@ -269,20 +269,22 @@ fn addresses() {
         "hunter2\u{1b}[2J",
     ] {
         let before = fs::read_dir(&world.folder).unwrap().count();
-        for command in ["token", "status", "check"] {
-            let mut by_variable = world.paytoken(&[command, "ntx-pay"]);
+        for command in ["token", "status", "check", "purge"] {
+            let account: &[_] = if command == "purge" { &[] } else { &["ntx-pay"] };
+            let arguments = [&[command], account].concat();
+            let mut by_variable = world.paytoken(&arguments);
             by_variable.env("PAYTOKEN_STORE", named);
-            let mut by_option = world.paytoken(&[command, "ntx-pay"]);
+            let mut by_option = world.paytoken(&arguments);
             by_option.arg(format!("--store={named}"));
             by_option.env_remove("PAYTOKEN_STORE");
-            let value = named.replace('\u{1b}', "\\u001b");
-            let of_file = file.replace("\"store\"", &format!("\"{value}\""));
-            let mut by_key = with_file(&world, &of_file, &[command, "ntx-pay"]);
-            for (run, setting) in [
-                (&mut by_variable, "PAYTOKEN_STORE: "),
-                (&mut by_option, "--store: "),
-                (&mut by_key, "store: "),
-            ] {
+            let mut runs = vec![(by_variable, "PAYTOKEN_STORE: "), (by_option, "--store: ")];
+            // The file has stores of accounts alone.
+            if command != "purge" {
+                let value = named.replace('\u{1b}', "\\u001b");
+                let of_file = file.replace("\"store\"", &format!("\"{value}\""));
+                runs.push((with_file(&world, &of_file, &arguments), "store: "));
+            }
+            for (mut run, setting) in runs {
                 let output = run.current_dir(&world.folder).output().unwrap();
                 let told = told(&output) + &String::from_utf8_lossy(&output.stdout);
                 assert_eq!(output.status.code(), Some(78), "{named}: {told}");
