@@ -7,8 +7,11 @@ work=$(mktemp -d)
 export PAYTOKEN_WORK=$work
 part="" group="" sandbox=""
 
-# start_sandbox: builds it, starts it, and sets its variables.
+# start_sandbox: builds it, starts it, and sets its variables. With SANDBOX=given, the caller has done that.
 start_sandbox() {
+  # Beside the sandbox's, a store or a proxy of the caller's would count.
+  unset PAYTOKEN_STORE HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
+  [ "${SANDBOX:-}" != given ] || return 0
   apart cargo build --quiet --locked -p paytoken-sandbox
   # Where setpriv is, it ends with this shell even where that is killed.
   local with_us=""
@@ -23,8 +26,6 @@ start_sandbox() {
   done
   # shellcheck source=/dev/null
   . "$work/sandbox/env.sh"
-  # Beside the sandbox's, a store or a proxy of the caller's would count.
-  unset PAYTOKEN_STORE HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
 }
 
 # run_part NAME COMMAND...: with a heading before it, and a failure told under its name.

@@ -39,7 +39,9 @@ debug_library() {
   mkdir "$work/$1"
   cp "$target/debug/libpaytoken.so" "$shared"
 }
-plain_library() { debug_library plain build --quiet --locked -p paytoken-capi; }
+# PLAIN_LIBRARY says what cargo builds instead of the one package: what a caller has built already.
+# shellcheck disable=SC2086
+plain_library() { debug_library plain build --quiet --locked ${PLAIN_LIBRARY:--p paytoken-capi}; }
 
 # compile NAME SUFFIX FLAGS...: ctest/NAME.c with the library of `debug_library`, as $work/NAMESUFFIX.
 compile() {

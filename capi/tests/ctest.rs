@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use paytoken_testing::has_tool;
+use paytoken_testing::{World, has_tool};
 
 #[test]
 fn a_c_program_is_served_by_every_function_as_the_header_says() {
@@ -15,11 +15,19 @@ fn a_c_program_is_served_by_every_function_as_the_header_says() {
         return;
     }
     let test = std::env::current_exe().unwrap();
-    // target/debug/deps/ctest-…: the tests' own folder, where what they were built with is already.
+    // target/debug/deps/ctest-…: the tests' own folder. With the sandbox of this process, and the library
+    // built along with an example of all members, cargo finds what `cargo test` has built there; each
+    // package by itself has other features, for which rustls and all that uses it are built once more.
     let target = test.ancestors().nth(3).unwrap();
-    let status = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("ctest/run"))
+    let world = World::new();
+    let capi = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let status = Command::new(capi.join("ctest/run"))
+        .current_dir(capi.parent().unwrap())
+        .env("PLAIN_LIBRARY", "--lib --example token_loop")
         .args(["header", "symbols", "basic", "unload"])
         .env("CARGO_TARGET_DIR", target)
+        .env("SANDBOX", "given")
+        .envs(world.variables.clone())
         .env("UNLOAD_TIMES", "20")
         .status()
         .unwrap();
