@@ -53,14 +53,16 @@ impl SharedStore {
             Some(Some(Unsealed::Read)) => ", sealed, and accepts unsealed entries",
             Some(Some(Unsealed::Write)) => ", unsealed, and opens sealed entries",
         };
-        let files = match setting.map(|value| Named::named("PAYTOKEN_STORE", value)).transpose()? {
-            Some(Named::Server(url)) => {
-                let (store, server) = open_server(url, tls()?)?;
-                let place = Place::Server(server);
-                return Ok(Self { store: seal(store, keys), place, sealed });
-            }
-            Some(Named::Directory(directory)) => FileStore::open(directory)?,
-            _ => FileStore::open_default()?,
+        let files = match setting {
+            None => FileStore::open_default()?,
+            Some(value) => match Named::named("PAYTOKEN_STORE", value)? {
+                Named::Server(url) => {
+                    let (store, server) = open_server(url, tls()?)?;
+                    let place = Place::Server(server);
+                    return Ok(Self { store: seal(store, keys), place, sealed });
+                }
+                _ => FileStore::open(value)?,
+            },
         };
         let place = Place::Directory(files.directory().to_owned());
         Ok(Self { store: seal(files, keys), place, sealed })
@@ -131,8 +133,8 @@ fn open_server(_: &str, _: StoreTls) -> Result<(FileStore, Server)> {
     ))
 }
 
-/// Whether a server's address shows a password: before the host, or among a socket's options. One
-/// with characters that do not belong there is a password, too.
+/// Whether a server's address holds a password: before the host, or among a socket's options. One
+/// whose characters are not escaped as they have to be counts, too.
 pub(crate) fn names_a_password(address: &str) -> bool {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let options = rest.split_once('?').map_or("", |(_, options)| options);

@@ -63,7 +63,8 @@ impl Command {
 }
 
 impl Target {
-    /// A master at another address than before is told: it gets the password and the tokens.
+    /// Logs where the master is, as a warning where that has changed: the new address gets the password
+    /// and the tokens.
     fn tell(&self, name: &str, now: &Named) {
         let Named { master, sentinel } = now;
         match lock(&self.named).replace(now.clone()).map(|before| before.master) {
@@ -150,7 +151,7 @@ impl Connection {
     ) -> Result<Vec<Value>, Failure> {
         self.stream.set_deadline(deadline);
         if let Err(error) = self.send(commands) {
-            // Who does not want us says so, and hangs up: that says more.
+            // A server that refuses a client writes why and closes: its answer says more than our failure.
             return match self.answer() {
                 Ok(Value::ServerError(error)) => Err(refusal(&error)),
                 _ => Err(Failure::of_io(error)),

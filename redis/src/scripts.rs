@@ -12,7 +12,8 @@
 /// comes late does nothing.
 ///
 /// A lock is stale when it cannot end, ends later than twice its lease from now (the server's clock may
-/// have been set a little; no lease is longer than a day), or is no text: nobody has it, and it would block this account for good.
+/// have been set a little; no lease is longer than a day), or is no text: nobody has it, and it would
+/// block this account for good.
 /// PEXPIRE with LT says so with the rights that the users of running fleets have; PTTL says it before
 /// Redis 7, and neither where the user may not ask.
 pub(crate) const LOCK: &str = "\

@@ -37,7 +37,7 @@ const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
 /// An entry is kept no longer, whatever is asked for.
 const LONGEST_KEPT: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// Locks of earlier versions do not say how long they are for: the time-out of whoever took it, and 5 s.
+/// The longest lease of earlier versions, whose locks do not name it: their holder's time-out and 5 s.
 const LEASE_OF_EARLIER_VERSIONS: Duration = Duration::from_secs(5 * 60);
 
 /// Shares tokens between machines, in Redis (6 or newer) or Valkey.
@@ -101,7 +101,7 @@ impl RedisStore {
         match result {
             Ok(_) => attempt.doubtful.clear(),
             Err(Failure::TooFewReplicas { .. }) => inner.unlock(key, &attempt.value),
-            // Ours or not: the next attempt finds out.
+            // Whether the lock is ours is not known; the next attempt finds out.
             Err(_) => {
                 let doubtful = std::mem::take(&mut attempt.doubtful);
                 doubtful.iter().chain([&attempt.value]).for_each(|value| inner.doubt(key, value));
@@ -175,7 +175,7 @@ impl Inner {
         }
     }
 
-    /// Where it cannot be said, the lease ends it, or the next of us who locks has it.
+    /// Where Redis cannot be told, the lease ends the lock, or the next to lock here takes it over.
     fn unlock(&self, key: &StoreKey, value: &LockValue) {
         if self.run(scripts::UNLOCK, &[self.lock_key(key)], &[value.0.as_bytes()], false).is_err() {
             self.doubt(key, value);
@@ -187,7 +187,7 @@ impl Inner {
         self.text(self.link.ask(&[command], Duration::ZERO))
     }
 
-    /// What is no text, under a key of ours, is none.
+    /// Anything else than text under a key of ours counts as no entry.
     fn text(&self, answers: Result<Vec<Value>, Failure>) -> Result<Option<Vec<u8>>> {
         match answers.map(|mut answers| answers.pop()) {
             Ok(Some(Value::BulkString(text))) => Ok(Some(text)),
@@ -274,7 +274,7 @@ struct RedisGuard<'a> {
     lease: Duration,
     /// The entry, as it came with the lock: until something is written nobody has changed it.
     entry: Option<Vec<u8>>,
-    /// It did not answer: another wait as long would be in vain.
+    /// Redis did not answer the write: it is not asked to unlock, which would take as long again.
     is_silent: bool,
     /// The process that locked it. A child that it forks has a copy of all this.
     process: u32,
@@ -368,5 +368,15 @@ impl fmt::Debug for RedisStore {
             .field("prefix", &self.0.prefix)
             .field("tls", &address.is_tls)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_that_finds_stale_locks_knows_the_longest_lease() {
+        assert!(scripts::LOCK.contains(&format!(", {})", milliseconds(LONGEST_LEASE))));
     }
 }

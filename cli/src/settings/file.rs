@@ -168,7 +168,7 @@ impl Account {
             Some(Value::String(provider)) => provider.parse().map_err(|_| {
                 format!("provider: not known; use {}", crate::command_line::providers())
             })?,
-            Some(_) => return Err("provider: has to be a text".into()),
+            Some(_) => return Err("provider: has to be a text in quotes".into()),
             None => name.parse().map_err(|_| {
                 format!("provider is missing; use {}", crate::command_line::providers())
             })?,
@@ -350,10 +350,12 @@ fn command(program: &str, arguments: &[&str], file: &Path) -> Result<Vec<OsStrin
 /// A relative path is meant from where the settings file is, wherever cron starts the command.
 fn absolute(path: &str, file: &Path) -> Result<PathBuf, &'static str> {
     if let Some(rest) = path.strip_prefix("~/") {
-        return Ok(home().ok_or("there is no home directory for ~")?.join(rest));
+        return Ok(home()
+            .ok_or("there is no home directory for ~; write the whole path")?
+            .join(rest));
     }
     if path.starts_with('~') {
-        return Err("only ~/ is understood, not another user's home");
+        return Err("only ~/ is understood, not another user's home; write the whole path");
     }
     Ok(folder_of(file).join(path))
 }

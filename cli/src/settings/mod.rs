@@ -335,7 +335,7 @@ impl Lookup {
     fn origin(&self, variable: &str) -> Origin {
         let base = variable.strip_suffix("_FILE").unwrap_or(variable);
         if self.takes_variables || variable.starts_with("PAYTOKEN_") {
-            // One that is set in either way hides both ways of the file.
+            // A variable that is set, itself or with _FILE, hides the file's key, however that is set.
             for name in [variable.to_owned(), base.to_owned(), format!("{base}_FILE")] {
                 if file::variable(&name).is_some() {
                     return Origin::Variable(name);

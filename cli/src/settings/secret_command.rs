@@ -56,7 +56,7 @@ pub(super) fn output_of(
         is_temporary: is_shortage(&error),
         text: match is_shortage(&error) {
             true => format!("cannot run {program} now ({error}); try again"),
-            false => format!("cannot run {program} ({error})"),
+            false => format!("cannot run {program} ({error}); correct its path, or PATH"),
         },
     };
     let (ended, signal) = UnixStream::pair().map_err(cannot_run)?;
@@ -94,7 +94,11 @@ fn printed(
                 Ok(_) => {}
                 Err(Cut::Failed(Errno::AGAIN)) => break,
                 Err(Cut::Failed(error)) => return Err(failed(error.into())),
-                Err(_) => return Err(lasting("printed more than 64 KiB; that is no secret")),
+                Err(_) => {
+                    return Err(lasting(
+                        "printed more than 64 KiB, which is no secret; it has to print the secret alone",
+                    ));
+                }
             }
         }
         if let Some(status) = status {
@@ -132,12 +136,15 @@ fn wait(
 
 fn secret(status: ExitStatus, output: &[u8]) -> Result<Zeroizing<String>, Problem> {
     if !status.success() {
-        return Err(lasting(format!("failed ({status})")));
+        return Err(lasting(format!(
+            "failed ({status}); run it by hand, as this user, to see why"
+        )));
     }
-    let text = std::str::from_utf8(output).map_err(|_| lasting("did not print UTF-8 text"))?;
+    let text = std::str::from_utf8(output)
+        .map_err(|_| lasting("did not print UTF-8 text; it has to print the secret alone"))?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     match text.strip_suffix('\r').unwrap_or(text) {
-        "" => Err(lasting("printed nothing")),
+        "" => Err(lasting("printed nothing; it has to print the secret on stdout")),
         text => Ok(Zeroizing::new(text.to_owned())),
     }
 }
