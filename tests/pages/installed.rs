@@ -42,7 +42,6 @@ fn shell(world: &World, folder: &Path, script: &str) -> Output {
     let bin = world.folder.join(".cargo/bin");
     let mut shell = world.command("bash");
     cargo(&mut shell)
-        .env("CARGO_TARGET_DIR", built().parent().unwrap())
         .env("CARGO_INSTALL_ROOT", bin.parent().unwrap())
         .env("PATH", format!("{}:{path}", bin.display()))
         // The settings file says these.

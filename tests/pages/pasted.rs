@@ -22,19 +22,19 @@ const README: &str = include_str!("../../README.md");
 const TOUR: &str = include_str!("../../docs/tour.md");
 const ASYNC: &str = include_str!("../../docs/async.md");
 
-/// Cargo, with the crates that are on this machine already, and a folder of its own for what it
-/// builds: the projects are small, what they depend on is built once.
+/// Cargo, with the crates that are on this machine already, and with the target folder and the profile of
+/// this very build: of what the projects depend on, most is there.
 pub(crate) fn cargo(command: &mut Command) -> &mut Command {
     let home = std::env::var_os("HOME").unwrap();
     let or = |name: &str, folder: &str| {
         std::env::var_os(name).unwrap_or_else(|| Path::new(&home).join(folder).into())
     };
     command
-        .env("CARGO_TARGET_DIR", built().parent().unwrap().join("pasted"))
+        .env("CARGO_TARGET_DIR", built().parent().unwrap())
         .env("CARGO_HOME", or("CARGO_HOME", ".cargo"))
         .env("RUSTUP_HOME", or("RUSTUP_HOME", ".rustup"))
         .env("CARGO_NET_OFFLINE", "true")
-        .env("CARGO_PROFILE_DEV_DEBUG", "false")
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
 }
 
 /// The versions that the workspace has, so that nothing is downloaded.
@@ -45,6 +45,10 @@ fn lock(project: &Path) {
 /// A folder with the copy in it, as a reader has it.
 pub(crate) fn beside_the_copy(world: &World) -> PathBuf {
     symlink(root(), world.folder.join("paytoken")).unwrap();
+    // What no variable can say of the profile.
+    let settings = world.folder.join(".cargo");
+    fs::create_dir_all(&settings).unwrap();
+    fs::write(settings.join("config.toml"), "[profile.dev.package.ring]\nopt-level = 3\n").unwrap();
     world.folder.join("paytoken")
 }
 
