@@ -6,7 +6,7 @@ use crate::protocol::exchange::Response;
 use crate::protocol::{self, Timing};
 use crate::store::StoreKey;
 use crate::store::entry::Entry;
-use crate::token::{AuthorizationHeader, Grant, Token};
+use crate::token::{AuthorizationHeader, IssuedToken, Token};
 use crate::types::error::Result;
 use crate::types::names::Environment;
 
@@ -27,8 +27,8 @@ pub fn parse(credentials: &Credentials, body: &[u8]) -> Result<usize> {
 pub fn token(credentials: &Credentials, status: u16, body: &[u8]) -> Result<Token> {
     let response = response(status, body);
     let now = Now::from_system();
-    let grant = read(credentials, &response, now)?;
-    Ok(Token::new(grant, now, &AuthorizationHeader::default(), ClockSource::System))
+    let issued = read(credentials, &response, now)?;
+    Ok(Token::new(issued, now, &AuthorizationHeader::default(), ClockSource::System))
 }
 
 fn response(status: u16, body: &[u8]) -> Response {
@@ -41,7 +41,11 @@ fn response(status: u16, body: &[u8]) -> Response {
     }
 }
 
-fn read<'a>(credentials: &Credentials, response: &'a Response, now: Now) -> Result<Grant<'a>> {
+fn read<'a>(
+    credentials: &Credentials,
+    response: &'a Response,
+    now: Now,
+) -> Result<IssuedToken<'a>> {
     let timing = Timing { sent: now.wall, answered: now.wall };
     protocol::answer(credentials, Environment::Sandbox, response, timing)
 }

@@ -21,7 +21,7 @@ use crate::policy::outcome::Cause;
 use crate::policy::pace::{Failed, Pace};
 use crate::protocol::{self, Timing};
 use crate::store::account::UNREADABLE;
-use crate::token::{AuthorizationHeader, Grant, Token};
+use crate::token::{AuthorizationHeader, IssuedToken, Token};
 use crate::transport::Transport;
 use crate::types::error::{Error, Result};
 use crate::types::event::{Event, EventHook, EventKind, LOG_TARGET};
@@ -149,19 +149,19 @@ impl Fetcher {
         let request = protocol::request(credentials);
         let response = transport.send(request, deadline).map_err(|error| self.error(error))?;
         let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
-        let grant = protocol::answer(credentials, self.environment, &response, timing)
+        let issued = protocol::answer(credentials, self.environment, &response, timing)
             .map_err(|error| self.error(Cause::UnusableSuccess.of(error)))?;
-        if grant.lifetime_not_understood {
-            self.tell(EventKind::LifetimeNotUnderstood { assumed: grant.lifetime });
+        if issued.lifetime_not_understood {
+            self.tell(EventKind::LifetimeNotUnderstood { assumed: issued.lifetime });
         }
-        Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
+        Ok(Token::new(issued, sent, &self.header, self.clock.clone()))
     }
 
     fn supplied(&self, supply: &Supply, sent: Now, deadline: Deadline) -> Result<Token> {
         let (secret, lifetime) = supply(deadline).map_err(|error| self.error(error))?;
         protocol::check_token(secret.expose()).map_err(|error| self.error(error))?;
-        let grant = Grant::of(secret.expose(), lifetime);
-        Ok(Token::new(grant, sent, &self.header, self.clock.clone()))
+        let issued = IssuedToken::of(secret.expose(), lifetime);
+        Ok(Token::new(issued, sent, &self.header, self.clock.clone()))
     }
 
     pub(crate) fn error(&self, error: Error) -> Error {

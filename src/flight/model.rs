@@ -84,7 +84,7 @@ impl Script for Fates {
         thread::yield_now();
         self.flying.fetch_sub(1, Ordering::SeqCst);
         match fate {
-            Fate::Token => Ok(Token::granted(&format!("new-{number}"), LIFETIME, self.now)),
+            Fate::Token => Ok(Token::issued(&format!("new-{number}"), LIFETIME, self.now)),
             Fate::Error => Err(Error::new(ErrorKind::ServerUnavailable, "scripted")),
             Fate::Lost => {
                 let error = Error::new(ErrorKind::ServerUnavailable, "scripted");
@@ -111,7 +111,7 @@ fn with_token(source: &Source, age: u64) -> Token {
     let mut since = source.backend.now;
     since.monotonic -= Duration::from_secs(age);
     since.wall -= Duration::from_secs(age);
-    let token = Token::granted("old", LIFETIME, since);
+    let token = Token::issued("old", LIFETIME, since);
     source.lock().place(token.clone());
     token
 }

@@ -94,7 +94,7 @@ mod tests {
     fn a_stored_token_serves_the_orders_that_it_meets() {
         let renewal = Renewal::Coexists { renew_from_percent: 80 };
         let since = Now::from_system();
-        let token = |secret: &str| Token::granted(secret, Duration::from_secs(600), since);
+        let token = |secret: &str| Token::issued(secret, Duration::from_secs(600), since);
         let any = || Order::of_patient_caller(Duration::ZERO, Deadline::after(Duration::ZERO));
         let at = |seconds| since.after(Duration::from_secs(seconds));
         let serves = |wish: &Order, seconds| wish.is_served_by(&token("t"), at(seconds), renewal);

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_token_is_read_until_its_moment_or_until_it_is_taken_back_and_nobody_keeps_it_then() {
         let now = Now::from_system();
-        let token = Token::granted("token", Duration::from_secs(600), now);
+        let token = Token::issued("token", Duration::from_secs(600), now);
         let quiet_until = token.moment_of_age(Duration::from_secs(480)).unwrap();
         let published = Publication::default();
         let get = |now| published.get(now, Duration::ZERO);

@@ -27,7 +27,7 @@ impl Script for Answers {
         *lock(&self.now) = asked.after(Duration::from_secs(took));
         match error {
             Some(kind) => Err(Error::new(kind, "scripted")),
-            None => Ok(Token::granted(&name, LIFETIME, asked)),
+            None => Ok(Token::issued(&name, LIFETIME, asked)),
         }
     }
 }
@@ -130,7 +130,7 @@ impl Script for Deadly {
 fn no_copy_of_a_token_is_left_when_its_replacement_dies() {
     let now = Now::from_system();
     let flights = Arc::new(Flights::new(Renewal::ReplacesPrevious, Deadly(now)));
-    let token = Token::granted("old", LIFETIME, now);
+    let token = Token::issued("old", LIFETIME, now);
     flights.lock().place(token.clone());
     assert!(flights.publication.get(now, Duration::ZERO).is_some());
     let refresh = || flights.token(&TokenOptions::new().force(true));

@@ -13,7 +13,7 @@ use super::{Timing, checked_scope};
 use crate::base::date;
 use crate::base::json::{Member, Members, NumberOrText, SecretText};
 use crate::protocol::exchange::Response;
-use crate::token::Grant;
+use crate::token::IssuedToken;
 use crate::types::error::{Error, Result};
 use crate::types::facts::Facts;
 use crate::types::names::Environment;
@@ -46,9 +46,13 @@ impl<'a> Answer<'a> {
         is_error.then(|| serde_json::from_str(json).ok())
     }
 
-    /// What it grants. The token ends at the earliest end that the answer tells, and lives no
-    /// longer than is documented or, where the answer has a say in it, allowed.
-    pub(super) fn grant(&self, facts: &Facts, environment: Environment) -> Result<Grant<'a>> {
+    /// The token that it issues (RFC 6749 §5.1). It ends at the earliest end that the answer tells,
+    /// and lives no longer than is documented or, where the answer has a say in it, allowed.
+    pub(super) fn issued_token(
+        &self,
+        facts: &Facts,
+        environment: Environment,
+    ) -> Result<IssuedToken<'a>> {
         let protocol = &facts.protocol;
         // Whether it is JSON at all is found out before any part of it is judged.
         let token = match protocol.token {
@@ -89,7 +93,7 @@ impl<'a> Answer<'a> {
         let earliest = told.into_iter().filter_map(Member::ok).min();
         let documented = facts.in_environment(environment).lifetime;
         let longest = facts.longest_lifetime(environment);
-        Ok(Grant {
+        Ok(IssuedToken {
             access_token,
             lifetime: earliest.map_or(documented, |left| left.min(longest)),
             lifetime_not_understood: is_not_understood && earliest.is_none(),
@@ -239,8 +243,8 @@ mod tests {
             body: format!("{{{members}}}").into_bytes().into(),
         };
         let answer = Answer::new(&response, Timing { sent: now, answered: now }).unwrap();
-        let grant = answer.grant(&facts, Environment::Sandbox).ok()?;
-        Some((grant.lifetime.as_secs(), grant.lifetime_not_understood))
+        let issued = answer.issued_token(&facts, Environment::Sandbox).ok()?;
+        Some((issued.lifetime.as_secs(), issued.lifetime_not_understood))
     }
 
     #[test]

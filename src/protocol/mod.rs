@@ -21,7 +21,7 @@ use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
 use crate::policy::outcome::needs_body;
 use crate::protocol::exchange::{Request, Response};
-use crate::token::Grant;
+use crate::token::IssuedToken;
 use crate::types::error::{Error, Result};
 use crate::types::facts::{Facts, Part};
 use crate::types::names::{Environment, Provider};
@@ -72,13 +72,13 @@ pub(crate) struct Timing {
     pub(crate) answered: SystemTime,
 }
 
-/// What the answer means: a grant, or an error that says what to do.
+/// What the answer means: an issued token, or an error that says what to do.
 pub(crate) fn answer<'a>(
     credentials: &Credentials,
     environment: Environment,
     response: &'a Response,
     timing: Timing,
-) -> Result<Grant<'a>> {
+) -> Result<IssuedToken<'a>> {
     let provider = credentials.provider();
     if !needs_body(response.status) {
         return Err(refusal::read(provider, credentials, response, timing.answered));
@@ -87,11 +87,11 @@ pub(crate) fn answer<'a>(
     if let Some(error) = answer.error() {
         return Err(refusal::in_success(provider, credentials, response, error.as_deref()));
     }
-    let grant = answer
-        .grant(provider.facts(), environment)
+    let issued = answer
+        .issued_token(provider.facts(), environment)
         .map_err(|error| error.with_status(response.status))?;
-    check_token(&grant.access_token)?;
-    Ok(grant)
+    check_token(&issued.access_token)?;
+    Ok(issued)
 }
 
 /// A longer token would not fit the header buffers of common servers.

@@ -111,13 +111,13 @@ impl Token {
     /// assert_eq!(token.bearer(), "Bearer t-1");
     /// ```
     pub fn for_tests(secret: &str, lifetime: Duration) -> Self {
-        let grant = Grant::of(secret, lifetime);
-        Self::new(grant, Now::from_system(), &AuthorizationHeader::default(), ClockSource::System)
+        let issued = IssuedToken::of(secret, lifetime);
+        Self::new(issued, Now::from_system(), &AuthorizationHeader::default(), ClockSource::System)
     }
 }
 
-/// What a provider's answer grants: the parsers' result, from which a [`Token`] is made.
-pub(crate) struct Grant<'a> {
+/// A token as a provider's answer issues it: the parsers' result, from which a [`Token`] is made.
+pub(crate) struct IssuedToken<'a> {
     pub(crate) access_token: SecretText<'a>,
     pub(crate) lifetime: Duration,
     /// The answer says when the token ends, but not so that anybody understands it.
@@ -125,7 +125,7 @@ pub(crate) struct Grant<'a> {
     pub(crate) scope: Option<String>,
 }
 
-impl<'a> Grant<'a> {
+impl<'a> IssuedToken<'a> {
     /// A token and its lifetime, and nothing else.
     pub(crate) fn of(access_token: &'a str, lifetime: Duration) -> Self {
         let access_token = SecretText::Borrowed(access_token);
@@ -149,7 +149,7 @@ impl Default for AuthorizationHeader {
 
 impl Token {
     pub(crate) fn new(
-        grant: Grant<'_>,
+        issued: IssuedToken<'_>,
         since: Now,
         header: &AuthorizationHeader,
         clock: ClockSource,
@@ -157,9 +157,9 @@ impl Token {
         let prefixed = |prefix: &str| {
             // Sized at once: growing would leave an unwiped copy behind.
             let mut text =
-                Zeroizing::new(String::with_capacity(prefix.len() + grant.access_token.len()));
+                Zeroizing::new(String::with_capacity(prefix.len() + issued.access_token.len()));
             text.push_str(prefix);
-            text.push_str(&grant.access_token);
+            text.push_str(&issued.access_token);
             text
         };
         Self(Arc::new(Inner {
@@ -167,9 +167,9 @@ impl Token {
             custom: header.prefix.as_deref().map(prefixed),
             header_name: header.name.clone(),
             since,
-            lifetime: grant.lifetime,
-            expires_at: since.wall.checked_add(grant.lifetime).unwrap_or(since.wall),
-            scope: grant.scope,
+            lifetime: issued.lifetime,
+            expires_at: since.wall.checked_add(issued.lifetime).unwrap_or(since.wall),
+            scope: issued.scope,
             clock,
         }))
     }
@@ -214,10 +214,10 @@ impl Token {
         Arc::strong_count(&self.0)
     }
 
-    /// As a provider would have granted it, asked for at `since`.
-    pub(crate) fn granted(secret: &str, lifetime: Duration, since: Now) -> Self {
-        let grant = Grant::of(secret, lifetime);
-        Self::new(grant, since, &AuthorizationHeader::default(), ClockSource::System)
+    /// As a provider would have issued it, asked for at `since`.
+    pub(crate) fn issued(secret: &str, lifetime: Duration, since: Now) -> Self {
+        let issued = IssuedToken::of(secret, lifetime);
+        Self::new(issued, since, &AuthorizationHeader::default(), ClockSource::System)
     }
 }
 

@@ -180,7 +180,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                     names += 1;
                     let name = format!("token-{names}");
                     let at = Reference { monotonic, wall, ..Reference::default() };
-                    let token = Token::granted(&name, Duration::from_millis(lifetime), now_of(&at));
+                    let token = Token::issued(&name, Duration::from_millis(lifetime), now_of(&at));
                     slot.land(now, flight, Ended::With(token));
                     reference.current = Some(Known {
                         name,

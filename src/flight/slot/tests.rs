@@ -21,7 +21,7 @@ impl Story {
 
     /// One of ten minutes.
     fn token(&self, secret: &str) -> Token {
-        Token::granted(secret, Duration::from_secs(600), self.start)
+        Token::issued(secret, Duration::from_secs(600), self.start)
     }
 
     fn renews_at(&mut self, seconds: u64) -> Option<u64> {
@@ -150,7 +150,7 @@ fn one_caller_compares_with_the_store_while_the_others_go_on_unless_it_takes_too
     let start = Now::from_system();
     let at = |milliseconds| start.after(Duration::from_millis(milliseconds));
     let is_published = |ms| publication.get(at(ms), Duration::ZERO).is_some();
-    let token = Token::granted("a", Duration::from_secs(600), start);
+    let token = Token::issued("a", Duration::from_secs(600), start);
     slot.place(token.clone());
     assert!(is_published(499) && !is_published(500));
     assert!(!slot.begin_look(at(499)));
@@ -168,7 +168,7 @@ fn one_caller_compares_with_the_store_while_the_others_go_on_unless_it_takes_too
     later.wall += Duration::from_millis(1);
     assert!(publication.get(later, Duration::ZERO).is_none() && slot.begin_look(later));
     // What is said of one token is not said of the next.
-    slot.adopt(&token, Token::granted("b", Duration::from_secs(600), at(1_000)));
+    slot.adopt(&token, Token::issued("b", Duration::from_secs(600), at(1_000)));
     slot.end_look(&token, at(1_600));
     assert!(is_published(1_499) && !is_published(1_500));
     assert!(slot.invalidate("b") && !is_published(1_499) && !slot.begin_look(at(9_999)));
@@ -181,7 +181,7 @@ fn a_store_that_is_dear_to_ask_is_asked_as_often_as_it_says() {
     let start = Now::from_system();
     let at = |milliseconds| start.after(Duration::from_millis(milliseconds));
     let is_published = |ms| publication.get(at(ms), Duration::ZERO).is_some();
-    slot.place(Token::granted("a", Duration::from_secs(600), start));
+    slot.place(Token::issued("a", Duration::from_secs(600), start));
     assert!(is_published(999) && !is_published(1_000) && !slot.begin_look(at(999)));
     assert!(slot.begin_look(at(1_000)));
     assert!(!slot.begin_look(at(1_499)) && slot.begin_look(at(1_500)), "500 ms to answer");

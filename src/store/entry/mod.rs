@@ -27,7 +27,7 @@ use crate::base::json::{self, Member, SecretText};
 use crate::policy::pace::{count_fresh, fresh_tokens_revoked, remembered_for, strikes_of};
 use crate::protocol::{check_token, checked_scope};
 use crate::token::renewal::end_margin;
-use crate::token::{AuthorizationHeader, Grant, Token};
+use crate::token::{AuthorizationHeader, IssuedToken, Token};
 use crate::types::error::ErrorKind;
 
 /// The first line, before the checksum. Another version is another line.
@@ -352,13 +352,13 @@ impl StoredToken {
             monotonic: known_since.map_or(monotonic, |known| known.min(monotonic)),
             wall: self.obtained_at.min(now.wall),
         };
-        let grant = Grant {
+        let issued = IssuedToken {
             access_token: SecretText::Borrowed(&self.secret),
             lifetime,
             lifetime_not_understood: false,
             scope: self.scope.clone(),
         };
-        Some(Token::new(grant, since, header, clock))
+        Some(Token::new(issued, since, header, clock))
     }
 
     pub(crate) fn sha256(&self) -> String {

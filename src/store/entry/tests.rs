@@ -12,13 +12,13 @@ fn now() -> Now {
 }
 
 fn token(secret: &str) -> Token {
-    let grant = Grant {
+    let issued = IssuedToken {
         access_token: SecretText::Borrowed(secret),
         lifetime: Duration::from_secs(600),
         lifetime_not_understood: false,
         scope: Some("email".into()),
     };
-    Token::new(grant, now(), &AuthorizationHeader::default(), ClockSource::System)
+    Token::new(issued, now(), &AuthorizationHeader::default(), ClockSource::System)
 }
 
 fn entry() -> Entry {
