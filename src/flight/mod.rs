@@ -65,8 +65,8 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn tell(&self, kind: EventKind);
 }
 
-/// A slot, its waiting threads, and its backend.
-pub(crate) struct Flights<W> {
+/// A slot, the threads that wait for its flight, and its backend: whoever asks for a token asks here.
+pub(crate) struct SingleFlight<W> {
     slot: Mutex<Slot>,
     /// The slot's current token, for who needs no more.
     publication: Publication,
@@ -74,7 +74,7 @@ pub(crate) struct Flights<W> {
     backend: W,
 }
 
-impl<W: Backend> Flights<W> {
+impl<W: Backend> SingleFlight<W> {
     pub(crate) fn new(renewal: Renewal, backend: W) -> Self {
         let publication = Publication::default();
         let slot = Slot::new(renewal, publication.clone(), backend.look_every());
@@ -313,19 +313,19 @@ struct Terms {
 /// The leader's duty to report. Dropped without a report (a panic, a thread that never started),
 /// it frees the flight so that another caller may lead.
 pub(crate) struct Landing<W: Backend> {
-    flights: Arc<Flights<W>>,
+    single_flight: Arc<SingleFlight<W>>,
     flight: u64,
     has_landed: bool,
 }
 
 impl<W: Backend> Landing<W> {
-    fn new(flights: &Arc<Flights<W>>, flight: u64) -> Self {
-        Self { flights: flights.clone(), flight, has_landed: false }
+    fn new(single_flight: &Arc<SingleFlight<W>>, flight: u64) -> Self {
+        Self { single_flight: single_flight.clone(), flight, has_landed: false }
     }
 
     /// A renewal for which nobody waits.
     pub(crate) fn fly_in_background(self) {
-        let deadline = Deadline::after(self.flights.backend.timeout());
+        let deadline = Deadline::after(self.single_flight.backend.timeout());
         let terms = Terms { deadline, caller: Caller::Patient };
         let _ = self.fly(&Wish::default(), terms, Effort::Background);
     }
@@ -333,9 +333,9 @@ impl<W: Backend> Landing<W> {
     /// Fetches for everybody. The error is the leader's own answer; the slot has it for those who
     /// waited.
     fn fly(mut self, wish: &Wish, terms: Terms, effort: Effort) -> Result<()> {
-        let flights = self.flights.clone();
-        let _within = Within::of(&flights);
-        let backend = &flights.backend;
+        let single_flight = self.single_flight.clone();
+        let _within = Within::of(&single_flight);
+        let backend = &single_flight.backend;
         let began = monotonic();
         let obtained = backend.obtain(&self.order(wish, terms, effort));
         let now = backend.now();
@@ -387,8 +387,8 @@ impl<W: Backend> Landing<W> {
     }
 
     fn order(&self, wish: &Wish, terms: Terms, effort: Effort) -> Order {
-        let now = self.flights.backend.now();
-        let slot = self.flights.lock();
+        let now = self.single_flight.backend.now();
+        let slot = self.single_flight.lock();
         Order {
             min_validity: wish.min_validity,
             forced_at: wish.newer_than.map(|_| now.wall),
@@ -404,12 +404,12 @@ impl<W: Backend> Landing<W> {
 
     /// Reports, and wakes those who wait; whether there is a good token now.
     fn land(&mut self, now: Now, ended: Ended) -> bool {
-        let mut slot = self.flights.lock();
+        let mut slot = self.single_flight.lock();
         slot.land(now, self.flight, ended);
         let has_token = slot.usable(now, &Wish::default()).is_some();
         drop(slot);
         self.has_landed = true;
-        self.flights.landed.notify_all();
+        self.single_flight.landed.notify_all();
         has_token
     }
 }
@@ -417,7 +417,7 @@ impl<W: Backend> Landing<W> {
 impl<W: Backend> Drop for Landing<W> {
     fn drop(&mut self) {
         if !self.has_landed {
-            self.land(self.flights.backend.now(), Ended::Died);
+            self.land(self.single_flight.backend.now(), Ended::Died);
         }
     }
 }

@@ -97,10 +97,10 @@ impl Script for Fates {
     }
 }
 
-type Source = Arc<Flights<Fates>>;
+type Source = Arc<SingleFlight<Fates>>;
 
 fn source(renewal: Renewal, fates: &[Fate]) -> Source {
-    Arc::new(Flights::new(renewal, Fates::new(fates)))
+    Arc::new(SingleFlight::new(renewal, Fates::new(fates)))
 }
 
 const COEXISTS: Renewal = Renewal::Coexists { renew_from_percent: 80 };

@@ -32,14 +32,14 @@ impl Script for Answers {
     }
 }
 
-fn flights(answers: &[Answer]) -> Arc<Flights<Answers>> {
+fn single_flight(answers: &[Answer]) -> Arc<SingleFlight<Answers>> {
     let left = Mutex::new(answers.iter().copied().collect());
     let now = Mutex::new(Now::from_system());
-    Arc::new(Flights::new(Renewal::Coexists { renew_from_percent: 80 }, Answers { left, now }))
+    Arc::new(SingleFlight::new(Renewal::Coexists { renew_from_percent: 80 }, Answers { left, now }))
 }
 
-fn left(flights: &Flights<Answers>) -> usize {
-    lock(&flights.backend.left).len()
+fn left(single_flight: &SingleFlight<Answers>) -> usize {
+    lock(&single_flight.backend.left).len()
 }
 
 #[test]
@@ -52,65 +52,71 @@ fn only_a_caller_in_a_hurry_keeps_it_to_itself_that_time_ran_out() {
         (Some(TIMEOUT / 2), ErrorKind::Rejected, true),
         (None, ErrorKind::Rejected, true),
     ] {
-        let flights = flights(&[(0, Some(kind))]);
+        let single_flight = single_flight(&[(0, Some(kind))]);
         let mut options = TokenOptions::new();
         options.deadline = deadline;
-        assert_eq!(flights.token(&options).unwrap_err().kind(), kind);
-        let shared = flights.lock().shared_failure(1);
+        assert_eq!(single_flight.token(&options).unwrap_err().kind(), kind);
+        let shared = single_flight.lock().shared_failure(1);
         assert_eq!(shared.is_some(), is_shared, "{deadline:?}, {kind:?}");
     }
 }
 
 #[test]
 fn a_token_as_long_as_the_caller_asks_will_do_and_more_is_not_asked_for() {
-    let flights = flights(&[(0, None)]);
-    let with = |min_validity| flights.token(&TokenOptions::new().min_validity(min_validity));
+    let single_flight = single_flight(&[(0, None)]);
+    let with = |min_validity| single_flight.token(&TokenOptions::new().min_validity(min_validity));
     assert_eq!(
         with(LIFETIME * 8 / 10 + Duration::from_nanos(1)).unwrap_err().kind(),
         ErrorKind::Configuration
     );
-    assert_eq!(left(&flights), 1, "it asked for what cannot be");
+    assert_eq!(left(&single_flight), 1, "it asked for what cannot be");
     with(LIFETIME * 8 / 10).unwrap();
-    assert_eq!(left(&flights), 0);
+    assert_eq!(left(&single_flight), 0);
 }
 
 #[test]
 fn a_token_that_took_long_to_come_is_handed_out_and_not_renewed_by_the_same_call() {
-    let flights = flights(&[(500, None)]);
-    flights.token(&TokenOptions::new()).expect("it is good for 100 s");
-    assert_eq!(left(&flights), 0);
+    let single_flight = single_flight(&[(500, None)]);
+    single_flight.token(&TokenOptions::new()).expect("it is good for 100 s");
+    assert_eq!(left(&single_flight), 0);
 }
 
 #[test]
 fn a_rejected_token_is_handed_out_by_no_way_to_ask_and_kept_by_the_slot_alone() {
-    let flights = flights(&[(0, None), (0, None)]);
-    let rejected = flights.token(&TokenOptions::new()).unwrap();
-    let now = Script::now(&flights.backend);
-    assert_eq!(flights.publication.get(now, Duration::ZERO).unwrap().secret(), rejected.secret());
-    assert!(flights.invalidate(rejected.secret()).is_some());
-    assert!(flights.publication.get(now, Duration::ZERO).is_none() && flights.cached().is_none());
+    let single_flight = single_flight(&[(0, None), (0, None)]);
+    let rejected = single_flight.token(&TokenOptions::new()).unwrap();
+    let now = Script::now(&single_flight.backend);
+    assert_eq!(
+        single_flight.publication.get(now, Duration::ZERO).unwrap().secret(),
+        rejected.secret()
+    );
+    assert!(single_flight.invalidate(rejected.secret()).is_some());
+    assert!(
+        single_flight.publication.get(now, Duration::ZERO).is_none()
+            && single_flight.cached().is_none()
+    );
     assert_eq!(rejected.clones(), 2, "this one, and the one that is not to come again");
     let options = TokenOptions::new().min_validity(LIFETIME / 2);
-    assert_ne!(flights.token(&options).unwrap().secret(), rejected.secret());
+    assert_ne!(single_flight.token(&options).unwrap().secret(), rejected.secret());
 }
 
 #[test]
 fn a_token_that_was_replaced_is_kept_by_nobody() {
-    let flights = flights(&[(0, None), (0, None)]);
-    let old = flights.token(&TokenOptions::new()).unwrap();
-    let new = flights.token(&TokenOptions::new().force(true)).unwrap();
-    assert_eq!(flights.cached().unwrap().secret(), new.secret());
+    let single_flight = single_flight(&[(0, None), (0, None)]);
+    let old = single_flight.token(&TokenOptions::new()).unwrap();
+    let new = single_flight.token(&TokenOptions::new().force(true)).unwrap();
+    assert_eq!(single_flight.cached().unwrap().secret(), new.secret());
     assert_eq!(old.clones(), 1);
 }
 
 #[test]
 fn who_has_no_time_does_not_renew() {
-    let flights = flights(&[(500, None), (0, None)]);
-    let token = flights.token(&TokenOptions::new()).unwrap();
-    let hurried = flights.token(&TokenOptions::new().deadline(Duration::ZERO)).unwrap();
+    let single_flight = single_flight(&[(500, None), (0, None)]);
+    let token = single_flight.token(&TokenOptions::new()).unwrap();
+    let hurried = single_flight.token(&TokenOptions::new().deadline(Duration::ZERO)).unwrap();
     assert_eq!(hurried.secret(), token.secret());
-    assert_eq!(left(&flights), 1, "it asked for another");
-    assert_ne!(flights.token(&TokenOptions::new()).unwrap().secret(), token.secret());
+    assert_eq!(left(&single_flight), 1, "it asked for another");
+    assert_ne!(single_flight.token(&TokenOptions::new()).unwrap().secret(), token.secret());
 }
 
 /// Its request never comes back: the leader dies in it.
@@ -129,12 +135,12 @@ impl Script for Deadly {
 #[test]
 fn no_copy_of_a_token_is_left_when_its_replacement_dies() {
     let now = Now::from_system();
-    let flights = Arc::new(Flights::new(Renewal::ReplacesPrevious, Deadly(now)));
+    let single_flight = Arc::new(SingleFlight::new(Renewal::ReplacesPrevious, Deadly(now)));
     let token = Token::issued("old", LIFETIME, now);
-    flights.lock().place(token.clone());
-    assert!(flights.publication.get(now, Duration::ZERO).is_some());
-    let refresh = || flights.token(&TokenOptions::new().force(true));
+    single_flight.lock().place(token.clone());
+    assert!(single_flight.publication.get(now, Duration::ZERO).is_some());
+    let refresh = || single_flight.token(&TokenOptions::new().force(true));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(refresh)).is_err());
-    assert!(flights.publication.get(now, Duration::ZERO).is_none(), "a copy was left");
+    assert!(single_flight.publication.get(now, Duration::ZERO).is_none(), "a copy was left");
     assert_eq!(token.clones(), 1);
 }

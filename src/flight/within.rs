@@ -1,5 +1,5 @@
-//! Which flights a thread is in the middle of. Code of the program that is called from there (an event
-//! hook, a log callback, a source of tokens, a store) and asks for a token must not wait for itself.
+//! Which single flights this thread leads a fetch of. Code of the program that is called from there (an
+//! event hook, a log callback, a source of tokens, a store) and asks for a token must not wait for itself.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -12,13 +12,13 @@ thread_local! {
     static LED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
-/// While it lives, the thread that made it leads a flight of `flights`, or tells what became of it.
+/// While it lives, the thread that made it leads a fetch of `single_flight`, or tells what became of it.
 pub(super) struct Within(PhantomData<*const ()>);
 
 impl Within {
-    pub(super) fn of<T>(flights: &Arc<T>) -> Self {
+    pub(super) fn of<T>(single_flight: &Arc<T>) -> Self {
         // A thread that is ending has no list any more: it goes without.
-        let _ = LED.try_with(|led| led.borrow_mut().push(address(flights)));
+        let _ = LED.try_with(|led| led.borrow_mut().push(address(single_flight)));
         Self(PhantomData)
     }
 }
@@ -29,10 +29,10 @@ impl Drop for Within {
     }
 }
 
-pub(super) fn is_within<T>(flights: &Arc<T>) -> bool {
-    LED.try_with(|led| led.borrow().contains(&address(flights))).unwrap_or(false)
+pub(super) fn is_within<T>(single_flight: &Arc<T>) -> bool {
+    LED.try_with(|led| led.borrow().contains(&address(single_flight))).unwrap_or(false)
 }
 
-fn address<T>(flights: &Arc<T>) -> usize {
-    Arc::as_ptr(flights) as usize
+fn address<T>(single_flight: &Arc<T>) -> usize {
+    Arc::as_ptr(single_flight) as usize
 }

@@ -21,7 +21,7 @@ use crate::credentials::certificate::ClientCertificate;
 use crate::fetch::Fetcher;
 use crate::fetch::shared::Shared;
 use crate::fetch::upstream::Upstream;
-use crate::flight::Flights;
+use crate::flight::SingleFlight;
 use crate::source::builder::Builder;
 use crate::token::{Token, without_scheme};
 use crate::types::error::{Error, Result};
@@ -49,7 +49,7 @@ use crate::types::status::{Probe, Status, TokenStatus};
 /// ```
 #[derive(Clone)]
 pub struct TokenSource {
-    flights: Arc<Flights<Upstream>>,
+    single_flight: Arc<SingleFlight<Upstream>>,
 }
 
 /// What an API call said, for [`TokenSource::call`].
@@ -176,7 +176,7 @@ impl TokenSource {
     /// # }
     /// ```
     pub fn cached(&self) -> Option<Token> {
-        self.flights.cached()
+        self.single_flight.cached()
     }
 
     /// A token that is good for at least this long.
@@ -203,7 +203,7 @@ impl TokenSource {
     /// # Errors
     /// As [`token`](Self::token); [`Timeout`](crate::ErrorKind::Timeout) when the deadline passes.
     pub fn token_with(&self, options: &TokenOptions) -> Result<Token> {
-        self.flights.token(options)
+        self.single_flight.token(options)
     }
 
     /// Drops this token, which the API answered 401 to. If a newer token has already replaced it,
@@ -224,8 +224,8 @@ impl TokenSource {
     /// As [`invalidate`](Self::invalidate).
     pub fn invalidate_secret(&self, revoked: &str) -> Result<Invalidated> {
         let revoked = without_scheme(revoked);
-        let was_here = self.flights.lock().has_held(revoked);
-        let age = self.flights.invalidate(revoked);
+        let was_here = self.single_flight.lock().has_held(revoked);
+        let age = self.single_flight.invalidate(revoked);
         if let Some(age) = age {
             let now = self.fetcher().clock.now().monotonic;
             lock(&self.fetcher().pace).record_revoked(now, age);
@@ -326,7 +326,7 @@ impl TokenSource {
         let fetcher = self.fetcher();
         let now = fetcher.clock.now();
         let (token, counters) = {
-            let slot = self.flights.lock();
+            let slot = self.single_flight.lock();
             (slot.current().cloned(), slot.counters)
         };
         Status {
@@ -404,7 +404,7 @@ impl TokenSource {
     /// The published token, if nothing is to be done for it.
     #[inline]
     pub(crate) fn published(&self) -> Option<Token> {
-        self.flights.published()
+        self.single_flight.published()
     }
 
     /// Whether the provider has given a token for this secret.
@@ -415,11 +415,11 @@ impl TokenSource {
     fn with_slot_of_its_own(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {
         let renewal = fetcher.provider().facts().renewal;
         let upstream = Upstream::new(fetcher, shared);
-        Self { flights: Arc::new(Flights::new(renewal, upstream)) }
+        Self { single_flight: Arc::new(SingleFlight::new(renewal, upstream)) }
     }
 
     fn upstream(&self) -> &Upstream {
-        self.flights.backend()
+        self.single_flight.backend()
     }
 
     fn fetcher(&self) -> &Arc<Fetcher> {

@@ -31,7 +31,7 @@ pub(crate) struct Slot {
     current: Current,
     flight: Option<Flight>,
     /// The number of the newest flight; flights are numbered from 1.
-    flights: u64,
+    last_flight: u64,
     last_revoked: Option<Token>,
     recent: Recent,
     last_failure: Option<Failure>,
@@ -179,7 +179,7 @@ impl Slot {
             renewal,
             current: Current { held: None, look_every, publication },
             flight: None,
-            flights: 0,
+            last_flight: 0,
             last_revoked: None,
             recent: Recent::default(),
             last_failure: None,
@@ -228,13 +228,13 @@ impl Slot {
     }
 
     fn begin(&mut self) -> u64 {
-        self.flights += 1;
+        self.last_flight += 1;
         let parked = match self.renewal {
             Renewal::ReplacesPrevious => self.current.replace(None),
             Renewal::Coexists { .. } => None,
         };
-        self.flight = Some(Flight { number: self.flights, saw_revocation: false, parked });
-        self.flights
+        self.flight = Some(Flight { number: self.last_flight, saw_revocation: false, parked });
+        self.last_flight
     }
 
     /// Takes note of how a flight ended. A token that was revoked while it was under way is dropped.
@@ -276,8 +276,8 @@ impl Slot {
     /// Puts a newer token, which another process has stored, in the place of `old`.
     pub(crate) fn adopt(&mut self, old: &Token, new: Token) {
         if self.current.as_ref().is_some_and(|held| held.token.has_secret(old.secret())) {
-            self.flights += 1;
-            self.hold(new, self.flights);
+            self.last_flight += 1;
+            self.hold(new, self.last_flight);
             self.failed_renewals = 0;
             self.renew_not_before = None;
         }
@@ -288,9 +288,9 @@ impl Slot {
     pub(crate) fn place(&mut self, token: Token) -> bool {
         let is_free = self.flight.is_none();
         if is_free {
-            self.flights += 1;
+            self.last_flight += 1;
             self.counters.tokens += 1;
-            self.hold(token, self.flights);
+            self.hold(token, self.last_flight);
         }
         is_free
     }
