@@ -10,7 +10,7 @@ use crate::base::clock::{ClockSource, Deadline, Now};
 use crate::base::sync::{Background, lock};
 use crate::fetch::Fetcher;
 use crate::fetch::shared::{Shared, Watch};
-use crate::flight::{Backend, Change, Effort, Landing, Obtained, Order};
+use crate::flight::{Backend, Change, Effort, Leader, Obtained, Order};
 use crate::policy::pace::Caller;
 use crate::token::Token;
 use crate::types::error::{Error, Result};
@@ -150,10 +150,10 @@ impl Backend for Upstream {
         result
     }
 
-    fn in_background(&self, landing: Landing<Self>) {
-        let begun = self.background.run("paytoken-renew", move || landing.fly_in_background());
+    fn in_background(&self, leader: Leader<Self>) {
+        let begun = self.background.run("paytoken-renew", move || leader.fetch_in_background());
         if let Err(error) = begun {
-            // The landing went with the closure, so a later caller may try.
+            // The leader went with the closure, so a later caller may try.
             warn!(target: LOG_TARGET, "{}: no thread for a renewal: {error}", self.fetcher.provider());
         }
     }

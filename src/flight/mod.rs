@@ -1,5 +1,5 @@
 //! Single flight: the slot behind its Mutex, the threads that wait for its flight, and the leader's
-//! duty to land. The protocol alone: what it reaches is behind [`Backend`], so that a model check can
+//! duty to report. The protocol alone: what it reaches is behind [`Backend`], so that a model check can
 //! play it with every order of threads.
 
 pub(crate) mod published;
@@ -59,7 +59,7 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     ) -> Option<Token>;
     /// The one call that takes long. It may panic.
     fn obtain(&self, order: &Order) -> Result<Obtained>;
-    fn in_background(&self, landing: Landing<Self>);
+    fn in_background(&self, leader: Leader<Self>);
     fn error(&self, error: Error) -> Error;
     /// May panic.
     fn tell(&self, kind: EventKind);
@@ -70,7 +70,7 @@ pub(crate) struct SingleFlight<W> {
     slot: Mutex<Slot>,
     /// The slot's current token, for who needs no more.
     publication: Publication,
-    landed: Condvar,
+    flight_ended: Condvar,
     backend: W,
 }
 
@@ -78,7 +78,7 @@ impl<W: Backend> SingleFlight<W> {
     pub(crate) fn new(renewal: Renewal, backend: W) -> Self {
         let publication = Publication::default();
         let slot = Slot::new(renewal, publication.clone(), backend.look_every());
-        Self { slot: Mutex::new(slot), publication, landed: Condvar::new(), backend }
+        Self { slot: Mutex::new(slot), publication, flight_ended: Condvar::new(), backend }
     }
 
     pub(crate) fn backend(&self) -> &W {
@@ -173,11 +173,11 @@ impl<W: Backend> SingleFlight<W> {
                 }
                 Decision::Renew(flight) => {
                     drop(slot);
-                    let landing = Landing::new(self, flight);
+                    let leader = Leader::new(self, flight);
                     match backend.renews_in_background() {
-                        true => backend.in_background(landing),
+                        true => backend.in_background(leader),
                         // If it fails, the token stays, unless it was invalidated meanwhile.
-                        false => _ = landing.fly(&wish, terms, Effort::OneAttempt),
+                        false => _ = leader.fetch(&wish, terms, Effort::OneAttempt),
                     }
                     wish.may_renew = false;
                     now = backend.now();
@@ -186,7 +186,7 @@ impl<W: Backend> SingleFlight<W> {
                 }
                 Decision::Lead(flight) => {
                     drop(slot);
-                    (flight, Landing::new(self, flight).fly(&wish, terms, Effort::Full).err())
+                    (flight, Leader::new(self, flight).fetch(&wish, terms, Effort::Full).err())
                 }
                 Decision::Wait(flight) => {
                     slot = self.wait_for(slot, flight, terms.deadline);
@@ -201,7 +201,7 @@ impl<W: Backend> SingleFlight<W> {
                     (flight, None)
                 }
             };
-            // What lands, or is put back, is another token than the one that was looked at.
+            // What a flight brings, or puts back, is another token than the one that was looked at.
             has_looked = false;
             now = backend.now();
             slot = self.lock();
@@ -275,14 +275,14 @@ impl<W: Backend> SingleFlight<W> {
         }
     }
 
-    /// Waits until the flight has landed or the deadline has passed.
+    /// Waits until the flight has ended or the deadline has passed.
     fn wait_for<'a>(
         &self,
         slot: MutexGuard<'a, Slot>,
         flight: u64,
         deadline: Deadline,
     ) -> MutexGuard<'a, Slot> {
-        self.landed
+        self.flight_ended
             .wait_timeout_while(slot, deadline.remaining(), |slot| slot.is_in_flight(flight))
             .unwrap_or_else(PoisonError::into_inner)
             .0
@@ -310,29 +310,29 @@ struct Terms {
     caller: Caller,
 }
 
-/// The leader's duty to report. Dropped without a report (a panic, a thread that never started),
+/// Who fetches for everybody, and has to report how that ended. Dropped without a report (a panic, a thread that never started),
 /// it frees the flight so that another caller may lead.
-pub(crate) struct Landing<W: Backend> {
+pub(crate) struct Leader<W: Backend> {
     single_flight: Arc<SingleFlight<W>>,
     flight: u64,
-    has_landed: bool,
+    has_reported: bool,
 }
 
-impl<W: Backend> Landing<W> {
+impl<W: Backend> Leader<W> {
     fn new(single_flight: &Arc<SingleFlight<W>>, flight: u64) -> Self {
-        Self { single_flight: single_flight.clone(), flight, has_landed: false }
+        Self { single_flight: single_flight.clone(), flight, has_reported: false }
     }
 
     /// A renewal for which nobody waits.
-    pub(crate) fn fly_in_background(self) {
+    pub(crate) fn fetch_in_background(self) {
         let deadline = Deadline::after(self.single_flight.backend.timeout());
         let terms = Terms { deadline, caller: Caller::Patient };
-        let _ = self.fly(&Wish::default(), terms, Effort::Background);
+        let _ = self.fetch(&Wish::default(), terms, Effort::Background);
     }
 
     /// Fetches for everybody. The error is the leader's own answer; the slot has it for those who
     /// waited.
-    fn fly(mut self, wish: &Wish, terms: Terms, effort: Effort) -> Result<()> {
+    fn fetch(mut self, wish: &Wish, terms: Terms, effort: Effort) -> Result<()> {
         let single_flight = self.single_flight.clone();
         let _within = Within::of(&single_flight);
         let backend = &single_flight.backend;
@@ -354,7 +354,7 @@ impl<W: Backend> Landing<W> {
         };
         let (ended, mut news) = match obtained {
             Ok(Obtained::Busy) => {
-                self.land(now, Ended::Busy);
+                self.report(now, Ended::Busy);
                 return Ok(());
             }
             Ok(Obtained::Found(token)) => {
@@ -375,13 +375,13 @@ impl<W: Backend> Landing<W> {
             }
             Err(error) => failed(error),
         };
-        let has_token = self.land(now, ended);
+        let has_token = self.report(now, ended);
         let mut answer = Ok(());
         if let EventKind::Failed { error, still_has_token, .. } = &mut news {
             *still_has_token = has_token;
             answer = Err(error.clone());
         }
-        // After landing, so that a hook that panics leaves nobody waiting.
+        // After the report, so that a hook that panics leaves nobody waiting.
         backend.tell(news);
         answer
     }
@@ -403,21 +403,21 @@ impl<W: Backend> Landing<W> {
     }
 
     /// Reports, and wakes those who wait; whether there is a good token now.
-    fn land(&mut self, now: Now, ended: Ended) -> bool {
+    fn report(&mut self, now: Now, ended: Ended) -> bool {
         let mut slot = self.single_flight.lock();
-        slot.land(now, self.flight, ended);
+        slot.end_flight(now, self.flight, ended);
         let has_token = slot.usable(now, &Wish::default()).is_some();
         drop(slot);
-        self.has_landed = true;
-        self.single_flight.landed.notify_all();
+        self.has_reported = true;
+        self.single_flight.flight_ended.notify_all();
         has_token
     }
 }
 
-impl<W: Backend> Drop for Landing<W> {
+impl<W: Backend> Drop for Leader<W> {
     fn drop(&mut self) {
-        if !self.has_landed {
-            self.land(self.single_flight.backend.now(), Ended::Died);
+        if !self.has_reported {
+            self.report(self.single_flight.backend.now(), Ended::Died);
         }
     }
 }

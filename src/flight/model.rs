@@ -41,10 +41,10 @@ enum Fate {
 struct Fates {
     fates: std::sync::Mutex<VecDeque<Fate>>,
     now: Now,
-    /// Flights in the air, and flights so far.
-    flying: AtomicUsize,
+    /// Flights under way, and flights so far.
+    under_way: AtomicUsize,
     flights: AtomicUsize,
-    has_flown: AtomicBool,
+    has_fetched: AtomicBool,
     /// Who led the first.
     first: std::sync::Mutex<Option<thread::ThreadId>>,
 }
@@ -54,9 +54,9 @@ impl Fates {
         Self {
             fates: std::sync::Mutex::new(fates.iter().copied().collect()),
             now: Now::from_system(),
-            flying: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
             flights: AtomicUsize::new(0),
-            has_flown: AtomicBool::new(false),
+            has_fetched: AtomicBool::new(false),
             first: std::sync::Mutex::new(None),
         }
     }
@@ -76,13 +76,13 @@ impl Script for Fates {
     }
 
     fn fetch(&self) -> Result<Token> {
-        assert_eq!(self.flying.fetch_add(1, Ordering::SeqCst), 0, "two flights at a time");
-        self.has_flown.store(true, Ordering::SeqCst);
+        assert_eq!(self.under_way.fetch_add(1, Ordering::SeqCst), 0, "two flights at a time");
+        self.has_fetched.store(true, Ordering::SeqCst);
         let number = self.flights.fetch_add(1, Ordering::SeqCst) + 1;
         self.first.lock().unwrap().get_or_insert(thread::current().id());
         let fate = self.fates.lock().unwrap().pop_front().unwrap_or(Fate::Token);
         thread::yield_now();
-        self.flying.fetch_sub(1, Ordering::SeqCst);
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
         match fate {
             Fate::Token => Ok(Token::issued(&format!("new-{number}"), LIFETIME, self.now)),
             Fate::Error => Err(Error::new(ErrorKind::ServerUnavailable, "scripted")),
@@ -217,8 +217,8 @@ fn a_hurried_leader_s_timeout_is_its_own() {
             assert_eq!(patient.unwrap(), "new-2", "it waited, and then had an error of its own");
         } else {
             // Its time was really over, and it speaks for all who waited.
-            let has_flown_twice = source.backend.flights() == 2;
-            assert!(if has_flown_twice { hurried.is_ok() } else { patient.is_err() });
+            let has_fetched_twice = source.backend.flights() == 2;
+            assert!(if has_fetched_twice { hurried.is_ok() } else { patient.is_err() });
         }
         assert_eq!(secret(&source).unwrap(), "new-2");
     });
@@ -313,7 +313,7 @@ fn a_token_that_is_being_replaced_is_not_handed_out() {
                     .token(&TokenOptions::new().force(true))
                     .map(|token| token.secret().to_owned())
             });
-            let was_flying = source.backend.has_flown.load(Ordering::SeqCst);
+            let was_flying = source.backend.has_fetched.load(Ordering::SeqCst);
             let mine = secret(&source);
             let refreshed = refreshing.join().unwrap();
             let after = secret(&source).unwrap();

@@ -42,7 +42,7 @@ impl<S: Script> Backend for S {
     fn obtain(&self, _: &Order) -> Result<Obtained> {
         self.fetch().map(Obtained::Fetched)
     }
-    fn in_background(&self, _: Landing<Self>) {
+    fn in_background(&self, _: Leader<Self>) {
         unreachable!("it is off")
     }
     fn error(&self, error: Error) -> Error {

@@ -2,7 +2,7 @@
 //! is elsewhere, and the Mutex around it is in `flight`.
 //!
 //! Single flight: at most one fetch (a *flight*) at a time. Each call asks [`Slot::decide`] what to
-//! do; whoever is told to lead fetches without the lock and reports with [`Slot::land`] how that
+//! do; whoever is told to lead fetches without the lock and reports with [`Slot::end_flight`] how that
 //! [`Ended`].
 
 mod recent;
@@ -160,7 +160,7 @@ pub(crate) enum Decision {
     Use(Token),
     /// Lead this flight; the token is good meanwhile and if the flight fails.
     Renew(u64),
-    /// Lead this flight; there is nothing to hand out until it lands.
+    /// Lead this flight; there is nothing to hand out until it ends.
     Lead(u64),
     /// Wait for this flight.
     Wait(u64),
@@ -199,7 +199,7 @@ impl Slot {
     ) -> Decision {
         if let Some(token) = self.usable(now, wish) {
             if wish.may_renew && self.is_time_to_renew(now, &token) && refusal().is_none() {
-                return Decision::Renew(self.begin());
+                return Decision::Renew(self.begin_flight());
             }
             return Decision::Use(token);
         }
@@ -207,7 +207,7 @@ impl Slot {
             return Decision::Wait(flight.number);
         }
         match refusal().filter(|_| wish.newer_than.is_none()) {
-            None if wish.may_lead => Decision::Lead(self.begin()),
+            None if wish.may_lead => Decision::Lead(self.begin_flight()),
             refusal => Decision::Nothing(refusal),
         }
     }
@@ -227,7 +227,7 @@ impl Slot {
             && self.renewal.is_due(token, now)
     }
 
-    fn begin(&mut self) -> u64 {
+    fn begin_flight(&mut self) -> u64 {
         self.last_flight += 1;
         let parked = match self.renewal {
             Renewal::ReplacesPrevious => self.current.replace(None),
@@ -238,7 +238,7 @@ impl Slot {
     }
 
     /// Takes note of how a flight ended. A token that was revoked while it was under way is dropped.
-    pub(crate) fn land(&mut self, now: Now, number: u64, ended: Ended) {
+    pub(crate) fn end_flight(&mut self, now: Now, number: u64, ended: Ended) {
         let Some(flight) = self.flight.take_if(|flight| flight.number == number) else {
             return;
         };

@@ -1,5 +1,5 @@
 //! The slot against a reference that is simple enough to be believed, over arbitrary histories:
-//! both clocks move independently, flights land or die, tokens are invalidated at any moment.
+//! both clocks move independently, flights end or die, tokens are invalidated at any moment.
 
 use proptest::prelude::*;
 
@@ -181,7 +181,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                     let name = format!("token-{names}");
                     let at = Reference { monotonic, wall, ..Reference::default() };
                     let token = Token::issued(&name, Duration::from_millis(lifetime), now_of(&at));
-                    slot.land(now, flight, Ended::With(token));
+                    slot.end_flight(now, flight, Ended::With(token));
                     reference.current = Some(Known {
                         name,
                         monotonic,
@@ -195,7 +195,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 if let Some((flight, _, _, parked)) = reference.flight.take() {
                     let error = Error::new(ErrorKind::Transport, "scripted")
                         .with_may_have_arrived(may_have_arrived);
-                    slot.land(now, flight, Ended::Failed(error, Says::ToAll));
+                    slot.end_flight(now, flight, Ended::Failed(error, Says::ToAll));
                     prop_assert!(slot.shared_failure(flight).is_some());
                     if !may_have_arrived && parked.is_some() {
                         reference.current = parked;
@@ -204,7 +204,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
             }
             Step::Die => {
                 if let Some((flight, ..)) = reference.flight.take() {
-                    slot.land(now, flight, Ended::Died);
+                    slot.end_flight(now, flight, Ended::Died);
                     prop_assert!(!slot.is_in_flight(flight));
                 }
             }

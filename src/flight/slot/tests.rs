@@ -45,13 +45,13 @@ fn a_token_that_was_revoked_while_it_came_again_is_dropped_and_accepted_if_it_co
     story.slot.place(first);
     let flight = story.renews_at(500).expect("it is time to renew");
     assert!(story.slot.invalidate("always the same"));
-    story.slot.land(story.after(501), flight, Ended::With(second));
+    story.slot.end_flight(story.after(501), flight, Ended::With(second));
     assert_eq!(story.current(), None, "the API has just revoked it");
     let Decision::Lead(flight) = story.slot.decide(story.after(501), &Wish::default(), || None)
     else {
         panic!("there is none");
     };
-    story.slot.land(story.after(502), flight, Ended::With(third));
+    story.slot.end_flight(story.after(502), flight, Ended::With(third));
     assert_eq!(story.current(), Some("always the same"), "the provider insists");
 }
 
@@ -100,14 +100,14 @@ fn a_flight_that_is_given_up_is_no_failure_and_holds_the_next_back() {
     let token = story.token("good");
     story.slot.place(token);
     let flight = story.renews_at(500).expect("it is time to renew");
-    story.slot.land(story.after(500), flight + 1, Ended::Busy);
+    story.slot.end_flight(story.after(500), flight + 1, Ended::Busy);
     assert!(story.slot.is_in_flight(flight), "that was another's");
-    story.slot.land(story.after(500), flight, Ended::Busy);
+    story.slot.end_flight(story.after(500), flight, Ended::Busy);
     assert!(!story.slot.is_in_flight(flight));
     assert_eq!(story.slot.counters.failures, 0);
     assert_eq!(story.renews_at(505), None);
     let flight = story.renews_at(506).expect("6 s are over");
-    story.slot.land(story.after(506), flight, Ended::Busy);
+    story.slot.end_flight(story.after(506), flight, Ended::Busy);
     assert_eq!(story.renews_at(517), None);
     assert!(story.renews_at(518).is_some(), "12 s are over");
 }
@@ -120,9 +120,9 @@ fn each_leader_that_dies_counts_as_a_failure() {
         let Decision::Lead(flight) = story.slot.decide(now, &Wish::default(), || None) else {
             panic!("there is no token");
         };
-        story.slot.land(now, flight + 1, Ended::Died);
+        story.slot.end_flight(now, flight + 1, Ended::Died);
         assert!(story.slot.is_in_flight(flight), "that was another's");
-        story.slot.land(now, flight, Ended::Died);
+        story.slot.end_flight(now, flight, Ended::Died);
         assert_eq!(story.slot.counters.failures, deaths);
     }
 }
