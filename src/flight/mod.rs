@@ -21,7 +21,7 @@ pub(crate) use self::order::{Change, Effort, Obtained, Order};
 use self::within::{Within, is_within};
 use crate::base::clock::{Deadline, Now, monotonic};
 use crate::base::sync::{Condvar, Mutex, MutexGuard};
-use crate::flight::published::Publication;
+use crate::flight::published::PublishedToken;
 use crate::flight::slot::{Decision, Ended, Says, Slot, Wish};
 use crate::policy::pace::Caller;
 use crate::token::Token;
@@ -68,17 +68,17 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
 /// A slot, the threads that wait for its flight, and its backend: whoever asks for a token asks here.
 pub(crate) struct SingleFlight<W> {
     slot: Mutex<Slot>,
-    /// The slot's current token, for who needs no more.
-    publication: Publication,
+    /// The slot's current token, for callers that need no more.
+    published: PublishedToken,
     flight_ended: Condvar,
     backend: W,
 }
 
 impl<W: Backend> SingleFlight<W> {
     pub(crate) fn new(renewal: Renewal, backend: W) -> Self {
-        let publication = Publication::default();
-        let slot = Slot::new(renewal, publication.clone(), backend.look_every());
-        Self { slot: Mutex::new(slot), publication, flight_ended: Condvar::new(), backend }
+        let published = PublishedToken::default();
+        let slot = Slot::new(renewal, published.clone(), backend.look_every());
+        Self { slot: Mutex::new(slot), published, flight_ended: Condvar::new(), backend }
     }
 
     pub(crate) fn backend(&self) -> &W {
@@ -100,7 +100,7 @@ impl<W: Backend> SingleFlight<W> {
     /// The published token, if nothing is to be done for it.
     #[inline]
     pub(crate) fn published(&self) -> Option<Token> {
-        self.publication.get(self.backend.now(), Duration::ZERO)
+        self.published.get(self.backend.now(), Duration::ZERO)
     }
 
     /// A token on the caller's terms: the published one, or the slot's, or by waiting for a flight,
@@ -109,7 +109,7 @@ impl<W: Backend> SingleFlight<W> {
     pub(crate) fn token(self: &Arc<Self>, options: &TokenOptions) -> Result<Token> {
         let now = self.backend.now();
         if !options.force
-            && let Some(token) = self.publication.get(now, options.min_validity)
+            && let Some(token) = self.published.get(now, options.min_validity)
         {
             return Ok(token);
         }
@@ -245,7 +245,7 @@ impl<W: Backend> SingleFlight<W> {
     /// A good token that is in memory: asks nobody and waits for nobody.
     pub(crate) fn cached(&self) -> Option<Token> {
         let now = self.backend.now();
-        if let Some(token) = self.publication.get(now, Duration::ZERO) {
+        if let Some(token) = self.published.get(now, Duration::ZERO) {
             return Some(token);
         }
         let good = |slot: &Slot, now| slot.usable(now, &Wish::default());

@@ -12,34 +12,34 @@ use crate::base::clock::Now;
 use crate::token::Token;
 
 /// A token for as long as nothing is to be done for it.
-pub(crate) struct Published {
+pub(crate) struct QuietToken {
     token: Token,
     quiet_until: Now,
     /// What the token has left at `quiet_until` at the least.
     spare: Duration,
 }
 
-impl Published {
+impl QuietToken {
     pub(crate) fn new(token: Token, quiet_until: Now) -> Self {
         let spare = token.remaining_at(quiet_until);
         Self { token, quiet_until, spare }
     }
 }
 
-/// Clones share the pointer.
+/// Where the current token is published. Clones share the pointer.
 #[derive(Clone, Default)]
-pub(crate) struct Publication(Arc<Pointer>);
+pub(crate) struct PublishedToken(Arc<Pointer>);
 
-impl Publication {
-    pub(crate) fn set(&self, published: Option<Published>) {
-        self.0.store(published.map(Arc::new));
+impl PublishedToken {
+    pub(crate) fn set(&self, token: Option<QuietToken>) {
+        self.0.store(token.map(Arc::new));
     }
 
     /// The token if nothing is to be done for it, and it is good for as long as the caller needs it.
     #[inline]
     pub(crate) fn get(&self, now: Now, min_validity: Duration) -> Option<Token> {
         let published = self.0.load();
-        let Published { token, quiet_until, spare } = &**published.as_ref()?;
+        let QuietToken { token, quiet_until, spare } = &**published.as_ref()?;
         // To compare is cheaper than to compute what is left.
         let will_do = now.is_before(*quiet_until)
             && (min_validity <= *spare || token.remaining_at(now) >= min_validity);
@@ -48,24 +48,24 @@ impl Publication {
 }
 
 #[cfg(not(all(test, paytoken_model)))]
-type Pointer = arc_swap::ArcSwapOption<Published>;
+type Pointer = arc_swap::ArcSwapOption<QuietToken>;
 
 /// A pointer that shuttle sees.
 #[cfg(all(test, paytoken_model))]
 #[derive(Default)]
-struct Pointer(crate::base::sync::Mutex<Option<Arc<Published>>>);
+struct Pointer(crate::base::sync::Mutex<Option<Arc<QuietToken>>>);
 
 #[cfg(all(test, paytoken_model))]
 impl Pointer {
-    fn load(&self) -> Option<Arc<Published>> {
+    fn load(&self) -> Option<Arc<QuietToken>> {
         self.lock().clone()
     }
 
-    fn store(&self, published: Option<Arc<Published>>) {
-        *self.lock() = published;
+    fn store(&self, token: Option<Arc<QuietToken>>) {
+        *self.lock() = token;
     }
 
-    fn lock(&self) -> crate::base::sync::MutexGuard<'_, Option<Arc<Published>>> {
+    fn lock(&self) -> crate::base::sync::MutexGuard<'_, Option<Arc<QuietToken>>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -79,10 +79,10 @@ mod tests {
         let now = Now::from_system();
         let token = Token::issued("token", Duration::from_secs(600), now);
         let quiet_until = token.moment_of_age(Duration::from_secs(480)).unwrap();
-        let published = Publication::default();
+        let published = PublishedToken::default();
         let get = |now| published.get(now, Duration::ZERO);
         assert!(get(now).is_none());
-        published.set(Some(Published::new(token.clone(), quiet_until)));
+        published.set(Some(QuietToken::new(token.clone(), quiet_until)));
         assert_eq!(get(now).unwrap().secret(), token.secret());
         for (age, longest) in [(0, 600), (1, 599), (479, 121)] {
             let now = now.after(Duration::from_secs(age));

@@ -87,12 +87,12 @@ fn a_rejected_token_is_handed_out_by_no_way_to_ask_and_kept_by_the_slot_alone() 
     let rejected = single_flight.token(&TokenOptions::new()).unwrap();
     let now = Script::now(&single_flight.backend);
     assert_eq!(
-        single_flight.publication.get(now, Duration::ZERO).unwrap().secret(),
+        single_flight.published.get(now, Duration::ZERO).unwrap().secret(),
         rejected.secret()
     );
     assert!(single_flight.invalidate(rejected.secret()).is_some());
     assert!(
-        single_flight.publication.get(now, Duration::ZERO).is_none()
+        single_flight.published.get(now, Duration::ZERO).is_none()
             && single_flight.cached().is_none()
     );
     assert_eq!(rejected.clones(), 2, "this one, and the one that is not to come again");
@@ -138,9 +138,9 @@ fn no_copy_of_a_token_is_left_when_its_replacement_dies() {
     let single_flight = Arc::new(SingleFlight::new(Renewal::ReplacesPrevious, Deadly(now)));
     let token = Token::issued("old", LIFETIME, now);
     single_flight.lock().place(token.clone());
-    assert!(single_flight.publication.get(now, Duration::ZERO).is_some());
+    assert!(single_flight.published.get(now, Duration::ZERO).is_some());
     let refresh = || single_flight.token(&TokenOptions::new().force(true));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(refresh)).is_err());
-    assert!(single_flight.publication.get(now, Duration::ZERO).is_none(), "a copy was left");
+    assert!(single_flight.published.get(now, Duration::ZERO).is_none(), "a copy was left");
     assert_eq!(token.clones(), 1);
 }

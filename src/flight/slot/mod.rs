@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use self::recent::Recent;
 use crate::base::clock::Now;
-use crate::flight::published::{Publication, Published};
+use crate::flight::published::{PublishedToken, QuietToken};
 use crate::token::Token;
 use crate::token::renewal;
 use crate::types::error::{Error, ErrorKind};
@@ -69,7 +69,7 @@ struct Current {
     held: Option<Held>,
     /// Other processes may revoke or replace it, so it is compared with the store, so often.
     look_every: Option<Duration>,
-    publication: Publication,
+    published: PublishedToken,
 }
 
 impl Current {
@@ -78,9 +78,9 @@ impl Current {
     }
 
     fn replace(&mut self, held: Option<Held>) -> Option<Held> {
-        self.publication.set(held.as_ref().and_then(|held| {
+        self.published.set(held.as_ref().and_then(|held| {
             let next = held.compared_at.checked_add(self.publish_for(held))?;
-            Some(Published::new(held.token.clone(), held.quiet_until?.min(next)))
+            Some(QuietToken::new(held.token.clone(), held.quiet_until?.min(next)))
         }));
         std::mem::replace(&mut self.held, held)
     }
@@ -169,15 +169,15 @@ pub(crate) enum Decision {
 }
 
 impl Slot {
-    /// What is in use is published there. `look_every`: shared with other processes.
+    /// The current token is published in `published`. `look_every`: shared with other processes.
     pub(crate) fn new(
         renewal: Renewal,
-        publication: Publication,
+        published: PublishedToken,
         look_every: Option<Duration>,
     ) -> Self {
         Self {
             renewal,
-            current: Current { held: None, look_every, publication },
+            current: Current { held: None, look_every, published },
             flight: None,
             last_flight: 0,
             last_revoked: None,

@@ -83,8 +83,8 @@ impl Reference {
 
 fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
     let start = Now::from_system();
-    let publication = Publication::default();
-    let mut slot = Slot::new(renewal, publication.clone(), None);
+    let published = PublishedToken::default();
+    let mut slot = Slot::new(renewal, published.clone(), None);
     let mut reference = Reference::default();
     // Far enough from the clocks' beginnings to step back.
     let now_of = |reference: &Reference| {
@@ -123,7 +123,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 // The short cut says what the long way says, once it is published for this moment.
                 prop_assert!(!slot.begin_look(now));
                 let published =
-                    publication.get(now, ask.min_validity).map(|token| token.secret().to_owned());
+                    published.get(now, ask.min_validity).map(|token| token.secret().to_owned());
                 let in_no_window = reference
                     .usable(&Wish { newer_than: None, ..ask })
                     .filter(|known| !(coexists && reference.is_due(known)))

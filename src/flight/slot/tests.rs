@@ -12,7 +12,10 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { slot: Slot::new(COEXISTS, Publication::default(), None), start: Now::from_system() }
+        Self {
+            slot: Slot::new(COEXISTS, PublishedToken::default(), None),
+            start: Now::from_system(),
+        }
     }
 
     fn after(&self, seconds: u64) -> Now {
@@ -145,11 +148,11 @@ fn a_token_falls_short_if_it_is_good_and_came_with_this_flight_but_does_not_live
 
 #[test]
 fn one_caller_compares_with_the_store_while_the_others_go_on_unless_it_takes_too_long() {
-    let publication = Publication::default();
-    let mut slot = Slot::new(COEXISTS, publication.clone(), Some(Duration::from_millis(500)));
+    let published = PublishedToken::default();
+    let mut slot = Slot::new(COEXISTS, published.clone(), Some(Duration::from_millis(500)));
     let start = Now::from_system();
     let at = |milliseconds| start.after(Duration::from_millis(milliseconds));
-    let is_published = |ms| publication.get(at(ms), Duration::ZERO).is_some();
+    let is_published = |ms| published.get(at(ms), Duration::ZERO).is_some();
     let token = Token::issued("a", Duration::from_secs(600), start);
     slot.place(token.clone());
     assert!(is_published(499) && !is_published(500));
@@ -166,7 +169,7 @@ fn one_caller_compares_with_the_store_while_the_others_go_on_unless_it_takes_too
     // By the wall clock alone, as after a suspension.
     let mut later = at(1_500);
     later.wall += Duration::from_millis(1);
-    assert!(publication.get(later, Duration::ZERO).is_none() && slot.begin_look(later));
+    assert!(published.get(later, Duration::ZERO).is_none() && slot.begin_look(later));
     // What is said of one token is not said of the next.
     slot.adopt(&token, Token::issued("b", Duration::from_secs(600), at(1_000)));
     slot.end_look(&token, at(1_600));
@@ -176,11 +179,11 @@ fn one_caller_compares_with_the_store_while_the_others_go_on_unless_it_takes_too
 
 #[test]
 fn a_store_that_is_dear_to_ask_is_asked_as_often_as_it_says() {
-    let publication = Publication::default();
-    let mut slot = Slot::new(COEXISTS, publication.clone(), Some(Duration::from_secs(1)));
+    let published = PublishedToken::default();
+    let mut slot = Slot::new(COEXISTS, published.clone(), Some(Duration::from_secs(1)));
     let start = Now::from_system();
     let at = |milliseconds| start.after(Duration::from_millis(milliseconds));
-    let is_published = |ms| publication.get(at(ms), Duration::ZERO).is_some();
+    let is_published = |ms| published.get(at(ms), Duration::ZERO).is_some();
     slot.place(Token::issued("a", Duration::from_secs(600), start));
     assert!(is_published(999) && !is_published(1_000) && !slot.begin_look(at(999)));
     assert!(slot.begin_look(at(1_000)));
