@@ -224,7 +224,7 @@ impl TokenSource {
     /// As [`invalidate`](Self::invalidate).
     pub fn invalidate_secret(&self, revoked: &str) -> Result<Invalidated> {
         let revoked = without_scheme(revoked);
-        let was_here = self.single_flight.lock().has_held(revoked);
+        let was_here = self.single_flight.lock().has_had(revoked);
         let age = self.single_flight.invalidate(revoked);
         if let Some(age) = age {
             let now = self.fetcher().clock.now().monotonic;

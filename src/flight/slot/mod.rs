@@ -51,7 +51,7 @@ pub(crate) struct Counters {
 }
 
 #[derive(Clone)]
-struct Held {
+struct CachedToken {
     token: Token,
     /// The flight that brought it: larger is newer.
     flight: u64,
@@ -66,33 +66,33 @@ struct Held {
 
 /// The token in use. Every change of it is published at once.
 struct Current {
-    held: Option<Held>,
+    cached: Option<CachedToken>,
     /// Other processes may revoke or replace it, so it is compared with the store, so often.
     look_every: Option<Duration>,
     published: PublishedToken,
 }
 
 impl Current {
-    fn as_ref(&self) -> Option<&Held> {
-        self.held.as_ref()
+    fn as_ref(&self) -> Option<&CachedToken> {
+        self.cached.as_ref()
     }
 
-    fn replace(&mut self, held: Option<Held>) -> Option<Held> {
-        self.published.set(held.as_ref().and_then(|held| {
-            let next = held.compared_at.checked_add(self.publish_for(held))?;
-            Some(QuietToken::new(held.token.clone(), held.quiet_until?.min(next)))
+    fn replace(&mut self, cached: Option<CachedToken>) -> Option<CachedToken> {
+        self.published.set(cached.as_ref().and_then(|cached| {
+            let next = cached.compared_at.checked_add(self.publish_for(cached))?;
+            Some(QuietToken::new(cached.token.clone(), cached.quiet_until?.min(next)))
         }));
-        std::mem::replace(&mut self.held, held)
+        std::mem::replace(&mut self.cached, cached)
     }
 
     /// Alone, a part of its life: what it has left at the end of that time is known, so a caller
     /// that needs it for long need not compute it.
-    fn publish_for(&self, held: &Held) -> Duration {
-        self.look_every.unwrap_or(held.token.lifetime() / 64)
+    fn publish_for(&self, cached: &CachedToken) -> Duration {
+        self.look_every.unwrap_or(cached.token.lifetime() / 64)
     }
 
-    fn take_if(&mut self, is_it: impl FnOnce(&Held) -> bool) -> Option<Held> {
-        if self.held.as_ref().is_some_and(is_it) { self.replace(None) } else { None }
+    fn take_if(&mut self, is_it: impl FnOnce(&CachedToken) -> bool) -> Option<CachedToken> {
+        if self.cached.as_ref().is_some_and(is_it) { self.replace(None) } else { None }
     }
 }
 
@@ -102,7 +102,7 @@ struct Flight {
     saw_revocation: bool,
     /// Where a new token ends the one before: the old one, not handed out meanwhile, and put
     /// back only if the provider cannot have seen the request.
-    parked: Option<Held>,
+    parked: Option<CachedToken>,
 }
 
 struct Failure {
@@ -177,7 +177,7 @@ impl Slot {
     ) -> Self {
         Self {
             renewal,
-            current: Current { held: None, look_every, published },
+            current: Current { cached: None, look_every, published },
             flight: None,
             last_flight: 0,
             last_revoked: None,
@@ -214,11 +214,11 @@ impl Slot {
 
     /// The current token if it will do.
     pub(crate) fn usable(&self, now: Now, wish: &Wish) -> Option<Token> {
-        let held = self.current.as_ref()?;
-        if wish.newer_than.is_some_and(|flight| held.flight <= flight) {
+        let cached = self.current.as_ref()?;
+        if wish.newer_than.is_some_and(|flight| cached.flight <= flight) {
             return None;
         }
-        renewal::is_good(&held.token, now, wish.min_validity).then(|| held.token.clone())
+        renewal::is_good(&cached.token, now, wish.min_validity).then(|| cached.token.clone())
     }
 
     fn is_time_to_renew(&self, now: Now, token: &Token) -> bool {
@@ -251,7 +251,7 @@ impl Slot {
                 self.counters.tokens += 1;
                 self.failed_renewals = 0;
                 self.renew_not_before = None;
-                self.hold(token, number);
+                self.cache(token, number);
             }
             Ended::Failed(error, says) => {
                 self.counters.failures += 1;
@@ -275,9 +275,9 @@ impl Slot {
 
     /// Puts a newer token, which another process has stored, in the place of `old`.
     pub(crate) fn adopt(&mut self, old: &Token, new: Token) {
-        if self.current.as_ref().is_some_and(|held| held.token.has_secret(old.secret())) {
+        if self.current.as_ref().is_some_and(|cached| cached.token.has_secret(old.secret())) {
             self.last_flight += 1;
-            self.hold(new, self.last_flight);
+            self.cache(new, self.last_flight);
             self.failed_renewals = 0;
             self.renew_not_before = None;
         }
@@ -290,17 +290,18 @@ impl Slot {
         if is_free {
             self.last_flight += 1;
             self.counters.tokens += 1;
-            self.hold(token, self.last_flight);
+            self.cache(token, self.last_flight);
         }
         is_free
     }
 
-    fn hold(&mut self, token: Token, flight: u64) {
+    fn cache(&mut self, token: Token, flight: u64) {
         self.recent.add(token.secret());
         let quiet_until = self.renewal.quiet_until(&token);
         let since = token.since();
-        let held = Held { token, flight, quiet_until, compared_at: since, look_began: since };
-        self.current.replace(Some(held));
+        let cached =
+            CachedToken { token, flight, quiet_until, compared_at: since, look_began: since };
+        self.current.replace(Some(cached));
     }
 
     /// Whether the caller is to compare the current token with the store: one, and everybody when
@@ -308,37 +309,37 @@ impl Slot {
     pub(crate) fn begin_look(&mut self, now: Now) -> bool {
         let is_within =
             |moment: Now, time| moment.checked_add(time).is_some_and(|end| now.is_before(end));
-        let Some(held) = self.current.as_ref() else {
+        let Some(cached) = self.current.as_ref() else {
             return false;
         };
-        if is_within(held.compared_at, self.current.publish_for(held)) {
+        if is_within(cached.compared_at, self.current.publish_for(cached)) {
             return false;
         }
         let Some(look_every) = self.current.look_every else {
-            let token = held.token.clone();
+            let token = cached.token.clone();
             self.end_look(&token, now);
             return false;
         };
         let look_within = look_every.saturating_add(LOOK_MAY_TAKE);
-        if is_within(held.look_began, look_every) && is_within(held.compared_at, look_within) {
+        if is_within(cached.look_began, look_every) && is_within(cached.compared_at, look_within) {
             return false;
         }
-        self.current.held = Some(Held { look_began: now, ..held.clone() });
+        self.current.cached = Some(CachedToken { look_began: now, ..cached.clone() });
         true
     }
 
     /// A look that began at `now` says that this token may stay.
     pub(crate) fn end_look(&mut self, token: &Token, now: Now) {
-        let is_it = |held: &Held| held.token.has_secret(token.secret());
-        if let Some(held) = self.current.as_ref().filter(|held| is_it(held)) {
-            let compared_at = now.max(held.compared_at);
-            self.current.replace(Some(Held { compared_at, ..held.clone() }));
+        let is_it = |cached: &CachedToken| cached.token.has_secret(token.secret());
+        if let Some(cached) = self.current.as_ref().filter(|cached| is_it(cached)) {
+            let compared_at = now.max(cached.compared_at);
+            self.current.replace(Some(CachedToken { compared_at, ..cached.clone() }));
         }
     }
 
     /// Drops the token if it is still the current one: another process is replacing it.
     pub(crate) fn forget(&mut self, token: &Token) {
-        self.current.take_if(|held| held.token.has_secret(token.secret()));
+        self.current.take_if(|cached| cached.token.has_secret(token.secret()));
     }
 
     /// The token that was revoked last.
@@ -348,8 +349,8 @@ impl Slot {
 
     /// After a failed renewal the next waits: 1 % of the lifetime, doubling up to 5 %.
     fn hold_back_renewals(&mut self, now: Now) {
-        if let Some(held) = self.current.as_ref() {
-            let lifetime = held.token.lifetime();
+        if let Some(cached) = self.current.as_ref() {
+            let lifetime = cached.token.lifetime();
             let wait = (lifetime / 100 * (1 << self.failed_renewals.min(3))).min(lifetime / 20);
             self.renew_not_before = now.monotonic.checked_add(wait);
             self.failed_renewals = self.failed_renewals.saturating_add(1);
@@ -366,7 +367,7 @@ impl Slot {
     /// as the caller asks: another flight would not either.
     pub(crate) fn falls_short(&self, now: Now, wish: &Wish, flight: u64) -> bool {
         let any = Wish { min_validity: Duration::ZERO, ..*wish };
-        self.current.as_ref().is_some_and(|held| held.flight >= flight)
+        self.current.as_ref().is_some_and(|cached| cached.flight >= flight)
             && self.usable(now, wish).is_none()
             && self.usable(now, &any).is_some()
     }
@@ -377,44 +378,44 @@ impl Slot {
 
     /// Drops the token with this text if it is the current one; a newer one stays.
     pub(crate) fn invalidate(&mut self, revoked: &str) -> bool {
-        let is_it = |held: &Held| held.token.has_secret(revoked);
+        let is_it = |cached: &CachedToken| cached.token.has_secret(revoked);
         let dropped = self
             .current
             .take_if(is_it)
-            .or_else(|| self.flight.as_mut()?.parked.take_if(|held| is_it(held)));
-        let Some(held) = dropped else {
+            .or_else(|| self.flight.as_mut()?.parked.take_if(|cached| is_it(cached)));
+        let Some(cached) = dropped else {
             return false;
         };
         if let Some(flight) = &mut self.flight {
             flight.saw_revocation = true;
         }
         self.counters.invalidations += 1;
-        self.last_revoked = Some(held.token);
+        self.last_revoked = Some(cached.token);
         true
     }
 
     /// Whether the text is that of a token which was here lately.
-    pub(crate) fn has_held(&self, token: &str) -> bool {
+    pub(crate) fn has_had(&self, token: &str) -> bool {
         self.recent.has(token)
     }
 
     /// The flight that brought the current token, for callers that want a newer one.
     pub(crate) fn newest(&self) -> u64 {
-        self.held().map_or(0, |held| held.flight)
+        self.newest_cached().map_or(0, |cached| cached.flight)
     }
 
     /// The current token, or the one that is about to be replaced.
     pub(crate) fn newest_token(&self) -> Option<&Token> {
-        self.held().map(|held| &held.token)
+        self.newest_cached().map(|cached| &cached.token)
     }
 
-    fn held(&self) -> Option<&Held> {
+    fn newest_cached(&self) -> Option<&CachedToken> {
         let parked = self.flight.as_ref().and_then(|flight| flight.parked.as_ref());
         self.current.as_ref().or(parked)
     }
 
     /// The current token, whatever its state.
     pub(crate) fn current(&self) -> Option<&Token> {
-        self.current.as_ref().map(|held| &held.token)
+        self.current.as_ref().map(|cached| &cached.token)
     }
 }

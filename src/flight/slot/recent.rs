@@ -1,4 +1,4 @@
-//! The tokens that a slot has held lately, by a hash with a random key: their text is not kept.
+//! The tokens that a slot has had lately, by a hash with a random key: their text is not kept.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU64;
