@@ -84,8 +84,8 @@ impl Backend for Upstream {
         self.fetcher.provider().facts().in_environment(self.fetcher.environment).lifetime
     }
 
-    fn hold(&self, now: Now, caller: Caller) -> Option<Error> {
-        lock(&self.fetcher.pace).hold(now.monotonic, caller)
+    fn blocked(&self, now: Now, caller: Caller) -> Option<Error> {
+        lock(&self.fetcher.pace).blocked(now.monotonic, caller)
     }
 
     fn remembered_for(&self, now: Now) -> Option<Duration> {

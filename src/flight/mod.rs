@@ -35,7 +35,7 @@ use crate::types::options::TokenOptions;
 const MOST_VALIDITY_PERCENT: u32 = 80;
 
 /// What a slot's flights need of the backend. None of it is called with the slot's lock held but
-/// [`hold`](Self::hold), which is short.
+/// [`blocked`](Self::blocked), which is short.
 pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn now(&self) -> Now;
     /// The time for one call that names none.
@@ -43,7 +43,7 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     /// How long a token lives by the document.
     fn documented_lifetime(&self) -> Duration;
     /// The remembered error for a caller that the pace holds back.
-    fn hold(&self, now: Now, caller: Caller) -> Option<Error>;
+    fn blocked(&self, now: Now, caller: Caller) -> Option<Error>;
     fn remembered_for(&self, now: Now) -> Option<Duration>;
     fn renews_in_background(&self) -> bool;
     /// How often a token is compared with the store, where tokens are shared with other processes.
@@ -139,7 +139,7 @@ impl<W: Backend> SingleFlight<W> {
         loop {
             wish.may_lead = !is_within && !terms.deadline.remaining().is_zero();
             let (flight, own_error) = match slot
-                .decide(now, &wish, || backend.hold(now, terms.caller))
+                .decide(now, &wish, || backend.blocked(now, terms.caller))
             {
                 Decision::Use(token) if has_looked || !slot.begin_look(now) => return Ok(token),
                 Decision::Use(token) => {

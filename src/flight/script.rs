@@ -21,7 +21,7 @@ impl<S: Script> Backend for S {
     fn documented_lifetime(&self) -> Duration {
         LIFETIME
     }
-    fn hold(&self, _: Now, _: Caller) -> Option<Error> {
+    fn blocked(&self, _: Now, _: Caller) -> Option<Error> {
         None
     }
     fn remembered_for(&self, _: Now) -> Option<Duration> {

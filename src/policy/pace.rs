@@ -34,25 +34,25 @@ const MOST_FRESH: u32 = 3;
 
 #[derive(Default)]
 pub(crate) struct Pace {
-    refusal: Option<Held>,
+    refusal: Option<Block>,
     /// Refusals in a row.
     strikes: u32,
-    outage: Option<Held>,
+    outage: Option<Block>,
     /// Failed requests in a row.
     failures: u32,
-    hurry: Option<Held>,
+    hurry: Option<Block>,
     /// Time-outs of callers in a hurry, in a row.
     hurries: u32,
     /// Fresh tokens in a row that the API answered 401 to.
     fresh_revoked: u32,
 }
 
-struct Held {
+struct Block {
     error: Error,
     until: Instant,
 }
 
-impl Held {
+impl Block {
     /// How long it still stands.
     fn left(&self, now: Instant) -> Option<Duration> {
         self.until.checked_duration_since(now).filter(|left| !left.is_zero())
@@ -85,26 +85,26 @@ pub(crate) struct Failed<'a> {
 
 impl Pace {
     /// The error for a caller that is held back.
-    pub(crate) fn hold(&self, now: Instant, caller: Caller) -> Option<Error> {
-        let held = |held: &Option<Held>, note: &str| {
-            let held = held.as_ref()?;
-            let left = held.left(now)?;
+    pub(crate) fn blocked(&self, now: Instant, caller: Caller) -> Option<Error> {
+        let blocked = |block: &Option<Block>, note: &str| {
+            let block = block.as_ref()?;
+            let left = block.left(now)?;
             let seconds = left.as_secs() + 1;
             let note =
                 format!(" [remembered: the provider is not asked again for {seconds} s{note}]");
-            Some(held.error.clone().with_note(&note).with_retry_after(Some(left)))
+            Some(block.error.clone().with_note(&note).with_retry_after(Some(left)))
         };
         // Without a status it is the API that refused, and not the token endpoint.
-        let way_out = |refusal: &Held| match (refusal.error.kind(), refusal.error.status()) {
+        let way_out = |refusal: &Block| match (refusal.error.kind(), refusal.error.status()) {
             (ErrorKind::Rejected, Some(_)) => {
                 "; change the credentials or call refresh() to override"
             }
             _ => "; call refresh() to override",
         };
-        held(&self.refusal, self.refusal.as_ref().map_or("", way_out))
-            .or_else(|| held(&self.outage, ""))
+        blocked(&self.refusal, self.refusal.as_ref().map_or("", way_out))
+            .or_else(|| blocked(&self.outage, ""))
             .or_else(|| {
-                held(&self.hurry, " for callers with so little time")
+                blocked(&self.hurry, " for callers with so little time")
                     .filter(|_| caller == Caller::Hurried)
             })
     }
@@ -122,11 +122,11 @@ impl Pace {
         if failed.requests == 0 || !failed.error.has_verdict() {
             return None;
         }
-        let held = |pause| Some(Held { error: failed.error.clone(), until: now + pause });
+        let block = |pause| Some(Block { error: failed.error.clone(), until: now + pause });
         if failed.caller == Caller::Hurried && failed.error.ran_out_of_time() {
             self.hurries = self.hurries.saturating_add(failed.requests);
             let failures = if failed.replaces { PAUSES.len() as u32 } else { self.hurries };
-            self.hurry = held(pause(failures, failed.chance));
+            self.hurry = block(pause(failures, failed.chance));
             return None;
         }
         self.failures = self.failures.saturating_add(failed.requests);
@@ -134,7 +134,7 @@ impl Pace {
             return None;
         }
         let pause = pause(self.failures, failed.chance);
-        self.outage = held(pause);
+        self.outage = block(pause);
         Some(pause)
     }
 
@@ -154,7 +154,7 @@ impl Pace {
 
     /// Takes over what another process has remembered.
     pub(crate) fn adopt(&mut self, now: Instant, error: Error, left: Duration) {
-        self.refusal = Some(Held { error, until: now + left.min(LONGEST) });
+        self.refusal = Some(Block { error, until: now + left.min(LONGEST) });
     }
 
     /// How long an outage still holds everybody back, and how many requests failed in it.
@@ -177,7 +177,7 @@ impl Pace {
         failures: u32,
     ) {
         self.failures = failures;
-        self.outage = Some(Held { error, until: now + left.min(LONGEST_PAUSE) });
+        self.outage = Some(Block { error, until: now + left.min(LONGEST_PAUSE) });
     }
 
     /// Refusals in a row.
@@ -204,7 +204,7 @@ impl Pace {
         match &self.refusal {
             Some(standing) if standing.until > until => standing.until - now,
             _ => {
-                self.refusal = Some(Held { error: error.clone(), until });
+                self.refusal = Some(Block { error: error.clone(), until });
                 wait
             }
         }
@@ -273,7 +273,7 @@ mod tests {
         ] {
             let (mut pace, now) = (Pace::default(), monotonic());
             pace.record_failure(now, &failed(&error));
-            let told = pace.hold(now, Caller::Patient).unwrap().to_string();
+            let told = pace.blocked(now, Caller::Patient).unwrap().to_string();
             assert_eq!(told.contains("change the credentials"), blames, "{told}");
             assert!(told.ends_with("call refresh() to override]"), "{told}");
         }
@@ -286,9 +286,9 @@ mod tests {
         for seconds in [60, 240, 900, 900] {
             let wait = pace.record_failure(now, &failed(&rejected())).unwrap();
             assert_eq!(wait.as_secs(), seconds);
-            assert!(pace.hold(now + wait - Duration::from_millis(1), Caller::Patient).is_some());
+            assert!(pace.blocked(now + wait - Duration::from_millis(1), Caller::Patient).is_some());
             now += wait;
-            assert!(pace.hold(now, Caller::Patient).is_none());
+            assert!(pace.blocked(now, Caller::Patient).is_none());
         }
         pace.record_success();
         assert_eq!(pace.record_failure(now, &failed(&rejected())).unwrap().as_secs(), 60);
@@ -316,7 +316,7 @@ mod tests {
         assert!(pace.record_failure(now, &failed(&Error::certificate("expired here"))).is_none());
         let error = down();
         assert!(pace.record_failure(now, &Failed { requests: 0, ..failed(&error) }).is_none());
-        assert!(pace.hold(now, Caller::Hurried).is_none());
+        assert!(pace.blocked(now, Caller::Hurried).is_none());
     }
 
     #[test]
@@ -324,13 +324,13 @@ mod tests {
         let (mut pace, error) = (Pace::default(), down());
         let mut now = monotonic();
         for seconds in [1, 2, 5, 10, 15, 15] {
-            assert!(pace.hold(now, Caller::Patient).is_none());
+            assert!(pace.blocked(now, Caller::Patient).is_none());
             let wait = pace.record_failure(now, &failed(&error)).unwrap();
             assert_eq!(wait.as_secs(), seconds);
             for caller in [Caller::Patient, Caller::Hurried] {
-                let held = pace.hold(now + wait / 2, caller).unwrap();
-                assert_eq!(held.retry_after(), Some(wait / 2));
-                assert!(held.is_retryable());
+                let error = pace.blocked(now + wait / 2, caller).unwrap();
+                assert_eq!(error.retry_after(), Some(wait / 2));
+                assert!(error.is_retryable());
             }
             now += wait;
         }
@@ -345,7 +345,7 @@ mod tests {
     fn a_failed_renewal_holds_nobody_back_who_has_no_token() {
         let (mut pace, error, now) = (Pace::default(), down(), monotonic());
         assert!(pace.record_failure(now, &Failed { has_token: true, ..failed(&error) }).is_none());
-        assert!(pace.hold(now, Caller::Patient).is_none());
+        assert!(pace.blocked(now, Caller::Patient).is_none());
         assert_eq!(pace.record_failure(now, &failed(&error)).unwrap().as_secs(), 2);
     }
 
@@ -358,10 +358,10 @@ mod tests {
             for seconds in pauses {
                 let hurried = Failed { caller: Caller::Hurried, replaces, ..failed(&error) };
                 assert!(pace.record_failure(now, &hurried).is_none());
-                assert!(pace.hold(now, Caller::Patient).is_none());
+                assert!(pace.blocked(now, Caller::Patient).is_none());
                 let wait = Duration::from_secs(seconds);
-                assert!(pace.hold(now + wait / 2, Caller::Hurried).is_some());
-                assert!(pace.hold(now + wait, Caller::Hurried).is_none());
+                assert!(pace.blocked(now + wait / 2, Caller::Hurried).is_some());
+                assert!(pace.blocked(now + wait, Caller::Hurried).is_none());
                 now += wait;
             }
         }

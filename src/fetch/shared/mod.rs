@@ -261,8 +261,8 @@ impl Shared {
             let (error, left) = (fetcher.error(outage.error()), outage.left(now.wall));
             // Once it is over, what was counted goes on: nobody has succeeded since.
             pace.adopt_outage(now.monotonic, error, left, outage.failures);
-            let held = pace.hold(now.monotonic, order.caller).filter(|_| !left.is_zero());
-            if let Some(error) = held.filter(|_| !is_forced) {
+            let blocked = pace.blocked(now.monotonic, order.caller).filter(|_| !left.is_zero());
+            if let Some(error) = blocked.filter(|_| !is_forced) {
                 return Err(error);
             }
         }
@@ -302,7 +302,7 @@ impl Shared {
                 self.has_stored_refusal.store(true, Ordering::Relaxed);
             }
         }
-        match lock(&fetcher.pace).hold(now.monotonic, order.caller) {
+        match lock(&fetcher.pace).blocked(now.monotonic, order.caller) {
             Some(error) if !longest.is_zero() => Err(error),
             _ => Ok(None),
         }
