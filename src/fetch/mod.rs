@@ -1,6 +1,6 @@
 //! One fetch from beginning to end: attempts, retries and what is told about them. No cache.
 
-pub(crate) mod identity;
+pub(crate) mod certificate_reloader;
 pub(crate) mod shared;
 pub(crate) mod upstream;
 
@@ -15,7 +15,7 @@ use crate::base::date;
 use crate::base::secret::Secret;
 use crate::base::sync::{chance, lock, sleep};
 use crate::credentials::Credentials;
-use crate::fetch::identity::Renewals;
+use crate::fetch::certificate_reloader::CertificateReloader;
 use crate::flight::{Effort, Order};
 use crate::policy::outcome::Cause;
 use crate::policy::pace::{Failed, Pace};
@@ -45,7 +45,7 @@ pub(crate) struct Fetcher {
     pub(crate) pace: Mutex<Pace>,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) account: StoreKey,
-    pub(crate) renewals: Renewals,
+    pub(crate) certificate_reloader: CertificateReloader,
     /// Where tokens come from instead of the network.
     pub(crate) supply: Option<Arc<Supply>>,
 }
@@ -132,7 +132,8 @@ impl Fetcher {
 
     fn attempt(&self, attempt: u32, deadline: Deadline, requests: &AtomicU64) -> Result<Token> {
         let sent = self.clock.now();
-        let (newer, news) = self.renewals.look(&self.credentials, &self.transport, sent.wall);
+        let (newer, news) =
+            self.certificate_reloader.look(&self.credentials, &self.transport, sent.wall);
         news.into_iter().for_each(|kind| self.tell(kind));
         let (credentials, transport) = match newer.as_deref() {
             Some(newer) => (&newer.credentials, &newer.transport),

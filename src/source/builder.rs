@@ -380,7 +380,7 @@ impl Builder {
             on_event: self.on_event,
             clock: self.clock,
             pace: Default::default(),
-            renewals: Default::default(),
+            certificate_reloader: Default::default(),
             label: self.label,
             account: account.key().clone(),
             supply: self.supply,

@@ -342,7 +342,7 @@ impl TokenSource {
                 .last_error
                 .map(|(kind, at)| (kind, now.monotonic.saturating_duration_since(at))),
             blocked_for: lock(&self.fetcher().pace).refused_for(now.monotonic),
-            certificate_not_after: fetcher.renewals.not_after(&fetcher.credentials),
+            certificate_not_after: fetcher.certificate_reloader.not_after(&fetcher.credentials),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Who asks, and over which TLS: read again where the client certificate's files have changed.
+//! The client certificate, read again where its files have changed, and told of before it ends.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -10,20 +10,20 @@ use crate::transport::Transport;
 use crate::types::error::Result;
 use crate::types::event::EventKind;
 
-/// Credentials and the way to their provider, where the certificate is one that came later.
-pub(crate) struct Identity {
+/// Credentials and the way to their provider, with a certificate that was read later than the source was built.
+pub(crate) struct Reloaded {
     pub(crate) credentials: Credentials,
     pub(crate) transport: Transport,
 }
 
-/// What is known of a client certificate since its source was built.
+/// The client certificate of a source, as it was read last.
 #[derive(Default)]
-pub(crate) struct Renewals(Mutex<State>);
+pub(crate) struct CertificateReloader(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     /// In the place of what the source was built with.
-    newer: Option<Arc<Identity>>,
+    newer: Option<Arc<Reloaded>>,
     /// The files as they were when they could not be used.
     failed: Option<Stamps>,
     /// When it was last told that the certificate ends soon.
@@ -34,7 +34,7 @@ struct State {
 const SOON: Duration = Duration::from_secs(30 * 24 * 3600);
 const TOLD_EVERY: Duration = Duration::from_secs(24 * 3600);
 
-impl Renewals {
+impl CertificateReloader {
     /// The certificate's files are looked at. What is to be used instead of `first`, which the
     /// source was built with, and what is to be told.
     pub(crate) fn look(
@@ -42,7 +42,7 @@ impl Renewals {
         first: &Credentials,
         transport: &Transport,
         wall: SystemTime,
-    ) -> (Option<Arc<Identity>>, Vec<EventKind>) {
+    ) -> (Option<Arc<Reloaded>>, Vec<EventKind>) {
         let Some(certificate) = first.parts().certificate else {
             return (None, Vec::new());
         };
@@ -56,7 +56,7 @@ impl Renewals {
                     news.push(EventKind::CertificateRenewed { not_after });
                     state.told = None;
                 }
-                state.newer = Some(Arc::new(Identity {
+                state.newer = Some(Arc::new(Reloaded {
                     transport: transport.with_certificate(&read),
                     credentials: first.with_certificate(read),
                 }));
