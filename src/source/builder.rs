@@ -14,7 +14,7 @@ use crate::fetch::{Fetcher, Supply};
 use crate::protocol;
 use crate::store::{Account, Store};
 use crate::token::{AuthorizationHeader, Token};
-use crate::transport::{self, AgentPool, BaseUrl, Roots, Settings, Transport};
+use crate::transport::{self, BaseUrl, Roots, Settings, TlsPool, Transport};
 use crate::types::error::{Error, Result};
 use crate::types::event::{Event, EventHook};
 use crate::types::facts::Renewal;
@@ -66,7 +66,7 @@ pub struct Builder {
     pub(crate) supply: Option<Arc<Supply>>,
     clock: ClockSource,
     store: Option<Arc<dyn Store>>,
-    pool: AgentPool,
+    pool: TlsPool,
 }
 
 impl Builder {
@@ -90,7 +90,7 @@ impl Builder {
             supply: None,
             clock: ClockSource::System,
             store: None,
-            pool: AgentPool::default(),
+            pool: TlsPool::default(),
         }
     }
 
@@ -267,7 +267,7 @@ impl Builder {
     }
 
     /// TLS sessions are shared with everything else that uses this pool.
-    pub(crate) fn pool(mut self, pool: AgentPool) -> Self {
+    pub(crate) fn pool(mut self, pool: TlsPool) -> Self {
         self.pool = pool;
         self
     }

@@ -16,7 +16,7 @@ use crate::credentials::Credentials;
 use crate::source::TokenSource;
 use crate::source::builder::Builder;
 use crate::token::Token;
-use crate::transport::AgentPool;
+use crate::transport::TlsPool;
 use crate::types::error::{Error, Result};
 use crate::types::names::Environment;
 
@@ -59,7 +59,7 @@ struct Inner {
     /// Whoever changes a shard holds this: for each account, the secrets that were replaced.
     replaced: Mutex<HashMap<u64, Vec<u64>>>,
     configure: Box<dyn Fn(Builder) -> Builder + Send + Sync>,
-    pool: AgentPool,
+    pool: TlsPool,
 }
 
 /// Sorted by the hash of the account's id; entries that share it are in the order they came in.
@@ -97,7 +97,7 @@ impl TokenCache {
             hasher: RandomState::new(),
             replaced: Mutex::default(),
             configure: Box::new(configure),
-            pool: AgentPool::default(),
+            pool: TlsPool::default(),
         }))
     }
 

@@ -59,10 +59,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// How to reach one provider.
 pub(crate) struct Transport {
-    identity: Arc<Identity>,
+    tls: Arc<TlsConfig>,
     /// For a proxy that speaks TLS itself: without the client certificate.
-    for_proxy: Option<Arc<Identity>>,
-    pool: AgentPool,
+    for_proxy: Option<Arc<TlsConfig>>,
+    pool: TlsPool,
     base_url: BaseUrl,
     proxy: Option<ureq::Proxy>,
     connect_timeout: Duration,
@@ -79,30 +79,31 @@ pub(crate) struct Settings {
 }
 
 /// What connections have in common that may resume each other's TLS sessions.
-struct Identity {
+struct TlsConfig {
     config: Arc<ClientConfig>,
     /// One copy for all sources: a system's authorities are large.
     roots: Option<Roots>,
 }
 
 impl Transport {
-    /// Checks everything and touches no network. Identities in `pool` are shared where they can be.
+    /// Checks everything and touches no network. TLS configurations in `pool` are shared where they
+    /// can be.
     pub(crate) fn new(
         base_url: BaseUrl,
         settings: Settings,
         user_agent: Option<String>,
-        pool: &AgentPool,
+        pool: &TlsPool,
     ) -> Result<Self> {
         let proxy = proxy::of(settings.proxy.as_deref(), &base_url)?;
         let for_proxy = proxy
             .as_ref()
             .filter(|proxy| proxy.protocol() == ureq::ProxyProtocol::Https)
-            .map(|_| pool.identity(None, settings.roots.as_ref()));
+            .map(|_| pool.config(None, settings.roots.as_ref()));
         Ok(Self {
             proxy,
             for_proxy,
             connect_timeout: settings.connect_timeout,
-            identity: pool.identity(settings.certificate.as_ref(), settings.roots.as_ref()),
+            tls: pool.config(settings.certificate.as_ref(), settings.roots.as_ref()),
             pool: pool.clone(),
             base_url,
             user_agent: user_agent.unwrap_or_else(|| USER_AGENT.to_owned()),
@@ -112,7 +113,7 @@ impl Transport {
     /// The same way, as somebody else.
     pub(crate) fn with_certificate(&self, certificate: &ClientCertificate) -> Self {
         Self {
-            identity: self.pool.identity(Some(certificate), self.identity.roots.as_ref()),
+            tls: self.pool.config(Some(certificate), self.tls.roots.as_ref()),
             for_proxy: self.for_proxy.clone(),
             pool: self.pool.clone(),
             base_url: self.base_url.clone(),
@@ -197,8 +198,8 @@ impl Transport {
             .timeout_global(Some(wire.remaining_in_all()))
             .build();
         let configs = Configs {
-            provider: self.identity.config.clone(),
-            proxy: self.for_proxy.as_ref().map(|identity| identity.config.clone()),
+            provider: self.tls.config.clone(),
+            proxy: self.for_proxy.as_ref().map(|tls| tls.config.clone()),
         };
         let connector = connector::connector(wire, &configs);
         ureq::Agent::with_parts(config, connector, resolver::Lookup(wire.clone()))
@@ -218,36 +219,36 @@ impl fmt::Debug for Transport {
     }
 }
 
-/// The identities in use, so that sources that share one resume each other's TLS sessions.
+/// The TLS configurations in use, so that sources that share one resume each other's TLS sessions.
 #[derive(Clone, Default)]
-pub(crate) struct AgentPool(Arc<Mutex<HashMap<IdentityKey, Weak<Identity>>>>);
+pub(crate) struct TlsPool(Arc<Mutex<HashMap<TlsConfigKey, Weak<TlsConfig>>>>);
 
 #[derive(PartialEq, Eq, Hash)]
-struct IdentityKey {
+struct TlsConfigKey {
     chain: Vec<CertificateDer<'static>>,
     roots: Option<Roots>,
 }
 
-impl AgentPool {
-    fn identity(
+impl TlsPool {
+    fn config(
         &self,
         certificate: Option<&ClientCertificate>,
         roots: Option<&Roots>,
-    ) -> Arc<Identity> {
+    ) -> Arc<TlsConfig> {
         let identity = certificate.and_then(ClientCertificate::identity);
-        let key = IdentityKey {
+        let key = TlsConfigKey {
             chain: identity.map(|(chain, _)| chain.to_vec()).unwrap_or_default(),
             roots: roots.cloned(),
         };
-        let mut identities = lock(&self.0);
-        if let Some(identity) = identities.get(&key).and_then(Weak::upgrade) {
-            return identity;
+        let mut configs = lock(&self.0);
+        if let Some(known) = configs.get(&key).and_then(Weak::upgrade) {
+            return known;
         }
-        identities.retain(|_, identity| identity.strong_count() > 0);
+        configs.retain(|_, tls| tls.strong_count() > 0);
         let config = tls::config(certificate, roots);
-        let identity = Arc::new(Identity { config, roots: roots.cloned() });
-        identities.insert(key, Arc::downgrade(&identity));
-        identity
+        let tls = Arc::new(TlsConfig { config, roots: roots.cloned() });
+        configs.insert(key, Arc::downgrade(&tls));
+        tls
     }
 }
 
@@ -256,23 +257,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_shares_an_identity_while_it_is_in_use_and_then_forgets_it() {
-        let pool = AgentPool::default();
-        let identity = |roots: Option<&[u8]>| {
+    fn a_pool_shares_a_configuration_while_it_is_in_use_and_then_forgets_it() {
+        let pool = TlsPool::default();
+        let config = |roots: Option<&[u8]>| {
             let roots = roots.map(|der| Roots::of_der(vec![der.to_vec().into()]));
-            pool.identity(None, roots.as_ref())
+            pool.config(None, roots.as_ref())
         };
-        let kept = identity(None);
+        let kept = config(None);
         for number in 2..10 {
-            drop(identity(Some(&[number])));
+            drop(config(Some(&[number])));
         }
         assert_eq!(lock(&pool.0).len(), 2, "the one in use, and the last one");
-        assert!(Arc::ptr_eq(&kept, &identity(None)));
+        assert!(Arc::ptr_eq(&kept, &config(None)));
     }
 
     #[test]
     fn sources_of_one_pool_keep_one_copy_of_their_authorities() {
-        let pool = AgentPool::default();
+        let pool = TlsPool::default();
         let transport = || {
             let roots = Roots::of_der(vec![b"the same".to_vec().into()]);
             let settings = Settings {
@@ -287,7 +288,7 @@ mod tests {
         let (_first, kept) = transport();
         let (second, own) = transport();
         assert!(kept.holders() > 1 && own.holders() == 1, "{} {}", kept.holders(), own.holders());
-        assert!(second.identity.roots.as_ref() == Some(&own));
+        assert!(second.tls.roots.as_ref() == Some(&own));
     }
 
     #[test]
@@ -300,7 +301,7 @@ mod tests {
             connect_timeout: Duration::from_millis(5),
         };
         let url = BaseUrl::parse("https://never-resolved.example").unwrap();
-        let transport = Transport::new(url, settings, None, &AgentPool::default()).unwrap();
+        let transport = Transport::new(url, settings, None, &TlsPool::default()).unwrap();
         let request = Request { path: "/", headers: Vec::new(), body: b"{}".to_vec().into() };
         let error = transport.send(request, Deadline::after(Duration::from_secs(60))).unwrap_err();
         assert_eq!(error.kind(), crate::types::error::ErrorKind::Timeout, "{error}");
