@@ -14,7 +14,7 @@ use crate::fetch::{Fetcher, Supply};
 use crate::protocol;
 use crate::store::{Account, Store};
 use crate::token::{AuthorizationHeader, Token};
-use crate::transport::{self, BaseUrl, Roots, Settings, TlsPool, Transport};
+use crate::transport::{self, BaseUrl, ConnectionSettings, Roots, TlsPool, Transport};
 use crate::types::error::{Error, Result};
 use crate::types::event::{Event, EventHook};
 use crate::types::facts::Renewal;
@@ -362,7 +362,7 @@ impl Builder {
         if let Some(certificate) = &certificate {
             certificate.check_validity(self.clock.now().wall)?;
         }
-        let settings = Settings {
+        let settings = ConnectionSettings {
             certificate,
             roots: self.authorities.map(Authorities::read).transpose()?,
             proxy: self.proxy,

@@ -12,13 +12,13 @@ use crate::types::error::Error;
 
 /// A cause, and a sentence that ends with how to fix it.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(super) struct RequestFailure {
     pub(super) cause: Cause,
     text: String,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-impl Failure {
+impl RequestFailure {
     pub(super) fn new(cause: Cause, text: impl Into<String>) -> Self {
         Self { cause, text: text.into(), source: None }
     }
@@ -243,10 +243,10 @@ fn no_file_opens() -> Option<io::Error> {
     None
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for RequestFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl StdError for Failure {}
+impl StdError for RequestFailure {}

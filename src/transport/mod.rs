@@ -27,7 +27,7 @@ use rustls::pki_types::CertificateDer;
 use ureq::config::AutoHeaderValue;
 
 pub(crate) use self::base_url::BaseUrl;
-use self::failure::Failure;
+use self::failure::RequestFailure;
 pub(crate) use self::proxy::check_proxy;
 pub(crate) use self::roots::Roots;
 use self::tls::Configs;
@@ -70,7 +70,7 @@ pub(crate) struct Transport {
 }
 
 /// How connections are made.
-pub(crate) struct Settings {
+pub(crate) struct ConnectionSettings {
     /// The TLS client identity, where it has a key.
     pub(crate) certificate: Option<ClientCertificate>,
     pub(crate) roots: Option<Roots>,
@@ -90,7 +90,7 @@ impl Transport {
     /// can be.
     pub(crate) fn new(
         base_url: BaseUrl,
-        settings: Settings,
+        settings: ConnectionSettings,
         user_agent: Option<String>,
         pool: &TlsPool,
     ) -> Result<Self> {
@@ -144,7 +144,7 @@ impl Transport {
             !self.base_url.is_https,
             LARGEST_BODY + 1,
         ));
-        let failed = |error| Failure::of(error, &wire).into_error(wire.was_sent());
+        let failed = |error| RequestFailure::of(error, &wire).into_error(wire.was_sent());
         let mut post = self
             .agent(&wire)
             .post(format!("{}{}", self.base_url.as_str(), request.path))
@@ -276,7 +276,7 @@ mod tests {
         let pool = TlsPool::default();
         let transport = || {
             let roots = Roots::of_der(vec![b"the same".to_vec().into()]);
-            let settings = Settings {
+            let settings = ConnectionSettings {
                 certificate: None,
                 roots: Some(roots.clone()),
                 proxy: Some("https://proxy.example".into()),
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_name_that_is_not_resolved_in_time_leaves_nothing_sent() {
         resolver::tests::hang("never-resolved.example", 443);
-        let settings = Settings {
+        let settings = ConnectionSettings {
             certificate: None,
             roots: None,
             proxy: Some(String::new()),

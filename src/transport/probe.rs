@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::failure::Failure;
+use super::failure::RequestFailure;
 use super::wire::Wire;
 use super::{LARGEST_BODY, LONGEST_WAIT, Transport};
 use crate::base::clock::Deadline;
@@ -35,7 +35,7 @@ impl Transport {
             .head(format!("{}/", self.base_url.as_str()))
             .header("User-Agent", &self.user_agent)
             .call()
-            .map_err(|error| Failure::of(error, &wire).into_error(wire.was_sent()))?;
+            .map_err(|error| RequestFailure::of(error, &wire).into_error(wire.was_sent()))?;
         let date = answer.headers().get("date").and_then(|value| value.to_str().ok());
         let now = wall();
         let clocks = date.and_then(|text| Some((date::parse_http_date(text, now)?, now)));

@@ -15,7 +15,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::failure::Failure;
+use super::failure::RequestFailure;
 use super::wire::{Limit, Phase, Wire};
 use crate::base::sync::lock;
 use crate::policy::outcome::Cause;
@@ -46,7 +46,7 @@ impl Resolver for Lookup {
                 failure.into_ureq()
             })?,
         };
-        check(&addresses, wire.is_plain_http()).map_err(Failure::into_ureq)?;
+        check(&addresses, wire.is_plain_http()).map_err(RequestFailure::into_ureq)?;
         wire.reach(Phase::Connecting);
         let mut resolved = self.empty();
         addresses.into_iter().take(MOST_ADDRESSES).for_each(|address| resolved.push(address));
@@ -55,9 +55,9 @@ impl Resolver for Lookup {
 }
 
 /// Plain http stays on this machine, whatever a name says.
-fn check(addresses: &[SocketAddr], is_plain_http: bool) -> Result<(), Failure> {
+fn check(addresses: &[SocketAddr], is_plain_http: bool) -> Result<(), RequestFailure> {
     if is_plain_http && addresses.iter().any(|found| !found.ip().is_loopback()) {
-        return Err(Failure::new(
+        return Err(RequestFailure::new(
             Cause::NameNotLoopback,
             "base_url: its name leads to another machine, and plain http would show the credentials to the network; use https, or http://127.0.0.1",
         ));
@@ -81,9 +81,9 @@ fn look_up(
     port: u16,
     left: Duration,
     limit: &Limit,
-) -> Result<Vec<SocketAddr>, Failure> {
+) -> Result<Vec<SocketAddr>, RequestFailure> {
     let pending = join(host, port).map_err(|error| {
-        Failure::new(
+        RequestFailure::new(
             Cause::NoThread,
             "no thread could be started to look up the host name; raise the limit on processes or memory, or free some",
         )
@@ -95,9 +95,9 @@ fn look_up(
         .unwrap_or_else(PoisonError::into_inner);
     match &*found {
         Some(Ok(found)) if !found.is_empty() => Ok(found.clone()),
-        Some(Ok(_)) => Err(Failure::not_found()),
-        Some(Err(error)) => Err(Failure::of_look_up(error)),
-        None => Err(Failure::name_too_slow(limit)),
+        Some(Ok(_)) => Err(RequestFailure::not_found()),
+        Some(Err(error)) => Err(RequestFailure::of_look_up(error)),
+        None => Err(RequestFailure::name_too_slow(limit)),
     }
 }
 
