@@ -64,11 +64,11 @@ struct Inner {
 
 /// Sorted by the hash of the account's id; entries that share it are in the order they came in.
 #[derive(Clone, Default)]
-struct Entries(Vec<(u64, Arc<Entry>)>);
+struct Entries(Vec<(u64, Arc<CachedSource>)>);
 
 type Shard = ArcSwap<Entries>;
 
-struct Entry {
+struct CachedSource {
     credentials: Credentials,
     environment: Environment,
     source: TokenSource,
@@ -153,7 +153,7 @@ impl TokenCache {
                 return known.source.clone();
             }
             let was_replaced = replaced.get(&hash).is_some_and(|known| known.contains(&secret));
-            let entry = Entry {
+            let entry = CachedSource {
                 credentials: credentials.clone(),
                 environment,
                 source: source.clone(),
@@ -183,7 +183,7 @@ impl TokenCache {
         Some(entry.source.clone())
     }
 
-    fn replace_older(&self, hash: u64, entry: &Arc<Entry>) {
+    fn replace_older(&self, hash: u64, entry: &Arc<CachedSource>) {
         self.change(self.shard(hash), |entries, replaced| {
             let mut is_older = entries.0.iter().any(|(_, known)| Arc::ptr_eq(known, entry));
             entries.0.retain(|(_, known)| {
@@ -218,7 +218,7 @@ impl TokenCache {
             let mut unwanted = shard.load().0.clone();
             unwanted.retain(|(_, entry)| !keep(&entry.source));
             if !unwanted.is_empty() {
-                let is_it = |entry: &Arc<Entry>| {
+                let is_it = |entry: &Arc<CachedSource>| {
                     unwanted.iter().any(|(_, other)| Arc::ptr_eq(other, entry))
                 };
                 self.change(shard, |entries, _| entries.0.retain(|(_, entry)| !is_it(entry)));
@@ -286,9 +286,9 @@ impl Entries {
         hash: u64,
         credentials: &Credentials,
         environment: Environment,
-    ) -> Option<(&Arc<Entry>, bool)> {
+    ) -> Option<(&Arc<CachedSource>, bool)> {
         let entries = &self.0[self.0.partition_point(|(other, _)| *other < hash)..];
-        let is_it = |(_, entry): &(u64, Arc<Entry>)| {
+        let is_it = |(_, entry): &(u64, Arc<CachedSource>)| {
             entry.environment == environment && entry.credentials.are(credentials)
         };
         let place = entries.iter().take_while(|(other, _)| *other == hash).position(is_it)?;
@@ -298,7 +298,7 @@ impl Entries {
     }
 }
 
-impl Entry {
+impl CachedSource {
     fn has_account_of(&self, credentials: &Credentials, environment: Environment) -> bool {
         self.environment == environment && self.credentials.have_account_of(credentials)
     }
