@@ -18,7 +18,7 @@ use crate::credentials::Credentials;
 use crate::fetch::certificate_reloader::CertificateReloader;
 use crate::flight::{Effort, Order};
 use crate::policy::outcome::Cause;
-use crate::policy::pace::{Failed, Pace};
+use crate::policy::pace::{FailedFetch, Pace};
 use crate::protocol::{self, Timing};
 use crate::store::account::UNREADABLE;
 use crate::token::{AuthorizationHeader, IssuedToken, Token};
@@ -84,7 +84,7 @@ impl Fetcher {
             }
             Err(error) => {
                 let replaces = self.provider().facts().renewal == Renewal::ReplacesPrevious;
-                let failed = Failed {
+                let failed = FailedFetch {
                     error: &error,
                     requests: tried,
                     caller: order.caller,

@@ -38,7 +38,7 @@ pub(crate) struct Pace {
     /// Refusals in a row.
     strikes: u32,
     outage: Option<Block>,
-    /// Failed requests in a row.
+    /// FailedFetch requests in a row.
     failures: u32,
     hurry: Option<Block>,
     /// Time-outs of callers in a hurry, in a row.
@@ -69,7 +69,7 @@ pub(crate) enum Caller {
 }
 
 /// A fetch that failed.
-pub(crate) struct Failed<'a> {
+pub(crate) struct FailedFetch<'a> {
     pub(crate) error: &'a Error,
     /// Requests that were tried in it.
     pub(crate) requests: u32,
@@ -115,7 +115,11 @@ impl Pace {
     }
 
     /// Takes note of a fetch that failed; `Some` is how long everybody is held back.
-    pub(crate) fn record_failure(&mut self, now: Instant, failed: &Failed<'_>) -> Option<Duration> {
+    pub(crate) fn record_failure(
+        &mut self,
+        now: Instant,
+        failed: &FailedFetch<'_>,
+    ) -> Option<Duration> {
         if failed.error.is_remembered() {
             return Some(self.refuse(now, failed.error));
         }
@@ -247,8 +251,8 @@ mod tests {
     use crate::base::clock::monotonic;
     use crate::policy::outcome::Cause;
 
-    fn failed(error: &Error) -> Failed<'_> {
-        Failed {
+    fn failed(error: &Error) -> FailedFetch<'_> {
+        FailedFetch {
             error,
             requests: 1,
             caller: Caller::Patient,
@@ -315,7 +319,7 @@ mod tests {
         let now = monotonic();
         assert!(pace.record_failure(now, &failed(&Error::certificate("expired here"))).is_none());
         let error = down();
-        assert!(pace.record_failure(now, &Failed { requests: 0, ..failed(&error) }).is_none());
+        assert!(pace.record_failure(now, &FailedFetch { requests: 0, ..failed(&error) }).is_none());
         assert!(pace.blocked(now, Caller::Hurried).is_none());
     }
 
@@ -337,14 +341,16 @@ mod tests {
         assert_eq!(pace.refused_for(now), None, "it is no refusal");
         pace.record_success();
         // Each attempt of a fetch counts, and the pause is spread by a fifth.
-        let thrice = Failed { requests: 3, chance: 199, ..failed(&error) };
+        let thrice = FailedFetch { requests: 3, chance: 199, ..failed(&error) };
         assert_eq!(pace.record_failure(now, &thrice).unwrap().as_millis(), 5_995);
     }
 
     #[test]
     fn a_failed_renewal_holds_nobody_back_who_has_no_token() {
         let (mut pace, error, now) = (Pace::default(), down(), monotonic());
-        assert!(pace.record_failure(now, &Failed { has_token: true, ..failed(&error) }).is_none());
+        assert!(
+            pace.record_failure(now, &FailedFetch { has_token: true, ..failed(&error) }).is_none()
+        );
         assert!(pace.blocked(now, Caller::Patient).is_none());
         assert_eq!(pace.record_failure(now, &failed(&error)).unwrap().as_secs(), 2);
     }
@@ -356,7 +362,7 @@ mod tests {
             let mut now = monotonic();
             let error = Cause::AnswerTooSlow.error("slow");
             for seconds in pauses {
-                let hurried = Failed { caller: Caller::Hurried, replaces, ..failed(&error) };
+                let hurried = FailedFetch { caller: Caller::Hurried, replaces, ..failed(&error) };
                 assert!(pace.record_failure(now, &hurried).is_none());
                 assert!(pace.blocked(now, Caller::Patient).is_none());
                 let wait = Duration::from_secs(seconds);
@@ -424,7 +430,7 @@ mod tests {
             let (mut pace, now) = (Pace::default(), monotonic());
             assert!(!pace.is_probing(caller));
             let slow = Cause::AnswerTooSlow.error("no answer");
-            pace.record_failure(now, &Failed { caller, ..failed(&slow) });
+            pace.record_failure(now, &FailedFetch { caller, ..failed(&slow) });
             assert!(pace.is_probing(caller));
             // One that has more time tries as ever after one that had too little.
             assert_eq!(pace.is_probing(Caller::Patient), caller == Caller::Patient);

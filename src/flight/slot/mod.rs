@@ -34,7 +34,7 @@ pub(crate) struct Slot {
     last_flight: u64,
     last_revoked: Option<Token>,
     recent: Recent,
-    last_failure: Option<Failure>,
+    last_failure: Option<FailedFlight>,
     /// No renewal in the window before this moment; set by failed ones.
     renew_not_before: Option<Instant>,
     failed_renewals: u32,
@@ -105,7 +105,7 @@ struct Flight {
     parked: Option<CachedToken>,
 }
 
-struct Failure {
+struct FailedFlight {
     flight: u64,
     error: Error,
     says: Says,
@@ -262,7 +262,7 @@ impl Slot {
                 if says != Says::Nothing {
                     self.hold_back_renewals(now);
                 }
-                self.last_failure = Some(Failure { flight: number, error, says });
+                self.last_failure = Some(FailedFlight { flight: number, error, says });
             }
             Ended::Busy => self.hold_back_renewals(now),
             // A parked token is not put back: the request may have been sent.
