@@ -2,7 +2,7 @@
 
 pub(crate) mod certificate_reloader;
 pub(crate) mod shared;
-pub(crate) mod upstream;
+pub(crate) mod backend;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

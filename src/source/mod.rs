@@ -19,8 +19,8 @@ use crate::base::sync::lock;
 use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
 use crate::fetch::Fetcher;
+use crate::fetch::backend::FetchBackend;
 use crate::fetch::shared::Shared;
-use crate::fetch::upstream::Upstream;
 use crate::flight::SingleFlight;
 use crate::source::builder::Builder;
 use crate::token::{Token, without_scheme};
@@ -49,7 +49,7 @@ use crate::types::status::{Probe, Status, TokenStatus};
 /// ```
 #[derive(Clone)]
 pub struct TokenSource {
-    single_flight: Arc<SingleFlight<Upstream>>,
+    single_flight: Arc<SingleFlight<FetchBackend>>,
 }
 
 /// What an API call said, for [`TokenSource::call`].
@@ -230,7 +230,7 @@ impl TokenSource {
             let now = self.fetcher().clock.now().monotonic;
             lock(&self.fetcher().pace).record_revoked(now, age);
         }
-        let told = self.upstream().invalidate(revoked);
+        let told = self.backend().invalidate(revoked);
         if age.is_some() {
             self.fetcher().tell(EventKind::Invalidated);
         }
@@ -334,7 +334,7 @@ impl TokenSource {
             environment: self.fetcher().environment,
             base_url: self.fetcher().transport.base_url().as_str().to_owned(),
             token: token.map(|token| TokenStatus::of(&token, now)),
-            requests: self.upstream().requests.load(Ordering::Relaxed),
+            requests: self.backend().requests.load(Ordering::Relaxed),
             tokens: counters.tokens,
             failures: counters.failures,
             invalidations: counters.invalidations,
@@ -378,7 +378,7 @@ impl TokenSource {
     /// # }
     /// ```
     pub fn finish(&self, limit: Duration) -> bool {
-        self.upstream().background.finish(limit.min(self.fetcher().timeout))
+        self.backend().background.finish(limit.min(self.fetcher().timeout))
     }
 
     /// Whose tokens these are.
@@ -409,21 +409,21 @@ impl TokenSource {
 
     /// Whether the provider has given a token for this secret.
     pub(crate) fn has_fetched(&self) -> bool {
-        self.upstream().has_fetched.load(Ordering::Relaxed)
+        self.backend().has_fetched.load(Ordering::Relaxed)
     }
 
     fn with_slot_of_its_own(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {
         let renewal = fetcher.provider().facts().renewal;
-        let upstream = Upstream::new(fetcher, shared);
-        Self { single_flight: Arc::new(SingleFlight::new(renewal, upstream)) }
+        let backend = FetchBackend::new(fetcher, shared);
+        Self { single_flight: Arc::new(SingleFlight::new(renewal, backend)) }
     }
 
-    fn upstream(&self) -> &Upstream {
+    fn backend(&self) -> &FetchBackend {
         self.single_flight.backend()
     }
 
     fn fetcher(&self) -> &Arc<Fetcher> {
-        &self.upstream().fetcher
+        &self.backend().fetcher
     }
 }
 

@@ -17,7 +17,7 @@ use crate::types::error::{Error, Result};
 use crate::types::event::{EventKind, LOG_TARGET};
 use crate::types::facts::Renewal;
 
-pub(crate) struct Upstream {
+pub(crate) struct FetchBackend {
     pub(crate) fetcher: Arc<Fetcher>,
     /// The fetcher's, here as well: it is read for each cached token.
     clock: ClockSource,
@@ -33,7 +33,7 @@ pub(crate) struct Upstream {
     shared: Option<Arc<Shared>>,
 }
 
-impl Upstream {
+impl FetchBackend {
     pub(crate) fn new(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {
         let (clock, requests) = (fetcher.clock.clone(), AtomicU64::new(0));
         let has_fetched = AtomicBool::new(false);
@@ -70,7 +70,7 @@ impl Upstream {
     }
 }
 
-impl Backend for Upstream {
+impl Backend for FetchBackend {
     #[inline]
     fn now(&self) -> Now {
         self.clock.now()
