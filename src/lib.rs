@@ -73,7 +73,7 @@
 //   transport    the only place that names ureq                                       ▶ the network
 //   flight       the single flight (Mutex + Condvar) ─ slot: who fetches next ─ published
 //   store        trait ─ entry ─ account ─ FileStore ─ sealed ─ conformance           ▶ files
-//   fetch        attempts, retries, reporting ─ certificate_reloader ─ shared: one fetch for every process
+//   fetch        attempts, retries, reporting ─ certificate_reloader ─ shared_fetch: one for every process
 //   source       Builder ─ TokenSource ─ TokenCache ─ Settings ─ fetch_token          ▶ capi/ (C), cli/ (cron, shell)
 //
 // A token's way: Credentials ─▶ protocol::request ─▶ transport ─▶ protocol::answer ─▶ Token ─▶ slot ─▶ TokenSource.

@@ -9,7 +9,7 @@ use log::warn;
 use crate::base::clock::{ClockSource, Deadline, Now};
 use crate::base::sync::{Background, lock};
 use crate::fetch::Fetcher;
-use crate::fetch::shared::{Shared, Watch};
+use crate::fetch::shared_fetch::SharedFetch;
 use crate::flight::{Backend, Change, Effort, Leader, Obtained, Order};
 use crate::policy::pace::Caller;
 use crate::token::Token;
@@ -27,25 +27,15 @@ pub(crate) struct FetchBackend {
     pub(crate) has_fetched: AtomicBool,
     /// Renewals that no caller makes.
     pub(crate) background: Arc<Background>,
-    /// What was last seen of the store shared with other processes.
-    watch: Watch,
     /// Where other processes find the token; a worker keeps its token to itself.
-    shared: Option<Arc<Shared>>,
+    shared: Option<SharedFetch>,
 }
 
 impl FetchBackend {
-    pub(crate) fn new(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {
+    pub(crate) fn new(fetcher: Arc<Fetcher>, shared: Option<SharedFetch>) -> Self {
         let (clock, requests) = (fetcher.clock.clone(), AtomicU64::new(0));
         let has_fetched = AtomicBool::new(false);
-        Self {
-            fetcher,
-            clock,
-            requests,
-            has_fetched,
-            background: Arc::default(),
-            watch: Watch::default(),
-            shared,
-        }
+        Self { fetcher, clock, requests, has_fetched, background: Arc::default(), shared }
     }
 
     fn fetch_unshared(&self, order: &Order, retries: u32) -> Result<Obtained> {
@@ -62,9 +52,7 @@ impl FetchBackend {
     /// Tells the other processes that the API rejected this token; whether it was the stored one.
     pub(crate) fn invalidate(&self, revoked: &str) -> Result<bool> {
         match &self.shared {
-            Some(shared) => {
-                shared.invalidate(&self.fetcher, revoked).map_err(|error| self.fetcher.error(error))
-            }
+            Some(shared) => shared.invalidate(revoked).map_err(|error| self.fetcher.error(error)),
             None => Ok(false),
         }
     }
@@ -102,7 +90,7 @@ impl Backend for FetchBackend {
 
     fn change(&self, token: &Token) -> Change {
         match &self.shared {
-            Some(shared) => shared.change(&self.fetcher, &self.watch, token),
+            Some(shared) => shared.change(token),
             None => Change::None,
         }
     }
@@ -113,13 +101,7 @@ impl Backend for FetchBackend {
         deadline: Deadline,
         unwanted: Option<Token>,
     ) -> Option<Token> {
-        self.shared.as_ref()?.good_token(
-            &self.fetcher,
-            &self.watch,
-            min_validity,
-            deadline,
-            unwanted,
-        )
+        self.shared.as_ref()?.good_token(min_validity, deadline, unwanted)
     }
 
     fn obtain(&self, order: &Order) -> Result<Obtained> {
@@ -128,17 +110,15 @@ impl Backend for FetchBackend {
             Effort::Full | Effort::Background => self.fetcher.retries,
         };
         let result = match &self.shared {
-            Some(shared) => {
-                shared.obtain(&self.fetcher, &self.watch, order, retries, &self.requests)
-            }
+            Some(shared) => shared.obtain(order, retries, &self.requests),
             None => self.fetch_unshared(order, retries),
         };
         let result = match result {
             Err(error) if error.is_of_the_store() && self.may_fetch_unshared() => {
                 self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
                 let result = self.fetch_unshared(order, retries);
-                if let Ok(Obtained::Fetched(token)) = &result {
-                    self.watch.took_unshared(token);
+                if let (Some(shared), Ok(Obtained::Fetched(token))) = (&self.shared, &result) {
+                    shared.fetched_without_store(token);
                 }
                 result
             }

@@ -1,7 +1,7 @@
 //! One fetch from beginning to end: attempts, retries and what is told about them. No cache.
 
 pub(crate) mod certificate_reloader;
-pub(crate) mod shared;
+pub(crate) mod shared_fetch;
 pub(crate) mod backend;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::base::clock::{Clock, ClockSource};
 use crate::base::secret::Secret;
 use crate::credentials::Credentials;
-use crate::fetch::shared::Shared;
+use crate::fetch::shared_fetch::SharedFetch;
 use crate::fetch::{Fetcher, Supply};
 use crate::protocol;
 use crate::store::{Account, Store};
@@ -272,7 +272,7 @@ impl Builder {
         self
     }
 
-    pub(crate) fn into_parts(self) -> Result<(Fetcher, Option<Shared>)> {
+    pub(crate) fn into_parts(self) -> Result<(Arc<Fetcher>, Option<SharedFetch>)> {
         let provider = self.credentials.provider();
         self.checked().map_err(|error| error.with_provider(provider))
     }
@@ -313,7 +313,7 @@ impl Builder {
         }
     }
 
-    fn checked(self) -> Result<(Fetcher, Option<Shared>)> {
+    fn checked(self) -> Result<(Arc<Fetcher>, Option<SharedFetch>)> {
         self.credentials.check()?;
         check_limit("timeout", self.timeout)?;
         check_limit("connect_timeout", self.connect_timeout)?;
@@ -368,7 +368,7 @@ impl Builder {
             proxy: self.proxy,
             connect_timeout: self.connect_timeout,
         };
-        let fetcher = Fetcher {
+        let fetcher = Arc::new(Fetcher {
             transport: Transport::new(base_url, settings, self.user_agent, &self.pool)?,
             credentials: self.credentials,
             environment: self.environment,
@@ -384,8 +384,9 @@ impl Builder {
             label: self.label,
             account: account.key().clone(),
             supply: self.supply,
-        };
-        Ok((fetcher, self.store.map(|store| Shared::new(store, account))))
+        });
+        let shared = self.store.map(|store| SharedFetch::new(fetcher.clone(), store, account));
+        Ok((fetcher, shared))
     }
 }
 

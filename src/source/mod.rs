@@ -20,7 +20,7 @@ use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
 use crate::fetch::Fetcher;
 use crate::fetch::backend::FetchBackend;
-use crate::fetch::shared::Shared;
+use crate::fetch::shared_fetch::SharedFetch;
 use crate::flight::SingleFlight;
 use crate::source::builder::Builder;
 use crate::token::{Token, without_scheme};
@@ -99,7 +99,7 @@ impl Builder {
     /// [`Certificate`](crate::ErrorKind::Certificate), naming the field and how to fix it.
     pub fn build(self) -> Result<TokenSource> {
         let (fetcher, shared) = self.into_parts()?;
-        Ok(TokenSource::with_slot_of_its_own(Arc::new(fetcher), shared.map(Arc::new)))
+        Ok(TokenSource::with_slot_of_its_own(fetcher, shared))
     }
 }
 
@@ -412,7 +412,7 @@ impl TokenSource {
         self.backend().has_fetched.load(Ordering::Relaxed)
     }
 
-    fn with_slot_of_its_own(fetcher: Arc<Fetcher>, shared: Option<Arc<Shared>>) -> Self {
+    fn with_slot_of_its_own(fetcher: Arc<Fetcher>, shared: Option<SharedFetch>) -> Self {
         let renewal = fetcher.provider().facts().renewal;
         let backend = FetchBackend::new(fetcher, shared);
         Self { single_flight: Arc::new(SingleFlight::new(renewal, backend)) }

@@ -3,7 +3,7 @@
 //! The network is used while the lock is held, on purpose: whoever waits for the lock then finds
 //! the new token instead of fetching another one.
 
-mod watch;
+mod last_seen;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-pub(crate) use self::watch::Watch;
+use self::last_seen::LastSeen;
 use crate::base::clock::{Deadline, Now};
 use crate::base::sync::{chance, lock};
 use crate::fetch::Fetcher;
@@ -39,24 +39,28 @@ const MOST_COMPARED: usize = 8;
 const COMPARISON_TAKES: Duration = Duration::from_millis(250);
 
 /// A source's part in a store.
-pub(crate) struct Shared {
+pub(crate) struct SharedFetch {
+    fetcher: Arc<Fetcher>,
     store: Arc<dyn Store>,
     account: Account,
+    last_seen: LastSeen,
     /// The salts of refusals that were compared with the secret, and whether they were for it: that
     /// comparison is slow.
-    compared: Mutex<Vec<([u8; 16], bool)>>,
+    compared_secrets: Mutex<Vec<([u8; 16], bool)>>,
     /// A refusal of ours is, or was, in the entry: when it is gone, another process has succeeded.
     has_stored_refusal: AtomicBool,
     /// The last look at the store failed.
     cannot_look: AtomicBool,
 }
 
-impl Shared {
-    pub(crate) fn new(store: Arc<dyn Store>, account: Account) -> Self {
+impl SharedFetch {
+    pub(crate) fn new(fetcher: Arc<Fetcher>, store: Arc<dyn Store>, account: Account) -> Self {
         Self {
+            fetcher,
             store,
             account,
-            compared: Mutex::default(),
+            last_seen: LastSeen::default(),
+            compared_secrets: Mutex::default(),
             has_stored_refusal: AtomicBool::new(false),
             cannot_look: AtomicBool::new(false),
         }
@@ -65,8 +69,6 @@ impl Shared {
     /// The stored token if it serves the order, else a new one, fetched under the lock.
     pub(crate) fn obtain(
         &self,
-        fetcher: &Fetcher,
-        watch: &Watch,
         order: &Order,
         retries: u32,
         requests: &AtomicU64,
@@ -75,11 +77,11 @@ impl Shared {
             let entry = self.entry()?;
             // While another process is replacing the token, what it was refused is not the answer.
             let is_open = entry.parked.is_some();
-            if !is_open && let Some(token) = self.found(fetcher, watch, order, &entry)? {
-                watch.took(&token, entry.generation);
+            if !is_open && let Some(token) = self.stored_token_or_refusal(order, &entry)? {
+                self.last_seen.record_stored(&token, entry.generation);
                 return Ok(Obtained::Found(token));
             }
-            if order.is_renewal() && self.holds_renewals(fetcher, &entry) {
+            if order.is_renewal() && self.holds_renewals(&entry) {
                 return Ok(Obtained::Busy);
             }
             let left = order.deadline.remaining();
@@ -102,27 +104,28 @@ impl Shared {
         };
         let mut entry = account::decode(guard.read()?, self.account.key());
         if entry.is_unreadable {
-            fetcher.tell(EventKind::EntryUnreadable);
+            self.fetcher.tell(EventKind::EntryUnreadable);
         }
         // A server that has lost its last writes counts from there; who has seen more goes on.
-        entry.generation = entry.generation.max(watch.generation());
-        if let Some(token) = self.found(fetcher, watch, order, &entry)? {
-            watch.took(&token, entry.generation);
+        entry.generation = entry.generation.max(self.last_seen.generation());
+        if let Some(token) = self.stored_token_or_refusal(order, &entry)? {
+            self.last_seen.record_stored(&token, entry.generation);
             return Ok(Obtained::Found(token));
         }
-        if order.is_renewal() && self.holds_renewals(fetcher, &entry) {
+        if order.is_renewal() && self.holds_renewals(&entry) {
             return Ok(Obtained::Busy);
         }
-        let parked = self.park(fetcher, &mut *guard, &mut entry)?;
-        watch.parked(&entry);
+        let parked = self.park(&mut *guard, &mut entry)?;
+        self.last_seen.record_parked(&entry);
         let before = entry.generation;
-        let result = fetcher.fetch(order, retries, requests, &|secret| entry.has_revoked(secret));
-        let is_written = self.keep(fetcher, &mut *guard, &mut entry, order, parked, &result);
+        let result =
+            self.fetcher.fetch(order, retries, requests, &|secret| entry.has_revoked(secret));
+        let is_written = self.write_result(&mut *guard, &mut entry, order, parked, &result);
         if let Ok(token) = &result {
             match is_written {
-                true => watch.took(token, entry.generation),
+                true => self.last_seen.record_stored(token, entry.generation),
                 // Another process's next change gets the number of what could not be written.
-                false => watch.could_not_store(token, before),
+                false => self.last_seen.record_unstored(token, before),
             }
         }
         result.map(Obtained::Fetched)
@@ -133,8 +136,6 @@ impl Shared {
     /// waited for.
     pub(crate) fn good_token(
         &self,
-        fetcher: &Fetcher,
-        watch: &Watch,
         min_validity: Duration,
         deadline: Deadline,
         unwanted: Option<Token>,
@@ -147,25 +148,31 @@ impl Shared {
             drop(guard.ok()?);
             entry = self.entry().ok()?;
         }
-        let token = self.serving(fetcher, watch, &order, &entry, fetcher.clock.now());
+        let token = self.serving_token(&order, &entry, self.fetcher.clock.now());
         // Another process has succeeded: what was refused here is over.
         let is_over = entry.refusals.is_empty()
             && entry.outage.is_none()
             && self.has_stored_refusal.swap(false, Ordering::Relaxed);
         if token.is_some() || is_over {
-            lock(&fetcher.pace).record_success();
+            lock(&self.fetcher.pace).record_success();
         }
         if let Some(token) = &token {
-            watch.took(token, entry.generation);
+            self.last_seen.record_stored(token, entry.generation);
         }
         token
     }
 
+    /// Takes note of a token that was fetched because the store failed: what stands there, if it can
+    /// be read again, is older.
+    pub(crate) fn fetched_without_store(&self, token: &Token) {
+        self.last_seen.record_unstored(token, self.last_seen.generation());
+    }
+
     /// Drops a token that the API answered 401 to, for every process; whether it was the stored
     /// one.
-    pub(crate) fn invalidate(&self, fetcher: &Fetcher, revoked: &str) -> Result<bool> {
-        let (limit, now) = (fetcher.timeout, fetcher.clock.now());
-        let tell = || fetcher.tell(EventKind::EntryUnreadable);
+    pub(crate) fn invalidate(&self, revoked: &str) -> Result<bool> {
+        let (limit, now) = (self.fetcher.timeout, self.fetcher.clock.now());
+        let tell = || self.fetcher.tell(EventKind::EntryUnreadable);
         self.account.invalidate_at(&*self.store, revoked, limit, now, tell)
     }
 
@@ -177,88 +184,77 @@ impl Shared {
     /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has
     /// changed. If the store fails, nothing counts as changed: the token goes on being served, and
     /// that others may have dropped it is told, once.
-    pub(crate) fn change(&self, fetcher: &Fetcher, watch: &Watch, token: &Token) -> Change {
-        match self.look(fetcher, watch, token) {
+    pub(crate) fn change(&self, token: &Token) -> Change {
+        match self.compare_with_store(token) {
             Ok(change) => {
                 self.cannot_look.store(false, Ordering::Relaxed);
                 change
             }
             Err(error) => {
                 if !self.cannot_look.swap(true, Ordering::Relaxed) {
-                    fetcher.tell(EventKind::StoreUnusable { error: fetcher.error(error) });
+                    self.fetcher
+                        .tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
                 }
                 Change::None
             }
         }
     }
 
-    fn look(&self, fetcher: &Fetcher, watch: &Watch, token: &Token) -> Result<Change> {
+    fn compare_with_store(&self, token: &Token) -> Result<Change> {
         let stamp = self.store.stamp(self.account.key())?;
-        if stamp.is_some() && *lock(&watch.stamp) == stamp {
+        if stamp.is_some() && *lock(&self.last_seen.stamp) == stamp {
             return Ok(Change::None);
         }
         let bytes = self.store.read(self.account.key())?;
-        let change = self.compared(fetcher, watch, token, bytes);
+        let change = self.compare_with_entry(token, bytes);
         // It counts as seen once the newest token in memory is known to agree with the entry.
-        if matches!(change, Change::None) && watch.known(token).is_some() {
-            *lock(&watch.stamp) = stamp;
+        if matches!(change, Change::None) && self.last_seen.generation_of(token).is_some() {
+            *lock(&self.last_seen.stamp) = stamp;
         }
         Ok(change)
     }
 
-    fn compared(
-        &self,
-        fetcher: &Fetcher,
-        watch: &Watch,
-        token: &Token,
-        bytes: Option<Vec<u8>>,
-    ) -> Change {
+    fn compare_with_entry(&self, token: &Token, bytes: Option<Vec<u8>>) -> Change {
         let bytes = bytes.map(Zeroizing::new);
         let Some(entry) = bytes.and_then(|bytes| Entry::try_decode(&bytes, self.account.key()))
         else {
             return Change::None;
         };
         // The caller's moment can be long ago, if this machine was suspended meanwhile.
-        let now = fetcher.clock.now();
-        let stored = self.token(fetcher, watch, &entry, now);
+        let now = self.fetcher.clock.now();
+        let stored = self.stored_token(&entry, now);
         if stored.as_ref().is_some_and(|stored| stored.has_secret(token.secret())) {
             return Change::None;
         }
         // One that is not the newest that this process took is older than any.
-        let known = watch.known(token).unwrap_or_default();
+        let known = self.last_seen.generation_of(token).unwrap_or_default();
         let is_newer = entry.generation > known;
         // By another clock it comes from the future: there is a newer one, and it cannot be used.
         let is_unusable = is_newer && stored.is_none() && entry.token.is_some();
-        let replaces = fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
+        let replaces = self.fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
         let is_revoked = entry.has_revoked(token.secret());
         match stored.filter(|stored| !renewal::has_ended(stored, now)) {
             Some(stored) if is_revoked || replaces || is_newer => {
-                watch.took(&stored, entry.generation);
+                self.last_seen.record_stored(&stored, entry.generation);
                 Change::Newer(stored)
             }
             _ if is_revoked => Change::Revoked,
-            None if replaces && (is_newer || watch.is_gone(&entry)) => Change::Replaced,
+            None if replaces && (is_newer || self.last_seen.is_lost_in(&entry)) => Change::Replaced,
             _ if is_unusable || entry.may_have_forgotten(known) => Change::Replaced,
             _ => Change::None,
         }
     }
 
     /// The stored token that serves, or the refusal that stands.
-    fn found(
-        &self,
-        fetcher: &Fetcher,
-        watch: &Watch,
-        order: &Order,
-        entry: &Entry,
-    ) -> Result<Option<Token>> {
-        let now = fetcher.clock.now();
-        if let Some(token) = self.serving(fetcher, watch, order, entry, now) {
+    fn stored_token_or_refusal(&self, order: &Order, entry: &Entry) -> Result<Option<Token>> {
+        let now = self.fetcher.clock.now();
+        if let Some(token) = self.serving_token(order, entry, now) {
             return Ok(Some(token));
         }
         let is_forced = order.forced_at.is_some();
         if let Some(outage) = &entry.outage {
-            let mut pace = lock(&fetcher.pace);
-            let (error, left) = (fetcher.error(outage.error()), outage.left(now.wall));
+            let mut pace = lock(&self.fetcher.pace);
+            let (error, left) = (self.fetcher.error(outage.error()), outage.left(now.wall));
             // Once it is over, what was counted goes on: nobody has succeeded since.
             pace.adopt_outage(now.monotonic, error, left, outage.failures);
             let blocked = pace.blocked(now.monotonic, order.caller).filter(|_| !left.is_zero());
@@ -275,7 +271,7 @@ impl Shared {
                 None => Error::new(ErrorKind::Rejected, "the provider refused the credentials"),
             };
             let seconds = left.as_secs() + 1;
-            return Err(fetcher.error(error.with_retry_after(Some(left)).with_note(&format!(
+            return Err(self.fetcher.error(error.with_retry_after(Some(left)).with_note(&format!(
                 " [too many requests of this account were refused within an hour, so the provider is not asked again for {seconds} s; call refresh() to override]"
             ))));
         }
@@ -283,7 +279,7 @@ impl Shared {
         // The newest first: it is the likeliest to be for this secret.
         for refusal in entry.refusals.iter().rev() {
             let left = refusal.left(now.wall);
-            match self.is_for_us(fetcher, refusal, order.deadline) {
+            match self.is_for_us(refusal, order.deadline) {
                 Some(true) => {}
                 Some(false) => continue,
                 None if left.is_zero() => continue,
@@ -294,44 +290,39 @@ impl Shared {
                     ));
                 }
             }
-            let mut pace = lock(&fetcher.pace);
+            let mut pace = lock(&self.fetcher.pace);
             pace.continue_from(refusal.strikes);
             if left > longest {
                 longest = left;
-                pace.adopt(now.monotonic, fetcher.error(refusal.error()), left);
+                pace.adopt(now.monotonic, self.fetcher.error(refusal.error()), left);
                 self.has_stored_refusal.store(true, Ordering::Relaxed);
             }
         }
-        match lock(&fetcher.pace).blocked(now.monotonic, order.caller) {
+        match lock(&self.fetcher.pace).blocked(now.monotonic, order.caller) {
             Some(error) if !longest.is_zero() => Err(error),
             _ => Ok(None),
         }
     }
 
     /// Whether a refusal was for our secret, or for all. `None` where there is no time to find out.
-    fn is_for_us(
-        &self,
-        fetcher: &Fetcher,
-        refusal: &StoredRefusal,
-        deadline: Deadline,
-    ) -> Option<bool> {
+    fn is_for_us(&self, refusal: &StoredRefusal, deadline: Deadline) -> Option<bool> {
         let Some(derived) = &refusal.secret else {
             return Some(true);
         };
         let known = |(salt, _): &&([u8; 16], bool)| *salt == derived.salt;
-        if let Some((_, is_ours)) = lock(&self.compared).iter().find(known) {
+        if let Some((_, is_ours)) = lock(&self.compared_secrets).iter().find(known) {
             return Some(*is_ours);
         }
         if deadline.remaining() < COMPARISON_TAKES {
             return None;
         }
-        let is_ours = derived.is_of(&fetcher.credentials.proof());
+        let is_ours = derived.is_of(&self.fetcher.credentials.proof());
         self.remember(derived, is_ours);
         Some(is_ours)
     }
 
     fn remember(&self, derived: &Derived, is_ours: bool) {
-        let mut compared = lock(&self.compared);
+        let mut compared = lock(&self.compared_secrets);
         compared.truncate(MOST_COMPARED - 1);
         compared.insert(0, (derived.salt, is_ours));
     }
@@ -341,11 +332,10 @@ impl Shared {
     /// replacement is under way. Where that cannot be written, nothing is sent.
     fn park(
         &self,
-        fetcher: &Fetcher,
         guard: &mut (dyn StoreGuard + '_),
         entry: &mut Entry,
     ) -> Result<Option<StoredToken>> {
-        if fetcher.provider().facts().renewal != Renewal::ReplacesPrevious {
+        if self.fetcher.provider().facts().renewal != Renewal::ReplacesPrevious {
             return Ok(None);
         }
         let parked = entry.park();
@@ -355,9 +345,8 @@ impl Shared {
 
     /// Writes what the fetch brought, and says whether that is in the store now. A token that could
     /// not be stored is still a token.
-    fn keep(
+    fn write_result(
         &self,
-        fetcher: &Fetcher,
         guard: &mut (dyn StoreGuard + '_),
         entry: &mut Entry,
         order: &Order,
@@ -375,17 +364,17 @@ impl Shared {
                     entry.token = entry.token.take().or(parked);
                 }
                 if error.is_remembered() {
-                    let refusal = self.refusal(fetcher, error);
+                    let refusal = self.new_refusal(error);
                     self.has_stored_refusal.store(refusal.is_some(), Ordering::Relaxed);
-                    let wall = fetcher.clock.now().wall;
+                    let wall = self.fetcher.clock.now().wall;
                     self.forget_older(entry, refusal.as_ref(), wall);
                     entry.refuse(error.may_lock_account().then_some(wall), refusal);
                 } else {
                     // One that another process has met stands until somebody succeeds.
-                    entry.outage = self.outage(fetcher, error).or(entry.outage.take());
+                    entry.outage = self.new_outage(error).or(entry.outage.take());
                     if order.is_renewal() && error.has_verdict() {
                         let before = entry.renewal.as_ref().map_or(0, |outage| outage.failures);
-                        entry.renewal = self.failed_renewal(fetcher, error, before);
+                        entry.renewal = self.new_renewal_outage(error, before);
                     }
                 }
                 let is_outage = entry.outage.is_some() || entry.renewal.is_some();
@@ -394,7 +383,7 @@ impl Shared {
         };
         if has_changed && let Err(error) = self.write(guard, entry) {
             self.has_stored_refusal.store(false, Ordering::Relaxed);
-            fetcher.tell(EventKind::StoreUnusable { error: fetcher.error(error) });
+            self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
             return false;
         }
         true
@@ -404,7 +393,7 @@ impl Shared {
     /// does not stand longer.
     fn forget_older(&self, entry: &mut Entry, newer: Option<&StoredRefusal>, wall: SystemTime) {
         let Some(newer) = newer else { return };
-        let compared = lock(&self.compared);
+        let compared = lock(&self.compared_secrets);
         entry.refusals.retain(|known| {
             let is_alike = match (&known.secret, &newer.secret) {
                 (None, None) => true,
@@ -415,15 +404,15 @@ impl Shared {
         });
     }
 
-    fn refusal(&self, fetcher: &Fetcher, error: &Error) -> Option<StoredRefusal> {
-        let now = fetcher.clock.now();
+    fn new_refusal(&self, error: &Error) -> Option<StoredRefusal> {
+        let now = self.fetcher.clock.now();
         let (left, strikes) = {
-            let pace = lock(&fetcher.pace);
+            let pace = lock(&self.fetcher.pace);
             (pace.refused_for(now.monotonic)?, pace.strikes())
         };
         let until = now.wall.checked_add(left)?;
         // What is not about the credentials (slower, please; no such endpoint) is for all.
-        let secret = error.may_lock_account().then(|| fetcher.credentials.proof());
+        let secret = error.may_lock_account().then(|| self.fetcher.credentials.proof());
         let refusal = StoredRefusal::of(error, until, strikes, secret.as_ref())?;
         if let Some(derived) = &refusal.secret {
             self.remember(derived, true);
@@ -431,27 +420,22 @@ impl Shared {
         Some(refusal)
     }
 
-    fn outage(&self, fetcher: &Fetcher, error: &Error) -> Option<StoredOutage> {
-        let now = fetcher.clock.now();
-        let (left, failures) = lock(&fetcher.pace).paused_for(now.monotonic)?;
+    fn new_outage(&self, error: &Error) -> Option<StoredOutage> {
+        let now = self.fetcher.clock.now();
+        let (left, failures) = lock(&self.fetcher.pace).paused_for(now.monotonic)?;
         Some(StoredOutage::of(error, now.wall.checked_add(left)?, failures))
     }
 
     /// The outage that holds back the renewals of all processes, after so many failures before.
-    fn failed_renewal(
-        &self,
-        fetcher: &Fetcher,
-        error: &Error,
-        before: u32,
-    ) -> Option<StoredOutage> {
+    fn new_renewal_outage(&self, error: &Error, before: u32) -> Option<StoredOutage> {
         let failures = before.saturating_add(1);
-        let until = fetcher.clock.now().wall.checked_add(pause(failures, chance()))?;
+        let until = self.fetcher.clock.now().wall.checked_add(pause(failures, chance()))?;
         Some(StoredOutage::of(error, until, failures))
     }
 
     /// Whether a renewal failed a moment ago, here or in another process.
-    fn holds_renewals(&self, fetcher: &Fetcher, entry: &Entry) -> bool {
-        let wall = fetcher.clock.now().wall;
+    fn holds_renewals(&self, entry: &Entry) -> bool {
+        let wall = self.fetcher.clock.now().wall;
         entry.renewal.as_ref().is_some_and(|outage| !outage.left(wall).is_zero())
     }
 
@@ -464,23 +448,15 @@ impl Shared {
     }
 
     /// The stored token, if it serves the order.
-    fn serving(
-        &self,
-        fetcher: &Fetcher,
-        watch: &Watch,
-        order: &Order,
-        entry: &Entry,
-        now: Now,
-    ) -> Option<Token> {
-        let renewal = fetcher.provider().facts().renewal;
-        self.token(fetcher, watch, entry, now)
-            .filter(|token| order.is_served_by(token, now, renewal))
+    fn serving_token(&self, order: &Order, entry: &Entry, now: Now) -> Option<Token> {
+        let renewal = self.fetcher.provider().facts().renewal;
+        self.stored_token(entry, now).filter(|token| order.is_served_by(token, now, renewal))
     }
 
-    fn token(&self, fetcher: &Fetcher, watch: &Watch, entry: &Entry, now: Now) -> Option<Token> {
-        let longest = fetcher.provider().facts().longest_lifetime(fetcher.environment);
+    fn stored_token(&self, entry: &Entry, now: Now) -> Option<Token> {
+        let longest = self.fetcher.provider().facts().longest_lifetime(self.fetcher.environment);
         let stored = entry.token.as_ref()?;
-        let known_since = watch.since(&stored.sha256());
-        stored.to_token(now, known_since, longest, &fetcher.header, fetcher.clock.clone())
+        let known_since = self.last_seen.since(&stored.sha256());
+        stored.to_token(now, known_since, longest, &self.fetcher.header, self.fetcher.clock.clone())
     }
 }

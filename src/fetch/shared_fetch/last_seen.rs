@@ -9,7 +9,7 @@ use crate::token::Token;
 
 /// What a slot has seen of the store.
 #[derive(Default)]
-pub(crate) struct Watch {
+pub(super) struct LastSeen {
     /// The store's when the slot's token last agreed with the entry.
     pub(super) stamp: Mutex<Option<u64>>,
     taken: Mutex<Taken>,
@@ -26,22 +26,16 @@ struct Taken {
     is_stored: bool,
 }
 
-impl Watch {
-    pub(super) fn took(&self, token: &Token, generation: u64) {
-        self.takes(token, generation, true);
+impl LastSeen {
+    pub(super) fn record_stored(&self, token: &Token, generation: u64) {
+        self.record(token, generation, true);
     }
 
-    /// A token that was fetched without the store: what stands there, if it can be read again, is
-    /// older.
-    pub(crate) fn took_unshared(&self, token: &Token) {
-        self.could_not_store(token, self.generation());
+    pub(super) fn record_unstored(&self, token: &Token, generation: u64) {
+        self.record(token, generation, false);
     }
 
-    pub(super) fn could_not_store(&self, token: &Token, generation: u64) {
-        self.takes(token, generation, false);
-    }
-
-    fn takes(&self, token: &Token, generation: u64, is_stored: bool) {
+    fn record(&self, token: &Token, generation: u64, is_stored: bool) {
         let since = Some(token.since().monotonic);
         let token = sha256_hex(token.secret().as_bytes());
         *lock(&self.taken) = Taken { generation, token, since, is_stored };
@@ -49,7 +43,7 @@ impl Watch {
 
     /// Whether an entry without a token is of the very generation that had ours: the server had lost
     /// that, and whoever has asked for another since did not know of it.
-    pub(super) fn is_gone(&self, entry: &Entry) -> bool {
+    pub(super) fn is_lost_in(&self, entry: &Entry) -> bool {
         let taken = lock(&self.taken);
         let is_ours = entry.parked.as_ref() == Some(&taken.token);
         taken.is_stored && taken.generation == entry.generation && !is_ours
@@ -67,7 +61,7 @@ impl Watch {
     }
 
     /// Our own replacement is no news for the token that is taken out.
-    pub(super) fn parked(&self, entry: &Entry) {
+    pub(super) fn record_parked(&self, entry: &Entry) {
         let mut taken = lock(&self.taken);
         if entry.parked.as_ref() == Some(&taken.token) {
             taken.generation = entry.generation;
@@ -75,7 +69,7 @@ impl Watch {
     }
 
     /// The entry's generation when this token was taken, if it is the newest.
-    pub(super) fn known(&self, token: &Token) -> Option<u64> {
+    pub(super) fn generation_of(&self, token: &Token) -> Option<u64> {
         let taken = lock(&self.taken);
         (taken.token == sha256_hex(token.secret().as_bytes())).then_some(taken.generation)
     }
