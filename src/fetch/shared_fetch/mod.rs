@@ -373,11 +373,12 @@ impl SharedFetch {
                     // One that another process has met stands until somebody succeeds.
                     entry.outage = self.new_outage(error).or(entry.outage.take());
                     if order.is_renewal() && error.has_verdict() {
-                        let before = entry.renewal.as_ref().map_or(0, |outage| outage.failures);
-                        entry.renewal = self.new_renewal_outage(error, before);
+                        let before =
+                            entry.renewal_outage.as_ref().map_or(0, |outage| outage.failures);
+                        entry.renewal_outage = self.new_renewal_outage(error, before);
                     }
                 }
-                let is_outage = entry.outage.is_some() || entry.renewal.is_some();
+                let is_outage = entry.outage.is_some() || entry.renewal_outage.is_some();
                 was_parked || error.is_remembered() || is_outage
             }
         };
@@ -436,7 +437,7 @@ impl SharedFetch {
     /// Whether a renewal failed a moment ago, here or in another process.
     fn holds_renewals(&self, entry: &Entry) -> bool {
         let wall = self.fetcher.clock.now().wall;
-        entry.renewal.as_ref().is_some_and(|outage| !outage.left(wall).is_zero())
+        entry.renewal_outage.as_ref().is_some_and(|outage| !outage.left(wall).is_zero())
     }
 
     fn write(&self, guard: &mut (dyn StoreGuard + '_), entry: &Entry) -> Result<()> {

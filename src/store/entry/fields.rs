@@ -5,12 +5,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize as _, Serializer};
+use serde::{Deserialize, Serializer};
 use zeroize::Zeroizing;
 
-use crate::base::json::SecretText;
+use crate::base::json::{Member, SecretText};
 use crate::base::shown::shown;
 use crate::types::error::ErrorKind;
+
+/// Absent, too, where it is of another type.
+pub(super) fn or_absent<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Member::deserialize(from).map(|member| member.ok().unwrap_or_default())
+}
 
 pub(super) fn secret<S: Serializer>(
     secret: &Zeroizing<String>,

@@ -18,12 +18,13 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use self::fields::{
-    moment, read_moment, read_moments, read_secret, read_span, secret, span, write_moments,
+    moment, or_absent, read_moment, read_moments, read_secret, read_span, secret, span,
+    write_moments,
 };
 pub(crate) use self::held::{Derived, StoredOutage, StoredRefusal};
 use super::StoreKey;
 use crate::base::clock::{ClockSource, Now};
-use crate::base::json::{self, Member, SecretText};
+use crate::base::json::{self, SecretText};
 use crate::policy::pace::{count_fresh, fresh_tokens_revoked, remembered_for, strikes_of};
 use crate::protocol::{check_token, checked_scope};
 use crate::token::renewal::end_margin;
@@ -41,30 +42,45 @@ const MOST_REFUSALS: usize = 4;
 const MOST_REFUSED: usize = 6;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// An entry that has nothing in it is the same as none.
-#[derive(Default)]
+/// An entry, and its JSON, of which a part that is not as it should be counts as absent. One that has
+/// nothing in it is the same as none.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Entry {
+    #[serde(skip_serializing)]
+    account: String,
     /// There is one, and it is none that can be read, so that nothing in it counts; or its file was open
     /// to others, and its token was taken out.
+    #[serde(rename = "distrusted", skip_serializing)]
     pub(crate) is_unreadable: bool,
     /// Grows with every change of the token: larger is newer, whatever the clocks say.
+    #[serde(deserialize_with = "or_absent")]
     pub(crate) generation: u64,
+    #[serde(deserialize_with = "or_absent")]
     pub(crate) token: Option<StoredToken>,
     /// SHA-256 of the token that is being replaced: taken out, and put back only if the request was
     /// not sent.
+    #[serde(deserialize_with = "or_absent")]
     pub(crate) parked: Option<String>,
     /// SHA-256 of the tokens that the API answered 401 to, the last ones.
+    #[serde(deserialize_with = "or_absent")]
     revoked: Vec<String>,
     /// Of the last secrets that were refused.
+    #[serde(deserialize_with = "or_absent")]
     pub(crate) refusals: Vec<StoredRefusal>,
     /// When requests were refused, the last ones, whatever the secret.
+    #[serde(serialize_with = "write_moments", deserialize_with = "read_moments")]
     refused_at: Vec<SystemTime>,
+    #[serde(deserialize_with = "or_absent")]
     pub(crate) outage: Option<StoredOutage>,
     /// The outage met by who renewed a token that is still good: it holds back renewals alone.
-    pub(crate) renewal: Option<StoredOutage>,
+    #[serde(rename = "renewal", deserialize_with = "or_absent")]
+    pub(crate) renewal_outage: Option<StoredOutage>,
     /// Fresh tokens in a row that the API answered 401 to.
+    #[serde(deserialize_with = "or_absent")]
     fresh_revoked: u32,
     /// What a newer version has written: kept.
+    #[serde(flatten)]
     more: BTreeMap<String, serde_json::Value>,
 }
 
@@ -79,52 +95,14 @@ pub(crate) struct StoredToken {
     scope: Option<String>,
 }
 
-/// An entry's JSON, as it is written.
+/// An entry's JSON as it is written, for whose account it is.
 #[derive(Serialize)]
 struct Written<'a> {
     account: &'a str,
-    generation: u64,
-    token: &'a Option<StoredToken>,
-    parked: &'a Option<String>,
-    revoked: &'a [String],
-    refusals: &'a [StoredRefusal],
-    #[serde(serialize_with = "write_moments")]
-    refused_at: &'a [SystemTime],
-    outage: &'a Option<StoredOutage>,
-    renewal: &'a Option<StoredOutage>,
-    fresh_revoked: u32,
+    #[serde(flatten)]
+    entry: &'a Entry,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     distrusted: bool,
-    #[serde(flatten)]
-    more: &'a BTreeMap<String, serde_json::Value>,
-}
-
-/// An entry's JSON, as it is read: a part that is not as it should be is none.
-#[derive(Deserialize)]
-struct Found {
-    account: String,
-    #[serde(default)]
-    generation: Member<u64>,
-    #[serde(default)]
-    token: Member<StoredToken>,
-    #[serde(default)]
-    parked: Member<String>,
-    #[serde(default)]
-    revoked: Member<Vec<String>>,
-    #[serde(default)]
-    refusals: Member<Vec<StoredRefusal>>,
-    #[serde(default, deserialize_with = "read_moments")]
-    refused_at: Vec<SystemTime>,
-    #[serde(default)]
-    outage: Member<StoredOutage>,
-    #[serde(default)]
-    renewal: Member<StoredOutage>,
-    #[serde(default)]
-    fresh_revoked: Member<u32>,
-    #[serde(default)]
-    distrusted: bool,
-    #[serde(flatten)]
-    more: BTreeMap<String, serde_json::Value>,
 }
 
 impl Entry {
@@ -141,20 +119,13 @@ impl Entry {
         if sha256_hex(content).as_bytes() != checksum {
             return None;
         }
-        let found: Found = serde_json::from_slice(content).ok()?;
-        (found.account == key.as_str()).then(|| Self {
-            is_unreadable: found.distrusted,
-            generation: found.generation.ok().unwrap_or_default(),
-            token: found.token.ok().filter(|_| !found.distrusted).and_then(StoredToken::checked),
-            parked: found.parked.ok(),
-            revoked: last(MOST_REVOKED, found.revoked.ok().unwrap_or_default()),
-            refusals: last(MOST_REFUSALS, found.refusals.ok().unwrap_or_default()),
-            refused_at: last(MOST_REFUSED, found.refused_at),
-            outage: found.outage.ok(),
-            renewal: found.renewal.ok(),
-            fresh_revoked: found.fresh_revoked.ok().unwrap_or_default(),
-            more: found.more,
-        })
+        let mut entry: Self = serde_json::from_slice(content).ok()?;
+        let is_distrusted = entry.is_unreadable;
+        entry.token = entry.token.take().filter(|_| !is_distrusted).and_then(StoredToken::checked);
+        keep_last(MOST_REVOKED, &mut entry.revoked);
+        keep_last(MOST_REFUSALS, &mut entry.refusals);
+        keep_last(MOST_REFUSED, &mut entry.refused_at);
+        (entry.account == key.as_str()).then_some(entry)
     }
 
     /// The same entry without its token, as if that were being replaced: whoever has it in memory may
@@ -178,20 +149,8 @@ impl Entry {
     }
 
     fn written(&self, key: &StoreKey, distrusted: bool) -> Zeroizing<Vec<u8>> {
-        let content = json::to_wiped_vec(&Written {
-            account: key.as_str(),
-            generation: self.generation,
-            token: &self.token,
-            parked: &self.parked,
-            revoked: &self.revoked,
-            refusals: &self.refusals,
-            refused_at: &self.refused_at,
-            outage: &self.outage,
-            renewal: &self.renewal,
-            fresh_revoked: self.fresh_revoked,
-            distrusted,
-            more: &self.more,
-        });
+        let written = Written { account: key.as_str(), entry: self, distrusted };
+        let content = json::to_wiped_vec(&written);
         // Sized at once: growing would leave an unwiped copy of the token behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(MAGIC.len() + 65 + content.len()));
         bytes.extend_from_slice(MAGIC.as_bytes());
@@ -243,7 +202,7 @@ impl Entry {
         }
         self.count();
         self.revoked.push(sha256_hex(secret.as_bytes()));
-        self.revoked = last(MOST_REVOKED, std::mem::take(&mut self.revoked));
+        keep_last(MOST_REVOKED, &mut self.revoked);
         is_it
     }
 
@@ -281,16 +240,16 @@ impl Entry {
         self.refusals.clear();
         self.refused_at.clear();
         self.outage = None;
-        self.renewal = None;
+        self.renewal_outage = None;
     }
 
     /// What is remembered of a refused request, and when it was, where asking so again could lock
     /// the account.
     pub(crate) fn refuse(&mut self, wall: Option<SystemTime>, refusal: Option<StoredRefusal>) {
         self.refused_at.extend(wall);
-        self.refused_at = last(MOST_REFUSED, std::mem::take(&mut self.refused_at));
+        keep_last(MOST_REFUSED, &mut self.refused_at);
         self.refusals.extend(refusal);
-        self.refusals = last(MOST_REFUSALS, std::mem::take(&mut self.refusals));
+        keep_last(MOST_REFUSALS, &mut self.refusals);
     }
 
     /// What holds requests back for longest.
@@ -312,10 +271,8 @@ impl Entry {
     }
 }
 
-/// The last ones.
-fn last<T>(most: usize, mut all: Vec<T>) -> Vec<T> {
+fn keep_last<T>(most: usize, all: &mut Vec<T>) {
     all.drain(..all.len().saturating_sub(most));
-    all
 }
 
 impl StoredToken {
