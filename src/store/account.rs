@@ -172,14 +172,14 @@ impl Account {
         let now = Now::from_system();
         let entry = self.entry(store)?;
         let token = self.token(&entry, now).map(|token| TokenStatus::of(&token, now));
-        let held = entry.held(now.wall);
+        let blocked = entry.blocked(now.wall);
         Ok(StoredStatus {
             provider: self.provider,
             entry_unreadable: entry.is_unreadable,
             token,
             was_revoked: entry.was_revoked(),
-            last_error: held.map(|(kind, _)| kind),
-            blocked_for: held.map(|(_, left)| left),
+            last_error: blocked.map(|(kind, _)| kind),
+            blocked_for: blocked.map(|(_, left)| left),
         })
     }
 

@@ -81,7 +81,7 @@ impl SharedFetch {
                 self.last_seen.record_stored(&token, entry.generation);
                 return Ok(Obtained::Found(token));
             }
-            if order.is_renewal() && self.holds_renewals(&entry) {
+            if order.is_renewal() && self.renewals_are_blocked(&entry) {
                 return Ok(Obtained::Busy);
             }
             let left = order.deadline.remaining();
@@ -112,7 +112,7 @@ impl SharedFetch {
             self.last_seen.record_stored(&token, entry.generation);
             return Ok(Obtained::Found(token));
         }
-        if order.is_renewal() && self.holds_renewals(&entry) {
+        if order.is_renewal() && self.renewals_are_blocked(&entry) {
             return Ok(Obtained::Busy);
         }
         let parked = self.park(&mut *guard, &mut entry)?;
@@ -435,7 +435,7 @@ impl SharedFetch {
     }
 
     /// Whether a renewal failed a moment ago, here or in another process.
-    fn holds_renewals(&self, entry: &Entry) -> bool {
+    fn renewals_are_blocked(&self, entry: &Entry) -> bool {
         let wall = self.fetcher.clock.now().wall;
         entry.renewal_outage.as_ref().is_some_and(|outage| !outage.left(wall).is_zero())
     }

@@ -6,7 +6,7 @@
 //! anything it could be guessed from in reasonable time.
 
 mod fields;
-mod held;
+mod remembered;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +21,7 @@ use self::fields::{
     moment, or_absent, read_moment, read_moments, read_secret, read_span, secret, span,
     write_moments,
 };
-pub(crate) use self::held::{Derived, StoredOutage, StoredRefusal};
+pub(crate) use self::remembered::{Derived, StoredOutage, StoredRefusal};
 use super::StoreKey;
 use crate::base::clock::{ClockSource, Now};
 use crate::base::json::{self, SecretText};
@@ -253,7 +253,7 @@ impl Entry {
     }
 
     /// What holds requests back for longest.
-    pub(crate) fn held(&self, wall: SystemTime) -> Option<(ErrorKind, Duration)> {
+    pub(crate) fn blocked(&self, wall: SystemTime) -> Option<(ErrorKind, Duration)> {
         let refusals = self.refusals.iter().map(|refusal| (refusal.kind(), refusal.left(wall)));
         let last = self.refusals.last().map_or(ErrorKind::Rejected, StoredRefusal::kind);
         let capped = self.too_many_refused(wall).map(|left| (last, left));

@@ -33,7 +33,7 @@ pub(crate) struct StoredError {
 #[derive(Deserialize, Serialize)]
 pub(crate) struct StoredRefusal {
     #[serde(flatten)]
-    held: StoredError,
+    remembered: StoredError,
     pub(crate) strikes: u32,
     pub(crate) secret: Option<Derived>,
 }
@@ -69,7 +69,7 @@ impl Derived {
 #[derive(Deserialize, Serialize)]
 pub(crate) struct StoredOutage {
     #[serde(flatten)]
-    held: StoredError,
+    remembered: StoredError,
     /// Failed requests in a row.
     pub(crate) failures: u32,
 }
@@ -106,38 +106,38 @@ impl StoredRefusal {
             Some(secret) => Some(Derived::of(secret)?),
             None => None,
         };
-        Some(Self { held: StoredError::of(error, until), strikes, secret })
+        Some(Self { remembered: StoredError::of(error, until), strikes, secret })
     }
 
     /// How long it still stands.
     pub(crate) fn left(&self, wall: SystemTime) -> Duration {
-        self.held.left(wall, LONGEST)
+        self.remembered.left(wall, LONGEST)
     }
 
     pub(crate) fn error(&self) -> Error {
-        self.held.error()
+        self.remembered.error()
     }
 
     pub(crate) fn kind(&self) -> ErrorKind {
-        self.held.kind
+        self.remembered.kind
     }
 }
 
 impl StoredOutage {
     pub(crate) fn of(error: &Error, until: SystemTime, failures: u32) -> Self {
-        Self { held: StoredError::of(error, until), failures }
+        Self { remembered: StoredError::of(error, until), failures }
     }
 
     /// How long it still holds everybody back.
     pub(crate) fn left(&self, wall: SystemTime) -> Duration {
-        self.held.left(wall, LONGEST_PAUSE)
+        self.remembered.left(wall, LONGEST_PAUSE)
     }
 
     pub(crate) fn kind(&self) -> ErrorKind {
-        self.held.kind
+        self.remembered.kind
     }
 
     pub(crate) fn error(&self) -> Error {
-        self.held.error()
+        self.remembered.error()
     }
 }
