@@ -2,7 +2,7 @@
 
 use crate::base::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
-use crate::protocol::exchange::Response;
+use crate::protocol::message::Response;
 use crate::protocol::{self, Timing};
 use crate::store::StoreKey;
 use crate::store::entry::Entry;

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{Timing, checked_scope};
 use crate::base::date;
 use crate::base::json::{Member, Members, NumberOrText, SecretText};
-use crate::protocol::exchange::Response;
+use crate::protocol::message::Response;
 use crate::token::IssuedToken;
 use crate::types::error::{Error, Result};
 use crate::types::facts::Facts;

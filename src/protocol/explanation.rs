@@ -11,7 +11,7 @@ use crate::base::json;
 use crate::base::shown::{LONGEST, one_line, shortened};
 use crate::credentials::Credentials;
 use crate::credentials::certificate::UNRESERVED;
-use crate::protocol::exchange::Response;
+use crate::protocol::message::Response;
 
 /// A run of token characters this long is not shown: it may be a token or a secret.
 const LONGEST_WORD: usize = 24;

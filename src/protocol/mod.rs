@@ -3,7 +3,7 @@
 //! One file per provider holds its [`Facts`], a constant. From it come the request and what its
 //! answer means, by the same code for every provider.
 
-pub(crate) mod exchange;
+pub(crate) mod message;
 
 mod answer;
 mod error_body;
@@ -20,7 +20,7 @@ use crate::base::json;
 use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
 use crate::policy::outcome::needs_body;
-use crate::protocol::exchange::{Request, Response};
+use crate::protocol::message::{Request, Response};
 use crate::token::IssuedToken;
 use crate::types::error::{Error, Result};
 use crate::types::facts::{Facts, Part};

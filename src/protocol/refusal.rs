@@ -8,7 +8,7 @@ use crate::base::date;
 use crate::credentials::Credentials;
 use crate::policy::outcome::Cause;
 use crate::policy::pace::LONGEST as LONGEST_WAIT;
-use crate::protocol::exchange::Response;
+use crate::protocol::message::Response;
 use crate::types::error::Error;
 use crate::types::names::Provider;
 

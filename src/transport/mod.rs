@@ -36,7 +36,7 @@ use crate::base::clock::Deadline;
 use crate::base::sync::lock;
 use crate::credentials::certificate::ClientCertificate;
 use crate::policy::outcome::{Cause, needs_body};
-use crate::protocol::exchange::{Request, Response};
+use crate::protocol::message::{Request, Response};
 use crate::types::error::{Error, Result};
 
 /// Room for the head of a request with the largest certificate that passes a proxy (8,171 bytes), and

@@ -1,4 +1,4 @@
-//! One HTTP request and its answer, as plain data: what providers write and read, and what the
+//! The two HTTP messages, a request and its answer, as plain data: what providers write and read, and what the
 //! transport carries.
 
 use std::fmt;
