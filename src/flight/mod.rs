@@ -1,6 +1,9 @@
-//! Single flight: the slot behind its Mutex, the threads that wait for its flight, and the leader's
-//! duty to report. The protocol alone: what it reaches is behind [`Backend`], so that a model check can
-//! play it with every order of threads.
+//! Single flight: however many threads ask for a token, one of them, the leader, fetches it, and the
+//! others wait for it or go on with the token that is still good. The slot decides who does what and is
+//! kept behind a Mutex here.
+//!
+//! The clock, the store and the network are behind [`Backend`], so that a model check can try every
+//! order of threads.
 
 pub(crate) mod published;
 pub(crate) mod slot;
@@ -34,15 +37,16 @@ use crate::types::options::TokenOptions;
 /// A caller can ask for a token that is good for at most so much of its life.
 const MOST_VALIDITY_PERCENT: u32 = 80;
 
-/// What a slot's flights need of the backend. None of it is called with the slot's lock held but
-/// [`blocked`](Self::blocked), which is short.
+/// What a single flight needs from outside. The slot's lock is never held while one of these runs,
+/// except for [`blocked`](Self::blocked), which is short.
 pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn now(&self) -> Now;
     /// The time for one call that names none.
     fn timeout(&self) -> Duration;
     /// How long a token lives by the document.
     fn documented_lifetime(&self) -> Duration;
-    /// The remembered error for a caller that the pace holds back.
+    /// The remembered error, if a failure a moment ago means that this caller may not ask the
+    /// provider now.
     fn blocked(&self, now: Now, caller: Caller) -> Option<Error>;
     fn remembered_for(&self, now: Now) -> Option<Duration>;
     fn renews_in_background(&self) -> bool;
@@ -131,7 +135,8 @@ impl<W: Backend> SingleFlight<W> {
         let mut wish = Wish {
             min_validity: options.min_validity,
             newer_than: options.force.then(|| slot.newest()),
-            // Whoever has no time goes on with a token that is good, and leads no renewal.
+            // A caller without time does not renew: it goes on with the token while that is good.
+            // Neither does code that runs inside a fetch of this very token.
             may_renew: has_time && !is_within,
             may_lead: true,
         };
@@ -141,21 +146,28 @@ impl<W: Backend> SingleFlight<W> {
             let (flight, own_error) = match slot
                 .decide(now, &wish, || backend.blocked(now, terms.caller))
             {
+                // The token is good, and it is not this caller's turn to compare it with the store.
                 Decision::Use(token) if has_looked || !slot.begin_look(now) => return Ok(token),
+                // The token is good here, but another process may have revoked or replaced it: the
+                // store is asked first, and then it is decided again.
                 Decision::Use(token) => {
                     has_looked = true;
                     drop(slot);
                     self.look(&token, now);
-                    // A look can take long, on a machine that was suspended meanwhile.
+                    // The machine may have been suspended during the comparison, so `now` may be old.
                     now = backend.now();
                     slot = self.lock();
                     continue;
                 }
+                // This code was called from within the fetch that it would have to wait for.
                 Decision::Nothing(None) | Decision::Wait(_) if is_within => {
                     return Err(backend.error(Error::configuration(
                         "an event hook, a log callback or other code that runs while this thread fetches a token asked for that very token, and would wait for itself; use cached() there, or ask later",
                     )));
                 }
+                // There is no good token in memory, and this caller may not fetch one: the provider
+                // refused or failed a moment ago, or there is no time. Another process may have
+                // stored a good token since; else the caller gets the error.
                 Decision::Nothing(refusal) => {
                     let unwanted = slot.last_revoked();
                     drop(slot);
@@ -171,12 +183,15 @@ impl<W: Backend> SingleFlight<W> {
                     };
                     return stored.ok_or_else(|| refusal.unwrap_or_else(no_time));
                 }
+                // The token is good and due for renewal, and this caller is the one that renews it.
+                // It gets the new token if that comes, else the one it has.
                 Decision::Renew(flight) => {
                     drop(slot);
                     let leader = Leader::new(self, flight);
                     match backend.renews_in_background() {
                         true => backend.in_background(leader),
-                        // If it fails, the token stays, unless it was invalidated meanwhile.
+                        // The error is not needed: the next decision hands out the token that is
+                        // there, or leads another fetch if that was invalidated meanwhile.
                         false => _ = leader.fetch(&wish, terms, Effort::OneAttempt),
                     }
                     wish.may_renew = false;
@@ -184,10 +199,12 @@ impl<W: Backend> SingleFlight<W> {
                     slot = self.lock();
                     continue;
                 }
+                // There is no good token and nobody is fetching one: this caller does.
                 Decision::Lead(flight) => {
                     drop(slot);
                     (flight, Leader::new(self, flight).fetch(&wish, terms, Effort::Full).err())
                 }
+                // There is no good token, and another thread is fetching one.
                 Decision::Wait(flight) => {
                     slot = self.wait_for(slot, flight, terms.deadline);
                     if slot.is_in_flight(flight) {
@@ -196,21 +213,22 @@ impl<W: Backend> SingleFlight<W> {
                             "another thread is fetching a token and has not finished in time; try again, or allow more time",
                         )));
                     }
-                    // The clock is not read under the lock: it may be the program's own code.
+                    // The clock may be the program's own code, so it is not read under the lock.
                     drop(slot);
                     (flight, None)
                 }
             };
-            // What a flight brings, or puts back, is another token than the one that was looked at.
+            // A fetch has ended, so the slot may hold another token than the one that was compared.
             has_looked = false;
             now = backend.now();
             slot = self.lock();
             match slot.usable(now, &wish) {
-                // A stored token may be due for renewal: decide again.
+                // The token may come from the store, and be due for renewal already: decide again.
                 Some(_) if own_error.is_none() && backend.look_every().is_some() => continue,
                 Some(token) => return Ok(token),
                 None => {}
             }
+            // The fetch failed: whoever led it or waited for it gets its error.
             if let Some(error) = own_error.or_else(|| slot.shared_failure(flight)) {
                 return Err(error);
             }
@@ -223,7 +241,7 @@ impl<W: Backend> SingleFlight<W> {
         }
     }
 
-    /// A good token of another process, for a caller who may not lead.
+    /// A good token that another process has stored, for a caller that may not fetch one.
     fn stored(
         &self,
         wish: &Wish,
@@ -234,7 +252,8 @@ impl<W: Backend> SingleFlight<W> {
         let token = self.backend.stored(wish.min_validity, terms.deadline, unwanted)?;
         let remaining = token.remaining_at(now);
         let mut slot = self.lock();
-        // Another thread may have got a newer one meanwhile.
+        // It goes into the slot only if that has no good token: another thread may have fetched a newer
+        // one meanwhile.
         if slot.usable(now, wish).is_none() && slot.place(token.clone()) {
             drop(slot);
             self.backend.tell(EventKind::Found { remaining });
@@ -260,7 +279,7 @@ impl<W: Backend> SingleFlight<W> {
         good(&self.lock(), now)
     }
 
-    /// Takes over what other processes did to a token of ours.
+    /// Compares our token with the store, and takes over what other processes did to it.
     fn look(&self, token: &Token, now: Now) {
         let change = self.backend.change(token);
         let mut slot = self.lock();
@@ -288,7 +307,7 @@ impl<W: Backend> SingleFlight<W> {
             .0
     }
 
-    /// Near a token's whole life it would mean a new one at every call.
+    /// Refuses a `min_validity` so near a token's whole life that nearly every call would fetch.
     fn check_min_validity(&self, slot: &Slot, min_validity: Duration) -> Result<()> {
         let lifetime = match slot.current() {
             Some(token) => token.lifetime(),
@@ -310,8 +329,8 @@ struct Terms {
     caller: Caller,
 }
 
-/// Who fetches for everybody, and has to report how that ended. Dropped without a report (a panic, a thread that never started),
-/// it frees the flight so that another caller may lead.
+/// The caller that fetches for everybody, and has to report how that ended. If it is dropped without a
+/// report (the fetch panicked, or its thread never started), the flight ends so that another may lead.
 pub(crate) struct Leader<W: Backend> {
     single_flight: Arc<SingleFlight<W>>,
     flight: u64,
@@ -330,8 +349,8 @@ impl<W: Backend> Leader<W> {
         let _ = self.fetch(&Wish::default(), terms, Effort::Background);
     }
 
-    /// Fetches for everybody. The error is the leader's own answer; the slot has it for those who
-    /// waited.
+    /// Fetches for everybody, and reports to the slot what came of it. The error is for the leader;
+    /// those who waited find it in the slot.
     fn fetch(mut self, wish: &Wish, terms: Terms, effort: Effort) -> Result<()> {
         let single_flight = self.single_flight.clone();
         let _within = Within::of(&single_flight);
@@ -344,7 +363,9 @@ impl<W: Backend> Leader<W> {
             let is_the_callers_time =
                 terms.caller == Caller::Hurried && error.kind() == ErrorKind::Timeout;
             let says = match effort {
+                // This caller allowed less than the source's time-out: others may have more time.
                 _ if is_the_callers_time => Says::Nothing,
+                // One attempt at a renewal: a caller without a token still gets all its retries.
                 Effort::OneAttempt => Says::NoRenewal,
                 Effort::Full | Effort::Background => Says::ToAll,
             };
@@ -353,6 +374,8 @@ impl<W: Backend> Leader<W> {
             (ended, EventKind::Failed { error, still_has_token: false, remembered_for })
         };
         let (ended, mut news) = match obtained {
+            // Another process renews, or failed to a moment ago. This is only said to a renewal, whose
+            // caller has a good token: nothing failed, and there is nothing to tell.
             Ok(Obtained::Busy) => {
                 self.report(now, Ended::Busy);
                 return Ok(());
@@ -361,7 +384,8 @@ impl<W: Backend> Leader<W> {
                 let remaining = token.remaining_at(now);
                 (Ended::With(token), EventKind::Found { remaining })
             }
-            // Or every caller would fetch another one, and another.
+            // A token that has ended already is a failure: were it a success without a usable token,
+            // each caller would fetch another one.
             Ok(Obtained::Fetched(token)) if renewal::has_ended(&token, now) => {
                 let error = Error::invalid_response(
                     "the provider's token had already ended when it came; check this machine's clock, or ask the provider",
@@ -381,7 +405,7 @@ impl<W: Backend> Leader<W> {
             *still_has_token = has_token;
             answer = Err(error.clone());
         }
-        // After the report, so that a hook that panics leaves nobody waiting.
+        // The hook comes after the report: if it panics, nobody is left waiting.
         backend.tell(news);
         answer
     }
@@ -402,7 +426,7 @@ impl<W: Backend> Leader<W> {
         }
     }
 
-    /// Reports, and wakes those who wait; whether there is a good token now.
+    /// Ends the flight and wakes those who wait for it. Returns whether there is a good token now.
     fn report(&mut self, now: Now, ended: Ended) -> bool {
         let mut slot = self.single_flight.lock();
         slot.end_flight(now, self.flight, ended);
