@@ -1,4 +1,4 @@
-//! What a flight wants of the backend, and what it gets.
+//! What a leader asks of the backend, and what it gets.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,8 +17,8 @@ pub(crate) struct Order {
     pub(crate) effort: Effort,
     pub(crate) deadline: Deadline,
     pub(crate) caller: Caller,
-    /// These will not do whatever the store says: the token that was revoked last and, where a
-    /// new one is asked for, the one that the caller has.
+    /// Tokens that do not serve, though the store may still have them: the one that was revoked last
+    /// and, where the caller forces a new one, the one that it has.
     pub(crate) unwanted: [Option<Token>; 2],
 }
 
@@ -37,21 +37,21 @@ pub(crate) enum Obtained {
     Fetched(Token),
     /// Another process had fetched it.
     Found(Token),
-    /// Another process is renewing, or failed to a moment ago; the caller goes on with the token it
-    /// has.
+    /// Only for a renewal: another process is renewing the token, or failed to a moment ago. The
+    /// caller goes on with the token it has.
     Busy,
 }
 
 /// What the store says about a token in memory.
 pub(crate) enum Change {
-    /// Nothing, or the store cannot say.
+    /// It is unchanged, or the store could not be read.
     None,
     /// Another process has a newer one.
     Newer(Token),
     /// The API answered 401 to it.
     Revoked,
-    /// It is being replaced, or was and its successor is gone or of no use here; or nobody knows any
-    /// more whether it was revoked.
+    /// It may be dead: another process is replacing it, or has replaced it by one that cannot be used
+    /// here; or so many others were revoked since that nobody knows whether this one was.
     Replaced,
 }
 
@@ -68,7 +68,7 @@ impl Order {
         }
     }
 
-    /// The caller has a good token: nobody waits for a lock, and one attempt is enough.
+    /// The caller has a good token, so it does not wait for another process's lock.
     pub(crate) fn is_renewal(&self) -> bool {
         self.effort != Effort::Full
     }

@@ -1,9 +1,9 @@
-//! One token and who may fetch the next: a pure state machine. `now` is an argument, the network
-//! is elsewhere, and the Mutex around it is in `flight`.
+//! The cached token, and who may fetch the next one: a pure state machine. `now` is an argument, the
+//! network is elsewhere, and the Mutex around it is in `flight`.
 //!
-//! Single flight: at most one fetch (a *flight*) at a time. Each call asks [`Slot::decide`] what to
-//! do; whoever is told to lead fetches without the lock and reports with [`Slot::end_flight`] how that
-//! [`Ended`].
+//! There is at most one fetch (a *flight*) at a time. Each call asks [`Slot::decide`] what to do. The
+//! caller that is told to lead fetches without the lock, and reports with [`Slot::end_flight`] how the
+//! flight [`Ended`].
 
 mod recent;
 #[cfg(all(test, not(paytoken_model)))]
@@ -21,9 +21,9 @@ use crate::token::renewal;
 use crate::types::error::{Error, ErrorKind};
 use crate::types::facts::Renewal;
 
-/// A token is compared with the store every so often, by one caller; the others go on, for so much
-/// longer: with a store that is asked twice a second, what is invalidated elsewhere is handed out by
-/// nobody who asks more than a second later.
+/// One caller at a time compares the token with the store, and the others go on with it for so much
+/// longer than `look_every`. With a store that is asked twice a second, a token that was invalidated in
+/// another process is handed out for no more than a second.
 const LOOK_MAY_TAKE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Slot {
@@ -35,7 +35,7 @@ pub(crate) struct Slot {
     last_revoked: Option<Token>,
     recent: Recent,
     last_failure: Option<FailedFlight>,
-    /// No renewal in the window before this moment; set by failed ones.
+    /// Renewals wait until this moment, since one has failed.
     renew_not_before: Option<Instant>,
     failed_renewals: u32,
     pub(crate) counters: Counters,
@@ -55,19 +55,20 @@ struct CachedToken {
     token: Token,
     /// The flight that brought it: larger is newer.
     flight: u64,
-    /// Until then nothing is to be done for it.
+    /// Until then it is neither due nor ended, so that it can be handed out without a decision.
     quiet_until: Option<Now>,
-    /// When it was last published; with a store, when the last comparison began that said that it
-    /// may stay. It cannot have been revoked before it was asked for.
+    /// Without a store, when it was last published. With one, when the last comparison began that found
+    /// the token unchanged; at first, when the token was asked for, since nobody can have revoked it
+    /// earlier.
     compared_at: Now,
-    /// When somebody last began to compare.
+    /// When a caller last began to compare it with the store.
     look_began: Now,
 }
 
 /// The token in use. Every change of it is published at once.
 struct Current {
     cached: Option<CachedToken>,
-    /// Other processes may revoke or replace it, so it is compared with the store, so often.
+    /// How often it is compared with the store, where other processes may revoke or replace it.
     look_every: Option<Duration>,
     published: PublishedToken,
 }
@@ -85,8 +86,9 @@ impl Current {
         std::mem::replace(&mut self.cached, cached)
     }
 
-    /// Alone, a part of its life: what it has left at the end of that time is known, so a caller
-    /// that needs it for long need not compute it.
+    /// For how long a token is published before it is compared or published anew. Without a store it is a
+    /// small part of its life: what it has left at the end of that time is known, so that few callers
+    /// have to compute whether it lasts as long as they need.
     fn publish_for(&self, cached: &CachedToken) -> Duration {
         self.look_every.unwrap_or(cached.token.lifetime() / 64)
     }
@@ -98,10 +100,10 @@ impl Current {
 
 struct Flight {
     number: u64,
-    /// A token was revoked while it was under way.
+    /// The API answered 401 to a token while this flight was under way.
     saw_revocation: bool,
-    /// Where a new token ends the one before: the old one, not handed out meanwhile, and put
-    /// back only if the provider cannot have seen the request.
+    /// Where a new token ends the one before: the old one. It is not handed out during the flight, and
+    /// comes back only if the provider cannot have seen the request.
     parked: Option<CachedToken>,
 }
 
@@ -115,21 +117,21 @@ struct FailedFlight {
 pub(crate) enum Ended {
     With(Token),
     Failed(Error, Says),
-    /// Another process is at it: nothing failed, and nothing is to be done for a while.
+    /// Another process renews the token, or failed to a moment ago: nothing failed here.
     Busy,
-    /// The leader panicked, or its thread never started.
+    /// The leader panicked, or its thread never started: nobody knows whether the request was sent.
     Died,
 }
 
-/// What a flight's failure says to the others.
+/// What a flight's failure means for other callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
-    /// Retries and time were used up: it is everybody's answer.
+    /// All retries were used up: everybody who waited gets the error.
     ToAll,
-    /// It was a single attempt with a good token in hand: no renewal for a while, but a caller
-    /// without a token may try at once.
+    /// It was one attempt to renew a token that is still good: renewals wait for a while, but a caller
+    /// without a token may try at once, with all its retries.
     NoRenewal,
-    /// The leader was in a hurry: it says nothing.
+    /// The leader's own short time ran out: a caller with more time may succeed.
     Nothing,
 }
 
@@ -156,15 +158,16 @@ impl Default for Wish {
 }
 
 pub(crate) enum Decision {
-    /// Here it is.
+    /// The cached token serves.
     Use(Token),
-    /// Lead this flight; the token is good meanwhile and if the flight fails.
+    /// The cached token serves and is due: lead this flight, and use it if the flight fails.
     Renew(u64),
-    /// Lead this flight; there is nothing to hand out until it ends.
+    /// There is no token that serves: lead this flight.
     Lead(u64),
-    /// Wait for this flight.
+    /// There is no token that serves, and another caller is fetching one: wait for this flight.
     Wait(u64),
-    /// There is nothing, and this caller may not lead: for the refusal that stands, or by its wish.
+    /// There is no token that serves, and this caller may not fetch one: because of this remembered
+    /// failure or, with none, by its own wish.
     Nothing(Option<Error>),
 }
 
@@ -189,8 +192,8 @@ impl Slot {
         }
     }
 
-    /// What a caller is to do. `refusal` tells of a remembered one that still stands; it is asked
-    /// only where it matters.
+    /// What a caller is to do. `refusal` is the remembered failure that keeps the provider from being
+    /// asked now; it is called only where that matters.
     pub(crate) fn decide(
         &mut self,
         now: Now,
@@ -198,6 +201,8 @@ impl Slot {
         refusal: impl FnOnce() -> Option<Error>,
     ) -> Decision {
         if let Some(token) = self.usable(now, wish) {
+            // The first caller that finds the token due renews it; all others go on with it. While a
+            // failure is remembered, nobody renews.
             if wish.may_renew && self.is_time_to_renew(now, &token) && refusal().is_none() {
                 return Decision::Renew(self.begin_flight());
             }
@@ -206,13 +211,14 @@ impl Slot {
         if let Some(flight) = &self.flight {
             return Decision::Wait(flight.number);
         }
+        // A caller that forces a new token asks the provider in spite of what is remembered.
         match refusal().filter(|_| wish.newer_than.is_none()) {
             None if wish.may_lead => Decision::Lead(self.begin_flight()),
             refusal => Decision::Nothing(refusal),
         }
     }
 
-    /// The current token if it will do.
+    /// The current token, if it serves this wish.
     pub(crate) fn usable(&self, now: Now, wish: &Wish) -> Option<Token> {
         let cached = self.current.as_ref()?;
         if wish.newer_than.is_some_and(|flight| cached.flight <= flight) {
@@ -229,6 +235,8 @@ impl Slot {
 
     fn begin_flight(&mut self) -> u64 {
         self.last_flight += 1;
+        // Where the provider ends the old token when it makes the new one, the old one is handed out
+        // no more from now on: it may be dead at any moment.
         let parked = match self.renewal {
             Renewal::ReplacesPrevious => self.current.replace(None),
             Renewal::Coexists { .. } => None,
@@ -237,13 +245,16 @@ impl Slot {
         self.last_flight
     }
 
-    /// Takes note of how a flight ended. A token that was revoked while it was under way is dropped.
+    /// Takes note of how a flight ended. Nothing happens if it is not the one under way.
     pub(crate) fn end_flight(&mut self, now: Now, number: u64, ended: Ended) {
         let Some(flight) = self.flight.take_if(|flight| flight.number == number) else {
             return;
         };
         match ended {
             Ended::With(token) => {
+                // The provider or the store answered with the very token that the API rejected during
+                // this flight. It is dropped; if the next flight brings it again, it is used, or there
+                // would be no end to it.
                 let is_revoked = |revoked: &Token| token.has_secret(revoked.secret());
                 if flight.saw_revocation && self.last_revoked.as_ref().is_some_and(is_revoked) {
                     return;
@@ -256,6 +267,7 @@ impl Slot {
             Ended::Failed(error, says) => {
                 self.counters.failures += 1;
                 self.counters.last_error = Some((error.kind(), now.monotonic));
+                // The provider cannot have seen the request, so the old token is still alive.
                 if !error.may_have_arrived() && flight.parked.is_some() {
                     self.current.replace(flight.parked);
                 }
@@ -265,7 +277,7 @@ impl Slot {
                 self.last_failure = Some(FailedFlight { flight: number, error, says });
             }
             Ended::Busy => self.hold_back_renewals(now),
-            // A parked token is not put back: the request may have been sent.
+            // The request may have been sent, so the parked token may be dead: it is not put back.
             Ended::Died => {
                 self.counters.failures += 1;
                 self.hold_back_renewals(now);
@@ -273,7 +285,7 @@ impl Slot {
         }
     }
 
-    /// Puts a newer token, which another process has stored, in the place of `old`.
+    /// Replaces `old` by the newer token that another process has stored, if `old` is still current.
     pub(crate) fn adopt(&mut self, old: &Token, new: Token) {
         if self.current.as_ref().is_some_and(|cached| cached.token.has_secret(old.secret())) {
             self.last_flight += 1;
@@ -283,8 +295,8 @@ impl Slot {
         }
     }
 
-    /// Takes a token from the store where there is none, or none that is good. False where a flight
-    /// is about to bring one.
+    /// Makes a token from the store the current one. Returns false, and does nothing, while a flight is
+    /// under way, which is about to bring one.
     pub(crate) fn place(&mut self, token: Token) -> bool {
         let is_free = self.flight.is_none();
         if is_free {
@@ -304,8 +316,8 @@ impl Slot {
         self.current.replace(Some(cached));
     }
 
-    /// Whether the caller is to compare the current token with the store: one, and everybody when
-    /// that one takes too long. Where there is no store, it is published anew.
+    /// Whether this caller is to compare the current token with the store. One caller does at a time;
+    /// if that takes too long, the others compare, too. Without a store, the token is published anew.
     pub(crate) fn begin_look(&mut self, now: Now) -> bool {
         let is_within =
             |moment: Now, time| moment.checked_add(time).is_some_and(|end| now.is_before(end));
@@ -328,7 +340,7 @@ impl Slot {
         true
     }
 
-    /// A look that began at `now` says that this token may stay.
+    /// A comparison that began at `now` found this token unchanged.
     pub(crate) fn end_look(&mut self, token: &Token, now: Now) {
         let is_it = |cached: &CachedToken| cached.token.has_secret(token.secret());
         if let Some(cached) = self.current.as_ref().filter(|cached| is_it(cached)) {
@@ -337,7 +349,8 @@ impl Slot {
         }
     }
 
-    /// Drops the token if it is still the current one: another process is replacing it.
+    /// Drops the token if it is still the current one, since another process replaces it. It was not
+    /// revoked, so it does not count as such.
     pub(crate) fn forget(&mut self, token: &Token) {
         self.current.take_if(|cached| cached.token.has_secret(token.secret()));
     }
@@ -347,7 +360,7 @@ impl Slot {
         self.last_revoked.clone()
     }
 
-    /// After a failed renewal the next waits: 1 % of the lifetime, doubling up to 5 %.
+    /// After a failed renewal the next one waits for 1 % of the token's lifetime, then for 2, 4 and 5 %.
     fn hold_back_renewals(&mut self, now: Now) {
         if let Some(cached) = self.current.as_ref() {
             let lifetime = cached.token.lifetime();
@@ -357,14 +370,14 @@ impl Slot {
         }
     }
 
-    /// The error of a flight, or of a later one, for everybody who waited for it.
+    /// The error for a caller that waited for this flight: its own, or that of a later flight.
     pub(crate) fn shared_failure(&self, flight: u64) -> Option<Error> {
         let failure = self.last_failure.as_ref()?;
         (failure.flight >= flight && failure.says == Says::ToAll).then(|| failure.error.clone())
     }
 
-    /// Whether this flight, or a later one, brought a good token that still does not live as long
-    /// as the caller asks: another flight would not either.
+    /// Whether this flight, or a later one, brought a good token that does not live as long as the caller
+    /// asks: then another fetch would not help.
     pub(crate) fn falls_short(&self, now: Now, wish: &Wish, flight: u64) -> bool {
         let any = Wish { min_validity: Duration::ZERO, ..*wish };
         self.current.as_ref().is_some_and(|cached| cached.flight >= flight)
@@ -379,6 +392,7 @@ impl Slot {
     /// Drops the token with this text if it is the current one; a newer one stays.
     pub(crate) fn invalidate(&mut self, revoked: &str) -> bool {
         let is_it = |cached: &CachedToken| cached.token.has_secret(revoked);
+        // During a flight that replaces it, the token is not current but parked.
         let dropped = self
             .current
             .take_if(is_it)
