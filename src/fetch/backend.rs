@@ -1,4 +1,4 @@
-//! What the flights of one slot reach: the clock, the store, the provider.
+//! What the single flight of one slot reaches: the clock, the store, the provider.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -43,13 +43,14 @@ impl FetchBackend {
         result.map(Obtained::Fetched)
     }
 
-    /// A token that ends the one before would end that of other processes.
+    /// Whether a token may be fetched though the store failed. Where a new token ends the one before, it
+    /// would end that of the other processes.
     fn may_fetch_unshared(&self) -> bool {
         let replaces = self.fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
         !replaces && !self.fetcher.requires_store
     }
 
-    /// Tells the other processes that the API rejected this token; whether it was the stored one.
+    /// Tells the other processes that the API rejected this token. Returns whether it was the stored one.
     pub(crate) fn invalidate(&self, revoked: &str) -> Result<bool> {
         match &self.shared {
             Some(shared) => shared.invalidate(revoked).map_err(|error| self.fetcher.error(error)),
@@ -133,7 +134,7 @@ impl Backend for FetchBackend {
     fn in_background(&self, leader: Leader<Self>) {
         let begun = self.background.run("paytoken-renew", move || leader.fetch_in_background());
         if let Err(error) = begun {
-            // The leader went with the closure, so a later caller may try.
+            // The leader was dropped with the closure, which ended the flight: a later caller may try.
             warn!(target: LOG_TARGET, "{}: no thread for a renewal: {error}", self.fetcher.provider());
         }
     }

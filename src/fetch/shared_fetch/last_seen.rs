@@ -1,4 +1,4 @@
-//! What a slot has seen of the store, and which token it took from there.
+//! What this process last saw of its entry, from which it tells whether the entry has changed since.
 
 use std::sync::Mutex;
 use std::time::Instant;
@@ -7,16 +7,16 @@ use crate::base::sync::lock;
 use crate::store::entry::{Entry, sha256_hex};
 use crate::token::Token;
 
-/// What a slot has seen of the store.
+/// What this process last saw of its entry.
 #[derive(Default)]
 pub(super) struct LastSeen {
-    /// The store's when the slot's token last agreed with the entry.
+    /// The store's stamp when the slot's token last agreed with the entry.
     pub(super) stamp: Mutex<Option<u64>>,
     taken: Mutex<Taken>,
 }
 
-/// The token that this process last took from the entry, or put there, and the entry's generation
-/// then. Another one in its memory is older.
+/// The newest token of this process, and the entry's generation when it was read from there or written.
+/// Any other token in its memory is older.
 #[derive(Default)]
 struct Taken {
     generation: u64,
@@ -41,8 +41,8 @@ impl LastSeen {
         *lock(&self.taken) = Taken { generation, token, since, is_stored };
     }
 
-    /// Whether an entry without a token is of the very generation that had ours: the server had lost
-    /// that, and whoever has asked for another since did not know of it.
+    /// Whether an entry without a token has the very generation at which ours was written. Then the server
+    /// has lost our token, and another process, which did not know of it, may have replaced it.
     pub(super) fn is_lost_in(&self, entry: &Entry) -> bool {
         let taken = lock(&self.taken);
         let is_ours = entry.parked.as_ref() == Some(&taken.token);
@@ -55,12 +55,13 @@ impl LastSeen {
         taken.since.filter(|_| taken.token == token)
     }
 
-    /// The entry's generation when a token was last taken from it, or put there.
+    /// The entry's generation when a token was last read from it, or written.
     pub(super) fn generation(&self) -> u64 {
         lock(&self.taken).generation
     }
 
-    /// Our own replacement is no news for the token that is taken out.
+    /// Takes note that this process itself took its token out of the entry in order to replace it: that
+    /// is no change by another process.
     pub(super) fn record_parked(&self, entry: &Entry) {
         let mut taken = lock(&self.taken);
         if entry.parked.as_ref() == Some(&taken.token) {
@@ -68,7 +69,7 @@ impl LastSeen {
         }
     }
 
-    /// The entry's generation when this token was taken, if it is the newest.
+    /// The entry's generation when this token was read or written, if it is the newest one.
     pub(super) fn generation_of(&self, token: &Token) -> Option<u64> {
         let taken = lock(&self.taken);
         (taken.token == sha256_hex(token.secret().as_bytes())).then_some(taken.generation)

@@ -1,7 +1,8 @@
-//! One fetch for every process: look → lock → look again → still needed? → fetch → write → unlock.
+//! One fetch for every process: read the entry → lock → read it again → still needed? → fetch → write →
+//! unlock.
 //!
-//! The network is used while the lock is held, on purpose: whoever waits for the lock then finds
-//! the new token instead of fetching another one.
+//! The network is used while the lock is held, on purpose: a process that waits for the lock then finds
+//! the new token in the store, and does not fetch another one.
 
 mod last_seen;
 
@@ -26,10 +27,10 @@ use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::event::EventKind;
 use crate::types::facts::Renewal;
 
-/// How long to wait for the lock before the entry is looked at again.
+/// How long to wait for the lock before the entry is read again.
 const LOCK_SLICE: Duration = Duration::from_millis(100);
 
-/// The lock may be held for this much longer than the fetch may take: the entry is written then.
+/// The lock may be held for so much longer than the fetch may take, to write the entry.
 const HOLD_BEYOND: Duration = Duration::from_secs(5);
 
 /// Of so many refusals it is remembered whether they were for our secret.
@@ -38,7 +39,7 @@ const MOST_COMPARED: usize = 8;
 /// Whether a remembered refusal was for our secret is slow to find out, on purpose.
 const COMPARISON_TAKES: Duration = Duration::from_millis(250);
 
-/// A source's part in a store.
+/// A source's way to a token through the store that it shares with other processes.
 pub(crate) struct SharedFetch {
     fetcher: Arc<Fetcher>,
     store: Arc<dyn Store>,
@@ -47,9 +48,9 @@ pub(crate) struct SharedFetch {
     /// The salts of refusals that were compared with the secret, and whether they were for it: that
     /// comparison is slow.
     compared_secrets: Mutex<Vec<([u8; 16], bool)>>,
-    /// A refusal of ours is, or was, in the entry: when it is gone, another process has succeeded.
+    /// A refusal for our secret is in the entry, or was: when it is gone, another process has succeeded.
     has_stored_refusal: AtomicBool,
-    /// The last look at the store failed.
+    /// The last comparison with the store failed, which is told once and not each time.
     cannot_look: AtomicBool,
 }
 
@@ -75,12 +76,14 @@ impl SharedFetch {
     ) -> Result<Obtained> {
         let mut guard = loop {
             let entry = self.entry()?;
-            // While another process is replacing the token, what it was refused is not the answer.
+            // Another process is replacing the token at this moment. What the entry remembers of an
+            // earlier failure is about to be overtaken, so it is no answer: wait for the lock.
             let is_open = entry.parked.is_some();
             if !is_open && let Some(token) = self.stored_token_or_refusal(order, &entry)? {
                 self.last_seen.record_stored(&token, entry.generation);
                 return Ok(Obtained::Found(token));
             }
+            // The caller's token is still good, and a renewal failed a moment ago in some process.
             if order.is_renewal() && self.renewals_are_blocked(&entry) {
                 return Ok(Obtained::Busy);
             }
@@ -92,6 +95,8 @@ impl SharedFetch {
             {
                 break guard;
             }
+            // Another process has the lock. A renewal leaves it at that, since it has a good token; a
+            // caller without a token reads the entry again until its time is over.
             if order.is_renewal() {
                 return Ok(Obtained::Busy);
             }
@@ -106,7 +111,8 @@ impl SharedFetch {
         if entry.is_unreadable {
             self.fetcher.tell(EventKind::EntryUnreadable);
         }
-        // A server that has lost its last writes counts from there; who has seen more goes on.
+        // A server that was restored from a backup has lost its last writes and starts from an older
+        // generation; a process that has seen a later one counts on from that.
         entry.generation = entry.generation.max(self.last_seen.generation());
         if let Some(token) = self.stored_token_or_refusal(order, &entry)? {
             self.last_seen.record_stored(&token, entry.generation);
@@ -124,16 +130,17 @@ impl SharedFetch {
         if let Ok(token) = &result {
             match is_written {
                 true => self.last_seen.record_stored(token, entry.generation),
-                // Another process's next change gets the number of what could not be written.
+                // The write failed, so the next change by another process gets the generation that
+                // this one would have had: count from the one before, so that it is seen as newer.
                 false => self.last_seen.record_unstored(token, before),
             }
         }
         result.map(Obtained::Fetched)
     }
 
-    /// The stored token if it is good for so long: for a process that is held back by a refusal
-    /// of its own, which another process may have overcome. Where one is replacing it, that is
-    /// waited for.
+    /// The stored token if it is good for so long: for a caller that may not fetch because a failure is
+    /// remembered here, which another process may have overcome. If a process is replacing the token,
+    /// that is waited for.
     pub(crate) fn good_token(
         &self,
         min_validity: Duration,
@@ -149,7 +156,8 @@ impl SharedFetch {
             entry = self.entry().ok()?;
         }
         let token = self.serving_token(&order, &entry, self.fetcher.clock.now());
-        // Another process has succeeded: what was refused here is over.
+        // Our refusal is not in the entry any more, so another process has succeeded since: what is
+        // remembered here is over, too.
         let is_over = entry.refusals.is_empty()
             && entry.outage.is_none()
             && self.has_stored_refusal.swap(false, Ordering::Relaxed);
@@ -162,8 +170,8 @@ impl SharedFetch {
         token
     }
 
-    /// Takes note of a token that was fetched because the store failed: what stands there, if it can
-    /// be read again, is older.
+    /// Takes note of a token that was fetched without the store, since that failed: what is in the store,
+    /// if it can be read again, is older.
     pub(crate) fn fetched_without_store(&self, token: &Token) {
         self.last_seen.record_unstored(token, self.last_seen.generation());
     }
@@ -176,14 +184,14 @@ impl SharedFetch {
         self.account.invalidate_at(&*self.store, revoked, limit, now, tell)
     }
 
-    /// How often `change` is to be asked.
+    /// How often a token in memory is to be compared with the store.
     pub(crate) fn look_every(&self) -> Duration {
         self.store.look_every()
     }
 
-    /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has
-    /// changed. If the store fails, nothing counts as changed: the token goes on being served, and
-    /// that others may have dropped it is told, once.
+    /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has changed. If
+    /// the store fails, the token counts as unchanged and goes on being served, though others may have
+    /// dropped it; that is told once.
     pub(crate) fn change(&self, token: &Token) -> Change {
         match self.compare_with_store(token) {
             Ok(change) => {
@@ -207,7 +215,7 @@ impl SharedFetch {
         }
         let bytes = self.store.read(self.account.key())?;
         let change = self.compare_with_entry(token, bytes);
-        // It counts as seen once the newest token in memory is known to agree with the entry.
+        // Only the newest token settles it: an older one that is compared later has to read the entry.
         if matches!(change, Change::None) && self.last_seen.generation_of(token).is_some() {
             *lock(&self.last_seen.stamp) = stamp;
         }
@@ -220,32 +228,40 @@ impl SharedFetch {
         else {
             return Change::None;
         };
-        // The caller's moment can be long ago, if this machine was suspended meanwhile.
+        // The clock is read again: the machine may have been suspended since the caller read it.
         let now = self.fetcher.clock.now();
         let stored = self.stored_token(&entry, now);
         if stored.as_ref().is_some_and(|stored| stored.has_secret(token.secret())) {
             return Change::None;
         }
-        // One that is not the newest that this process took is older than any.
+        // A token that is not the newest of this process is older than whatever is in the entry.
         let known = self.last_seen.generation_of(token).unwrap_or_default();
         let is_newer = entry.generation > known;
-        // By another clock it comes from the future: there is a newer one, and it cannot be used.
+        // The entry has a newer token, which cannot be used here: by this machine's clock it comes from
+        // the future.
         let is_unusable = is_newer && stored.is_none() && entry.token.is_some();
         let replaces = self.fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
         let is_revoked = entry.has_revoked(token.secret());
         match stored.filter(|stored| !renewal::has_ended(stored, now)) {
+            // Another process has fetched a newer token. (Where tokens replace each other, any other token
+            // in the entry is the one that is alive.)
             Some(stored) if is_revoked || replaces || is_newer => {
                 self.last_seen.record_stored(&stored, entry.generation);
                 Change::Newer(stored)
             }
+            // The API rejected the token in another process, and there is no new one yet.
             _ if is_revoked => Change::Revoked,
+            // Another process took the token out to replace it, or the server has lost it.
             None if replaces && (is_newer || self.last_seen.is_lost_in(&entry)) => Change::Replaced,
+            // Our token may be dead, and the entry does not say.
             _ if is_unusable || entry.may_have_forgotten(known) => Change::Replaced,
             _ => Change::None,
         }
     }
 
-    /// The stored token that serves, or the refusal that stands.
+    /// The stored token if it serves the order; an error if a remembered failure forbids to ask the
+    /// provider now; `None` if a token is to be fetched. What the entry remembers is taken over into this
+    /// process's own pace.
     fn stored_token_or_refusal(&self, order: &Order, entry: &Entry) -> Result<Option<Token>> {
         let now = self.fetcher.clock.now();
         if let Some(token) = self.serving_token(order, entry, now) {
@@ -255,13 +271,15 @@ impl SharedFetch {
         if let Some(outage) = &entry.outage {
             let mut pace = lock(&self.fetcher.pace);
             let (error, left) = (self.fetcher.error(outage.error()), outage.left(now.wall));
-            // Once it is over, what was counted goes on: nobody has succeeded since.
+            // It is taken over even if it is over: nobody has succeeded since, so the next failure
+            // counts on from there.
             pace.adopt_outage(now.monotonic, error, left, outage.failures);
             let blocked = pace.blocked(now.monotonic, order.caller).filter(|_| !left.is_zero());
             if let Some(error) = blocked.filter(|_| !is_forced) {
                 return Err(error);
             }
         }
+        // A person asked for a new token in spite of what is remembered.
         if is_forced {
             return Ok(None);
         }
@@ -276,12 +294,15 @@ impl SharedFetch {
             ))));
         }
         let mut longest = Duration::ZERO;
-        // The newest first: it is the likeliest to be for this secret.
+        // The newest refusal first: it is most likely the one for this secret.
         for refusal in entry.refusals.iter().rev() {
             let left = refusal.left(now.wall);
             match self.is_for_us(refusal, order.deadline) {
                 Some(true) => {}
+                // It was for another secret, so it says nothing about ours.
                 Some(false) => continue,
+                // There was no time to compare the secrets. That matters only if the refusal still
+                // stands; then nothing is sent, since it could be the refused secret once more.
                 None if left.is_zero() => continue,
                 None => {
                     return Err(Error::new(
@@ -304,7 +325,7 @@ impl SharedFetch {
         }
     }
 
-    /// Whether a refusal was for our secret, or for all. `None` where there is no time to find out.
+    /// Whether a refusal was for our secret, or for every secret. `None` if there is no time to find out.
     fn is_for_us(&self, refusal: &StoredRefusal, deadline: Deadline) -> Option<bool> {
         let Some(derived) = &refusal.secret else {
             return Some(true);
@@ -327,9 +348,9 @@ impl SharedFetch {
         compared.insert(0, (derived.salt, is_ours));
     }
 
-    /// Where a new token ends the one before, the stored one is taken out before the request is
-    /// sent: a process that is killed then leaves no dead token behind, and others see that a
-    /// replacement is under way. Where that cannot be written, nothing is sent.
+    /// Where a new token ends the one before, takes the stored one out before the request is sent: if this
+    /// process is killed, it leaves no dead token behind, and others see that a replacement is under way.
+    /// If that cannot be written, nothing is sent.
     fn park(
         &self,
         guard: &mut (dyn StoreGuard + '_),
@@ -343,8 +364,8 @@ impl SharedFetch {
         Ok(parked)
     }
 
-    /// Writes what the fetch brought, and says whether that is in the store now. A token that could
-    /// not be stored is still a token.
+    /// Writes what came of the fetch into the entry. Returns false if the store did not take it; the token
+    /// is used in this process all the same.
     fn write_result(
         &self,
         guard: &mut (dyn StoreGuard + '_),
@@ -360,6 +381,7 @@ impl SharedFetch {
             }
             Err(error) => {
                 let was_parked = entry.parked.take().is_some();
+                // The provider cannot have seen the request, so the old token is still alive.
                 if !error.may_have_arrived() {
                     entry.token = entry.token.take().or(parked);
                 }
@@ -370,7 +392,7 @@ impl SharedFetch {
                     self.forget_older(entry, refusal.as_ref(), wall);
                     entry.refuse(error.may_lock_account().then_some(wall), refusal);
                 } else {
-                    // One that another process has met stands until somebody succeeds.
+                    // If this failure starts no outage, one that another process has met stays.
                     entry.outage = self.new_outage(error).or(entry.outage.take());
                     if order.is_renewal() && error.has_verdict() {
                         let before =
@@ -390,8 +412,8 @@ impl SharedFetch {
         true
     }
 
-    /// Drops what a new refusal takes the place of: the last one of our secret, or of all, where that
-    /// does not stand longer.
+    /// Drops the refusals that a new one takes the place of: those for the same secret (or for every
+    /// secret, if the new one is) that do not last longer.
     fn forget_older(&self, entry: &mut Entry, newer: Option<&StoredRefusal>, wall: SystemTime) {
         let Some(newer) = newer else { return };
         let compared = lock(&self.compared_secrets);
@@ -412,7 +434,7 @@ impl SharedFetch {
             (pace.refused_for(now.monotonic)?, pace.strikes())
         };
         let until = now.wall.checked_add(left)?;
-        // What is not about the credentials (slower, please; no such endpoint) is for all.
+        // If it is not about the credentials (too many requests, no such endpoint), it is for every secret.
         let secret = error.may_lock_account().then(|| self.fetcher.credentials.proof());
         let refusal = StoredRefusal::of(error, until, strikes, secret.as_ref())?;
         if let Some(derived) = &refusal.secret {
@@ -427,14 +449,14 @@ impl SharedFetch {
         Some(StoredOutage::of(error, now.wall.checked_add(left)?, failures))
     }
 
-    /// The outage that holds back the renewals of all processes, after so many failures before.
+    /// The outage that holds back the renewals of all processes, after `before` failures in a row.
     fn new_renewal_outage(&self, error: &Error, before: u32) -> Option<StoredOutage> {
         let failures = before.saturating_add(1);
         let until = self.fetcher.clock.now().wall.checked_add(pause(failures, chance()))?;
         Some(StoredOutage::of(error, until, failures))
     }
 
-    /// Whether a renewal failed a moment ago, here or in another process.
+    /// Whether a renewal failed a moment ago, in this or another process.
     fn renewals_are_blocked(&self, entry: &Entry) -> bool {
         let wall = self.fetcher.clock.now().wall;
         entry.renewal_outage.as_ref().is_some_and(|outage| !outage.left(wall).is_zero())
