@@ -111,8 +111,8 @@ impl SharedFetch {
         if entry.is_unreadable {
             self.fetcher.tell(EventKind::EntryUnreadable);
         }
-        // A server that was restored from a backup has lost its last writes and starts from an older
-        // generation; a process that has seen a later one counts on from that.
+        // A server that has lost its last writes has an older generation again; a process that has seen a
+        // later one counts on from that.
         entry.generation = entry.generation.max(self.last_seen.generation());
         if let Some(token) = self.stored_token_or_refusal(order, &entry)? {
             self.last_seen.record_stored(&token, entry.generation);
@@ -215,7 +215,7 @@ impl SharedFetch {
         }
         let bytes = self.store.read(self.account.key())?;
         let change = self.compare_with_entry(token, bytes);
-        // Only the newest token settles it: an older one that is compared later has to read the entry.
+        // The entry counts as seen only if it was the newest token of this process that agrees with it.
         if matches!(change, Change::None) && self.last_seen.generation_of(token).is_some() {
             *lock(&self.last_seen.stamp) = stamp;
         }
