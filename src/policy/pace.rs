@@ -1,12 +1,12 @@
-//! How often a provider may be asked: after each kind of failure requests are held back for a while,
-//! and callers get the remembered error at once. A pure state machine; `now` is an argument.
+//! How often a provider may be asked: after a failure nobody asks it for a while, and callers get the
+//! remembered error at once. A pure state machine; `now` is an argument.
 //!
-//! - A refusal holds everybody for 60 s, then longer, up to 15 minutes.
-//! - An outage holds everybody for a growing pause: 1, 2, 5, 10, then 15 seconds, and a little more
+//! - A refusal blocks everybody for 60 s, then longer, up to 15 minutes.
+//! - An outage blocks everybody for a growing pause: 1, 2, 5, 10, then 15 seconds, and a little more
 //!   at random.
-//! - A time-out of a caller that allowed less than the source's time-out holds others in a hurry.
-//! - An API that answers 401 to one fresh token after the other is treated as a refusal: the token
-//!   is not what is wrong.
+//! - A time-out of a caller that allowed less than the source's time-out blocks only such callers.
+//! - An API that answers 401 to one fresh token after the other is treated as a refusal: another token
+//!   would not help.
 
 use std::time::{Duration, Instant};
 
@@ -16,20 +16,20 @@ use crate::types::error::{Error, ErrorKind};
 /// The first refusal is remembered this long, each further one four times as long as the one
 /// before: a cron job every minute with a wrong password asks at most six times in an hour.
 const FIRST: Duration = Duration::from_secs(60);
-/// Nobody is held back for longer, whatever a provider or a store says.
+/// Nobody is blocked for longer, whatever a provider or a store says.
 pub(crate) const LONGEST: Duration = Duration::from_secs(15 * 60);
-/// A `Retry-After: 0` still is a request to go slower.
+/// A refusal blocks for at least this long, even with `Retry-After: 0`: the provider asked to go slower.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// Seconds to wait after so many failed requests in a row.
+/// Seconds to wait after one, two … failed requests in a row.
 const PAUSES: [u64; 5] = [1, 2, 5, 10, 15];
 
-/// The longest of them, spread.
+/// The longest of them, with the most that is added at random.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(18);
 
-/// A token is fresh for this long: an API that refuses it by then never accepted it.
+/// A token is fresh for this long. If the API rejects one that young, it never accepted it.
 const FRESH: Duration = Duration::from_secs(10);
-/// So many fresh tokens in a row say that the fault is not the token.
+/// After so many rejected fresh tokens in a row, the fault is not in the token.
 const MOST_FRESH: u32 = 3;
 
 #[derive(Default)]
@@ -47,13 +47,14 @@ pub(crate) struct Pace {
     fresh_revoked: u32,
 }
 
+/// A failure that is remembered, and until when it blocks requests.
 struct Block {
     error: Error,
     until: Instant,
 }
 
 impl Block {
-    /// How long it still stands.
+    /// How long it still blocks.
     fn left(&self, now: Instant) -> Option<Duration> {
         self.until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
@@ -74,17 +75,17 @@ pub(crate) struct FailedFetch<'a> {
     /// Requests that were tried in it.
     pub(crate) requests: u32,
     pub(crate) caller: Caller,
-    /// It was one attempt to renew a token that is still good: the slot holds back the next one,
-    /// and a caller without a token may try at once.
+    /// It was one attempt to renew a token that is still good: the slot delays the next renewal, and a
+    /// caller without a token may try at once.
     pub(crate) has_token: bool,
-    /// Each token ends the one before: a request whose answer nobody awaits does harm.
+    /// A new token ends the one before, so a request whose answer is not awaited does harm.
     pub(crate) replaces: bool,
     /// Any number, to spread many clients.
     pub(crate) chance: u64,
 }
 
 impl Pace {
-    /// The error for a caller that is held back.
+    /// The remembered error, if this caller may not ask the provider now.
     pub(crate) fn blocked(&self, now: Instant, caller: Caller) -> Option<Error> {
         let blocked = |block: &Option<Block>, note: &str| {
             let block = block.as_ref()?;
@@ -94,7 +95,8 @@ impl Pace {
                 format!(" [remembered: the provider is not asked again for {seconds} s{note}]");
             Some(block.error.clone().with_note(&note).with_retry_after(Some(left)))
         };
-        // Without a status it is the API that refused, and not the token endpoint.
+        // A refusal without a status came from the API and not from the token endpoint, so other
+        // credentials would not help.
         let way_out = |refusal: &Block| match (refusal.error.kind(), refusal.error.status()) {
             (ErrorKind::Rejected, Some(_)) => {
                 "; change the credentials or call refresh() to override"
@@ -109,12 +111,12 @@ impl Pace {
             })
     }
 
-    /// How long a refusal still stands.
+    /// How long a refusal still blocks everybody.
     pub(crate) fn refused_for(&self, now: Instant) -> Option<Duration> {
         self.refusal.as_ref()?.left(now)
     }
 
-    /// Takes note of a fetch that failed; `Some` is how long everybody is held back.
+    /// Takes note of a fetch that failed. `Some` is for how long everybody is blocked.
     pub(crate) fn record_failure(
         &mut self,
         now: Instant,
@@ -123,10 +125,14 @@ impl Pace {
         if failed.error.is_remembered() {
             return Some(self.refuse(now, failed.error));
         }
+        // Nothing was sent, or it failed on this machine: that says nothing about the provider.
         if failed.requests == 0 || !failed.error.has_verdict() {
             return None;
         }
         let block = |pause| Some(Block { error: failed.error.clone(), until: now + pause });
+        // The caller's own short time ran out: one with more time may succeed, so only those with as
+        // little wait. Where tokens replace each other each such request may have ended a good token,
+        // so they wait for the longest pause at once.
         if failed.caller == Caller::Hurried && failed.error.ran_out_of_time() {
             self.hurries = self.hurries.saturating_add(failed.requests);
             let failures = if failed.replaces { PAUSES.len() as u32 } else { self.hurries };
@@ -134,6 +140,7 @@ impl Pace {
             return None;
         }
         self.failures = self.failures.saturating_add(failed.requests);
+        // It counts towards the next pause, but blocks nobody: the slot delays renewals itself.
         if failed.has_token {
             return None;
         }
@@ -151,28 +158,28 @@ impl Pace {
         }
     }
 
-    /// Whether the API refuses fresh tokens, so that another one would not help.
+    /// Whether the API rejects fresh tokens, so that another one would not help.
     pub(crate) fn blames_the_api(&self, now: Instant) -> bool {
         self.fresh_revoked >= MOST_FRESH && self.refused_for(now).is_some()
     }
 
-    /// Takes over what another process has remembered.
+    /// Takes over a refusal that another process has stored.
     pub(crate) fn adopt(&mut self, now: Instant, error: Error, left: Duration) {
         self.refusal = Some(Block { error, until: now + left.min(LONGEST) });
     }
 
-    /// How long an outage still holds everybody back, and how many requests failed in it.
+    /// How long an outage still blocks everybody, and how many requests failed in it.
     pub(crate) fn paused_for(&self, now: Instant) -> Option<(Duration, u32)> {
         Some((self.outage.as_ref()?.left(now)?, self.failures))
     }
 
-    /// Whether the last that is known of the provider is that it failed: then one request finds out
-    /// whether that is over.
+    /// Whether the provider failed when it was last asked. Then the next fetch makes a single attempt, to
+    /// find out whether the outage is over.
     pub(crate) fn is_probing(&self, caller: Caller) -> bool {
         self.failures > 0 || (caller == Caller::Hurried && self.hurries > 0)
     }
 
-    /// Takes over the outage that another process has met.
+    /// Takes over an outage that another process has stored.
     pub(crate) fn adopt_outage(
         &mut self,
         now: Instant,
@@ -189,12 +196,13 @@ impl Pace {
         self.strikes
     }
 
-    /// The next refusal is another one in a row.
+    /// Counts on from what another process has counted, so that the next refusal is one more in a row.
     pub(crate) fn continue_from(&mut self, strikes: u32) {
         self.strikes = self.strikes.max(strikes);
     }
 
-    /// A token came. What the API says to it is another matter.
+    /// A token came: what was remembered is over, except for tokens that the API rejected, since it may
+    /// reject this one, too.
     pub(crate) fn record_success(&mut self) {
         *self = Self { fresh_revoked: self.fresh_revoked, ..Self::default() };
     }
@@ -203,7 +211,7 @@ impl Pace {
         let own = remembered_for(self.strikes);
         self.strikes = self.strikes.saturating_add(1);
         let wait = error.retry_after().unwrap_or(own).clamp(SHORTEST, LONGEST);
-        // One that stands longer stays.
+        // An earlier refusal that lasts longer stays.
         let until = now + wait;
         match &self.refusal {
             Some(standing) if standing.until > until => standing.until - now,
@@ -220,14 +228,14 @@ pub(crate) fn remembered_for(strikes: u32) -> Duration {
     FIRST.saturating_mul(4u32.pow(strikes.min(4))).min(LONGEST)
 }
 
-/// Fresh tokens in a row that were revoked, with one more of this age: an older one was accepted for a
-/// while.
+/// How many fresh tokens in a row were revoked, with one more of this age. An older one was accepted for
+/// a while, so it starts the count anew.
 pub(crate) fn count_fresh(so_far: u32, age: Duration) -> u32 {
     if age < FRESH { so_far.saturating_add(1) } else { 0 }
 }
 
-/// After so many fresh tokens in a row that were revoked: `Some` where that is a refusal, and how many
-/// there were before. Each further token is one more.
+/// `Some` if so many fresh tokens in a row that were revoked count as a refusal, with the number of such
+/// refusals before it: from the third token on, each one is a refusal.
 pub(crate) fn strikes_of(fresh_revoked: u32) -> Option<u32> {
     fresh_revoked.checked_sub(MOST_FRESH)
 }
@@ -238,7 +246,8 @@ pub(crate) fn fresh_tokens_revoked() -> Error {
     )
 }
 
-/// How long to wait after so many failed requests in a row; any number spreads many clients.
+/// How long to wait after so many failed requests in a row. `chance` is any number, to spread many
+/// clients.
 pub(crate) fn pause(failures: u32, chance: u64) -> Duration {
     let index = (failures.max(1) as usize - 1).min(PAUSES.len() - 1);
     let pause = Duration::from_secs(PAUSES[index]);
