@@ -1,7 +1,7 @@
 //! What a failure means, in one table: its kind, whether it is tried again within the same fetch,
 //! whether it is remembered, and whether a token may have been made.
 //!
-//! Whoever meets a failure names its [`Cause`]; nobody else decides what follows from it.
+//! The code that meets a failure names its [`Cause`]; what follows from it is decided here alone.
 
 use crate::types::error::{Error, ErrorKind, Verdict};
 
@@ -36,14 +36,14 @@ pub(crate) enum Cause {
     HandshakeRefused,
     NoTls,
     TlsBroken,
-    // The exchange.
+    // Sending the request and reading the answer.
     Cut,
     AnswerTooSlow,
     ExchangeFailed,
     NotHttp,
     HeadTooLarge,
     BodyTooLarge,
-    // An answer that is no success: its status says what it is.
+    // An answer whose status says that it is no success.
     Redirect,
     CredentialsRefused,
     CertificateRefusedByFront,
@@ -59,11 +59,11 @@ pub(crate) enum Cause {
     UndocumentedStatus,
     /// The API answered 401 to tokens that were just fetched.
     FreshTokensRevoked,
-    // A success that is none.
+    // An answer with a status of success that brings no token.
     RefusalInSuccess,
     ErrorInSuccess,
     UnusableSuccess,
-    /// A token that the API has answered 401 to, once more.
+    /// The answer is the very token that the API has answered 401 to.
     RevokedTokenAgain,
 }
 
@@ -71,10 +71,10 @@ pub(crate) enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) kind: ErrorKind,
-    /// Within the same fetch, after a short pause.
+    /// Tried again within the same fetch, after a short pause.
     pub(crate) is_tried_again: bool,
-    /// The next calls are answered with it, without a request, as long as the provider said or
-    /// else for a growing while; told to everyone who shares the store.
+    /// The next calls get this error without a request, for as long as the provider said or else for a
+    /// growing while; so do the other processes that share the store.
     pub(crate) is_remembered: bool,
     pub(crate) effect: Effect,
 }
@@ -82,11 +82,11 @@ pub(crate) struct Outcome {
 /// Whether the provider may have acted on the request: made a token, and so ended the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// It was not sent, or the provider says that it did nothing.
+    /// No: the request was not sent, or the answer says that nothing was done.
     None,
-    /// Only where the request's first byte was sent; the transport knows.
+    /// If the request's first byte was sent, which the transport knows.
     IfSent,
-    /// It arrived, and what came of it is unknown.
+    /// Perhaps: the request arrived, and what the provider did is unknown.
     Unknown,
 }
 
@@ -114,7 +114,7 @@ impl Cause {
             Self::ConnectionTooSlow => passing(Timeout, None),
             Self::ProxyUnreachable | Self::ProxyRefused => passing(Transport, None),
             Self::ProxyTooSlow => passing(Timeout, None),
-            // The proxy's answer, not the provider's: no reason to hold back other processes.
+            // The proxy refused, and not the provider, so other processes are not told.
             Self::ProxyWantsCredentials => lasting(Configuration, None),
 
             Self::ServerCertificateExpired
@@ -123,7 +123,7 @@ impl Cause {
             | Self::ServerCertificateUnknownIssuer
             | Self::ServerCertificateRevoked
             | Self::ServerCertificateUnusable => lasting(Certificate, None),
-            // With TLS 1.3 the alert comes after the request was sent.
+            // With TLS 1.3 the server's alert can come after the request was sent.
             Self::ClientCertificateRefused => remembered(Certificate, IfSent),
             Self::HandshakeRefused | Self::NoTls => passing(Transport, None),
             Self::TlsBroken => passing(Transport, IfSent),
@@ -142,15 +142,16 @@ impl Cause {
             Self::NotImplemented => lasting(Configuration, Unknown),
             Self::RequestTooSlow => passing(ServerUnavailable, None),
             Self::TooManyRequests => remembered(RateLimited, None),
-            // A 5xx may come after the provider has made a token.
+            // The provider may have made a token before it failed.
             Self::ServerFailing => passing(ServerUnavailable, Unknown),
             Self::ServerBusy => remembered(ServerUnavailable, Unknown),
 
             Self::FreshTokensRevoked => remembered(Rejected, None),
-            // Asked again and again, a refused account could be locked.
+            // As a refusal with its proper status: repeated requests could lock the account.
             Self::RefusalInSuccess => remembered(Rejected, None),
             Self::ErrorInSuccess | Self::UnusableSuccess => lasting(InvalidResponse, Unknown),
-            // Made in the same second, two tokens can be the same: the next is another one.
+            // A provider can make the same token twice within one second: the next attempt brings
+            // another one.
             Self::RevokedTokenAgain => passing(ServerUnavailable, Unknown),
         }
     }
@@ -165,7 +166,7 @@ impl Cause {
         Error::new(self.outcome().kind, message).with_verdict(self.verdict(was_sent))
     }
 
-    /// For an error that another room made: what follows from this cause, unless it has one.
+    /// Gives an error that was made elsewhere what follows from this cause, unless it has that already.
     pub(crate) fn of(self, error: Error) -> Error {
         if error.has_verdict() { error } else { error.with_verdict(self.verdict(true)) }
     }
@@ -192,7 +193,7 @@ impl Cause {
     }
 }
 
-/// Whether an answer's body is needed to know what it means: the status line says all else.
+/// Whether an answer's body is needed to know what the answer means. For any other the status is enough.
 pub(crate) fn needs_body(status: u16) -> bool {
     (200..=299).contains(&status)
 }
