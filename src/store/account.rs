@@ -124,9 +124,9 @@ impl Account {
             .map_err(|error| error.with_provider(self.provider))
     }
 
-    /// Revokes a token in the store, and says whether it is the one that was there. Where tokens
-    /// coexist, others may still have an older one: they are told in any case. An entry that cannot
-    /// be read is told before it is replaced.
+    /// Writes into the entry that this token is revoked. Returns whether it is the one that was there.
+    /// Where tokens coexist, other processes may still have it in memory though the entry has a newer
+    /// one, so it is written in any case. An entry that cannot be read is told before it is replaced.
     pub(crate) fn invalidate_at(
         &self,
         store: &(impl Store + ?Sized),
@@ -137,13 +137,15 @@ impl Account {
     ) -> Result<bool> {
         let key = &self.key;
         let replaces = self.provider.facts().renewal == Renewal::ReplacesPrevious;
-        // A look without the lock settles the common case: others have said so, or a newer one is
-        // there, or nobody has ever kept one. (A server's replica that took over too early may know of
-        // neither.)
+        // Nothing is to be written if the entry has another token or none, and says already that this one
+        // is revoked. Where tokens replace each other, any other token means that this one is dead; so
+        // does an entry in which no token ever was. (A replica that took over too early may be without
+        // both a token and the revocation; then it is written.)
         let is_settled = |entry: &Entry| {
             let is_replaced = replaces && (entry.token.is_some() || entry.generation == 0);
             !entry.is_about(revoked) && (entry.has_revoked(revoked) || is_replaced)
         };
+        // Mostly this is known without the lock.
         if is_settled(&decode(store.read(key)?, key)) {
             return Ok(false);
         }
@@ -211,13 +213,13 @@ impl Account {
     }
 }
 
-/// What is told of an entry that is there and is none, whatever the reason.
+/// What is told of an entry that cannot be read, whatever the reason.
 pub(crate) const UNREADABLE: &str = "the store's entry cannot be read (sealed with another key, not sealed, damaged, of another version, or open to others); it counts as absent, and is replaced";
 
-/// How long the lock may be held to change an entry without using the network.
+/// How long the lock may be held for a change that does not use the network.
 const HOLD: Duration = Duration::from_secs(5);
 
-/// The entry, wiped on drop from then on.
+/// The entry in these bytes, which are wiped afterwards.
 pub(crate) fn decode(bytes: Option<Vec<u8>>, key: &StoreKey) -> Entry {
     Entry::decode(bytes.map(Zeroizing::new).as_ref(), key)
 }
