@@ -230,10 +230,12 @@ impl TokenSource {
             let now = self.fetcher().clock.now().monotonic;
             lock(&self.fetcher().pace).record_revoked(now, age);
         }
+        // The store is told even of a token that is not current here: it may be so for other processes.
         let told = self.backend().invalidate(revoked);
         if age.is_some() {
             self.fetcher().tell(EventKind::Invalidated);
         }
+        // It is dropped in this process by now, so a failure of the store is the last thing to say.
         Ok(match told? || age.is_some() {
             true => Invalidated::Dropped,
             false if was_here => Invalidated::Superseded,
@@ -290,14 +292,16 @@ impl TokenSource {
             Attempt::UnauthorizedFinal(answer) => (answer, false),
             Attempt::Unauthorized(answer) => (answer, true),
         };
-        // It is dropped here in any case. The API's answer counts for more than a store's failure.
+        // The token is dropped in this process even if the store fails, so that failure is no reason to
+        // keep the API's answer from the caller.
         if let Err(error) = self.invalidate(&token) {
             warn!(target: LOG_TARGET, "{error}");
         }
         if !may_replay {
             return Ok(answer);
         }
-        // Another token would not help, and the API has said why.
+        // The API rejects one fresh token after the other: another one would not help, and the answer in
+        // hand says why.
         if lock(&self.fetcher().pace).blames_the_api(self.fetcher().clock.now().monotonic) {
             return Ok(answer);
         }

@@ -137,10 +137,10 @@ impl Account {
     ) -> Result<bool> {
         let key = &self.key;
         let replaces = self.provider.facts().renewal == Renewal::ReplacesPrevious;
-        // Nothing is to be written if the entry has another token or none, and says already that this one
-        // is revoked. Where tokens replace each other, any other token means that this one is dead; so
-        // does an entry in which no token ever was. (A replica that took over too early may be without
-        // both a token and the revocation; then it is written.)
+        // Nothing is to be written if the entry does not have this token and says already that it is
+        // revoked. Neither where tokens replace each other, if the entry has a newer one or has never had
+        // any. (A replica that took over too early may have lost both the newer token and the revocation:
+        // then it is written.)
         let is_settled = |entry: &Entry| {
             let is_replaced = replaces && (entry.token.is_some() || entry.generation == 0);
             !entry.is_about(revoked) && (entry.has_revoked(revoked) || is_replaced)
