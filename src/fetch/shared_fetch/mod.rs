@@ -270,7 +270,7 @@ impl SharedFetch {
         let is_forced = order.forced_at.is_some();
         if let Some(outage) = &entry.outage {
             let mut pace = lock(&self.fetcher.pace);
-            let (error, left) = (self.fetcher.error(outage.error()), outage.left(now.wall));
+            let (error, left) = (self.fetcher.error(outage.failure.error()), outage.left(now.wall));
             // It is taken over even if it is over: nobody has succeeded since, so the next failure
             // counts on from there.
             pace.adopt_outage(now.monotonic, error, left, outage.failures);
@@ -285,7 +285,7 @@ impl SharedFetch {
         }
         if let Some(left) = entry.too_many_refused(now.wall) {
             let error = match entry.refusals.last() {
-                Some(refusal) => refusal.error(),
+                Some(refusal) => refusal.failure.error(),
                 None => Error::new(ErrorKind::Rejected, "the provider refused the credentials"),
             };
             let seconds = left.as_secs() + 1;
@@ -315,7 +315,7 @@ impl SharedFetch {
             pace.continue_from(refusal.strikes);
             if left > longest {
                 longest = left;
-                pace.adopt(now.monotonic, self.fetcher.error(refusal.error()), left);
+                pace.adopt(now.monotonic, self.fetcher.error(refusal.failure.error()), left);
                 self.has_stored_refusal.store(true, Ordering::Relaxed);
             }
         }

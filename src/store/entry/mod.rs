@@ -254,10 +254,11 @@ impl Entry {
 
     /// What holds requests back for longest.
     pub(crate) fn blocked(&self, wall: SystemTime) -> Option<(ErrorKind, Duration)> {
-        let refusals = self.refusals.iter().map(|refusal| (refusal.kind(), refusal.left(wall)));
-        let last = self.refusals.last().map_or(ErrorKind::Rejected, StoredRefusal::kind);
+        let refusals =
+            self.refusals.iter().map(|refusal| (refusal.failure.kind, refusal.left(wall)));
+        let last = self.refusals.last().map_or(ErrorKind::Rejected, |refusal| refusal.failure.kind);
         let capped = self.too_many_refused(wall).map(|left| (last, left));
-        let outage = self.outage.as_ref().map(|outage| (outage.kind(), outage.left(wall)));
+        let outage = self.outage.as_ref().map(|outage| (outage.failure.kind, outage.left(wall)));
         let all = refusals.chain(capped).chain(outage);
         all.filter(|(_, left)| !left.is_zero()).max_by_key(|(_, left)| *left)
     }

@@ -19,9 +19,9 @@ const ITERATIONS: NonZeroU32 =
 
 /// The error that a process met, and until when it holds.
 #[derive(Deserialize, Serialize)]
-pub(crate) struct StoredError {
+pub(crate) struct RememberedFailure {
     #[serde(serialize_with = "kind", deserialize_with = "read_kind")]
-    kind: ErrorKind,
+    pub(crate) kind: ErrorKind,
     status: Option<u16>,
     #[serde(deserialize_with = "read_message")]
     message: String,
@@ -33,7 +33,7 @@ pub(crate) struct StoredError {
 #[derive(Deserialize, Serialize)]
 pub(crate) struct StoredRefusal {
     #[serde(flatten)]
-    remembered: StoredError,
+    pub(crate) failure: RememberedFailure,
     pub(crate) strikes: u32,
     pub(crate) secret: Option<Derived>,
 }
@@ -69,12 +69,12 @@ impl Derived {
 #[derive(Deserialize, Serialize)]
 pub(crate) struct StoredOutage {
     #[serde(flatten)]
-    remembered: StoredError,
+    pub(crate) failure: RememberedFailure,
     /// Failed requests in a row.
     pub(crate) failures: u32,
 }
 
-impl StoredError {
+impl RememberedFailure {
     fn of(error: &Error, until: SystemTime) -> Self {
         let (kind, status) = (error.kind(), error.status());
         Self { kind, status, message: error.message().to_owned(), until }
@@ -85,7 +85,7 @@ impl StoredError {
         self.until.duration_since(wall).ok().filter(|left| *left <= longest).unwrap_or_default()
     }
 
-    fn error(&self) -> Error {
+    pub(crate) fn error(&self) -> Error {
         let error = Error::new(self.kind, &*self.message);
         match self.status {
             Some(status) => error.with_status(status),
@@ -106,38 +106,22 @@ impl StoredRefusal {
             Some(secret) => Some(Derived::of(secret)?),
             None => None,
         };
-        Some(Self { remembered: StoredError::of(error, until), strikes, secret })
+        Some(Self { failure: RememberedFailure::of(error, until), strikes, secret })
     }
 
     /// How long it still stands.
     pub(crate) fn left(&self, wall: SystemTime) -> Duration {
-        self.remembered.left(wall, LONGEST)
-    }
-
-    pub(crate) fn error(&self) -> Error {
-        self.remembered.error()
-    }
-
-    pub(crate) fn kind(&self) -> ErrorKind {
-        self.remembered.kind
+        self.failure.left(wall, LONGEST)
     }
 }
 
 impl StoredOutage {
     pub(crate) fn of(error: &Error, until: SystemTime, failures: u32) -> Self {
-        Self { remembered: StoredError::of(error, until), failures }
+        Self { failure: RememberedFailure::of(error, until), failures }
     }
 
     /// How long it still holds everybody back.
     pub(crate) fn left(&self, wall: SystemTime) -> Duration {
-        self.remembered.left(wall, LONGEST_PAUSE)
-    }
-
-    pub(crate) fn kind(&self) -> ErrorKind {
-        self.remembered.kind
-    }
-
-    pub(crate) fn error(&self) -> Error {
-        self.remembered.error()
+        self.failure.left(wall, LONGEST_PAUSE)
     }
 }

@@ -156,8 +156,8 @@ fn a_refusal_knows_its_secret_and_hides_it() {
     assert!(!derived.is_of(&Secret::from("wrong-passwore")));
     assert_eq!(
         (
-            read.kind(),
-            read.error().status(),
+            read.failure.kind,
+            read.failure.error().status(),
             read.strikes,
             read.left(until - Duration::from_secs(9))
         ),
@@ -167,7 +167,8 @@ fn a_refusal_knows_its_secret_and_hides_it() {
     let refusal = StoredRefusal::of(&error, until, 3, Some(&secret));
     let bytes =
         Entry { refusals: refusal.into_iter().collect(), ..Entry::default() }.encode(&key("a"));
-    let said = Entry::decode(Some(&bytes), &key("a")).refusals.pop().unwrap().error().to_string();
+    let said =
+        Entry::decode(Some(&bytes), &key("a")).refusals.pop().unwrap().failure.error().to_string();
     assert!(said.starts_with("two linestwo lines"), "{said}");
     assert!(said.chars().count() <= LONGEST_MESSAGE, "{}", said.len());
 }
@@ -202,7 +203,7 @@ fn a_planted_message_is_one_short_line_that_shows_all_that_it_holds() {
     let checksum = sha256_hex(content.as_bytes());
     let bytes = format!("{MAGIC}{checksum}\n{content}").into_bytes();
     let read = Entry::try_decode(&bytes, &key("a")).unwrap();
-    for error in [read.refusals[0].error(), read.outage.unwrap().error()] {
+    for error in [read.refusals[0].failure.error(), read.outage.unwrap().failure.error()] {
         let said = error.to_string();
         assert!(said.starts_with("gnp.exe [2J ok: xxx"), "{said:?}");
         assert_eq!(said.chars().count(), LONGEST_MESSAGE);
