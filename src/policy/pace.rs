@@ -34,13 +34,13 @@ const MOST_FRESH: u32 = 3;
 
 #[derive(Default)]
 pub(crate) struct Pace {
-    refusal: Option<Block>,
+    refusal: Option<BlockingError>,
     /// Refusals in a row.
     strikes: u32,
-    outage: Option<Block>,
+    outage: Option<BlockingError>,
     /// FailedFetch requests in a row.
     failures: u32,
-    hurry: Option<Block>,
+    hurry: Option<BlockingError>,
     /// Time-outs of callers in a hurry, in a row.
     hurries: u32,
     /// Fresh tokens in a row that the API answered 401 to.
@@ -48,12 +48,12 @@ pub(crate) struct Pace {
 }
 
 /// A failure that is remembered, and until when it blocks requests.
-struct Block {
+struct BlockingError {
     error: Error,
     until: Instant,
 }
 
-impl Block {
+impl BlockingError {
     /// How long it still blocks.
     fn left(&self, now: Instant) -> Option<Duration> {
         self.until.checked_duration_since(now).filter(|left| !left.is_zero())
@@ -87,7 +87,7 @@ pub(crate) struct FailedFetch<'a> {
 impl Pace {
     /// The remembered error, if this caller may not ask the provider now.
     pub(crate) fn blocked(&self, now: Instant, caller: Caller) -> Option<Error> {
-        let blocked = |block: &Option<Block>, note: &str| {
+        let blocked = |block: &Option<BlockingError>, note: &str| {
             let block = block.as_ref()?;
             let left = block.left(now)?;
             let seconds = left.as_secs() + 1;
@@ -97,7 +97,8 @@ impl Pace {
         };
         // A refusal without a status came from the API and not from the token endpoint, so other
         // credentials would not help.
-        let way_out = |refusal: &Block| match (refusal.error.kind(), refusal.error.status()) {
+        let way_out = |refusal: &BlockingError| match (refusal.error.kind(), refusal.error.status())
+        {
             (ErrorKind::Rejected, Some(_)) => {
                 "; change the credentials or call refresh() to override"
             }
@@ -129,7 +130,7 @@ impl Pace {
         if failed.requests == 0 || !failed.error.has_verdict() {
             return None;
         }
-        let block = |pause| Some(Block { error: failed.error.clone(), until: now + pause });
+        let block = |pause| Some(BlockingError { error: failed.error.clone(), until: now + pause });
         // The caller's own short time ran out: one with more time may succeed, so only those with as
         // little wait. Where tokens replace each other each such request may have ended a good token,
         // so they wait for the longest pause at once.
@@ -165,7 +166,7 @@ impl Pace {
 
     /// Takes over a refusal that another process has stored.
     pub(crate) fn adopt(&mut self, now: Instant, error: Error, left: Duration) {
-        self.refusal = Some(Block { error, until: now + left.min(LONGEST) });
+        self.refusal = Some(BlockingError { error, until: now + left.min(LONGEST) });
     }
 
     /// How long an outage still blocks everybody, and how many requests failed in it.
@@ -188,7 +189,7 @@ impl Pace {
         failures: u32,
     ) {
         self.failures = failures;
-        self.outage = Some(Block { error, until: now + left.min(LONGEST_PAUSE) });
+        self.outage = Some(BlockingError { error, until: now + left.min(LONGEST_PAUSE) });
     }
 
     /// Refusals in a row.
@@ -216,7 +217,7 @@ impl Pace {
         match &self.refusal {
             Some(standing) if standing.until > until => standing.until - now,
             _ => {
-                self.refusal = Some(Block { error: error.clone(), until });
+                self.refusal = Some(BlockingError { error: error.clone(), until });
                 wait
             }
         }

@@ -78,12 +78,12 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// What was read from pipes.
     once: Once,
-    lookup: Lookup,
+    lookup: VariableLookup,
 }
 
 /// Where the variables are.
 #[derive(Clone)]
-struct Lookup(Arc<Find>);
+struct VariableLookup(Arc<Find>);
 
 type Find = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
@@ -118,7 +118,7 @@ impl Settings {
         provider: Provider,
         variables: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let lookup = Lookup(Arc::new(variables));
+        let lookup = VariableLookup(Arc::new(variables));
         let variables = Variables::of(&*lookup.0);
         Ok(Self {
             provider,

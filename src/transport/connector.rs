@@ -1,6 +1,6 @@
 //! How a connection is made: ureq's own links (proxy, TCP), with three of ours between them.
 //!
-//! [`Tls`] is in a file of its own. [`Limit`], directly above the socket, holds every read and
+//! [`Tls`] is in a file of its own. [`LimitConnector`], directly above the socket, holds every read and
 //! write to the request's one deadline: ureq gives each read of a proxy's answer the whole time
 //! again. [`Veil`], above TLS, knows when the request's first byte is sent, and keeps both bodies
 //! from ureq's log.
@@ -23,15 +23,15 @@ use super::wire::{FILL, Phase, Wire};
 pub(super) fn connector(wire: &Arc<Wire>, tls: &Configs) -> impl Connector {
     ().chain(ConnectProxyConnector::default())
         .chain(TcpConnector::default())
-        .chain(Limit(wire.clone()))
+        .chain(LimitConnector(wire.clone()))
         .chain(Tls { configs: tls.clone(), wire: wire.clone() })
         .chain(Veil(wire.clone()))
 }
 
 #[derive(Debug)]
-struct Limit(Arc<Wire>);
+struct LimitConnector(Arc<Wire>);
 
-impl<In: Transport> Connector<In> for Limit {
+impl<In: Transport> Connector<In> for LimitConnector {
     type Out = Limited<In>;
 
     fn connect(

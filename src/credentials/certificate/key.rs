@@ -6,7 +6,7 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::SigningKey;
 
-use super::Field;
+use super::FieldNames;
 use super::der::{self, BIT_STRING, INTEGER, OCTET_STRING, OID, SEQUENCE};
 use super::pem::{self, Block};
 use crate::types::error::Result;
@@ -15,7 +15,7 @@ use crate::types::error::Result;
 pub(super) type Key = Arc<dyn SigningKey>;
 
 /// The key in a block: `None` where the block is of another kind.
-pub(super) fn of(block: &Block, field: Field<'_>) -> Option<Result<Key>> {
+pub(super) fn of(block: &Block, field: FieldNames<'_>) -> Option<Result<Key>> {
     let label = block.label.strip_suffix("PRIVATE KEY")?;
     if block.is_encrypted || label == "ENCRYPTED " {
         return Some(Err(field.error(

@@ -88,7 +88,8 @@ impl ClientCertificate {
     /// is not X.509, or when it is too long for the header.
     pub fn from_pem(certificate: impl AsRef<[u8]>) -> Result<Self> {
         let text = certificate.as_ref();
-        let loaded = Loaded::of(text, Field::CERTIFICATE)?.with_key_of(text, Field::CERTIFICATE);
+        let loaded =
+            Loaded::of(text, FieldNames::CERTIFICATE)?.with_key_of(text, FieldNames::CERTIFICATE);
         Ok(Self(Arc::new(Inner::Loaded(Box::new(loaded)))))
     }
 
@@ -106,7 +107,7 @@ impl ClientCertificate {
             ));
         };
         let loaded = Loaded { origin: None, ..Loaded::clone(loaded) };
-        let loaded = loaded.with_key_apart(pem.as_ref(), Field::PRIVATE_KEY)?;
+        let loaded = loaded.with_key_apart(pem.as_ref(), FieldNames::PRIVATE_KEY)?;
         Ok(Self(Arc::new(Inner::Loaded(Box::new(loaded)))))
     }
 
@@ -191,7 +192,7 @@ impl ClientCertificate {
     /// Reads the certificate alone: a key beside it is neither checked nor kept. `None` where only
     /// the key tells which of several certificates it is.
     pub(crate) fn from_pem_without_key(pem: &[u8], name: &str) -> Result<Option<Self>> {
-        let loaded = Loaded::of(pem, Field::of_variable(name))?;
+        let loaded = Loaded::of(pem, FieldNames::of_variable(name))?;
         let is_sure = x509::leaves(&loaded.chain).len() <= 1;
         Ok(is_sure.then(|| Self(Arc::new(Inner::Loaded(Box::new(loaded))))))
     }
@@ -229,17 +230,17 @@ const COMPRESSED: &str = "certificate: its public key is a compressed point, whi
 
 /// What an error calls a text, and a key in it: the fields' names, or a variable's.
 #[derive(Clone, Copy)]
-struct Field<'a> {
+struct FieldNames<'a> {
     name: &'a str,
     key: &'a str,
 }
 
-impl Field<'static> {
+impl FieldNames<'static> {
     const CERTIFICATE: Self = Self { name: "certificate", key: "private_key" };
     const PRIVATE_KEY: Self = Self { name: "private_key", key: "private_key" };
 }
 
-impl<'a> Field<'a> {
+impl<'a> FieldNames<'a> {
     fn of_variable(name: &'a str) -> Self {
         Self { name, key: name }
     }
@@ -247,7 +248,7 @@ impl<'a> Field<'a> {
 
 impl Loaded {
     /// The certificate without a key.
-    fn of(text: &[u8], field: Field<'_>) -> Result<Self> {
+    fn of(text: &[u8], field: FieldNames<'_>) -> Result<Self> {
         let Some(certificates) = pem::certificates(text) else {
             return Err(field.error(pem::DAMAGED));
         };
@@ -258,7 +259,7 @@ impl Loaded {
         Self::of_chain(x509::chain(certificates, leaf), field)
     }
 
-    fn of_chain(chain: Vec<CertificateDer<'static>>, field: Field<'_>) -> Result<Self> {
+    fn of_chain(chain: Vec<CertificateDer<'static>>, field: FieldNames<'_>) -> Result<Self> {
         let Some(Fields { not_before, not_after, .. }) = Fields::of(&chain[0]) else {
             return Err(field.error(
                 "the first CERTIFICATE block is not an X.509 certificate; it may be damaged",
@@ -276,7 +277,7 @@ impl Loaded {
     }
 
     /// With the key that stands in the certificate's own text.
-    fn with_key_of(self, text: &[u8], field: Field<'_>) -> Self {
+    fn with_key_of(self, text: &[u8], field: FieldNames<'_>) -> Self {
         match self.adopted(text, field) {
             None => self,
             Some(Ok(loaded)) => loaded,
@@ -284,13 +285,13 @@ impl Loaded {
         }
     }
 
-    fn with_key_apart(self, text: &[u8], field: Field<'_>) -> Result<Self> {
+    fn with_key_apart(self, text: &[u8], field: FieldNames<'_>) -> Result<Self> {
         self.adopted(text, field).unwrap_or_else(|| Err(field.no_key(text)))
     }
 
     /// The key among those of the text that fits a certificate, and that certificate first. `None`
     /// where there is no key in it.
-    fn adopted(&self, text: &[u8], field: Field<'_>) -> Option<Result<Self>> {
+    fn adopted(&self, text: &[u8], field: FieldNames<'_>) -> Option<Result<Self>> {
         let mut problem = None;
         for key in pem::blocks(text).iter().filter_map(|block| key::of(block, field)) {
             match key {
@@ -307,7 +308,7 @@ impl Loaded {
         problem
     }
 
-    fn with_pair(mut self, leaf: usize, key: Key, field: Field<'_>) -> Result<Self> {
+    fn with_pair(mut self, leaf: usize, key: Key, field: FieldNames<'_>) -> Result<Self> {
         if leaf > 0 {
             self = Self::of_chain(x509::chain(self.chain, leaf), field)?;
         }
@@ -327,7 +328,7 @@ impl Loaded {
     }
 }
 
-impl Field<'_> {
+impl FieldNames<'_> {
     fn error(&self, problem: &str) -> Error {
         Error::certificate(format!("{}: {problem}", self.name))
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{ClientCertificate, Field, Inner, Loaded};
+use super::{ClientCertificate, FieldNames, Inner, Loaded};
 use crate::base::files::PATIENCE;
 use crate::credentials::named_file::{Holds, LARGEST_PEM, NamedFile, Once};
 use crate::types::error::Result;
@@ -77,7 +77,7 @@ impl Files {
         // Taken first: what is written meanwhile then shows.
         let origin = Origin { files: self.clone(), stamps: self.stamps() };
         let [field, key_field] = self.fields();
-        let text = |field: Field<'_>, path: &Path| {
+        let text = |field: FieldNames<'_>, path: &Path| {
             let file = NamedFile {
                 name: field.name,
                 what: "the PEM file's path",
@@ -105,10 +105,12 @@ impl Files {
         Stamps(files.map(|path| stamp(path)).collect())
     }
 
-    fn fields(&self) -> [Field<'_>; 2] {
+    fn fields(&self) -> [FieldNames<'_>; 2] {
         match &self.names {
-            Some(names) => [&names.certificate, &names.key].map(|name| Field::of_variable(name)),
-            None => [Field::CERTIFICATE, Field::PRIVATE_KEY],
+            Some(names) => {
+                [&names.certificate, &names.key].map(|name| FieldNames::of_variable(name))
+            }
+            None => [FieldNames::CERTIFICATE, FieldNames::PRIVATE_KEY],
         }
     }
 }
