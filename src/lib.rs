@@ -71,9 +71,9 @@
 //   policy       outcome: what a failure means ─ pace: when it may be asked again
 //   protocol     a constant per provider, one request, one answer; refusals
 //   transport    the only place that names ureq                                       ▶ the network
-//   flight       the single flight (Mutex + Condvar) ─ slot: who fetches next ─ published
+//   flight       single flight (Mutex + Condvar) ─ slot: who fetches next ─ the published token
 //   store        trait ─ entry ─ account ─ FileStore ─ sealed ─ conformance           ▶ files
-//   fetch        attempts, retries, reporting ─ certificate_reloader ─ shared_fetch: one for every process
+//   fetch        attempts, retries, events ─ certificate reloader ─ shared fetch: one for every process
 //   source       Builder ─ TokenSource ─ TokenCache ─ Settings ─ fetch_token          ▶ capi/ (C), cli/ (cron, shell)
 //
 // A token's way: Credentials ─▶ protocol::request ─▶ transport ─▶ protocol::answer ─▶ Token ─▶ slot ─▶ TokenSource.

@@ -63,7 +63,7 @@ impl Fetcher {
         self.credentials.provider()
     }
 
-    /// One fetch, and what is to be remembered of it. A token that `is_revoked` is none.
+    /// One fetch, after which the pace knows how it ended. A token that `is_revoked` counts as a failure.
     pub(crate) fn fetch(
         &self,
         order: &Order,
@@ -92,7 +92,7 @@ impl Fetcher {
                     replaces,
                     chance: chance(),
                 };
-                // From the first one on, everybody is told how long it is remembered.
+                // The error says how long it is remembered, from the first time on.
                 let wait = pace.record_failure(now.monotonic, &failed);
                 Err(if wait.is_some() { error.with_retry_after(wait) } else { error })
             }
