@@ -15,7 +15,6 @@ use crate::policy::pace::Caller;
 use crate::token::Token;
 use crate::types::error::{Error, Result};
 use crate::types::event::{EventKind, LOG_TARGET};
-use crate::types::facts::Renewal;
 
 pub(crate) struct FetchBackend {
     pub(crate) fetcher: Arc<Fetcher>,
@@ -46,8 +45,7 @@ impl FetchBackend {
     /// Whether a token may be fetched though the store failed. Where a new token ends the one before, it
     /// would end that of the other processes.
     fn may_fetch_unshared(&self) -> bool {
-        let replaces = self.fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
-        !replaces && !self.fetcher.requires_store
+        !self.fetcher.provider().facts().renewal.replaces() && !self.fetcher.requires_store
     }
 
     /// Tells the other processes that the API rejected this token. Returns whether it was the stored one.

@@ -25,7 +25,6 @@ use crate::token::{AuthorizationHeader, IssuedToken, Token};
 use crate::transport::Transport;
 use crate::types::error::{Error, Result};
 use crate::types::event::{Event, EventHook, EventKind, LOG_TARGET};
-use crate::types::facts::Renewal;
 use crate::types::key::StoreKey;
 use crate::types::names::{Environment, Provider};
 
@@ -83,13 +82,12 @@ impl Fetcher {
                 Ok(token)
             }
             Err(error) => {
-                let replaces = self.provider().facts().renewal == Renewal::ReplacesPrevious;
                 let failed = FailedFetch {
                     error: &error,
                     requests: tried,
                     caller: order.caller,
                     has_token: order.effort == Effort::OneAttempt,
-                    replaces,
+                    replaces: self.provider().facts().renewal.replaces(),
                     chance: chance(),
                 };
                 // The error says how long it is remembered, from the first time on.

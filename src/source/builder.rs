@@ -17,7 +17,6 @@ use crate::token::{AuthorizationHeader, Token};
 use crate::transport::{self, BaseUrl, ConnectionSettings, Roots, TlsPool, Transport};
 use crate::types::error::{Error, Result};
 use crate::types::event::{Event, EventHook};
-use crate::types::facts::Renewal;
 use crate::types::names::{Environment, Provider};
 
 /// The time for one whole fetch, retries included.
@@ -323,7 +322,7 @@ impl Builder {
             )));
         }
         let renewal = self.credentials.provider().facts().renewal;
-        if self.renew_in_background && renewal == Renewal::ReplacesPrevious {
+        if self.renew_in_background && renewal.replaces() {
             return Err(Error::configuration(
                 "renew_in_background: each new token would invalidate the one in use; leave it off for this provider",
             ));

@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use log::warn;
-use zeroize::Zeroizing;
 
 use super::entry::{Entry, sha256_hex};
 use super::{Store, StoreKey};
@@ -16,7 +15,6 @@ use crate::token::{AuthorizationHeader, Token, without_scheme};
 use crate::transport::BaseUrl;
 use crate::types::error::{Error, Result};
 use crate::types::event::LOG_TARGET;
-use crate::types::facts::Renewal;
 use crate::types::names::{Environment, Provider};
 use crate::types::status::{StoredStatus, TokenStatus};
 
@@ -136,7 +134,7 @@ impl Account {
         tell_unreadable: impl FnOnce(),
     ) -> Result<bool> {
         let key = &self.key;
-        let replaces = self.provider.facts().renewal == Renewal::ReplacesPrevious;
+        let replaces = self.provider.facts().renewal.replaces();
         // Nothing is to be written if the entry does not have this token and says already that it is
         // revoked. Neither where tokens replace each other, if the entry has a newer one or has never had
         // any. (A replica that took over too early may have lost both the newer token and the revocation:
@@ -146,7 +144,7 @@ impl Account {
             !entry.is_about(revoked) && (entry.has_revoked(revoked) || is_replaced)
         };
         // Mostly this is known without the lock.
-        if is_settled(&decode(store.read(key)?, key)) {
+        if is_settled(&Entry::decode(store.read(key)?, key)) {
             return Ok(false);
         }
         let Some(mut guard) = store.lock(key, limit, HOLD)? else {
@@ -154,7 +152,7 @@ impl Account {
                 "store: another process holds the lock, so the revoked token could not be dropped there; it is dropped here",
             ));
         };
-        let mut entry = decode(guard.read()?, key);
+        let mut entry = Entry::decode(guard.read()?, key);
         if is_settled(&entry) {
             return Ok(false);
         }
@@ -203,7 +201,7 @@ impl Account {
 
     fn entry(&self, store: &(impl Store + ?Sized)) -> Result<Entry> {
         let bytes = store.read(&self.key).map_err(|error| error.with_provider(self.provider))?;
-        Ok(decode(bytes, &self.key))
+        Ok(Entry::decode(bytes, &self.key))
     }
 
     fn token(&self, entry: &Entry, now: Now) -> Option<Token> {
@@ -218,8 +216,3 @@ pub(crate) const UNREADABLE: &str = "the store's entry cannot be read (sealed wi
 
 /// How long the lock may be held for a change that does not use the network.
 const HOLD: Duration = Duration::from_secs(5);
-
-/// The entry in these bytes, which are wiped afterwards.
-pub(crate) fn decode(bytes: Option<Vec<u8>>, key: &StoreKey) -> Entry {
-    Entry::decode(bytes.map(Zeroizing::new).as_ref(), key)
-}

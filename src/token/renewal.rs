@@ -38,6 +38,11 @@ impl TokenStatus {
 }
 
 impl Renewal {
+    /// Whether a new token ends the one before.
+    pub(crate) fn replaces(self) -> bool {
+        self == Self::ReplacesPrevious
+    }
+
     /// Whether the token is in its renewal window.
     #[inline]
     pub(crate) fn is_due(self, token: &Token, now: Now) -> bool {

@@ -18,14 +18,12 @@ use crate::base::sync::{chance, lock};
 use crate::fetch::Fetcher;
 use crate::flight::{Change, Obtained, Order};
 use crate::policy::pace::pause;
-use crate::store::account;
 use crate::store::entry::{Derived, Entry, StoredOutage, StoredRefusal, StoredToken};
 use crate::store::{Account, Store, StoreGuard};
 use crate::token::Token;
 use crate::token::renewal;
 use crate::types::error::{Error, ErrorKind, Result};
 use crate::types::event::EventKind;
-use crate::types::facts::Renewal;
 
 /// How long to wait for the lock before the entry is read again.
 const LOCK_SLICE: Duration = Duration::from_millis(100);
@@ -107,7 +105,7 @@ impl SharedFetch {
                 ));
             }
         };
-        let mut entry = account::decode(guard.read()?, self.account.key());
+        let mut entry = Entry::decode(guard.read()?, self.account.key());
         if entry.is_unreadable {
             self.fetcher.tell(EventKind::EntryUnreadable);
         }
@@ -240,7 +238,7 @@ impl SharedFetch {
         // The entry has a newer token, which cannot be used here: by this machine's clock it comes from
         // the future.
         let is_unusable = is_newer && stored.is_none() && entry.token.is_some();
-        let replaces = self.fetcher.provider().facts().renewal == Renewal::ReplacesPrevious;
+        let replaces = self.fetcher.provider().facts().renewal.replaces();
         let is_revoked = entry.has_revoked(token.secret());
         match stored.filter(|stored| !renewal::has_ended(stored, now)) {
             // Another process has fetched a newer token. (Where tokens replace each other, any other token
@@ -356,7 +354,7 @@ impl SharedFetch {
         guard: &mut (dyn StoreGuard + '_),
         entry: &mut Entry,
     ) -> Result<Option<StoredToken>> {
-        if self.fetcher.provider().facts().renewal != Renewal::ReplacesPrevious {
+        if !self.fetcher.provider().facts().renewal.replaces() {
             return Ok(None);
         }
         let parked = entry.park();
@@ -467,7 +465,7 @@ impl SharedFetch {
     }
 
     fn entry(&self) -> Result<Entry> {
-        Ok(account::decode(self.store.read(self.account.key())?, self.account.key()))
+        Ok(Entry::decode(self.store.read(self.account.key())?, self.account.key()))
     }
 
     /// The stored token, if it serves the order.

@@ -106,9 +106,10 @@ struct Written<'a> {
 }
 
 impl Entry {
-    pub(crate) fn decode(bytes: Option<&Zeroizing<Vec<u8>>>, key: &StoreKey) -> Self {
-        let Some(bytes) = bytes else { return Self::default() };
-        Self::try_decode(bytes, key)
+    /// The entry in these bytes, which are wiped afterwards.
+    pub(crate) fn decode(bytes: Option<Vec<u8>>, key: &StoreKey) -> Self {
+        let Some(bytes) = bytes.map(Zeroizing::new) else { return Self::default() };
+        Self::try_decode(&bytes, key)
             .unwrap_or_else(|| Self { is_unreadable: true, ..Self::default() })
     }
 

@@ -36,7 +36,7 @@ fn key(text: &str) -> StoreKey {
 #[test]
 fn an_entry_comes_back_as_it_was_written() {
     let bytes = entry().encode(&key("a"));
-    let read = Entry::decode(Some(&bytes), &key("a"));
+    let read = Entry::decode(Some(bytes.to_vec()), &key("a"));
     let token = read
         .token
         .unwrap()
@@ -50,7 +50,7 @@ fn an_entry_comes_back_as_it_was_written() {
 #[test]
 fn whatever_is_not_exactly_an_entry_of_this_account_is_none() {
     let good = entry().encode(&key("a"));
-    assert!(Entry::decode(Some(&good), &key("b")).token.is_none(), "another account");
+    assert!(Entry::decode(Some(good.to_vec()), &key("b")).token.is_none(), "another account");
     assert!(Entry::decode(None, &key("a")).token.is_none());
     for length in 0..good.len() {
         assert!(Entry::try_decode(&good[..length], &key("a")).is_none(), "cut at {length}");
@@ -150,7 +150,7 @@ fn a_refusal_knows_its_secret_and_hides_it() {
     let bytes =
         Entry { refusals: refusal.into_iter().collect(), ..Entry::default() }.encode(&key("a"));
     assert!(!String::from_utf8_lossy(&bytes).contains("wrong-password"));
-    let read = Entry::decode(Some(&bytes), &key("a")).refusals.pop().unwrap();
+    let read = Entry::decode(Some(bytes.to_vec()), &key("a")).refusals.pop().unwrap();
     let derived = read.secret.as_ref().unwrap();
     assert!(derived.is_of(&secret));
     assert!(!derived.is_of(&Secret::from("wrong-passwore")));
@@ -167,8 +167,13 @@ fn a_refusal_knows_its_secret_and_hides_it() {
     let refusal = StoredRefusal::of(&error, until, 3, Some(&secret));
     let bytes =
         Entry { refusals: refusal.into_iter().collect(), ..Entry::default() }.encode(&key("a"));
-    let said =
-        Entry::decode(Some(&bytes), &key("a")).refusals.pop().unwrap().failure.error().to_string();
+    let said = Entry::decode(Some(bytes.to_vec()), &key("a"))
+        .refusals
+        .pop()
+        .unwrap()
+        .failure
+        .error()
+        .to_string();
     assert!(said.starts_with("two linestwo lines"), "{said}");
     assert!(said.chars().count() <= LONGEST_MESSAGE, "{}", said.len());
 }
