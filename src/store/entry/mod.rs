@@ -163,8 +163,7 @@ impl Entry {
 
     /// How long the entry can be of use to anybody: a token's life, or a refusal's count.
     pub(crate) fn keep_for(&self) -> Duration {
-        const AN_HOUR: Duration = Duration::from_secs(3600);
-        self.token.as_ref().map_or(AN_HOUR, |token| token.lifetime.max(AN_HOUR))
+        self.token.as_ref().map_or(HOUR, |token| token.lifetime.max(HOUR))
     }
 
     /// The next generation. Who can write to the store can have put the last one there.
