@@ -10,7 +10,8 @@ use crate::transport::Transport;
 use crate::types::error::Result;
 use crate::types::event::EventKind;
 
-/// Credentials and the way to their provider, with a certificate that was read later than the source was built.
+/// Credentials and the way to their provider, with a certificate that was read after the source was
+/// built.
 pub(crate) struct Reloaded {
     pub(crate) credentials: Credentials,
     pub(crate) transport: Transport,

@@ -1,5 +1,5 @@
-//! The two HTTP messages, a request and its answer, as plain data: what providers write and read, and what the
-//! transport carries.
+//! The two HTTP messages, a request and its answer, as plain data: what providers write and read, and
+//! what the transport carries.
 
 use std::fmt;
 
