@@ -18,6 +18,9 @@ use crate::types::error::{Error, Result};
 use crate::types::facts::Facts;
 use crate::types::names::Environment;
 
+/// A shorter life is not believed: each caller would ask for another token.
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// A successful answer, and what is needed to make sense of it.
 pub(super) struct Answer<'a> {
     text: &'a str,
@@ -129,7 +132,7 @@ impl<'a> Answer<'a> {
     fn left_by_exp(&self, exp: Member<NumberOrText>) -> Result<Member<Duration>> {
         let end = exp.and_then(|exp| date::from_epoch_number(exp.number()?));
         match end.and_then(|end| Some(self.clock.left_at_sending(end))) {
-            Member::Is(Duration::ZERO) => refused(
+            Member::Is(left) if left < SHORTEST => refused(
                 "the answer's token expired before it came, says its exp; check this machine's clock, or ask the provider",
             ),
             left => Ok(left),
@@ -150,9 +153,12 @@ fn lifetime(expires_in: Member<NumberOrText>, pointer: Option<&str>) -> Result<M
     let name = pointer.map_or("", name);
     match expires_in.and_then(|value| value.number()) {
         Member::Absent => Ok(Member::Absent),
-        Member::Is(seconds) if seconds > 0.0 => {
+        Member::Is(seconds) if seconds >= SHORTEST.as_secs_f64() => {
             Ok(Member::Is(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
         }
+        Member::Is(seconds) if seconds > 0.0 => refused(format!(
+            "the answer's {name} is under a second; no request could be made with that token"
+        )),
         Member::Is(_) => refused(format!(
             "the answer's {name} is not positive; the token had ended before it came"
         )),
@@ -211,9 +217,9 @@ impl ServerClock {
     }
 
     /// How long until `end`, counted from when the request was sent. Where `end` has passed by
-    /// `Date`, that may be what is wrong.
+    /// `Date`, or is about to, that may be what is wrong.
     fn until(self, end: SystemTime) -> Option<Duration> {
-        let left = |since| end.duration_since(since).ok().filter(|left| !left.is_zero());
+        let left = |since| end.duration_since(since).ok().filter(|left| *left >= SHORTEST);
         left(self.at_sending).or_else(|| left(self.local))
     }
 

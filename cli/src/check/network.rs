@@ -5,6 +5,7 @@ use std::time::Duration;
 use paytoken::{ClientCertificate, Credentials, Renewal, TokenOptions, TokenSource};
 
 use super::{Table, Wish};
+use crate::child;
 use crate::command_line::duration::spoken;
 use crate::exit::Failure;
 use crate::settings::{Target, variable};
@@ -26,7 +27,7 @@ pub(super) fn check(target: &Target, wish: &Wish, table: &mut Table) {
     if target.base_url().is_ok() && target.settings.environment().is_ok() {
         connection(target, table);
     }
-    match std::process::Command::new("curl").arg("--version").output() {
+    match child::command("curl").arg("--version").output() {
         Ok(_) => table.ok("curl", "is there, for paytoken curl"),
         Err(error) => table
             .warning("curl", format!("cannot be run ({error}), so paytoken curl cannot, either")),
@@ -96,16 +97,22 @@ fn fetch(target: &Target, wish: &Wish, table: &mut Table) {
         Err(_) => return table.wrong("fetch", "not tried, since the store cannot be used"),
     };
     let replaces = target.provider().facts().renewal == Renewal::ReplacesPrevious;
-    let has_good_token =
-        store.as_ref().zip(target.account().ok()).is_some_and(|(store, account)| {
-            account.stored_status(store.store()).is_ok_and(|status| good_token(&status).is_some())
-        });
+    let status = store.as_ref().zip(target.account().ok());
+    let status = status.and_then(|(store, account)| account.stored_status(store.store()).ok());
+    let has_good_token = status.as_ref().is_some_and(|status| good_token(status).is_some());
     if replaces && has_good_token && !wish.force {
         return table.warning("fetch", "not tried, since it would end the good token that is stored; use --force if that is meant");
     }
-    let token = target.source(store).and_then(|source| {
-        source.token_with(&TokenOptions::new().force(true)).map_err(|error| target.failure(&error))
-    });
+    // Without a good token it is asked for as by `token`, which knows when none may be. With one it is
+    // asked for all the same, but not again and again: too many wrong credentials lock an account.
+    let blocked = status.and_then(|status| status.blocked_for).filter(|_| has_good_token);
+    if let Some(left) = blocked.filter(|_| !wish.force) {
+        return table.wrong("fetch", format!("not tried, since the last request failed (see the row of the store), and none is sent for {}; use --force to ask now", spoken(left)));
+    }
+    let asked = TokenOptions::new().force(wish.force || has_good_token);
+    let token = target
+        .source(store)
+        .and_then(|source| source.token_with(&asked).map_err(|error| target.failure(&error)));
     match token {
         Ok(token) => table.ok("fetch", format!("a token, good for {}", spoken(token.remaining()))),
         Err(failure) => table.wrong("fetch", failure.to_string()),

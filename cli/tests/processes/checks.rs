@@ -105,6 +105,24 @@ fn check() {
     let rows = json["rows"].as_array().unwrap();
     let wrong = rows.iter().find(|row| row["state"] == "wrong").unwrap();
     assert_eq!((&json["ok"], &wrong["what"]), (&false.into(), &"fetch".into()));
+    // However often that is looked at, one wrong secret is one request, with a good token and without;
+    // without one, the right secret is tried at once.
+    for has_good_token in [true, false] {
+        if !has_good_token {
+            fs::remove_dir_all(world.store()).unwrap();
+            run(&["nexter-pay", "--fetch"], &[("NEXTERPAY_PASSWORD", "wrong-password")]);
+        }
+        let requests = world.sandbox.token_requests(service);
+        for _ in 0..5 {
+            let output =
+                run(&["nexter-pay", "--fetch"], &[("NEXTERPAY_PASSWORD", "wrong-password")]);
+            let table = String::from_utf8_lossy(&output.stdout);
+            let says = if has_good_token { "use --force to ask now" } else { "remembered" };
+            assert!(table.contains(says), "{table}");
+        }
+        assert_eq!(world.sandbox.token_requests(service), requests);
+    }
+    assert!(text(run(&["nexter-pay", "--fetch"], &[])).contains("a token, good for"));
     let token = world.token(Service::SendPayments);
     let table = text(run(&["send-payments", "--fetch"], &[]));
     assert!(table.contains("would end the good token"), "{table}");
