@@ -168,14 +168,19 @@ pub(crate) fn oddity(path: &Path) -> Option<Odd> {
     if matches!(first, "." | "..") {
         return None;
     }
+    if looks_secret(&text) {
+        return Some(Odd::Secret);
+    }
     // `redis:6379`; and `//user:password@host`, of which a part was lost.
     let is_login = text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
     // A drive's letter is followed by a colon.
     let is_on_a_drive = cfg!(windows) && path.is_absolute();
-    if !is_on_a_drive && (first.contains(':') || is_login) {
+    // Beside the colon, what parts and escapes the parts of an address, and what is drawn like them.
+    let has_signs = first.contains([':', '?', '=', '%', ';', '&', '\u{ff1a}', '\u{ff20}']);
+    if !is_on_a_drive && (has_signs || is_login) {
         return Some(Odd::Address);
     }
-    looks_secret(&text).then_some(Odd::Secret)
+    None
 }
 
 /// As keys, tokens and passwords are made by machines, and directories are not named.
