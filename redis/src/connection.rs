@@ -277,7 +277,7 @@ impl Read for Limited<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = buffer.len().min(self.left);
         if length == 0 {
-            self.failed = Some(Failure::Garbage);
+            self.failed = Some(Failure::TooLong);
             return Err(io::ErrorKind::InvalidData.into());
         }
         match self.inner.read(&mut buffer[..length]) {

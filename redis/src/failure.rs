@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     Tls(Arc<io::Error>),
     /// What answers is not Redis.
     Garbage,
+    /// An answer that is longer than any that is expected.
+    TooLong,
     /// An error of Redis.
     Refused(Refusal),
     /// None of the Sentinels knows a master of this name.
@@ -191,7 +193,7 @@ impl Failure {
                 "cannot be spoken to by TLS; check its certificate, the authorities that are trusted, and that the port is its TLS port",
             )
             .with_source(shown(&error)),
-            Self::Garbage => {
+            Self::Garbage | Self::TooLong => {
                 says("does not answer as Redis does; check that the address is that of a Redis")
             }
             Self::Refused(refusal) => says(refusal.sentence()),

@@ -14,6 +14,8 @@
 /// A lock is stale when it cannot end, ends later than twice its lease from now (the server's clock may
 /// have been set a little; no lease is longer than a day), or is no text: nobody has it, and it would
 /// block this account for good.
+/// An entry that is longer than any of ours is none.
+///
 /// PEXPIRE with LT says so with the rights that the users of running fleets have; PTTL says it before
 /// Redis 7, and neither where the user may not ask.
 pub(crate) const LOCK: &str = "\
@@ -48,6 +50,7 @@ if type(entry) == 'table' then
   end
   entry = ''
 end
+if entry and #entry > 500000 then entry = '' end
 if stale then return {entry or ''} end
 return entry or ''";
 

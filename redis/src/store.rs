@@ -184,7 +184,11 @@ impl Inner {
 
     fn read(&self, key: &StoreKey) -> Result<Option<Vec<u8>>> {
         let command = Command::new(&[b"HGET", &self.entry_key(key), b"entry"]);
-        self.text(self.link.ask(&[command], Duration::ZERO))
+        match self.link.ask(&[command], Duration::ZERO) {
+            // Longer than any entry: it is none that can be read, which no bytes are.
+            Err(Failure::TooLong) => Ok(Some(Vec::new())),
+            answers => self.text(answers),
+        }
     }
 
     /// Anything else than text under a key of ours counts as no entry.

@@ -330,6 +330,10 @@ fn foreign_values() {
         assert_eq!(store.stamp(&key).unwrap(), Some(0), "{words:?}");
         write();
     }
+    // Longer than any entry, and than what is read of an answer: there, and not to be read.
+    server.ask(&["HSET", &name, "entry", &"x".repeat(2_000_000)]);
+    assert_eq!(store.read(&key).unwrap().as_deref(), Some(&b""[..]));
+    write();
 }
 
 fn times_to_live() {
