@@ -255,7 +255,7 @@ impl SealingKeys {
     }
 
     /// The keys in a file: one a line in base64, as [`generate`](Self::generate) makes them; empty
-    /// lines, and lines that begin with `#`, do not count. Or one key as its 32 random bytes (a text of that length is none). Pipes are
+    /// lines, and lines that begin with `#`, do not count. Or one key as its 32 bytes. Pipes are
     /// read for 15 seconds at most. A file that others can read or change is refused
     /// ([`Settings::check_file`](crate::Settings::check_file)).
     ///
@@ -275,8 +275,10 @@ impl SealingKeys {
         let reading =
             NamedFile { name, what, shows_path: false, holds, limit, patience, once: &once };
         let content = reading.read(path)?;
-        // A text of that length is a note, or a key that was cut; one sign for all is no key.
-        let is_text = content.is_ascii() || content.iter().all(|byte| *byte == content[0]);
+        // A line of text is a note, or a key in base64 that was cut.
+        let is_text = content.is_ascii()
+            && (content.starts_with(b"#") || content.ends_with(b"\n"))
+            && content.iter().any(u8::is_ascii_graphic);
         if !is_text && let Ok(key) = <&[u8; KEY]>::try_from(content.as_slice()) {
             return Ok(Self::new(key));
         }
