@@ -136,7 +136,7 @@ static void in_the_midst(void) {
     long rounds = 0, records = 0;
     for (int i = 0; i < WORKERS; i++) CHECK(pthread_create(&workers[i], NULL, work, NULL) == 0);
     /* Until there was something to see, too: a slow machine takes longer. */
-    while (time(NULL) < end || records < 20) {
+    while (time(NULL) < end || records < 20 || rounds < 6) {
         receiver *own = calloc(1, sizeof *own);
         held_while_logging(PAYTOKEN_LOG_DEBUG, wants_the_lock, own);
         struct timespec moment = {0, 5 * 1000 * 1000};
@@ -156,7 +156,6 @@ static void in_the_midst(void) {
     __atomic_store_n(&is_over, 1, __ATOMIC_RELEASE);
     for (int i = 0; i < WORKERS; i++) CHECK(pthread_join(workers[i], NULL) == 0);
     printf("       hosts: %ld times set and unset, %ld records\n", rounds, records);
-    CHECK(rounds > 5);
 }
 
 /* ---- While a callback runs, on whatever occasion, all that does not block is to be had by another thread ---- */
