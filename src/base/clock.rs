@@ -1,8 +1,12 @@
 //! The one place that reads the clock. Everything else is handed a [`Now`].
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use std::{fmt, fs};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::fields::{read_span, span};
 
 /// One moment on both clocks.
 ///
@@ -118,11 +122,35 @@ impl Deadline {
         Self(monotonic().checked_add(limit))
     }
 
+    /// The earlier one.
+    pub(crate) fn min(self, other: Self) -> Self {
+        if self.remaining() <= other.remaining() { self } else { other }
+    }
+
     pub(crate) fn remaining(&self) -> Duration {
         match self.0 {
             Some(end) => end.saturating_duration_since(monotonic()),
             None => Duration::MAX,
         }
+    }
+}
+
+/// Which boot of the machine, and for how long it had run then, asleep or not: whatever the wall clock is
+/// set to, two processes can tell how much time has passed. Linux alone says both without the system's
+/// own functions.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Boot {
+    pub(crate) id: String,
+    #[serde(serialize_with = "span", deserialize_with = "read_span")]
+    pub(crate) up_for: Duration,
+}
+
+impl Boot {
+    fn now() -> Option<Self> {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let seconds = uptime.split(' ').next()?.parse().ok()?;
+        Some(Self { id, up_for: Duration::try_from_secs_f64(seconds).ok()? })
     }
 }
 
@@ -139,6 +167,21 @@ impl ClockSource {
             Self::System => Now::from_system(),
             Self::Custom(clock) => clock.now(),
         }
+    }
+
+    /// This moment of the past by the machine's own time; `None` for a clock of the program's own.
+    pub(crate) fn boot_at(&self, moment: Instant) -> Option<Boot> {
+        let Self::System = self else { return None };
+        let now = Boot::now()?;
+        let ago = self.now().monotonic.saturating_duration_since(moment);
+        Some(Boot { up_for: now.up_for.saturating_sub(ago), ..now })
+    }
+
+    /// How much of the machine's own time has passed since; `None` where it has booted meanwhile.
+    pub(crate) fn time_since(&self, boot: &Boot) -> Option<Duration> {
+        let Self::System = self else { return None };
+        let now = Boot::now().filter(|now| now.id == boot.id)?;
+        Some(now.up_for.saturating_sub(boot.up_for))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod date;
+pub(crate) mod fields;
 pub(crate) mod files;
 pub(crate) mod json;
 pub(crate) mod secret;

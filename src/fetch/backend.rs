@@ -7,11 +7,11 @@ use std::time::Duration;
 use log::warn;
 
 use crate::base::clock::{ClockSource, Deadline, Now};
-use crate::base::sync::{Background, lock};
+use crate::base::sync::Background;
 use crate::fetch::Fetcher;
 use crate::fetch::shared_fetch::SharedFetch;
-use crate::flight::{Backend, Change, Effort, Leader, Obtained, Order};
-use crate::policy::pace::Caller;
+use crate::flight::{Backend, Change, Leader, Obtained, Order};
+use crate::policy::book::Asker;
 use crate::token::Token;
 use crate::types::error::{Error, Result};
 use crate::types::event::{EventKind, LOG_TARGET};
@@ -37,8 +37,8 @@ impl FetchBackend {
         Self { fetcher, clock, requests, has_fetched, background: Arc::default(), shared }
     }
 
-    fn fetch_unshared(&self, order: &Order, retries: u32) -> Result<Obtained> {
-        let result = self.fetcher.fetch(order, retries, &self.requests, &|_| false);
+    fn fetch_unshared(&self, order: &Order) -> Result<Obtained> {
+        let result = self.fetcher.fetch(order, order.newest.as_ref(), &self.requests);
         result.map(Obtained::Fetched)
     }
 
@@ -49,11 +49,9 @@ impl FetchBackend {
     }
 
     /// Tells the other processes that the API rejected this token. Returns whether it was the stored one.
-    pub(crate) fn invalidate(&self, revoked: &str) -> Result<bool> {
-        match &self.shared {
-            Some(shared) => shared.invalidate(revoked).map_err(|error| self.fetcher.error(error)),
-            None => Ok(false),
-        }
+    pub(crate) fn invalidate(&self, revoked: &str, now: Now, limit: Duration) -> Result<bool> {
+        let Some(shared) = &self.shared else { return Ok(false) };
+        shared.invalidate(revoked, now, limit).map_err(|error| self.fetcher.error(error))
     }
 }
 
@@ -71,12 +69,31 @@ impl Backend for FetchBackend {
         self.fetcher.provider().facts().in_environment(self.fetcher.environment).lifetime
     }
 
-    fn blocked(&self, now: Now, caller: Caller) -> Option<Error> {
-        lock(&self.fetcher.pace).blocked(now.monotonic, caller)
+    fn blocked(&self, now: Now, allows: Duration, renews: bool) -> Option<Error> {
+        let book = &self.fetcher.book;
+        let asker = Asker { secret: book.secret(), allows, renews };
+        book.lock().blocked(now, asker).map(|error| self.fetcher.error(error))
     }
 
     fn remembered_for(&self, now: Now) -> Option<Duration> {
-        lock(&self.fetcher.pace).refused_for(now.monotonic)
+        self.fetcher.book.lock().refused_for(now, self.fetcher.book.secret())
+    }
+
+    fn failed_renewals(&self, now: Now) -> u32 {
+        self.fetcher.book.lock().failed_renewals(now)
+    }
+
+    fn has_revoked(&self, token: &Token) -> bool {
+        self.fetcher.book.lock().has_revoked(token.secret())
+    }
+
+    fn note_revoked(&self, now: Now, revoked: &str, age: Option<Duration>) {
+        let replaces = self.fetcher.provider().facts().renewal.replaces();
+        self.fetcher.book.lock().note_revoked(now, revoked, age, replaces);
+    }
+
+    fn note_busy(&self, now: Now) {
+        self.fetcher.book.lock().note_renewed_elsewhere(now, self.documented_lifetime());
     }
 
     fn renews_in_background(&self) -> bool {
@@ -94,28 +111,19 @@ impl Backend for FetchBackend {
         }
     }
 
-    fn stored(
-        &self,
-        min_validity: Duration,
-        deadline: Deadline,
-        unwanted: Option<Token>,
-    ) -> Option<Token> {
-        self.shared.as_ref()?.good_token(min_validity, deadline, unwanted)
+    fn stored(&self, min_validity: Duration, deadline: Deadline) -> Option<Token> {
+        self.shared.as_ref()?.good_token(min_validity, deadline)
     }
 
     fn obtain(&self, order: &Order) -> Result<Obtained> {
-        let retries = match order.effort {
-            Effort::OneAttempt => 0,
-            Effort::Full | Effort::Background => self.fetcher.retries,
-        };
         let result = match &self.shared {
-            Some(shared) => shared.obtain(order, retries, &self.requests),
-            None => self.fetch_unshared(order, retries),
+            Some(shared) => shared.obtain(order, &self.requests),
+            None => self.fetch_unshared(order),
         };
         let result = match result {
             Err(error) if error.is_of_the_store() && self.may_fetch_unshared() => {
                 self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
-                let result = self.fetch_unshared(order, retries);
+                let result = self.fetch_unshared(order);
                 if let (Some(shared), Ok(Obtained::Fetched(token))) = (&self.shared, &result) {
                     shared.fetched_without_store(token);
                 }
@@ -129,12 +137,13 @@ impl Backend for FetchBackend {
         result
     }
 
-    fn in_background(&self, leader: Leader<Self>) {
-        let begun = self.background.run("paytoken-renew", move || leader.fetch_in_background());
-        if let Err(error) = begun {
-            // The leader was dropped with the closure, which ended the flight: a later caller may try.
-            warn!(target: LOG_TARGET, "{}: no thread for a renewal: {error}", self.fetcher.provider());
-        }
+    fn in_background(&self, leader: Leader<Self>) -> bool {
+        // Where no thread is to be had, the leader is dropped with the closure, which ends the flight.
+        let begun = self.background.run("paytoken-fetch", move || _ = leader.fetch());
+        begun.unwrap_or_else(|error| {
+            warn!(target: LOG_TARGET, "{}: no thread for a fetch: {error}", self.fetcher.provider());
+            false
+        })
     }
 
     fn error(&self, error: Error) -> Error {

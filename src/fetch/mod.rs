@@ -1,11 +1,12 @@
 //! One fetch from beginning to end: attempts, retries and what is told about them. No cache.
 
+pub(crate) mod account_book;
 pub(crate) mod certificate_reloader;
 pub(crate) mod shared_fetch;
 pub(crate) mod backend;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use log::{debug, info, warn};
@@ -13,17 +14,18 @@ use log::{debug, info, warn};
 use crate::base::clock::{ClockSource, Deadline, Now};
 use crate::base::date;
 use crate::base::secret::Secret;
-use crate::base::sync::{chance, lock, sleep};
+use crate::base::sync::{chance, sleep};
 use crate::credentials::Credentials;
+use crate::fetch::account_book::AccountBook;
 use crate::fetch::certificate_reloader::CertificateReloader;
 use crate::flight::{Effort, Order};
+use crate::policy::book::{Asker, BETWEEN_TOKENS, FailedFetch};
 use crate::policy::outcome::Cause;
-use crate::policy::pace::{FailedFetch, Pace};
 use crate::protocol::{self, Timing};
 use crate::store::account::UNREADABLE;
 use crate::token::{AuthorizationHeader, IssuedToken, Token};
 use crate::transport::Transport;
-use crate::types::error::{Error, Result};
+use crate::types::error::{Error, Holds, Result, Verdict};
 use crate::types::event::{Event, EventHook, EventKind, LOG_TARGET};
 use crate::types::key::StoreKey;
 use crate::types::names::{Environment, Provider};
@@ -41,7 +43,7 @@ pub(crate) struct Fetcher {
     pub(crate) requires_store: bool,
     pub(crate) on_event: Option<Arc<EventHook>>,
     pub(crate) clock: ClockSource,
-    pub(crate) pace: Mutex<Pace>,
+    pub(crate) book: AccountBook,
     pub(crate) label: Option<Arc<str>>,
     pub(crate) account: StoreKey,
     pub(crate) certificate_reloader: CertificateReloader,
@@ -54,74 +56,109 @@ pub(crate) type Supply = dyn Fn(Deadline) -> Result<(Secret, Duration)> + Send +
 
 impl Fetcher {
     pub(crate) fn fetch_once(&self) -> Result<Token> {
-        let order = Order::of_patient_caller(Duration::ZERO, Deadline::after(self.timeout));
-        self.fetch(&order, self.retries, &AtomicU64::new(0), &|_| false)
+        let order = Order::of_any_caller(Duration::ZERO, Deadline::after(self.timeout));
+        self.fetch(&order, None, &AtomicU64::new(0))
     }
 
     pub(crate) fn provider(&self) -> Provider {
         self.credentials.provider()
     }
 
-    /// One fetch, after which the pace knows how it ended. A token that `is_revoked` counts as a failure.
+    /// Who asks, if this order does.
+    pub(crate) fn asker(&self, order: &Order) -> Asker {
+        let (allows, renews) = (order.deadline.remaining(), order.is_renewal());
+        Asker { secret: self.book.secret(), allows, renews }
+    }
+
+    /// One fetch, after which the book knows how it ended. A token that the API has revoked counts as a
+    /// failure. `last` is the token that the new one is to take the place of.
     pub(crate) fn fetch(
         &self,
         order: &Order,
-        retries: u32,
+        last: Option<&Token>,
         requests: &AtomicU64,
-        is_revoked: &dyn Fn(&str) -> bool,
     ) -> Result<Token> {
-        let is_revoked = |secret: &str| order.is_revoked(secret) || is_revoked(secret);
-        let is_probe = order.forced_at.is_none() && lock(&self.pace).is_probing(order.caller);
-        let retries = if is_probe { 0 } else { retries };
-        let (result, tried) = self.attempts(order.deadline, retries, requests, &is_revoked);
-        let now = self.clock.now();
-        let mut pace = lock(&self.pace);
-        match result {
-            Ok(token) => {
-                pace.record_success();
-                Ok(token)
-            }
-            Err(error) => {
-                let failed = FailedFetch {
-                    error: &error,
-                    requests: tried,
-                    caller: order.caller,
-                    has_token: order.effort == Effort::OneAttempt,
-                    replaces: self.provider().facts().renewal.replaces(),
-                    chance: chance(),
-                };
-                // The error says how long it is remembered, from the first time on.
-                let wait = pace.record_failure(now.monotonic, &failed);
-                Err(if wait.is_some() { error.with_retry_after(wait) } else { error })
-            }
+        let is_forced = order.forced_at.is_some();
+        if let Some(last) = last.filter(|_| !is_forced) {
+            self.keep_distance(last, order.deadline)?;
         }
+        let (now, asker) = (self.clock.now(), self.asker(order));
+        let is_probe = !is_forced && self.book.lock().is_probing(now, asker);
+        let retries = match order.effort {
+            Effort::Full | Effort::Background if !is_probe => self.retries,
+            _ => 0,
+        };
+        let mut told = Vec::new();
+        let result = self.attempts(order.deadline, retries, requests, &mut told);
+        let now = self.clock.now();
+        let error = match result {
+            Ok(token) => {
+                self.book.lock().note_success(now, asker.secret);
+                return Ok(token);
+            }
+            Err(error) => error,
+        };
+        let facts = self.provider().facts();
+        // If this machine was short of something in the end, what the provider did before counts.
+        let failed = FailedFetch {
+            error: told.last().unwrap_or(&error),
+            requests: told.len() as u32,
+            asker,
+            is_forced,
+            lifetime: facts.in_environment(self.environment).lifetime,
+            chance: chance(),
+        };
+        // The error says how long it is remembered, from the first time on.
+        let wait = self.book.lock().note_failure(now, &failed);
+        Err(if wait.is_some() { error.with_retry_after(wait) } else { error })
     }
 
-    /// Attempts until one succeeds, fails for good, or time or retries are used up; and how many.
+    /// A token that lives for a moment only is not asked for again and again: there is a second between
+    /// the requests that brought one, unless a person asks or the API has revoked it.
+    fn keep_distance(&self, last: &Token, deadline: Deadline) -> Result<()> {
+        let wait = BETWEEN_TOKENS.saturating_sub(last.age_at(self.clock.now()));
+        if wait.is_zero() || self.book.lock().has_revoked(last.secret()) {
+            return Ok(());
+        }
+        if wait >= deadline.remaining() {
+            let error = Cause::NoTimeLeft.error(
+                "the last token came less than a second ago, and there is no time to wait for that second's end; allow more time",
+            );
+            return Err(self.error(error.with_retry_after(Some(wait))));
+        }
+        sleep(wait);
+        Ok(())
+    }
+
+    /// Attempts until one succeeds, fails for good, or time or retries are used up. Failures that say
+    /// something of the provider go into `told`.
     fn attempts(
         &self,
         deadline: Deadline,
         retries: u32,
         requests: &AtomicU64,
-        is_revoked: &dyn Fn(&str) -> bool,
-    ) -> (Result<Token>, u32) {
+        told: &mut Vec<Error>,
+    ) -> Result<Token> {
         let mut may_have_arrived = false;
         let mut attempt = 0;
         loop {
             attempt += 1;
             let error = match self.attempt(attempt, deadline, requests) {
-                Ok(token) if is_revoked(token.secret()) => self.error(Cause::RevokedTokenAgain.error(
+                Ok(token) if self.book.lock().has_revoked(token.secret()) => self.error(Cause::RevokedTokenAgain.error(
                     "the provider answered with the very token that its API has answered 401 to; try again in a moment",
                 )),
-                Ok(token) => return (Ok(token), attempt),
+                Ok(token) => return Ok(token),
                 Err(error) => error,
             };
             may_have_arrived |= error.may_have_arrived();
+            if error.is_remembered() || error.holds_back() != Holds::Nobody {
+                told.push(error.clone());
+            }
             let wait = backoff(attempt);
             let is_over =
                 attempt > retries || !error.is_tried_again() || wait >= deadline.remaining();
             if is_over {
-                return (Err(error.with_may_have_arrived(may_have_arrived)), attempt);
+                return Err(error.with_may_have_arrived(may_have_arrived));
             }
             self.tell(EventKind::Retry { error, wait });
             sleep(wait);
@@ -157,7 +194,14 @@ impl Fetcher {
     }
 
     fn supplied(&self, supply: &Supply, sent: Now, deadline: Deadline) -> Result<Token> {
-        let (secret, lifetime) = supply(deadline).map_err(|error| self.error(error))?;
+        // As a provider's own failure would.
+        let holds_back = |error: Error| match error.has_verdict() {
+            true => error,
+            false => {
+                error.with_verdict(Verdict { holds_back: Holds::Everybody, ..Verdict::default() })
+            }
+        };
+        let (secret, lifetime) = supply(deadline).map_err(|error| self.error(holds_back(error)))?;
         protocol::check_token(secret.expose()).map_err(|error| self.error(error))?;
         let issued = IssuedToken::of(secret.expose(), lifetime);
         Ok(Token::new(issued, sent, &self.header, self.clock.clone()))

@@ -25,8 +25,7 @@ use self::within::{Within, is_within};
 use crate::base::clock::{Deadline, Now, monotonic};
 use crate::base::sync::{Condvar, Mutex, MutexGuard};
 use crate::flight::published::PublishedToken;
-use crate::flight::slot::{Decision, Ended, Says, Slot, Wish};
-use crate::policy::pace::Caller;
+use crate::flight::slot::{Decision, Ended, Slot, Wish};
 use crate::token::Token;
 use crate::token::renewal;
 use crate::types::error::{Error, ErrorKind, Result};
@@ -37,33 +36,40 @@ use crate::types::options::TokenOptions;
 /// A caller can ask for a token that is good for at most so much of its life.
 const MOST_VALIDITY_PERCENT: u32 = 80;
 
+/// A caller that renews a good token waits no longer than this, and twice as long after each failed
+/// renewal: a provider that answers does so in less, and one that is slow is given the time in the end.
+const RENEWAL_WITHIN: Duration = Duration::from_secs(2);
+
 /// What a single flight needs from outside. The slot's lock is never held while one of these runs,
-/// except for [`blocked`](Self::blocked), which is short.
+/// except for [`blocked`](Self::blocked) and [`has_revoked`](Self::has_revoked), which are short.
 pub(crate) trait Backend: Send + Sync + Sized + 'static {
     fn now(&self) -> Now;
     /// The time for one call that names none.
     fn timeout(&self) -> Duration;
     /// How long a token lives by the document.
     fn documented_lifetime(&self) -> Duration;
-    /// The remembered error, if a failure a moment ago means that this caller may not ask the
-    /// provider now.
-    fn blocked(&self, now: Now, caller: Caller) -> Option<Error>;
+    /// The remembered error, if what is remembered means that a caller that allows so much time may not
+    /// ask the provider now, or not in order to renew a good token.
+    fn blocked(&self, now: Now, allows: Duration, renews: bool) -> Option<Error>;
     fn remembered_for(&self, now: Now) -> Option<Duration>;
+    /// In a row.
+    fn failed_renewals(&self, now: Now) -> u32;
+    fn has_revoked(&self, token: &Token) -> bool;
+    /// `age` where the token was in use here.
+    fn note_revoked(&self, now: Now, revoked: &str, age: Option<Duration>);
+    /// Another process renews the token.
+    fn note_busy(&self, now: Now);
     fn renews_in_background(&self) -> bool;
     /// How often a token is compared with the store, where tokens are shared with other processes.
     fn look_every(&self) -> Option<Duration>;
     /// What other processes did to a token that this one holds.
     fn change(&self, token: &Token) -> Change;
     /// A good token of another process, for a caller whom a refusal holds back.
-    fn stored(
-        &self,
-        min_validity: Duration,
-        deadline: Deadline,
-        unwanted: Option<Token>,
-    ) -> Option<Token>;
+    fn stored(&self, min_validity: Duration, deadline: Deadline) -> Option<Token>;
     /// The one call that takes long. It may panic.
     fn obtain(&self, order: &Order) -> Result<Obtained>;
-    fn in_background(&self, leader: Leader<Self>);
+    /// On a thread of its own; false where none is to be had, which ends the flight.
+    fn in_background(&self, leader: Leader<Self>) -> bool;
     fn error(&self, error: Error) -> Error;
     /// May panic.
     fn tell(&self, kind: EventKind);
@@ -93,12 +99,15 @@ impl<W: Backend> SingleFlight<W> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops this token if it is the current one; `Some` is how old it was.
-    pub(crate) fn invalidate(&self, revoked: &str) -> Option<Duration> {
-        let now = self.backend.now();
-        let mut slot = self.lock();
-        let was_current = slot.invalidate(revoked);
-        Some(slot.last_revoked().filter(|_| was_current)?.age_at(now))
+    /// Drops this token; whether it was the current one.
+    pub(crate) fn invalidate(&self, revoked: &str, now: Now) -> bool {
+        let age = {
+            let slot = self.lock();
+            slot.newest_token().filter(|it| it.has_secret(revoked)).map(|it| it.age_at(now))
+        };
+        // Before it is dropped: a flight that ends meanwhile with this very token finds it noted.
+        self.backend.note_revoked(now, revoked, age);
+        self.lock().invalidate(revoked)
     }
 
     /// The published token, if nothing is to be done for it.
@@ -126,10 +135,7 @@ impl<W: Backend> SingleFlight<W> {
         let mut slot = self.lock();
         self.check_min_validity(&slot, options.min_validity)?;
         let limit = options.deadline.unwrap_or(backend.timeout());
-        let terms = Terms {
-            deadline: Deadline::after(limit),
-            caller: if limit < backend.timeout() { Caller::Hurried } else { Caller::Patient },
-        };
+        let deadline = Deadline::after(limit);
         let is_within = is_within(self);
         let has_time = limit > Duration::ZERO || backend.renews_in_background();
         let mut wish = Wish {
@@ -140,12 +146,13 @@ impl<W: Backend> SingleFlight<W> {
             may_renew: has_time && !is_within,
             may_lead: true,
         };
+        // No thread was to be had.
+        let mut is_alone = false;
         let mut has_looked = false;
         loop {
-            wish.may_lead = !is_within && !terms.deadline.remaining().is_zero();
-            let (flight, own_error) = match slot
-                .decide(now, &wish, || backend.blocked(now, terms.caller))
-            {
+            wish.may_lead = !is_within && !deadline.remaining().is_zero();
+            let blocked = |renews| backend.blocked(now, deadline.remaining(), renews);
+            let (flight, own_error) = match slot.decide(now, &wish, blocked) {
                 // The token is good, and it is not this caller's turn to compare it with the store.
                 Decision::Use(token) if has_looked || !slot.begin_look(now) => return Ok(token),
                 // The token is good here, but another process may have revoked or replaced it: the
@@ -169,11 +176,10 @@ impl<W: Backend> SingleFlight<W> {
                 // refused or failed a moment ago, or there is no time. Another process may have
                 // stored a good token since; else the caller gets the error.
                 Decision::Nothing(refusal) => {
-                    let unwanted = slot.last_revoked();
                     drop(slot);
                     let stored = match options.force {
                         true => None,
-                        false => self.stored(&wish, terms, now, unwanted),
+                        false => self.stored(&wish, deadline, now),
                     };
                     let no_time = || {
                         backend.error(Error::new(
@@ -185,14 +191,25 @@ impl<W: Backend> SingleFlight<W> {
                 }
                 // The token is good and due for renewal, and this caller is the one that renews it.
                 // It gets the new token if that comes, else the one it has.
-                Decision::Renew(flight) => {
+                Decision::Renew(flight, token) => {
                     drop(slot);
-                    let leader = Leader::new(self, flight);
-                    match backend.renews_in_background() {
-                        true => backend.in_background(leader),
-                        // The error is not needed: the next decision hands out the token that is
-                        // there, or leads another fetch if that was invalidated meanwhile.
-                        false => _ = leader.fetch(&wish, terms, Effort::OneAttempt),
+                    let spare = token.remaining_at(now).saturating_sub(wish.min_validity) / 4;
+                    let patience = RENEWAL_WITHIN * (1 << backend.failed_renewals(now).min(3));
+                    // The token must not end meanwhile.
+                    let (effort, time) = match backend.renews_in_background() {
+                        true => (Effort::Background, backend.timeout()),
+                        false => (Effort::OneAttempt, patience.min(spare).min(backend.timeout())),
+                    };
+                    let leader = self.leader(flight, &wish, effort, time);
+                    // The error is not needed: the next decision hands out the token that is
+                    // there, or leads another fetch if that was invalidated meanwhile.
+                    match effort {
+                        Effort::OneAttempt if limit >= time => _ = leader.within(deadline).fetch(),
+                        Effort::OneAttempt => {
+                            backend.in_background(leader);
+                            drop(self.wait_for(self.lock(), flight, deadline));
+                        }
+                        _ => _ = backend.in_background(leader),
                     }
                     wish.may_renew = false;
                     now = backend.now();
@@ -202,17 +219,19 @@ impl<W: Backend> SingleFlight<W> {
                 // There is no good token and nobody is fetching one: this caller does.
                 Decision::Lead(flight) => {
                     drop(slot);
-                    (flight, Leader::new(self, flight).fetch(&wish, terms, Effort::Full).err())
+                    let leader = self.leader(flight, &wish, Effort::Full, backend.timeout());
+                    if limit >= backend.timeout() || is_alone {
+                        (flight, leader.within(deadline).fetch().err())
+                    } else {
+                        // It lands for those who follow, though this caller may be gone by then.
+                        is_alone = !backend.in_background(leader);
+                        drop(self.flight_in_time(self.lock(), flight, deadline)?);
+                        (flight, None)
+                    }
                 }
                 // There is no good token, and another thread is fetching one.
                 Decision::Wait(flight) => {
-                    slot = self.wait_for(slot, flight, terms.deadline);
-                    if slot.is_in_flight(flight) {
-                        return Err(backend.error(Error::new(
-                            ErrorKind::Timeout,
-                            "another thread is fetching a token and has not finished in time; try again, or allow more time",
-                        )));
-                    }
+                    let slot = self.flight_in_time(slot, flight, deadline)?;
                     // The clock may be the program's own code, so it is not read under the lock.
                     drop(slot);
                     (flight, None)
@@ -241,15 +260,38 @@ impl<W: Backend> SingleFlight<W> {
         }
     }
 
-    /// A good token that another process has stored, for a caller that may not fetch one.
-    fn stored(
-        &self,
+    /// For a flight that may take so much time.
+    fn leader(
+        self: &Arc<Self>,
+        flight: u64,
         wish: &Wish,
-        terms: Terms,
-        now: Now,
-        unwanted: Option<Token>,
-    ) -> Option<Token> {
-        let token = self.backend.stored(wish.min_validity, terms.deadline, unwanted)?;
+        effort: Effort,
+        time: Duration,
+    ) -> Leader<W> {
+        let (single_flight, deadline) = (self.clone(), Deadline::after(time));
+        Leader { single_flight, flight, wish: *wish, effort, deadline, has_reported: false }
+    }
+
+    /// Waits for the flight; an error where the caller's time ends before it.
+    fn flight_in_time<'a>(
+        &self,
+        slot: MutexGuard<'a, Slot>,
+        flight: u64,
+        deadline: Deadline,
+    ) -> Result<MutexGuard<'a, Slot>> {
+        let slot = self.wait_for(slot, flight, deadline);
+        match slot.is_in_flight(flight) {
+            false => Ok(slot),
+            true => Err(self.backend.error(Error::new(
+                ErrorKind::Timeout,
+                "a token is being fetched and has not come in time; the fetch goes on: try again, or allow more time",
+            ))),
+        }
+    }
+
+    /// A good token that another process has stored, for a caller that may not fetch one.
+    fn stored(&self, wish: &Wish, deadline: Deadline, now: Now) -> Option<Token> {
+        let token = self.backend.stored(wish.min_validity, deadline)?;
         let remaining = token.remaining_at(now);
         let mut slot = self.lock();
         // It goes into the slot only if that has no good token: another thread may have fetched a newer
@@ -322,61 +364,49 @@ impl<W: Backend> SingleFlight<W> {
     }
 }
 
-/// A caller's time.
-#[derive(Clone, Copy)]
-struct Terms {
-    deadline: Deadline,
-    caller: Caller,
-}
-
-/// The caller that fetches for everybody, and has to report how that ended. If it is dropped without a
+/// Who fetches for everybody, and has to report how that ended. If it is dropped without a
 /// report (the fetch panicked, or its thread never started), the flight ends so that another may lead.
 pub(crate) struct Leader<W: Backend> {
     single_flight: Arc<SingleFlight<W>>,
     flight: u64,
+    wish: Wish,
+    effort: Effort,
+    deadline: Deadline,
     has_reported: bool,
 }
 
 impl<W: Backend> Leader<W> {
-    fn new(single_flight: &Arc<SingleFlight<W>>, flight: u64) -> Self {
-        Self { single_flight: single_flight.clone(), flight, has_reported: false }
-    }
-
-    /// A renewal for which nobody waits.
-    pub(crate) fn fetch_in_background(self) {
-        let deadline = Deadline::after(self.single_flight.backend.timeout());
-        let terms = Terms { deadline, caller: Caller::Patient };
-        let _ = self.fetch(&Wish::default(), terms, Effort::Background);
+    /// On its caller's own thread, which has no more time than that.
+    fn within(mut self, deadline: Deadline) -> Self {
+        self.deadline = self.deadline.min(deadline);
+        self
     }
 
     /// Fetches for everybody, and reports to the slot what came of it. The error is for the leader;
     /// those who waited find it in the slot.
-    fn fetch(mut self, wish: &Wish, terms: Terms, effort: Effort) -> Result<()> {
+    pub(crate) fn fetch(mut self) -> Result<()> {
         let single_flight = self.single_flight.clone();
         let _within = Within::of(&single_flight);
         let backend = &single_flight.backend;
         let began = monotonic();
-        let obtained = backend.obtain(&self.order(wish, terms, effort));
+        let obtained = backend.obtain(&self.order());
         let now = backend.now();
         let failed = |error| {
             let error = backend.error(error);
-            let is_the_callers_time =
-                terms.caller == Caller::Hurried && error.kind() == ErrorKind::Timeout;
-            let says = match effort {
-                // This caller allowed less than the source's time-out: others may have more time.
-                _ if is_the_callers_time => Says::Nothing,
-                // One attempt at a renewal: a caller without a token still gets all its retries.
-                Effort::OneAttempt => Says::NoRenewal,
-                Effort::Full | Effort::Background => Says::ToAll,
-            };
+            // One attempt at a renewal says nothing to a caller without a token, who still gets all its
+            // retries. Nor does it that this flight's time ran out: who waits may have more, or else is
+            // held back by what is remembered of it.
+            let is_for_all =
+                self.effort != Effort::OneAttempt && error.kind() != ErrorKind::Timeout;
             let remembered_for = backend.remembered_for(now);
-            let ended = Ended::Failed(error.clone(), says);
+            let ended = Ended::Failed(error.clone(), is_for_all);
             (ended, EventKind::Failed { error, still_has_token: false, remembered_for })
         };
         let (ended, mut news) = match obtained {
-            // Another process renews, or failed to a moment ago. This is only said to a renewal, whose
+            // Another process renews, or a failure is remembered. This is only said to a renewal, whose
             // caller has a good token: nothing failed, and there is nothing to tell.
             Ok(Obtained::Busy) => {
+                backend.note_busy(now);
                 self.report(now, Ended::Busy);
                 return Ok(());
             }
@@ -410,25 +440,25 @@ impl<W: Backend> Leader<W> {
         answer
     }
 
-    fn order(&self, wish: &Wish, terms: Terms, effort: Effort) -> Order {
+    fn order(&self) -> Order {
         let now = self.single_flight.backend.now();
-        let slot = self.single_flight.lock();
         Order {
-            min_validity: wish.min_validity,
-            forced_at: wish.newer_than.map(|_| now.wall),
-            effort,
-            deadline: terms.deadline,
-            caller: terms.caller,
-            unwanted: [
-                slot.last_revoked(),
-                slot.newest_token().filter(|_| wish.newer_than.is_some()).cloned(),
-            ],
+            min_validity: self.wish.min_validity,
+            forced_at: self.wish.newer_than.map(|_| now.wall),
+            effort: self.effort,
+            deadline: self.deadline,
+            newest: self.single_flight.lock().newest_token().cloned(),
         }
     }
 
     /// Ends the flight and wakes those who wait for it. Returns whether there is a good token now.
     fn report(&mut self, now: Now, ended: Ended) -> bool {
         let mut slot = self.single_flight.lock();
+        let ended = match ended {
+            // The API answered 401 to it while this flight was under way.
+            Ended::With(token) if self.single_flight.backend.has_revoked(&token) => Ended::Busy,
+            ended => ended,
+        };
         slot.end_flight(now, self.flight, ended);
         let has_token = slot.usable(now, &Wish::default()).is_some();
         drop(slot);
@@ -441,7 +471,10 @@ impl<W: Backend> Leader<W> {
 impl<W: Backend> Drop for Leader<W> {
     fn drop(&mut self) {
         if !self.has_reported {
-            self.report(self.single_flight.backend.now(), Ended::Died);
+            let now = self.single_flight.backend.now();
+            // What ends one renewal like this may end the next, so that waits a little, too.
+            self.single_flight.backend.note_busy(now);
+            self.report(now, Ended::Died);
         }
     }
 }

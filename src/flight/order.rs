@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use crate::base::clock::{Deadline, Now};
-use crate::policy::pace::Caller;
 use crate::token::Token;
 use crate::token::renewal;
 use crate::types::facts::Renewal;
@@ -16,10 +15,8 @@ pub(crate) struct Order {
     pub(crate) forced_at: Option<SystemTime>,
     pub(crate) effort: Effort,
     pub(crate) deadline: Deadline,
-    pub(crate) caller: Caller,
-    /// Tokens that do not serve, though the store may still have them: the one that was revoked last
-    /// and, where the caller forces a new one, the one that it has.
-    pub(crate) unwanted: [Option<Token>; 2],
+    /// The newest token of the slot, ended or not.
+    pub(crate) newest: Option<Token>,
 }
 
 /// How hard a leader tries.
@@ -57,15 +54,8 @@ pub(crate) enum Change {
 
 impl Order {
     /// For a caller without a token, that names no terms but these.
-    pub(crate) fn of_patient_caller(min_validity: Duration, deadline: Deadline) -> Self {
-        Self {
-            min_validity,
-            forced_at: None,
-            effort: Effort::Full,
-            deadline,
-            caller: Caller::Patient,
-            unwanted: [None, None],
-        }
+    pub(crate) fn of_any_caller(min_validity: Duration, deadline: Deadline) -> Self {
+        Self { min_validity, forced_at: None, effort: Effort::Full, deadline, newest: None }
     }
 
     /// The caller has a good token, so it does not wait for another process's lock.
@@ -73,16 +63,16 @@ impl Order {
         self.effort != Effort::Full
     }
 
-    /// Whether the API answered 401 to this token last.
-    pub(crate) fn is_revoked(&self, secret: &str) -> bool {
-        self.unwanted[0].as_ref().is_some_and(|revoked| revoked.has_secret(secret))
-    }
-
     pub(crate) fn is_served_by(&self, token: &Token, now: Now, renewal: Renewal) -> bool {
         renewal::is_good(token, now, self.min_validity)
             && self.forced_at.is_none_or(|moment| token.obtained_at() >= moment)
             && !(self.is_renewal() && renewal.is_due(token, now))
-            && !self.unwanted.iter().flatten().any(|unwanted| token.has_secret(unwanted.secret()))
+            && !(self.forced_at.is_some() && self.has(token))
+    }
+
+    /// Whether it is the newest token of the slot.
+    fn has(&self, token: &Token) -> bool {
+        self.newest.as_ref().is_some_and(|newest| newest.has_secret(token.secret()))
     }
 }
 
@@ -95,7 +85,7 @@ mod tests {
         let renewal = Renewal::Coexists { renew_from_percent: 80 };
         let since = Now::from_system();
         let token = |secret: &str| Token::issued(secret, Duration::from_secs(600), since);
-        let any = || Order::of_patient_caller(Duration::ZERO, Deadline::after(Duration::ZERO));
+        let any = || Order::of_any_caller(Duration::ZERO, Deadline::after(Duration::ZERO));
         let at = |seconds| since.after(Duration::from_secs(seconds));
         let serves = |wish: &Order, seconds| wish.is_served_by(&token("t"), at(seconds), renewal);
         assert!(serves(&any(), 569) && !serves(&any(), 570), "the last 30 s count as ended");
@@ -107,8 +97,9 @@ mod tests {
         assert!(serves(&wish, 1));
         let wish = Order { forced_at: Some(at(1).wall), ..any() };
         assert!(!serves(&wish, 1), "older than the wish");
-        for (unwanted, is_served) in [("t", false), ("another", true)] {
-            let wish = Order { unwanted: [None, Some(token(unwanted))], ..any() };
+        for (newest, is_served) in [("t", false), ("another", true)] {
+            let (forced_at, newest) = (Some(since.wall), Some(token(newest)));
+            let wish = Order { forced_at, newest, ..any() };
             assert_eq!(serves(&wish, 1), is_served);
         }
     }

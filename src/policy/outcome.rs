@@ -1,9 +1,9 @@
 //! What a failure means, in one table: its kind, whether it is tried again within the same fetch,
-//! whether it is remembered, and whether a token may have been made.
+//! whether it is remembered, whom it holds back, and whether a token may have been made.
 //!
 //! The code that meets a failure names its [`Cause`]; what follows from it is decided here alone.
 
-use crate::types::error::{Error, ErrorKind, Verdict};
+use crate::types::error::{Error, ErrorKind, Holds, Verdict};
 
 /// What happened, while a token was fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,9 +171,33 @@ impl Cause {
         if error.has_verdict() { error } else { error.with_verdict(self.verdict(true)) }
     }
 
+    /// Whom it holds back for a pause, where it is not remembered as a refusal.
+    fn holds_back(self) -> Holds {
+        match self {
+            Self::NoTimeLeft | Self::NoThread | Self::NoDescriptor | Self::NameNotLoopback => {
+                Holds::Nobody
+            }
+            Self::NameNotFound
+            | Self::NameTooSlow
+            | Self::Unreachable
+            | Self::ProxyUnreachable
+            | Self::ProxyTooSlow
+            | Self::ProxyRefused
+            | Self::ProxyWantsCredentials
+            | Self::ServerCertificateExpired
+            | Self::ServerCertificateNotYetValid
+            | Self::ServerCertificateForAnotherHost
+            | Self::ServerCertificateUnknownIssuer
+            | Self::ServerCertificateRevoked
+            | Self::ServerCertificateUnusable => Holds::Process,
+            _ => Holds::Everybody,
+        }
+    }
+
     fn verdict(self, was_sent: bool) -> Verdict {
         let outcome = self.outcome();
         Verdict {
+            holds_back: self.holds_back(),
             is_tried_again: outcome.is_tried_again,
             is_remembered: outcome.is_remembered,
             may_lock_account: matches!(

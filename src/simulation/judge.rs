@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shuttle::current::me;
 
-use super::provider::{Moment, lifetime, name_of, number_of, replaces};
+use super::provider::{Moment, name_of, number_of, replaces};
 use super::{Case, RIGHT};
 use crate::base::secret::Secret;
 use crate::base::sync::lock;
@@ -13,7 +13,7 @@ use crate::base::sync::simulated::{machine_time, now, slipped};
 use crate::store::entry::Entry;
 use crate::token::Token;
 use crate::token::renewal::end_margin;
-use crate::types::error::{Error, Result};
+use crate::types::error::{Error, Holds, Result};
 use crate::types::facts::Renewal;
 use crate::types::options::TokenOptions;
 
@@ -54,10 +54,18 @@ pub(super) struct Ask {
     is_forced: bool,
     is_hurried: bool,
     min_validity: Duration,
+    /// The time that it allows.
+    limit: Duration,
 }
 
 impl Ask {
-    pub(super) fn of(options: &TokenOptions, at: Duration, began: Duration) -> Self {
+    /// `timeout` is the source's.
+    pub(super) fn of(
+        options: &TokenOptions,
+        at: Duration,
+        began: Duration,
+        timeout: Duration,
+    ) -> Self {
         Self {
             at,
             began,
@@ -65,6 +73,7 @@ impl Ask {
             is_forced: options.force,
             is_hurried: options.deadline.is_some(),
             min_validity: options.min_validity,
+            limit: options.deadline.unwrap_or(timeout),
         }
     }
 }
@@ -97,6 +106,10 @@ struct Request {
     is_orphaned: bool,
     is_forced: bool,
     is_hurried: bool,
+    /// The most time that it can have had: its source's time-out.
+    allowed: Duration,
+    /// The token that it brought.
+    token: Option<usize>,
     /// Its process had a good token.
     renews: bool,
     outcome: Outcome,
@@ -110,6 +123,8 @@ enum Outcome {
     Refused,
     Limited(Duration),
     Failed,
+    /// This machine was short of something.
+    NotSent,
 }
 
 fn at<T: Default + Clone>(list: &mut Vec<T>, index: usize) -> &mut T {
@@ -225,6 +240,7 @@ impl Case {
     /// A call that got none.
     pub(super) fn went_without(&self, process: usize, ask: &Ask, error: &Error) {
         CALLS.fetch_add(1, Ordering::Relaxed);
+        self.is_held_back_by_no_other(process, ask, error);
         if ask.is_forced || !ask.min_validity.is_zero() || self.plan.clocks_disagree {
             return;
         }
@@ -235,7 +251,7 @@ impl Case {
         }
         let endpoint = lock(&self.endpoint);
         let issued = &endpoint.issued[number];
-        let margin = end_margin(lifetime(self.plan.provider)) + UNDER_WAY;
+        let margin = end_margin(self.plan.life()) + UNDER_WAY;
         let is_good = issued.invalidation_began.is_none()
             && issued.superseded.is_none()
             && issued.ends > now() + margin
@@ -264,13 +280,36 @@ impl Case {
         );
     }
 
+    /// What one machine or caller is short of holds back nobody else.
+    fn is_held_back_by_no_other(&self, process: usize, ask: &Ask, error: &Error) {
+        let text = error.to_string();
+        if !text.contains("[remembered") {
+            return;
+        }
+        assert!(
+            !text.contains("no descriptor is left"),
+            "process {process} is held back by what a machine is short of: {error}"
+        );
+        if text.contains("with so little time") && !self.plan.machines_stop {
+            let left = ask.limit.saturating_sub(now() - ask.at);
+            let judge = lock(&self.judge);
+            let most = judge.requests.iter().filter(|other| other.outcome == Outcome::Failed);
+            let most = most.map(|other| other.allowed).max().unwrap_or_default();
+            assert!(
+                most * 6 / 5 + Duration::from_millis(10) >= left,
+                "process {process} allowed {:?} and is held back by who allowed {most:?}: {error}",
+                ask.limit
+            );
+        }
+    }
+
     pub(super) fn request_begins(&self, process: usize, secret: usize) {
         REQUESTS.fetch_add(1, Ordering::Relaxed);
         let mut judge = lock(&self.judge);
         let ask = judge.ask();
         let newest = *at(&mut judge.newest, process);
         let now = now();
-        let margin = end_margin(lifetime(self.plan.provider));
+        let margin = end_margin(self.plan.life());
         let renews = newest.is_some_and(|(number, _)| {
             let issued = &lock(&self.endpoint).issued[number];
             issued.superseded.is_none()
@@ -287,6 +326,8 @@ impl Case {
             is_orphaned: false,
             is_forced: ask.is_forced,
             is_hurried: ask.is_hurried,
+            allowed: self.timeout_of(process),
+            token: None,
             renews,
             outcome: Outcome::UnderWay,
         };
@@ -300,8 +341,26 @@ impl Case {
             });
             let most_failures = if some_may_renew { 4 } else { 3 };
             judge.is_in_pace(&request, self.plan.machines_stop, most_failures);
+            self.keeps_distance(&judge, &request);
         }
         judge.requests.push(request);
+    }
+
+    /// A second between requests that brought tokens, but where the API has revoked one.
+    fn keeps_distance(&self, judge: &Judge, request: &Request) {
+        let endpoint = lock(&self.endpoint);
+        let near = judge.requests.iter().filter(|other| {
+            other.process == request.process && other.begun + Duration::from_secs(1) > request.begun
+        });
+        for other in near.filter(|other| !other.is_forced) {
+            let is_revoked = |token: usize| endpoint.issued[token].invalidation_began.is_some();
+            assert!(
+                other.token.is_none_or(is_revoked),
+                "process {} asked at {:?}, had a token, and asks again",
+                request.process,
+                other.begun
+            );
+        }
     }
 
     /// Where a new token ends the one before, one request at a time.
@@ -336,7 +395,7 @@ impl Case {
         if self.plan.repeats_tokens || self.plan.machines_stop {
             return;
         }
-        let life = lifetime(self.plan.provider);
+        let life = self.plan.life();
         let rest_of_window = match self.plan.provider.facts().renewal {
             Renewal::Coexists { renew_from_percent } => life * (100 - renew_from_percent) / 100,
             Renewal::ReplacesPrevious => end_margin(life),
@@ -372,6 +431,7 @@ impl Case {
             Err(error) => match error.status() {
                 Some(401 | 403) => Outcome::Refused,
                 Some(429) => Outcome::Limited(error.retry_after().unwrap_or_default()),
+                _ if error.holds_back() == Holds::Nobody => Outcome::NotSent,
                 _ => Outcome::Failed,
             },
         };
@@ -384,6 +444,7 @@ impl Case {
             judge.requests.iter_mut().rfind(|request| request.task == task).expect("it began");
         request.ended = Some(now());
         request.outcome = outcome;
+        request.token = result.as_ref().ok().and_then(|(token, _)| number_of(token.expose()));
     }
 }
 
@@ -400,15 +461,32 @@ impl Judge {
         let refused = |other: &Request| other.outcome == Outcome::Refused;
         let who = request.process;
 
-        let count =
-            self.requests.iter().filter(|other| refused(other) && within(other, HOUR)).count();
-        assert!(count < 6, "process {who} asks after {count} refusals within an hour");
-        let same = |other: &Request| refused(other) && other.secret == request.secret;
+        // The secret that brought the last token goes on; so does nobody else but once in ten minutes.
+        let last = |secret: usize, outcome: Outcome| {
+            let its = self.requests.iter().filter(|other| other.secret == secret);
+            its.filter(|other| other.outcome == outcome).filter_map(|other| other.ended).max()
+        };
+        let (token, refusal) = (last(RIGHT, Outcome::Token), last(RIGHT, Outcome::Refused));
+        let is_accepted = request.secret == RIGHT && token.is_some() && token > refusal;
+        let ago = |time: Duration| {
+            let unforced = self.requests.iter().filter(|other| refused(other) && !other.is_forced);
+            unforced.filter(|other| other.ended.is_some_and(|ended| ended + time > now)).count()
+        };
         assert!(
-            !self
-                .requests
-                .iter()
-                .any(|other| same(other) && within(other, Duration::from_secs(60))),
+            is_accepted || ago(HOUR) < 6 || ago(Duration::from_secs(600)) == 0,
+            "process {who} asks after {} refusals within an hour",
+            ago(HOUR)
+        );
+        // A success of one secret leaves another's refusals.
+        let stands = |other: &Request| request.secret != RIGHT || other.ended >= Some(since);
+        let same = |other: &Request| {
+            let minute = Duration::from_secs(60);
+            refused(other)
+                && other.secret == request.secret
+                && other.ended.is_some_and(|ended| ended + minute > now)
+        };
+        assert!(
+            !self.requests.iter().any(|other| same(other) && stands(other)),
             "process {who} asks within a minute of a refusal of its secret"
         );
         let limited = |other: &Request| matches!(other.outcome, Outcome::Limited(wait) if within(other, wait));

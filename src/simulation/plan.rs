@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::base::sync::simulated::Chance;
-use crate::types::names::Provider;
+use crate::types::names::{Environment, Provider};
 
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -28,6 +28,10 @@ pub(super) struct Plan {
     pub(super) secrets_differ: bool,
     /// The same token again, as long as it lives.
     pub(super) repeats_tokens: bool,
+    /// A second and a half, whatever the document says.
+    pub(super) lives_are_short: bool,
+    /// Now and then a machine has no descriptor left.
+    pub(super) machines_are_short: bool,
     // What callers do.
     pub(super) some_force: bool,
     pub(super) some_hurry: bool,
@@ -89,6 +93,8 @@ impl Plan {
             machines_stop: chance.percent(20),
             secrets_differ: chance.percent(25),
             repeats_tokens: !is_replacing && chance.percent(15),
+            lives_are_short: chance.percent(5),
+            machines_are_short: chance.percent(15),
             some_force: chance.percent(25),
             some_hurry: chance.percent(30),
             some_want_long: chance.percent(25),
@@ -116,6 +122,14 @@ impl Plan {
             spells.push((at, Mood::Well));
         }
         spells
+    }
+
+    /// How long a token lives.
+    pub(super) fn life(&self) -> Duration {
+        match self.lives_are_short {
+            true => Duration::from_millis(1500),
+            false => self.provider.facts().in_environment(Environment::Sandbox).lifetime,
+        }
     }
 
     pub(super) fn be_well(&self, now: Duration) {

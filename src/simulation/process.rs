@@ -25,6 +25,7 @@ use crate::types::options::TokenOptions;
 pub(super) struct State {
     machine: usize,
     secret: usize,
+    timeout: Duration,
     source: Option<TokenSource>,
     /// Milliseconds.
     wall_is_ahead: i64,
@@ -82,7 +83,7 @@ pub(super) fn credentials(plan: &Plan, secret: usize) -> Credentials {
 }
 
 impl Case {
-    fn percent(&self, percent: u64) -> bool {
+    pub(super) fn percent(&self, percent: u64) -> bool {
         lock(&self.chance).percent(percent)
     }
 
@@ -96,9 +97,11 @@ impl Case {
         let wall_is_ahead =
             if plan.clocks_disagree { self.below(240_000) as i64 - 120_000 } else { 0 };
         let steps_to_live = (plan.processes_die && self.percent(60)).then(|| 1 + self.below(120));
+        let timeout = Duration::from_secs(2 + self.below(14));
         let process = {
             let mut processes = lock(&self.processes);
             processes.push(State {
+                timeout,
                 machine: simulated::new_machine(),
                 secret,
                 source: None,
@@ -117,7 +120,7 @@ impl Case {
         });
         let mut builder = TokenSource::builder(credentials(plan, secret), Environment::Sandbox)
             .base_url("https://api.example")
-            .timeout(Duration::from_secs(2 + self.below(14)))
+            .timeout(timeout)
             .retries(plan.retries)
             .renew_in_background(plan.renews_in_background)
             .clock(Clocks { case: self.clone(), process })
@@ -193,6 +196,10 @@ impl Case {
         lock(&self.processes)[process].secret == RIGHT
     }
 
+    pub(super) fn timeout_of(&self, process: usize) -> Duration {
+        lock(&self.processes)[process].timeout
+    }
+
     /// The furthest that two clocks can be apart.
     pub(super) fn clocks_apart(&self) -> Duration {
         Duration::from_secs(if self.plan.clocks_disagree { 240 + 600 } else { 0 })
@@ -240,7 +247,7 @@ impl Case {
                 self.token(process, source, options.deadline(Duration::from_millis(limit)));
             }
             6..9 if plan.some_want_long => {
-                let life = super::provider::lifetime(plan.provider).as_millis() as u64;
+                let life = plan.life().as_millis() as u64;
                 let least = Duration::from_millis(self.below(life * 85 / 100));
                 self.token(process, source, options.min_validity(least));
             }
@@ -257,7 +264,7 @@ impl Case {
     }
 
     fn token(&self, process: usize, source: &TokenSource, options: TokenOptions) {
-        let ask = Ask::of(&options, now(), machine_time());
+        let ask = Ask::of(&options, now(), machine_time(), self.timeout_of(process));
         let stopped = lock(&self.processes)[process].stopped;
         lock(&self.judge).begins(ask.clone());
         let result = source.token_with(&options);
@@ -295,7 +302,7 @@ impl Case {
 
     fn call(&self, process: usize, source: &TokenSource) {
         let mut asked = now();
-        let ask = Ask::of(&TokenOptions::new(), now(), machine_time());
+        let ask = Ask::of(&TokenOptions::new(), now(), machine_time(), self.timeout_of(process));
         lock(&self.judge).begins(ask.clone());
         let result = source.call(|token| {
             self.handed_out(process, token, asked);

@@ -11,7 +11,7 @@ use crate::base::sync::simulated::{now, sleep, slipped};
 use crate::policy::outcome::Cause;
 use crate::types::error::Result;
 use crate::types::facts::Renewal;
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 
 /// A token as its provider knows it.
 pub(super) struct Issued {
@@ -76,10 +76,6 @@ enum Answer {
     Limited(Duration),
 }
 
-pub(super) fn lifetime(provider: Provider) -> Duration {
-    provider.facts().in_environment(Environment::Sandbox).lifetime
-}
-
 pub(super) fn replaces(provider: Provider) -> bool {
     provider.facts().renewal == Renewal::ReplacesPrevious
 }
@@ -140,7 +136,7 @@ impl Endpoint {
                 token.superseded.get_or_insert(Superseded { at: arrives, is_excused: is_given_up });
             }
         }
-        let life = lifetime(plan.provider);
+        let life = plan.life();
         self.issued.push(Issued {
             made: at,
             ends: at + life,
@@ -193,6 +189,9 @@ impl Case {
         secret: usize,
         deadline: Deadline,
     ) -> Result<(Secret, Duration)> {
+        if self.plan.machines_are_short && !self.plan.is_well(now()) && self.percent(20) {
+            return Err(Cause::NoDescriptor.error_sent("no descriptor is left here", false));
+        }
         let slow = self.plan.mood(now()) == Mood::Slow;
         let (there, back) = {
             let mut chance = lock(&self.chance);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::base::clock::{Clock, ClockSource};
 use crate::base::secret::Secret;
 use crate::credentials::Credentials;
+use crate::fetch::account_book::{AccountBook, Books};
 use crate::fetch::shared_fetch::SharedFetch;
 use crate::fetch::{Fetcher, Supply};
 use crate::protocol;
@@ -66,6 +67,8 @@ pub struct Builder {
     clock: ClockSource,
     store: Option<Arc<dyn Store>>,
     pool: TlsPool,
+    /// Shared with the other sources of a cache.
+    books: Option<Arc<Books>>,
 }
 
 impl Builder {
@@ -90,6 +93,7 @@ impl Builder {
             clock: ClockSource::System,
             store: None,
             pool: TlsPool::default(),
+            books: None,
         }
     }
 
@@ -265,9 +269,10 @@ impl Builder {
         self.into_parts()?.0.fetch_once()
     }
 
-    /// TLS sessions are shared with everything else that uses this pool.
-    pub(crate) fn pool(mut self, pool: TlsPool) -> Self {
-        self.pool = pool;
+    /// TLS sessions are shared with everything else that uses this pool, and what is remembered of an
+    /// account with its other sources.
+    pub(crate) fn shared(mut self, pool: TlsPool, books: Arc<Books>) -> Self {
+        (self.pool, self.books) = (pool, Some(books));
         self
     }
 
@@ -367,6 +372,10 @@ impl Builder {
             proxy: self.proxy,
             connect_timeout: self.connect_timeout,
         };
+        let book = match &self.books {
+            Some(books) => books.of(account.key(), &self.credentials.proof()),
+            None => AccountBook::default(),
+        };
         let fetcher = Arc::new(Fetcher {
             transport: Transport::new(base_url, settings, self.user_agent, &self.pool)?,
             credentials: self.credentials,
@@ -378,7 +387,7 @@ impl Builder {
             requires_store: self.requires_store,
             on_event: self.on_event,
             clock: self.clock,
-            pace: Default::default(),
+            book,
             certificate_reloader: Default::default(),
             label: self.label,
             account: account.key().clone(),

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use crate::base::sync::lock;
 use crate::credentials::Credentials;
+use crate::fetch::account_book::Books;
 use crate::source::TokenSource;
 use crate::source::builder::Builder;
 use crate::token::Token;
@@ -60,6 +61,7 @@ struct Inner {
     replaced: Mutex<HashMap<u64, Vec<u64>>>,
     configure: Box<dyn Fn(Builder) -> Builder + Send + Sync>,
     pool: TlsPool,
+    books: Arc<Books>,
 }
 
 /// Sorted by the hash of the account's id; entries that share it are in the order they came in.
@@ -98,6 +100,7 @@ impl TokenCache {
             replaced: Mutex::default(),
             configure: Box::new(configure),
             pool: TlsPool::default(),
+            books: Arc::default(),
         }))
     }
 
@@ -145,7 +148,7 @@ impl TokenCache {
             )
             .with_provider(credentials.provider()));
         }
-        let source = builder.pool(self.0.pool.clone()).build()?;
+        let source = builder.shared(self.0.pool.clone(), self.0.books.clone()).build()?;
         let secret = self.hash_of_secret(credentials, environment);
         Ok(self.change(self.shard(hash), |entries, replaced| {
             // Another thread may have been quicker.

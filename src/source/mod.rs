@@ -15,7 +15,6 @@ use log::warn;
 
 use crate::base::clock::{Deadline, monotonic};
 use crate::base::secret::Secret;
-use crate::base::sync::lock;
 use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
 use crate::fetch::Fetcher;
@@ -223,20 +222,22 @@ impl TokenSource {
     /// # Errors
     /// As [`invalidate`](Self::invalidate).
     pub fn invalidate_secret(&self, revoked: &str) -> Result<Invalidated> {
+        self.invalidate_within(revoked, self.fetcher().timeout)
+    }
+
+    /// The store may take no longer than this.
+    fn invalidate_within(&self, revoked: &str, limit: Duration) -> Result<Invalidated> {
         let revoked = without_scheme(revoked);
+        let now = self.fetcher().clock.now();
         let was_here = self.single_flight.lock().has_had(revoked);
-        let age = self.single_flight.invalidate(revoked);
-        if let Some(age) = age {
-            let now = self.fetcher().clock.now().monotonic;
-            lock(&self.fetcher().pace).record_revoked(now, age);
-        }
+        let was_current = self.single_flight.invalidate(revoked, now);
         // The store is told even of a token that is not current here: it may be so for other processes.
-        let told = self.backend().invalidate(revoked);
-        if age.is_some() {
+        let told = self.backend().invalidate(revoked, now, limit);
+        if was_current {
             self.fetcher().tell(EventKind::Invalidated);
         }
         // It is dropped in this process by now, so a failure of the store is the last thing to say.
-        Ok(match told? || age.is_some() {
+        Ok(match told? || was_current {
             true => Invalidated::Dropped,
             false if was_here => Invalidated::Superseded,
             false => Invalidated::Unknown,
@@ -286,7 +287,9 @@ impl TokenSource {
     ) -> Result<T, E> {
         let began = monotonic();
         let token = self.token_with(options)?;
-        let took = monotonic().saturating_duration_since(began);
+        let took = |began| monotonic().saturating_duration_since(began);
+        let mut left = options.clone().force(false);
+        left.deadline = left.deadline.map(|limit| limit.saturating_sub(took(began)));
         let (answer, may_replay) = match request(&token)? {
             Attempt::Done(answer) => return Ok(answer),
             Attempt::UnauthorizedFinal(answer) => (answer, false),
@@ -294,7 +297,9 @@ impl TokenSource {
         };
         // The token is dropped in this process even if the store fails, so that failure is no reason to
         // keep the API's answer from the caller.
-        if let Err(error) = self.invalidate(&token) {
+        let began = monotonic();
+        let limit = left.deadline.unwrap_or(self.fetcher().timeout);
+        if let Err(error) = self.invalidate_within(token.secret(), limit) {
             warn!(target: LOG_TARGET, "{error}");
         }
         if !may_replay {
@@ -302,15 +307,17 @@ impl TokenSource {
         }
         // The API rejects one fresh token after the other: another one would not help, and the answer in
         // hand says why.
-        if lock(&self.fetcher().pace).blames_the_api(self.fetcher().clock.now().monotonic) {
+        let (book, now) = (&self.fetcher().book, self.fetcher().clock.now());
+        if book.lock().blames_the_api(now) {
             return Ok(answer);
         }
-        let mut left = options.clone().force(false);
-        left.deadline = options.deadline.map(|limit| limit.saturating_sub(took));
+        left.deadline = left.deadline.map(|limit| limit.saturating_sub(took(began)));
         match request(&self.token_with(&left)?)? {
-            Attempt::Done(answer)
-            | Attempt::Unauthorized(answer)
-            | Attempt::UnauthorizedFinal(answer) => Ok(answer),
+            Attempt::Done(answer) => {
+                book.lock().note_accepted();
+                Ok(answer)
+            }
+            Attempt::Unauthorized(answer) | Attempt::UnauthorizedFinal(answer) => Ok(answer),
         }
     }
 
@@ -345,7 +352,7 @@ impl TokenSource {
             last_error: counters
                 .last_error
                 .map(|(kind, at)| (kind, now.monotonic.saturating_duration_since(at))),
-            blocked_for: lock(&self.fetcher().pace).refused_for(now.monotonic),
+            blocked_for: fetcher.book.lock().refused_for(now, fetcher.book.secret()),
             certificate_not_after: fetcher.certificate_reloader.not_after(&fetcher.credentials),
         }
     }

@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use log::warn;
 
-use super::entry::{Entry, sha256_hex};
+use super::entry::Entry;
 use super::{Store, StoreKey};
 use crate::base::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
+use crate::policy::book::sha256_hex;
 use crate::protocol;
 use crate::token::renewal;
 use crate::token::{AuthorizationHeader, Token, without_scheme};
@@ -119,10 +120,12 @@ impl Account {
     ) -> Result<bool> {
         let tell = || warn!(target: LOG_TARGET, "{}: {UNREADABLE}", self.provider);
         self.invalidate_at(store, without_scheme(revoked), limit, Now::from_system(), tell)
+            .map(|(was_stored, _)| was_stored)
             .map_err(|error| error.with_provider(self.provider))
     }
 
-    /// Writes into the entry that this token is revoked. Returns whether it is the one that was there.
+    /// Writes into the entry that this token is revoked. Returns whether it is the one that was there, and
+    /// the entry as it is now.
     /// Where tokens coexist, other processes may still have it in memory though the entry has a newer
     /// one, so it is written in any case. An entry that cannot be read is told before it is replaced.
     pub(crate) fn invalidate_at(
@@ -132,7 +135,7 @@ impl Account {
         limit: Duration,
         now: Now,
         tell_unreadable: impl FnOnce(),
-    ) -> Result<bool> {
+    ) -> Result<(bool, Entry)> {
         let key = &self.key;
         let replaces = self.provider.facts().renewal.replaces();
         // Nothing is to be written if the entry does not have this token and says already that it is
@@ -141,11 +144,12 @@ impl Account {
         // then it is written.)
         let is_settled = |entry: &Entry| {
             let is_replaced = replaces && (entry.token.is_some() || entry.generation == 0);
-            !entry.is_about(revoked) && (entry.has_revoked(revoked) || is_replaced)
+            !entry.is_about(revoked) && (entry.book.has_revoked(revoked) || is_replaced)
         };
         // Mostly this is known without the lock.
-        if is_settled(&Entry::decode(store.read(key)?, key)) {
-            return Ok(false);
+        let entry = Entry::decode(store.read(key)?, key);
+        if is_settled(&entry) {
+            return Ok((false, entry));
         }
         let Some(mut guard) = store.lock(key, limit, HOLD)? else {
             return Err(Error::store(
@@ -154,14 +158,14 @@ impl Account {
         };
         let mut entry = Entry::decode(guard.read()?, key);
         if is_settled(&entry) {
-            return Ok(false);
+            return Ok((false, entry));
         }
         if entry.is_unreadable {
             tell_unreadable();
         }
-        let is_it = entry.revoke(revoked, now.wall);
+        let is_it = entry.revoke(revoked, now, replaces);
         guard.write(&entry.encode(key), entry.keep_for())?;
-        Ok(is_it)
+        Ok((is_it, entry))
     }
 
     /// What the store says of this account: never a secret.
@@ -172,7 +176,7 @@ impl Account {
         let now = Now::from_system();
         let entry = self.entry(store)?;
         let token = self.token(&entry, now).map(|token| TokenStatus::of(&token, now));
-        let blocked = entry.blocked(now.wall);
+        let blocked = entry.book.longest(now);
         Ok(StoredStatus {
             provider: self.provider,
             entry_unreadable: entry.is_unreadable,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use zeroize::Zeroizing;
 
-use crate::base::clock::{ClockSource, Now};
+use crate::base::clock::{Boot, ClockSource, Now};
 use crate::base::json::SecretText;
 
 /// The scheme of RFC 6750 §2.1, with the space that follows it.
@@ -172,6 +172,11 @@ impl Token {
             scope: issued.scope,
             clock,
         }))
+    }
+
+    /// When its request was sent, by the machine's own time.
+    pub(crate) fn boot(&self) -> Option<Boot> {
+        self.0.clock.boot_at(self.0.since.monotonic)
     }
 
     /// Before its request was sent.

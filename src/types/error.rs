@@ -50,6 +50,19 @@ pub(crate) struct Verdict {
     pub(crate) is_remembered: bool,
     pub(crate) may_lock_account: bool,
     pub(crate) may_have_arrived: bool,
+    pub(crate) holds_back: Holds,
+}
+
+/// Whom a failure that is no refusal holds back for a pause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// It says nothing of the provider: nothing was sent.
+    #[default]
+    Nobody,
+    /// It may be this machine's fault: its network, its proxy, its trust, its clock.
+    Process,
+    /// All that share the account's book.
+    Everybody,
 }
 
 /// What kind of failure an [`Error`] is.
@@ -231,6 +244,10 @@ impl Error {
     /// The store could not be used; the provider was not asked.
     pub(crate) fn is_of_the_store(&self) -> bool {
         self.0.kind == ErrorKind::Store
+    }
+
+    pub(crate) fn holds_back(&self) -> Holds {
+        self.0.verdict.map_or(Holds::Nobody, |verdict| verdict.holds_back)
     }
 
     pub(crate) fn has_verdict(&self) -> bool {

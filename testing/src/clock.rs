@@ -21,10 +21,11 @@ impl ManualClock {
         Self(Arc::new(Mutex::new(Now { wall, ..Now::from_system() })))
     }
 
-    /// Moves both hands.
+    /// Moves both hands, at once.
     pub fn advance(&self, by: Duration) {
-        self.advance_monotonic_only(by);
-        self.step_wall_forward(by);
+        let mut now = self.0.lock().unwrap();
+        now.monotonic += by;
+        now.wall += by;
     }
 
     /// As on a machine whose wall clock was set back by as much meanwhile.

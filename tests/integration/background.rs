@@ -43,7 +43,7 @@ fn in_the_background_a_renewal_keeps_nobody_waiting_and_there_is_one_at_a_time()
     }
     assert!(hold.wait_for_arrivals(1, PATIENCE));
     hold.release();
-    assert_eq!(receive.recv_timeout(PATIENCE).unwrap().as_deref(), Some("paytoken-renew"));
+    assert_eq!(receive.recv_timeout(PATIENCE).unwrap().as_deref(), Some("paytoken-fetch"));
     assert_ne!(secret(&source), first);
     assert_eq!(sandbox.token_requests(NTX), 2);
 }
@@ -64,12 +64,12 @@ fn to_finish_a_source_waits_for_the_renewal_and_then_callers_renew() {
     hold.release();
     assert!(finishing.join().unwrap());
     receive.recv().unwrap();
-    assert_eq!(receive.recv().unwrap().as_deref(), Some("paytoken-renew"));
+    assert_eq!(receive.recv().unwrap().as_deref(), Some("paytoken-fetch"));
     let second = secret(&source);
     assert_ne!(second, first);
     clock.advance(WINDOW);
     assert_ne!(secret(&source), second, "this caller renews");
-    assert_ne!(receive.recv().unwrap().as_deref(), Some("paytoken-renew"));
+    assert_ne!(receive.recv().unwrap().as_deref(), Some("paytoken-fetch"));
     assert!(source.finish(Duration::ZERO), "there is nothing to wait for");
     assert_eq!(sandbox.token_requests(NTX), 3);
 }
@@ -89,7 +89,7 @@ fn to_drop_a_source_waits_for_nobody() {
     assert!(began.elapsed() < PATIENCE, "it waited for what is held");
     hold.release();
     receive.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(receive.recv_timeout(PATIENCE).unwrap().as_deref(), Some("paytoken-renew"));
+    assert_eq!(receive.recv_timeout(PATIENCE).unwrap().as_deref(), Some("paytoken-fetch"));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_thread_of_the_sources_own_does_not_wait_for_itself() {
         .renew_in_background(true)
         .on_event(move |event| {
             let EventKind::Fetched { .. } = event.kind else { return };
-            if thread::current().name() == Some("paytoken-renew") {
+            if thread::current().name() == Some("paytoken-fetch") {
                 let source = told.lock().unwrap().recv().unwrap();
                 send.send(source.finish(Duration::MAX)).unwrap();
             }

@@ -90,7 +90,8 @@ fn many_processes_that_renew_in_an_outage_ask_no_more_often_than_one_may() {
         let other = process(&sandbox, provider, &folder, &clock);
         other.refresh().unwrap_err();
         sandbox.fault_always(provider, None);
-        clock.advance(secs(18));
+        // Two failures: 2 % of the token's life.
+        clock.advance(lifetime(provider) / 50);
         let old = processes[0].cached().unwrap();
         assert_ne!(
             secret(&process(&sandbox, provider, &folder, &clock)),
@@ -121,23 +122,49 @@ fn callers_in_a_hurry_do_not_hammer_a_slow_provider_and_a_patient_one_gets_a_tok
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let (folder, clock) = (Folder::new(), ManualClock::new());
+        let process = |time: Duration| {
+            let builder = builder(&sandbox, provider).clock(clock.clone()).retries(0);
+            builder.store(folder.store()).timeout(time).build().unwrap()
+        };
+        sandbox.reset_counts();
+        sandbox.fault_next(provider, 1, Fault::Delay(secs(60)));
+        // Each is a process of its own, which allows too little.
+        for _ in 0..20 {
+            let error = process(STEP * 5).token().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{provider}: {error}");
+        }
+        assert_eq!(sandbox.token_requests(provider), 1, "{provider}");
+        process(secs(15)).token().unwrap();
+        assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
+        process(STEP).token().unwrap();
+    }
+}
+
+#[test]
+fn where_all_callers_are_in_a_hurry_a_token_comes_in_the_end_for_one_request() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let folder = Folder::new();
         // Alone, and with a store.
         for shares in [false, true] {
-            let mut builder = builder(&sandbox, provider).clock(clock.clone()).retries(0);
+            let mut builder = builder(&sandbox, provider);
             if shares {
                 builder = builder.store(folder.store());
             }
             let source = builder.build().unwrap();
             sandbox.reset_counts();
-            sandbox.fault_next(provider, 1, Fault::Delay(Duration::from_secs(60)));
-            let hurried = TokenOptions::new().deadline(Duration::from_secs(1));
-            for _ in 0..20 {
+            let hold = sandbox.hold(provider);
+            let hurried = TokenOptions::new().deadline(STEP);
+            for _ in 0..3 {
                 let error = source.token_with(&hurried).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::Timeout, "{provider}: {error}");
             }
+            assert!(hold.wait_for_arrivals(1, secs(10)));
+            hold.release();
+            let deadline = TokenOptions::new().deadline(secs(10));
+            source.token_with(&deadline).unwrap();
             assert_eq!(sandbox.token_requests(provider), 1, "{provider}, shares: {shares}");
-            source.token().unwrap();
-            assert_eq!(sandbox.token_requests(provider), 2, "{provider}, shares: {shares}");
+            assert!(source.finish(secs(10)), "its thread ends");
         }
     }
 }

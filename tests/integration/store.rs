@@ -68,7 +68,8 @@ fn a_stored_token_in_its_window_is_renewed_by_the_next_process_and_serves_where_
     assert_eq!(secret(&process(&sandbox, NTX, &folder, &clock)), first);
     assert_eq!(sandbox.token_requests(NTX), 2, "one attempt");
     sandbox.fault_always(NTX, None);
-    clock.advance(secs(2));
+    // 1 % of the token's life.
+    clock.advance(secs(6));
     assert_ne!(secret(&process(&sandbox, NTX, &folder, &clock)), first);
     assert_eq!(sandbox.token_requests(NTX), 3);
 }
@@ -302,10 +303,9 @@ fn the_wait_for_a_lock_is_bounded_and_send_never_fetches_without_it() {
         let clock = ManualClock::new();
         let store = folder.store();
         let guard = store.lock(&key(&sandbox, provider), PATIENCE, PATIENCE).unwrap().unwrap();
-        let source = process(&sandbox, provider, &folder, &clock);
-        let error = source
-            .token_with(&TokenOptions::new().deadline(Duration::from_millis(150)))
-            .unwrap_err();
+        let process = builder(&sandbox, provider).store(folder.store()).clock(clock.clone());
+        let source = process.timeout(Duration::from_millis(150)).build().unwrap();
+        let error = source.token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         assert!(error.to_string().contains("another process"), "{error}");
         assert_eq!(sandbox.token_requests(provider), 0, "{provider}");

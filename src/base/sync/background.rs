@@ -22,15 +22,15 @@ struct State {
 }
 
 impl Background {
-    /// Runs this on a thread of its own, unless it is over: then not at all.
+    /// Runs this on a thread of its own, unless it is over: then not at all, which is `false`.
     pub(crate) fn run(
         self: &Arc<Self>,
         name: &str,
         run: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let mut state = lock(&self.state);
         if state.is_over {
-            return Ok(());
+            return Ok(false);
         }
         let own = self.clone();
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
@@ -41,7 +41,7 @@ impl Background {
         state.threads.retain(|thread| !thread.is_finished());
         state.at_work.push(thread.thread().id());
         state.threads.push(thread);
-        Ok(())
+        Ok(true)
     }
 
     pub(crate) fn is_over(&self) -> bool {

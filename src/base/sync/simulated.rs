@@ -343,9 +343,9 @@ impl Background {
         self: &Arc<Self>,
         _name: &str,
         run: impl FnOnce() + Send + 'static,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         spawn(run);
-        Ok(())
+        Ok(true)
     }
 
     pub(crate) fn is_over(&self) -> bool {

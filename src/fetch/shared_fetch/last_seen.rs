@@ -4,7 +4,8 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::base::sync::lock;
-use crate::store::entry::{Entry, sha256_hex};
+use crate::policy::book::sha256_hex;
+use crate::store::entry::Entry;
 use crate::token::Token;
 
 /// What this process last saw of its entry.

@@ -6,19 +6,18 @@
 
 mod last_seen;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use self::last_seen::LastSeen;
 use crate::base::clock::{Deadline, Now};
-use crate::base::sync::{chance, lock};
+use crate::base::sync::lock;
 use crate::fetch::Fetcher;
 use crate::flight::{Change, Obtained, Order};
-use crate::policy::pace::pause;
-use crate::store::entry::{Derived, Entry, StoredOutage, StoredRefusal, StoredToken};
+use crate::store::entry::{Entry, StoredToken};
 use crate::store::{Account, Store, StoreGuard};
 use crate::token::Token;
 use crate::token::renewal;
@@ -31,9 +30,6 @@ const LOCK_SLICE: Duration = Duration::from_millis(100);
 /// The lock may be held for so much longer than the fetch may take, to write the entry.
 const HOLD_BEYOND: Duration = Duration::from_secs(5);
 
-/// Of so many refusals it is remembered whether they were for our secret.
-const MOST_COMPARED: usize = 8;
-
 /// Whether a remembered refusal was for our secret is slow to find out, on purpose.
 const COMPARISON_TAKES: Duration = Duration::from_millis(250);
 
@@ -43,11 +39,6 @@ pub(crate) struct SharedFetch {
     store: Arc<dyn Store>,
     account: Account,
     last_seen: LastSeen,
-    /// The salts of refusals that were compared with the secret, and whether they were for it: that
-    /// comparison is slow.
-    compared_secrets: Mutex<Vec<([u8; 16], bool)>>,
-    /// A refusal for our secret is in the entry, or was: when it is gone, another process has succeeded.
-    has_stored_refusal: AtomicBool,
     /// The last comparison with the store failed, which is told once and not each time.
     cannot_look: AtomicBool,
 }
@@ -59,31 +50,20 @@ impl SharedFetch {
             store,
             account,
             last_seen: LastSeen::default(),
-            compared_secrets: Mutex::default(),
-            has_stored_refusal: AtomicBool::new(false),
             cannot_look: AtomicBool::new(false),
         }
     }
 
     /// The stored token if it serves the order, else a new one, fetched under the lock.
-    pub(crate) fn obtain(
-        &self,
-        order: &Order,
-        retries: u32,
-        requests: &AtomicU64,
-    ) -> Result<Obtained> {
+    pub(crate) fn obtain(&self, order: &Order, requests: &AtomicU64) -> Result<Obtained> {
         let mut guard = loop {
-            let entry = self.entry()?;
+            let entry = self.entry(self.store.read(self.account.key())?);
             // Another process is replacing the token at this moment. What the entry remembers of an
             // earlier failure is about to be overtaken, so it is no answer: wait for the lock.
-            let is_open = entry.parked.is_some();
-            if !is_open && let Some(token) = self.stored_token_or_refusal(order, &entry)? {
-                self.last_seen.record_stored(&token, entry.generation);
-                return Ok(Obtained::Found(token));
-            }
-            // The caller's token is still good, and a renewal failed a moment ago in some process.
-            if order.is_renewal() && self.renewals_are_blocked(&entry) {
-                return Ok(Obtained::Busy);
+            if entry.parked.is_none()
+                && let Some(obtained) = self.found_or_blocked(order, &entry)?
+            {
+                return Ok(obtained);
             }
             let left = order.deadline.remaining();
             let limit = if order.is_renewal() { Duration::ZERO } else { left.min(LOCK_SLICE) };
@@ -105,26 +85,22 @@ impl SharedFetch {
                 ));
             }
         };
-        let mut entry = Entry::decode(guard.read()?, self.account.key());
+        let mut entry = self.entry(guard.read()?);
         if entry.is_unreadable {
             self.fetcher.tell(EventKind::EntryUnreadable);
         }
         // A server that has lost its last writes has an older generation again; a process that has seen a
         // later one counts on from that.
         entry.generation = entry.generation.max(self.last_seen.generation());
-        if let Some(token) = self.stored_token_or_refusal(order, &entry)? {
-            self.last_seen.record_stored(&token, entry.generation);
-            return Ok(Obtained::Found(token));
+        if let Some(obtained) = self.found_or_blocked(order, &entry)? {
+            return Ok(obtained);
         }
-        if order.is_renewal() && self.renewals_are_blocked(&entry) {
-            return Ok(Obtained::Busy);
-        }
+        let last = self.stored_token(&entry, self.fetcher.clock.now()).or(order.newest.clone());
         let parked = self.park(&mut *guard, &mut entry)?;
         self.last_seen.record_parked(&entry);
         let before = entry.generation;
-        let result =
-            self.fetcher.fetch(order, retries, requests, &|secret| entry.has_revoked(secret));
-        let is_written = self.write_result(&mut *guard, &mut entry, order, parked, &result);
+        let result = self.fetcher.fetch(order, last.as_ref(), requests);
+        let is_written = self.write_result(&mut *guard, &mut entry, parked, &result);
         if let Ok(token) = &result {
             match is_written {
                 true => self.last_seen.record_stored(token, entry.generation),
@@ -139,33 +115,17 @@ impl SharedFetch {
     /// The stored token if it is good for so long: for a caller that may not fetch because a failure is
     /// remembered here, which another process may have overcome. If a process is replacing the token,
     /// that is waited for.
-    pub(crate) fn good_token(
-        &self,
-        min_validity: Duration,
-        deadline: Deadline,
-        unwanted: Option<Token>,
-    ) -> Option<Token> {
-        let unwanted = [unwanted, None];
-        let order = Order { unwanted, ..Order::of_patient_caller(min_validity, deadline) };
-        let mut entry = self.entry().ok()?;
+    pub(crate) fn good_token(&self, min_validity: Duration, deadline: Deadline) -> Option<Token> {
+        let order = Order::of_any_caller(min_validity, deadline);
+        let mut entry = self.entry(self.store.read(self.account.key()).ok()?);
         if entry.parked.is_some() {
             let guard = self.store.lock(self.account.key(), deadline.remaining(), HOLD_BEYOND);
             drop(guard.ok()?);
-            entry = self.entry().ok()?;
+            entry = self.entry(self.store.read(self.account.key()).ok()?);
         }
-        let token = self.serving_token(&order, &entry, self.fetcher.clock.now());
-        // Our refusal is not in the entry any more, so another process has succeeded since: what is
-        // remembered here is over, too.
-        let is_over = entry.refusals.is_empty()
-            && entry.outage.is_none()
-            && self.has_stored_refusal.swap(false, Ordering::Relaxed);
-        if token.is_some() || is_over {
-            lock(&self.fetcher.pace).record_success();
-        }
-        if let Some(token) = &token {
-            self.last_seen.record_stored(token, entry.generation);
-        }
-        token
+        let token = self.serving_token(&order, &entry, self.fetcher.clock.now())?;
+        self.last_seen.record_stored(&token, entry.generation);
+        Some(token)
     }
 
     /// Takes note of a token that was fetched without the store, since that failed: what is in the store,
@@ -175,11 +135,13 @@ impl SharedFetch {
     }
 
     /// Drops a token that the API answered 401 to, for every process; whether it was the stored
-    /// one.
-    pub(crate) fn invalidate(&self, revoked: &str) -> Result<bool> {
-        let (limit, now) = (self.fetcher.timeout, self.fetcher.clock.now());
+    /// one. Another process may have the lock for all of `limit`.
+    pub(crate) fn invalidate(&self, revoked: &str, now: Now, limit: Duration) -> Result<bool> {
         let tell = || self.fetcher.tell(EventKind::EntryUnreadable);
-        self.account.invalidate_at(&*self.store, revoked, limit, now, tell)
+        let (was_stored, entry) =
+            self.account.invalidate_at(&*self.store, revoked, limit, now, tell)?;
+        self.fetcher.book.lock().take_over(entry.book, now);
+        Ok(was_stored)
     }
 
     /// How often a token in memory is to be compared with the store.
@@ -239,7 +201,7 @@ impl SharedFetch {
         // the future.
         let is_unusable = is_newer && stored.is_none() && entry.token.is_some();
         let replaces = self.fetcher.provider().facts().renewal.replaces();
-        let is_revoked = entry.has_revoked(token.secret());
+        let is_revoked = entry.book.has_revoked(token.secret());
         match stored.filter(|stored| !renewal::has_ended(stored, now)) {
             // Another process has fetched a newer token. (Where tokens replace each other, any other token
             // in the entry is the one that is alive.)
@@ -258,92 +220,46 @@ impl SharedFetch {
     }
 
     /// The stored token if it serves the order; an error if a remembered failure forbids to ask the
-    /// provider now; `None` if a token is to be fetched. What the entry remembers is taken over into this
-    /// process's own pace.
-    fn stored_token_or_refusal(&self, order: &Order, entry: &Entry) -> Result<Option<Token>> {
-        let now = self.fetcher.clock.now();
-        if let Some(token) = self.serving_token(order, entry, now) {
-            return Ok(Some(token));
-        }
-        let is_forced = order.forced_at.is_some();
-        if let Some(outage) = &entry.outage {
-            let mut pace = lock(&self.fetcher.pace);
-            let (error, left) = (self.fetcher.error(outage.failure.error()), outage.left(now.wall));
-            // It is taken over even if it is over: nobody has succeeded since, so the next failure
-            // counts on from there.
-            pace.adopt_outage(now.monotonic, error, left, outage.failures);
-            let blocked = pace.blocked(now.monotonic, order.caller).filter(|_| !left.is_zero());
-            if let Some(error) = blocked.filter(|_| !is_forced) {
-                return Err(error);
-            }
+    /// provider now; `None` if a token is to be fetched.
+    fn found_or_blocked(&self, order: &Order, entry: &Entry) -> Result<Option<Obtained>> {
+        if let Some(token) = self.serving_token(order, entry, self.fetcher.clock.now()) {
+            self.last_seen.record_stored(&token, entry.generation);
+            return Ok(Some(Obtained::Found(token)));
         }
         // A person asked for a new token in spite of what is remembered.
-        if is_forced {
+        if order.forced_at.is_some() {
             return Ok(None);
         }
-        if let Some(left) = entry.too_many_refused(now.wall) {
-            let error = match entry.refusals.last() {
-                Some(refusal) => refusal.failure.error(),
-                None => Error::new(ErrorKind::Rejected, "the provider refused the credentials"),
-            };
-            let seconds = left.as_secs() + 1;
-            return Err(self.fetcher.error(error.with_retry_after(Some(left)).with_note(&format!(
-                " [too many requests of this account were refused within an hour, so the provider is not asked again for {seconds} s; call refresh() to override]"
-            ))));
-        }
-        let mut longest = Duration::ZERO;
-        // The newest refusal first: it is most likely the one for this secret.
-        for refusal in entry.refusals.iter().rev() {
-            let left = refusal.left(now.wall);
-            match self.is_for_us(refusal, order.deadline) {
-                Some(true) => {}
-                // It was for another secret, so it says nothing about ours.
-                Some(false) => continue,
-                // There was no time to compare the secrets. That matters only if the refusal still
-                // stands; then nothing is sent, since it could be the refused secret once more.
-                None if left.is_zero() => continue,
-                None => {
-                    return Err(Error::new(
-                        ErrorKind::Timeout,
-                        "store: a refusal is remembered for this account, and there was no time to find out whether it was for this secret; allow more time",
-                    ));
-                }
-            }
-            let mut pace = lock(&self.fetcher.pace);
-            pace.continue_from(refusal.strikes);
-            if left > longest {
-                longest = left;
-                pace.adopt(now.monotonic, self.fetcher.error(refusal.failure.error()), left);
-                self.has_stored_refusal.store(true, Ordering::Relaxed);
-            }
-        }
-        match lock(&self.fetcher.pace).blocked(now.monotonic, order.caller) {
-            Some(error) if !longest.is_zero() => Err(error),
-            _ => Ok(None),
+        self.compare_secrets(order.deadline)?;
+        let (now, asker) = (self.fetcher.clock.now(), self.fetcher.asker(order));
+        match self.fetcher.book.lock().blocked(now, asker) {
+            // The caller's token is still good, so nothing failed.
+            Some(_) if order.is_renewal() => Ok(Some(Obtained::Busy)),
+            Some(error) => Err(self.fetcher.error(error)),
+            None => Ok(None),
         }
     }
 
-    /// Whether a refusal was for our secret, or for every secret. `None` if there is no time to find out.
-    fn is_for_us(&self, refusal: &StoredRefusal, deadline: Deadline) -> Option<bool> {
-        let Some(derived) = &refusal.secret else {
-            return Some(true);
-        };
-        let known = |(salt, _): &&([u8; 16], bool)| *salt == derived.salt;
-        if let Some((_, is_ours)) = lock(&self.compared_secrets).iter().find(known) {
-            return Some(*is_ours);
+    /// Finds out of what is remembered whether it is for our secret.
+    fn compare_secrets(&self, deadline: Deadline) -> Result<()> {
+        let (book, now) = (&self.fetcher.book, self.fetcher.clock.now());
+        loop {
+            let Some(mark) = book.lock().unknown_mark(now, book.secret()) else { return Ok(()) };
+            if deadline.remaining() < COMPARISON_TAKES {
+                break;
+            }
+            let is_ours = mark.is_of(&self.fetcher.credentials.proof());
+            book.lock().learn(&mark, book.secret(), is_ours);
         }
-        if deadline.remaining() < COMPARISON_TAKES {
-            return None;
+        // That matters only if the refusal still stands; then nothing is sent, since it could be the
+        // refused secret once more.
+        match book.lock().may_be_refused(now, book.secret()) {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::Timeout,
+                "store: a refusal is remembered for this account, and there was no time to find out whether it was for this secret; allow more time",
+            )),
         }
-        let is_ours = derived.is_of(&self.fetcher.credentials.proof());
-        self.remember(derived, is_ours);
-        Some(is_ours)
-    }
-
-    fn remember(&self, derived: &Derived, is_ours: bool) {
-        let mut compared = lock(&self.compared_secrets);
-        compared.truncate(MOST_COMPARED - 1);
-        compared.insert(0, (derived.salt, is_ours));
     }
 
     /// Where a new token ends the one before, takes the stored one out before the request is sent: if this
@@ -368,110 +284,60 @@ impl SharedFetch {
         &self,
         guard: &mut (dyn StoreGuard + '_),
         entry: &mut Entry,
-        order: &Order,
         parked: Option<StoredToken>,
         result: &Result<Token>,
     ) -> bool {
-        let has_changed = match result {
-            Ok(token) => {
-                entry.succeed(token);
-                true
-            }
+        let was_parked = entry.parked.is_some();
+        match result {
+            Ok(token) => entry.succeed(token),
             Err(error) => {
-                let was_parked = entry.parked.take().is_some();
+                entry.parked = None;
                 // The provider cannot have seen the request, so the old token is still alive.
                 if !error.may_have_arrived() {
                     entry.token = entry.token.take().or(parked);
                 }
-                if error.is_remembered() {
-                    let refusal = self.new_refusal(error);
-                    self.has_stored_refusal.store(refusal.is_some(), Ordering::Relaxed);
-                    let wall = self.fetcher.clock.now().wall;
-                    self.forget_older(entry, refusal.as_ref(), wall);
-                    entry.refuse(error.may_lock_account().then_some(wall), refusal);
-                } else {
-                    // If this failure starts no outage, one that another process has met stays.
-                    entry.outage = self.new_outage(error).or(entry.outage.take());
-                    if order.is_renewal() && error.has_verdict() {
-                        let before =
-                            entry.renewal_outage.as_ref().map_or(0, |outage| outage.failures);
-                        entry.renewal_outage = self.new_renewal_outage(error, before);
-                    }
-                }
-                let is_outage = entry.outage.is_some() || entry.renewal_outage.is_some();
-                was_parked || error.is_remembered() || is_outage
             }
-        };
-        if has_changed && let Err(error) = self.write(guard, entry) {
-            self.has_stored_refusal.store(false, Ordering::Relaxed);
-            self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
-            return false;
         }
-        true
-    }
-
-    /// Drops the refusals that a new one takes the place of: those for the same secret (or for every
-    /// secret, if the new one is) that do not last longer.
-    fn forget_older(&self, entry: &mut Entry, newer: Option<&StoredRefusal>, wall: SystemTime) {
-        let Some(newer) = newer else { return };
-        let compared = lock(&self.compared_secrets);
-        entry.refusals.retain(|known| {
-            let is_alike = match (&known.secret, &newer.secret) {
-                (None, None) => true,
-                (Some(known), Some(_)) => compared.contains(&(known.salt, true)),
-                _ => false,
-            };
-            !is_alike || known.left(wall) > newer.left(wall)
-        });
-    }
-
-    fn new_refusal(&self, error: &Error) -> Option<StoredRefusal> {
-        let now = self.fetcher.clock.now();
-        let (left, strikes) = {
-            let pace = lock(&self.fetcher.pace);
-            (pace.refused_for(now.monotonic)?, pace.strikes())
-        };
-        let until = now.wall.checked_add(left)?;
-        // If it is not about the credentials (too many requests, no such endpoint), it is for every secret.
-        let secret = error.may_lock_account().then(|| self.fetcher.credentials.proof());
-        let refusal = StoredRefusal::of(error, until, strikes, secret.as_ref())?;
-        if let Some(derived) = &refusal.secret {
-            self.remember(derived, true);
+        let book = &self.fetcher.book;
+        if !was_parked && !book.lock().is_unwritten() {
+            return true;
         }
-        Some(refusal)
-    }
-
-    fn new_outage(&self, error: &Error) -> Option<StoredOutage> {
-        let now = self.fetcher.clock.now();
-        let (left, failures) = lock(&self.fetcher.pace).paused_for(now.monotonic)?;
-        Some(StoredOutage::of(error, now.wall.checked_add(left)?, failures))
-    }
-
-    /// The outage that holds back the renewals of all processes, after `before` failures in a row.
-    fn new_renewal_outage(&self, error: &Error, before: u32) -> Option<StoredOutage> {
-        let failures = before.saturating_add(1);
-        let until = self.fetcher.clock.now().wall.checked_add(pause(failures, chance()))?;
-        Some(StoredOutage::of(error, until, failures))
-    }
-
-    /// Whether a renewal failed a moment ago, in this or another process.
-    fn renewals_are_blocked(&self, entry: &Entry) -> bool {
-        let wall = self.fetcher.clock.now().wall;
-        entry.renewal_outage.as_ref().is_some_and(|outage| !outage.left(wall).is_zero())
+        let mut copy = book.lock().clone();
+        copy.derive(book.secret(), || self.fetcher.credentials.proof());
+        entry.book = copy;
+        match self.write(guard, entry) {
+            Ok(()) => {
+                book.lock().was_written(&entry.book);
+                true
+            }
+            Err(error) => {
+                self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
+                false
+            }
+        }
     }
 
     fn write(&self, guard: &mut (dyn StoreGuard + '_), entry: &Entry) -> Result<()> {
         guard.write(&entry.encode(self.account.key()), entry.keep_for())
     }
 
-    fn entry(&self) -> Result<Entry> {
-        Ok(Entry::decode(self.store.read(self.account.key())?, self.account.key()))
+    /// The entry in these bytes; its book is this process's from now on.
+    fn entry(&self, bytes: Option<Vec<u8>>) -> Entry {
+        let entry = Entry::decode(bytes, self.account.key());
+        let now = self.fetcher.clock.now();
+        if !entry.is_unreadable {
+            self.fetcher.book.lock().take_over(entry.book.clone(), now);
+        }
+        entry
     }
 
     /// The stored token, if it serves the order.
     fn serving_token(&self, order: &Order, entry: &Entry, now: Now) -> Option<Token> {
         let renewal = self.fetcher.provider().facts().renewal;
-        self.stored_token(entry, now).filter(|token| order.is_served_by(token, now, renewal))
+        let token = self.stored_token(entry, now)?;
+        let serves = order.is_served_by(&token, now, renewal)
+            && !self.fetcher.book.lock().has_revoked(token.secret());
+        serves.then_some(token)
     }
 
     fn stored_token(&self, entry: &Entry, now: Now) -> Option<Token> {

@@ -32,12 +32,8 @@ pub(crate) struct Slot {
     flight: Option<Flight>,
     /// The number of the newest flight; flights are numbered from 1.
     last_flight: u64,
-    last_revoked: Option<Token>,
     recent: Recent,
     last_failure: Option<FailedFlight>,
-    /// Renewals wait until this moment, since one has failed.
-    renew_not_before: Option<Instant>,
-    failed_renewals: u32,
     pub(crate) counters: Counters,
 }
 
@@ -100,8 +96,6 @@ impl Current {
 
 struct Flight {
     number: u64,
-    /// The API answered 401 to a token while this flight was under way.
-    saw_revocation: bool,
     /// Where a new token ends the one before: the old one. It is not handed out during the flight, and
     /// comes back only if the provider cannot have seen the request.
     parked: Option<CachedToken>,
@@ -110,29 +104,20 @@ struct Flight {
 struct FailedFlight {
     flight: u64,
     error: Error,
-    says: Says,
+    /// All retries were used up: everybody who waited gets the error.
+    is_for_all: bool,
 }
 
 /// How a flight ended.
 pub(crate) enum Ended {
     With(Token),
-    Failed(Error, Says),
-    /// Another process renews the token, or failed to a moment ago: nothing failed here.
+    /// And whether that is for all who waited.
+    Failed(Error, bool),
+    /// Nothing failed, and no token came that may be used: another process renews, or what came was
+    /// revoked meanwhile.
     Busy,
     /// The leader panicked, or its thread never started: nobody knows whether the request was sent.
     Died,
-}
-
-/// What a flight's failure means for other callers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Says {
-    /// All retries were used up: everybody who waited gets the error.
-    ToAll,
-    /// It was one attempt to renew a token that is still good: renewals wait for a while, but a caller
-    /// without a token may try at once, with all its retries.
-    NoRenewal,
-    /// The leader's own short time ran out: a caller with more time may succeed.
-    Nothing,
 }
 
 /// What a caller wants.
@@ -161,7 +146,7 @@ pub(crate) enum Decision {
     /// The cached token serves.
     Use(Token),
     /// The cached token serves and is due: lead this flight, and use it if the flight fails.
-    Renew(u64),
+    Renew(u64, Token),
     /// There is no token that serves: lead this flight.
     Lead(u64),
     /// There is no token that serves, and another caller is fetching one: wait for this flight.
@@ -183,28 +168,26 @@ impl Slot {
             current: Current { cached: None, look_every, published },
             flight: None,
             last_flight: 0,
-            last_revoked: None,
             recent: Recent::default(),
             last_failure: None,
-            renew_not_before: None,
-            failed_renewals: 0,
             counters: Counters::default(),
         }
     }
 
-    /// What a caller is to do. `refusal` is the remembered failure that keeps the provider from being
-    /// asked now; it is called only where that matters.
+    /// What a caller is to do. `blocked` is the remembered failure that keeps the provider from being
+    /// asked now, in order to renew or at all; it is called only where that matters.
     pub(crate) fn decide(
         &mut self,
         now: Now,
         wish: &Wish,
-        refusal: impl FnOnce() -> Option<Error>,
+        blocked: impl FnOnce(bool) -> Option<Error>,
     ) -> Decision {
         if let Some(token) = self.usable(now, wish) {
             // The first caller that finds the token due renews it; all others go on with it. While a
             // failure is remembered, nobody renews.
-            if wish.may_renew && self.is_time_to_renew(now, &token) && refusal().is_none() {
-                return Decision::Renew(self.begin_flight());
+            let is_due = self.flight.is_none() && self.renewal.is_due(&token, now);
+            if wish.may_renew && is_due && blocked(true).is_none() {
+                return Decision::Renew(self.begin_flight(), token);
             }
             return Decision::Use(token);
         }
@@ -212,7 +195,7 @@ impl Slot {
             return Decision::Wait(flight.number);
         }
         // A caller that forces a new token asks the provider in spite of what is remembered.
-        match refusal().filter(|_| wish.newer_than.is_none()) {
+        match blocked(false).filter(|_| wish.newer_than.is_none()) {
             None if wish.may_lead => Decision::Lead(self.begin_flight()),
             refusal => Decision::Nothing(refusal),
         }
@@ -227,12 +210,6 @@ impl Slot {
         renewal::is_good(&cached.token, now, wish.min_validity).then(|| cached.token.clone())
     }
 
-    fn is_time_to_renew(&self, now: Now, token: &Token) -> bool {
-        self.flight.is_none()
-            && self.renew_not_before.is_none_or(|moment| now.monotonic >= moment)
-            && self.renewal.is_due(token, now)
-    }
-
     fn begin_flight(&mut self) -> u64 {
         self.last_flight += 1;
         // Where the provider ends the old token when it makes the new one, the old one is handed out
@@ -241,7 +218,7 @@ impl Slot {
             Renewal::ReplacesPrevious => self.current.replace(None),
             Renewal::Coexists { .. } => None,
         };
-        self.flight = Some(Flight { number: self.last_flight, saw_revocation: false, parked });
+        self.flight = Some(Flight { number: self.last_flight, parked });
         self.last_flight
     }
 
@@ -252,36 +229,21 @@ impl Slot {
         };
         match ended {
             Ended::With(token) => {
-                // The provider or the store answered with the very token that the API rejected during
-                // this flight. It is dropped; if the next flight brings it again, it is used, or there
-                // would be no end to it.
-                let is_revoked = |revoked: &Token| token.has_secret(revoked.secret());
-                if flight.saw_revocation && self.last_revoked.as_ref().is_some_and(is_revoked) {
-                    return;
-                }
                 self.counters.tokens += 1;
-                self.failed_renewals = 0;
-                self.renew_not_before = None;
                 self.cache(token, number);
             }
-            Ended::Failed(error, says) => {
+            Ended::Failed(error, is_for_all) => {
                 self.counters.failures += 1;
                 self.counters.last_error = Some((error.kind(), now.monotonic));
                 // The provider cannot have seen the request, so the old token is still alive.
                 if !error.may_have_arrived() && flight.parked.is_some() {
                     self.current.replace(flight.parked);
                 }
-                if says != Says::Nothing {
-                    self.hold_back_renewals(now);
-                }
-                self.last_failure = Some(FailedFlight { flight: number, error, says });
+                self.last_failure = Some(FailedFlight { flight: number, error, is_for_all });
             }
-            Ended::Busy => self.hold_back_renewals(now),
+            Ended::Busy => {}
             // The request may have been sent, so the parked token may be dead: it is not put back.
-            Ended::Died => {
-                self.counters.failures += 1;
-                self.hold_back_renewals(now);
-            }
+            Ended::Died => self.counters.failures += 1,
         }
     }
 
@@ -290,8 +252,6 @@ impl Slot {
         if self.current.as_ref().is_some_and(|cached| cached.token.has_secret(old.secret())) {
             self.last_flight += 1;
             self.cache(new, self.last_flight);
-            self.failed_renewals = 0;
-            self.renew_not_before = None;
         }
     }
 
@@ -355,25 +315,10 @@ impl Slot {
         self.current.take_if(|cached| cached.token.has_secret(token.secret()));
     }
 
-    /// The token that was revoked last.
-    pub(crate) fn last_revoked(&self) -> Option<Token> {
-        self.last_revoked.clone()
-    }
-
-    /// After a failed renewal the next one waits for 1 % of the token's lifetime, then for 2, 4 and 5 %.
-    fn hold_back_renewals(&mut self, now: Now) {
-        if let Some(cached) = self.current.as_ref() {
-            let lifetime = cached.token.lifetime();
-            let wait = (lifetime / 100 * (1 << self.failed_renewals.min(3))).min(lifetime / 20);
-            self.renew_not_before = now.monotonic.checked_add(wait);
-            self.failed_renewals = self.failed_renewals.saturating_add(1);
-        }
-    }
-
     /// The error for a caller that waited for this flight: its own, or that of a later flight.
     pub(crate) fn shared_failure(&self, flight: u64) -> Option<Error> {
         let failure = self.last_failure.as_ref()?;
-        (failure.flight >= flight && failure.says == Says::ToAll).then(|| failure.error.clone())
+        (failure.flight >= flight && failure.is_for_all).then(|| failure.error.clone())
     }
 
     /// Whether this flight, or a later one, brought a good token that does not live as long as the caller
@@ -397,15 +342,8 @@ impl Slot {
             .current
             .take_if(is_it)
             .or_else(|| self.flight.as_mut()?.parked.take_if(|cached| is_it(cached)));
-        let Some(cached) = dropped else {
-            return false;
-        };
-        if let Some(flight) = &mut self.flight {
-            flight.saw_revocation = true;
-        }
-        self.counters.invalidations += 1;
-        self.last_revoked = Some(cached.token);
-        true
+        self.counters.invalidations += u64::from(dropped.is_some());
+        dropped.is_some()
     }
 
     /// Whether the text is that of a token which was here lately.

@@ -131,14 +131,14 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 prop_assert_eq!(published, in_no_window);
                 // Whoever may lead nothing is told what there is, and changes nothing.
                 let look = Wish { may_renew: false, may_lead: false, ..ask };
-                let is_told = match slot.decide(now, &look, || None) {
+                let is_told = match slot.decide(now, &look, |_| None) {
                     Decision::Use(_) => expected.is_some(),
                     Decision::Wait(_) => expected.is_none() && reference.flight.is_some(),
                     Decision::Nothing(None) => expected.is_none() && reference.flight.is_none(),
                     _ => false,
                 };
                 prop_assert!(is_told, "whoever may not lead");
-                let begun = match slot.decide(now, &ask, || None) {
+                let begun = match slot.decide(now, &ask, |_| None) {
                     Decision::Use(token) => {
                         let known = expected.expect("the reference has none");
                         prop_assert_eq!(token.secret(), known.name.as_str());
@@ -149,7 +149,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                         );
                         None
                     }
-                    Decision::Renew(flight) => {
+                    Decision::Renew(flight, _) => {
                         let known = expected.expect("the reference has none");
                         prop_assert!(
                             coexists && reference.flight.is_none() && reference.is_due(&known)
@@ -195,7 +195,7 @@ fn play(renewal: Renewal, steps: &[Step]) -> Result<(), TestCaseError> {
                 if let Some((flight, _, _, parked)) = reference.flight.take() {
                     let error = Error::new(ErrorKind::Transport, "scripted")
                         .with_may_have_arrived(may_have_arrived);
-                    slot.end_flight(now, flight, Ended::Failed(error, Says::ToAll));
+                    slot.end_flight(now, flight, Ended::Failed(error, true));
                     prop_assert!(slot.shared_failure(flight).is_some());
                     if !may_have_arrived && parked.is_some() {
                         reference.current = parked;

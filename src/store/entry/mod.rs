@@ -1,45 +1,32 @@
-//! What is in an entry: the token, which token was rejected last, and a remembered refusal.
+//! What is in an entry: the token, and the account's book.
 //!
 //! An entry is one line that names version and checksum, then JSON. Whatever does not fit exactly
 //! (torn, truncated, foreign, of another version, for another account, from the future) is no
 //! entry: a cache miss, never an error, never a wrong token. The secret is not in it, nor
 //! anything it could be guessed from in reasonable time.
 
-mod fields;
-mod remembered;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use ring::digest;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use self::fields::{
-    moment, or_absent, read_moment, read_moments, read_secret, read_span, secret, span,
-    write_moments,
-};
-pub(crate) use self::remembered::{Derived, StoredOutage, StoredRefusal};
 use super::StoreKey;
-use crate::base::clock::{ClockSource, Now};
+use crate::base::clock::{Boot, ClockSource, Now};
+use crate::base::fields::{moment, or_absent, read_moment, read_secret, read_span, secret, span};
 use crate::base::json::{self, SecretText};
-use crate::policy::pace::{count_fresh, fresh_tokens_revoked, remembered_for, strikes_of};
+use crate::policy::book::{Book, MOST_REVOKED, sha256_hex};
 use crate::protocol::{check_token, checked_scope};
 use crate::token::renewal::end_margin;
 use crate::token::{AuthorizationHeader, IssuedToken, Token};
-use crate::types::error::ErrorKind;
 
 /// The first line, before the checksum. Another version is another line.
 const MAGIC: &str = "paytoken-entry-2 ";
 
-/// So many revoked tokens are remembered, and so many refused secrets.
-const MOST_REVOKED: usize = 8;
-const MOST_REFUSALS: usize = 4;
-
-/// So many refused requests an hour, whatever the secret: an account could be locked.
-const MOST_REFUSED: usize = 6;
+/// An entry without a token is of use for so long: a refusal counts for an hour.
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// An entry, and its JSON, of which a part that is not as it should be counts as absent. One that has
@@ -62,23 +49,9 @@ pub(crate) struct Entry {
     /// not sent.
     #[serde(deserialize_with = "or_absent")]
     pub(crate) parked: Option<String>,
-    /// SHA-256 of the tokens that the API answered 401 to, the last ones.
+    /// What is remembered of the account's requests.
     #[serde(deserialize_with = "or_absent")]
-    revoked: Vec<String>,
-    /// Of the last secrets that were refused.
-    #[serde(deserialize_with = "or_absent")]
-    pub(crate) refusals: Vec<StoredRefusal>,
-    /// When requests were refused, the last ones, whatever the secret.
-    #[serde(serialize_with = "write_moments", deserialize_with = "read_moments")]
-    refused_at: Vec<SystemTime>,
-    #[serde(deserialize_with = "or_absent")]
-    pub(crate) outage: Option<StoredOutage>,
-    /// The outage met by who renewed a token that is still good: it holds back renewals alone.
-    #[serde(rename = "renewal", deserialize_with = "or_absent")]
-    pub(crate) renewal_outage: Option<StoredOutage>,
-    /// Fresh tokens in a row that the API answered 401 to.
-    #[serde(deserialize_with = "or_absent")]
-    fresh_revoked: u32,
+    pub(crate) book: Book,
     /// What a newer version has written: kept.
     #[serde(flatten)]
     more: BTreeMap<String, serde_json::Value>,
@@ -93,6 +66,9 @@ pub(crate) struct StoredToken {
     #[serde(serialize_with = "span", deserialize_with = "read_span")]
     lifetime: Duration,
     scope: Option<String>,
+    /// When its request was sent, by the machine's own time.
+    #[serde(default, deserialize_with = "or_absent", skip_serializing_if = "Option::is_none")]
+    boot: Option<Boot>,
 }
 
 /// An entry's JSON as it is written, for whose account it is.
@@ -123,9 +99,7 @@ impl Entry {
         let mut entry: Self = serde_json::from_slice(content).ok()?;
         let is_distrusted = entry.is_unreadable;
         entry.token = entry.token.take().filter(|_| !is_distrusted).and_then(StoredToken::checked);
-        keep_last(MOST_REVOKED, &mut entry.revoked);
-        keep_last(MOST_REFUSALS, &mut entry.refusals);
-        keep_last(MOST_REFUSED, &mut entry.refused_at);
+        entry.book = entry.book.checked();
         (entry.account == key.as_str()).then_some(entry)
     }
 
@@ -171,15 +145,10 @@ impl Entry {
         self.generation = self.generation.saturating_add(1);
     }
 
-    /// The API answered 401 to this token.
-    pub(crate) fn has_revoked(&self, secret: &str) -> bool {
-        !self.revoked.is_empty() && self.revoked.contains(&sha256_hex(secret.as_bytes()))
-    }
-
     /// Whether a token that was good at this generation can have been revoked since and be forgotten.
     pub(crate) fn may_have_forgotten(&self, generation: u64) -> bool {
         self.generation.saturating_sub(generation) > MOST_REVOKED as u64
-            && self.revoked.len() >= MOST_REVOKED
+            && self.book.revoked() >= MOST_REVOKED
     }
 
     /// Whether this token is the one that is here, or the one that is being replaced.
@@ -190,37 +159,23 @@ impl Entry {
 
     /// Drops the token with this text, and takes note of it; false where another one is there. That
     /// one stays, and the note is for who still has the revoked one.
-    pub(crate) fn revoke(&mut self, secret: &str, wall: SystemTime) -> bool {
+    pub(crate) fn revoke(&mut self, secret: &str, now: Now, replaces: bool) -> bool {
         let is_it = self.is_about(secret);
+        let dropped = if is_it { self.token.take() } else { None };
         if is_it {
-            if let Some(token) = self.token.take() {
-                self.count_revoked(token.obtained_at, wall);
-            }
             self.parked = None;
-        } else if self.has_revoked(secret) {
+        } else if self.book.has_revoked(secret) {
             return false;
         }
         self.count();
-        self.revoked.push(sha256_hex(secret.as_bytes()));
-        keep_last(MOST_REVOKED, &mut self.revoked);
+        let age = dropped.map(|it| now.wall.duration_since(it.obtained_at).unwrap_or_default());
+        self.book.note_revoked(now, secret, age, replaces);
         is_it
-    }
-
-    /// An API that answers 401 to one fresh token after the other: the token is not what is wrong.
-    fn count_revoked(&mut self, obtained_at: SystemTime, wall: SystemTime) {
-        let age = wall.duration_since(obtained_at).unwrap_or_default();
-        self.fresh_revoked = count_fresh(self.fresh_revoked, age);
-        if let Some(strikes) = strikes_of(self.fresh_revoked)
-            && let Some(until) = wall.checked_add(remembered_for(strikes))
-        {
-            let refusal = StoredRefusal::of(&fresh_tokens_revoked(), until, strikes + 1, None);
-            self.refuse(None, refusal);
-        }
     }
 
     /// Whether the API answered 401 to the last token, and there is no new one.
     pub(crate) fn was_revoked(&self) -> bool {
-        !self.revoked.is_empty() && self.token.is_none() && self.parked.is_none()
+        self.book.revoked() > 0 && self.token.is_none() && self.parked.is_none()
     }
 
     /// Takes the token out while it is being replaced; also where there is none, so that others see
@@ -232,48 +187,12 @@ impl Entry {
         parked
     }
 
-    /// A new token: what held processes back is over. Revoked tokens stay revoked.
+    /// A new token.
     pub(crate) fn succeed(&mut self, token: &Token) {
         self.count();
         self.token = Some(StoredToken::of(token));
         self.parked = None;
-        self.refusals.clear();
-        self.refused_at.clear();
-        self.outage = None;
-        self.renewal_outage = None;
     }
-
-    /// What is remembered of a refused request, and when it was, where asking so again could lock
-    /// the account.
-    pub(crate) fn refuse(&mut self, wall: Option<SystemTime>, refusal: Option<StoredRefusal>) {
-        self.refused_at.extend(wall);
-        keep_last(MOST_REFUSED, &mut self.refused_at);
-        self.refusals.extend(refusal);
-        keep_last(MOST_REFUSALS, &mut self.refusals);
-    }
-
-    /// What holds requests back for longest.
-    pub(crate) fn blocked(&self, wall: SystemTime) -> Option<(ErrorKind, Duration)> {
-        let refusals =
-            self.refusals.iter().map(|refusal| (refusal.failure.kind, refusal.left(wall)));
-        let last = self.refusals.last().map_or(ErrorKind::Rejected, |refusal| refusal.failure.kind);
-        let capped = self.too_many_refused(wall).map(|left| (last, left));
-        let outage = self.outage.as_ref().map(|outage| (outage.failure.kind, outage.left(wall)));
-        let all = refusals.chain(capped).chain(outage);
-        all.filter(|(_, left)| !left.is_zero()).max_by_key(|(_, left)| *left)
-    }
-
-    /// How long no request is allowed, since so many were refused within an hour.
-    pub(crate) fn too_many_refused(&self, wall: SystemTime) -> Option<Duration> {
-        // One from the future is none: a clock was wrong.
-        let ages = self.refused_at.iter().filter_map(|at| wall.duration_since(*at).ok());
-        let ages: Vec<Duration> = ages.filter(|age| *age < HOUR).collect();
-        (ages.len() >= MOST_REFUSED).then(|| HOUR - *ages.iter().max().expect("there are some"))
-    }
-}
-
-fn keep_last<T>(most: usize, all: &mut Vec<T>) {
-    all.drain(..all.len().saturating_sub(most));
 }
 
 impl StoredToken {
@@ -283,12 +202,14 @@ impl StoredToken {
             obtained_at: token.obtained_at(),
             lifetime: token.lifetime(),
             scope: token.scope().map(str::to_owned),
+            boot: token.boot(),
         }
     }
 
-    /// The token, with its age by the wall clock, and with no longer a life than its provider
-    /// gives. `None` where it seems to come from the future: a clock was set back, and its real age
-    /// is unknown. A process that has had it knows since when, whatever the wall clock says now.
+    /// The token, with its age by the wall clock and, within one boot of the machine, by that; and with no
+    /// longer a life than its provider gives. `None` where it seems to come from the future: a clock was set
+    /// back, and its real age is unknown. A process that has had it knows since when, whatever the wall
+    /// clock says now.
     pub(crate) fn to_token(
         &self,
         now: Now,
@@ -298,17 +219,19 @@ impl StoredToken {
         clock: ClockSource,
     ) -> Option<Token> {
         let lifetime = self.lifetime.min(longest_lifetime);
-        let age = match now.wall.duration_since(self.obtained_at) {
-            Ok(age) => age,
+        let since_boot = self.boot.as_ref().and_then(|boot| clock.time_since(boot));
+        let age = match (now.wall.duration_since(self.obtained_at), since_boot) {
+            (age, Some(since_boot)) => since_boot.max(age.unwrap_or_default()),
+            (Ok(age), None) => age,
             // Machines that share a store disagree a little; the end's margin makes up for it.
-            Err(ahead) if ahead.duration() <= end_margin(lifetime) => Duration::ZERO,
-            Err(_) => return None,
+            (Err(ahead), None) if ahead.duration() <= end_margin(lifetime) => Duration::ZERO,
+            (Err(_), None) => return None,
         };
         // Soon after boot the monotonic clock may not reach back that far; the wall clock does.
         let monotonic = now.monotonic.checked_sub(age).unwrap_or(now.monotonic);
         let since = Now {
             monotonic: known_since.map_or(monotonic, |known| known.min(monotonic)),
-            wall: self.obtained_at.min(now.wall),
+            wall: now.wall.checked_sub(age)?.min(self.obtained_at),
         };
         let issued = IssuedToken {
             access_token: SecretText::Borrowed(&self.secret),
@@ -328,12 +251,4 @@ impl StoredToken {
         let is_fine = check_token(&self.secret).is_ok() && !self.lifetime.is_zero();
         is_fine.then(|| Self { scope: checked_scope(self.scope.clone()), ..self })
     }
-}
-
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes)
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

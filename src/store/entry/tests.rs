@@ -3,7 +3,9 @@
 use super::*;
 use crate::base::secret::Secret;
 use crate::base::shown::LONGEST as LONGEST_MESSAGE;
-use crate::types::error::{Error, ErrorKind};
+use crate::policy::book::{Asker, FailedFetch};
+use crate::policy::outcome::Cause;
+use crate::types::error::ErrorKind;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -22,11 +24,9 @@ fn token(secret: &str) -> Token {
 }
 
 fn entry() -> Entry {
-    Entry {
-        token: Some(StoredToken::of(&token("token-\"1\""))),
-        revoked: vec!["abc".into()],
-        ..Entry::default()
-    }
+    let mut book = Book::default();
+    book.note_revoked(now(), "revoked", None, false);
+    Entry { token: Some(StoredToken::of(&token("token-\"1\""))), book, ..Entry::default() }
 }
 
 fn key(text: &str) -> StoreKey {
@@ -44,7 +44,7 @@ fn an_entry_comes_back_as_it_was_written() {
         .unwrap();
     assert_eq!((token.secret(), token.scope()), ("token-\"1\"", Some("email")));
     assert_eq!(token.lifetime(), Duration::from_secs(600));
-    assert_eq!(read.revoked, ["abc"]);
+    assert!(read.book.has_revoked("revoked"));
 }
 
 #[test]
@@ -68,7 +68,8 @@ fn whatever_is_not_exactly_an_entry_of_this_account_is_none() {
 
 #[test]
 fn a_token_from_the_future_is_none_beyond_what_clocks_may_disagree() {
-    let stored = StoredToken::of(&token("t"));
+    // Of another machine.
+    let stored = StoredToken { boot: None, ..StoredToken::of(&token("t")) };
     let at = |wall| {
         let now = Now { wall, ..now() };
         stored.to_token(now, None, DAY, &AuthorizationHeader::default(), ClockSource::System)
@@ -92,13 +93,6 @@ fn an_entry_is_of_use_for_an_hour_or_its_token_s_life() {
         token.lifetime = hour * 10;
     }
     assert_eq!(entry.keep_for(), hour * 10);
-}
-
-#[test]
-fn a_revoked_token_is_known_by_its_text() {
-    let entry = Entry { revoked: vec![sha256_hex(b"a")], ..Entry::default() };
-    assert!(entry.has_revoked("a") && !entry.has_revoked("b"));
-    assert!(!Entry::default().has_revoked("a"));
 }
 
 /// The same entry, as it is read when the JSON says something else.
@@ -137,45 +131,37 @@ fn what_others_wrote_is_checked_as_an_answer_is() {
     for refused in ["\"a b\"", "\"\"", "\"a\\r\\nb\"", "7", "null"] {
         assert!(secret(refused).is_none(), "{refused}");
     }
-    assert!(tampered("\"revoked\"", "\"account\":\"a\",\"revoked\"").is_none(), "twice");
-    assert!(tampered("\"revoked\"", "\"more\":[1],\"revoked\"").unwrap().token.is_some());
+    assert!(tampered("\"book\"", "\"account\":\"a\",\"book\"").is_none(), "twice");
+    assert!(tampered("\"book\"", "\"more\":[1],\"book\"").unwrap().token.is_some());
+}
+
+/// A book in which a refusal of this secret stands, with this message.
+fn refused(secret: &str, message: &str) -> Book {
+    let mut book = Book::default();
+    let asker = Asker { secret: 1, allows: DAY, renews: false };
+    for error in [Cause::CredentialsRefused.error(message), Cause::ServerFailing.error(message)] {
+        let lifetime = Duration::from_secs(600);
+        let error = &error.with_status(401);
+        let failed =
+            FailedFetch { error, requests: 1, asker, is_forced: false, lifetime, chance: 0 };
+        book.note_failure(now(), &failed);
+    }
+    book.derive(1, || Secret::from(secret));
+    book
 }
 
 #[test]
 fn a_refusal_knows_its_secret_and_hides_it() {
-    let secret = Secret::from("wrong-password");
-    let error = Error::new(ErrorKind::Rejected, "no").with_status(401);
-    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
-    let refusal = StoredRefusal::of(&error, until, 3, Some(&secret));
-    let bytes =
-        Entry { refusals: refusal.into_iter().collect(), ..Entry::default() }.encode(&key("a"));
+    let entry = Entry { book: refused("wrong-password", "no"), ..Entry::default() };
+    let bytes = entry.encode(&key("a"));
     assert!(!String::from_utf8_lossy(&bytes).contains("wrong-password"));
-    let read = Entry::decode(Some(bytes.to_vec()), &key("a")).refusals.pop().unwrap();
-    let derived = read.secret.as_ref().unwrap();
-    assert!(derived.is_of(&secret));
-    assert!(!derived.is_of(&Secret::from("wrong-passwore")));
-    assert_eq!(
-        (
-            read.failure.kind,
-            read.failure.error().status(),
-            read.strikes,
-            read.left(until - Duration::from_secs(9))
-        ),
-        (ErrorKind::Rejected, Some(401), 3, Duration::from_secs(9))
-    );
-    let error = Error::new(ErrorKind::Rejected, "two\nlines".repeat(200));
-    let refusal = StoredRefusal::of(&error, until, 3, Some(&secret));
-    let bytes =
-        Entry { refusals: refusal.into_iter().collect(), ..Entry::default() }.encode(&key("a"));
-    let said = Entry::decode(Some(bytes.to_vec()), &key("a"))
-        .refusals
-        .pop()
-        .unwrap()
-        .failure
-        .error()
-        .to_string();
-    assert!(said.starts_with("two linestwo lines"), "{said}");
-    assert!(said.chars().count() <= LONGEST_MESSAGE, "{}", said.len());
+    let read = Entry::decode(Some(bytes.to_vec()), &key("a")).book;
+    let mark = read.unknown_mark(now(), 1).unwrap();
+    assert!(mark.is_of(&Secret::from("wrong-password")));
+    assert!(!mark.is_of(&Secret::from("wrong-passwore")));
+    let (kind, left) = read.longest(now()).unwrap();
+    assert_eq!(kind, ErrorKind::Rejected);
+    assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
 }
 
 #[test]
@@ -184,7 +170,7 @@ fn a_planted_generation_neither_panics_nor_wraps() {
     for change in [
         (|entry: &mut Entry| entry.succeed(&token("t-2"))) as fn(&mut Entry),
         |entry| _ = entry.park(),
-        |entry| _ = entry.revoke("another", now().wall),
+        |entry| _ = entry.revoke("another", now(), false),
     ] {
         let mut entry = planted();
         change(&mut entry);
@@ -195,12 +181,7 @@ fn a_planted_generation_neither_panics_nor_wraps() {
 
 #[test]
 fn a_planted_message_is_one_short_line_that_shows_all_that_it_holds() {
-    let error = Error::new(ErrorKind::Rejected, "MESSAGE");
-    let until = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
-    let refusal = StoredRefusal::of(&error, until, u32::MAX, None);
-    let outage = StoredOutage::of(&error, until, u32::MAX);
-    let entry =
-        Entry { refusals: refusal.into_iter().collect(), outage: Some(outage), ..Entry::default() };
+    let entry = Entry { book: refused("s", "MESSAGE"), ..Entry::default() };
     let bytes = entry.encode(&key("a"));
     let content = String::from_utf8(bytes[MAGIC.len() + 65..].to_vec()).unwrap();
     let planted = format!("\\u202egnp.exe\\u202c\\u200b\\u001b[2J\\r\\nok: {}", "x".repeat(800));
@@ -208,9 +189,53 @@ fn a_planted_message_is_one_short_line_that_shows_all_that_it_holds() {
     let checksum = sha256_hex(content.as_bytes());
     let bytes = format!("{MAGIC}{checksum}\n{content}").into_bytes();
     let read = Entry::try_decode(&bytes, &key("a")).unwrap();
-    for error in [read.refusals[0].failure.error(), read.outage.unwrap().failure.error()] {
-        let said = error.to_string();
+    let mut read = read.book;
+    let mark = read.unknown_mark(now(), 1).unwrap();
+    for is_ours in [true, false] {
+        read.learn(&mark, if is_ours { 1 } else { 2 }, is_ours);
+        let asker = Asker { secret: if is_ours { 1 } else { 2 }, allows: DAY, renews: false };
+        let said = read.blocked(now(), asker).unwrap().to_string();
+        let said = said.split(" [remembered").next().unwrap();
         assert!(said.starts_with("gnp.exe [2J ok: xxx"), "{said:?}");
         assert_eq!(said.chars().count(), LONGEST_MESSAGE);
     }
+}
+
+#[test]
+fn within_one_boot_a_token_s_age_is_known_whatever_the_wall_clock_says() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let stored = StoredToken::of(&token("t"));
+    let boot = stored.boot.clone().expect("Linux says it");
+    let aged = |seconds, wall: Duration| {
+        let up_for = boot.up_for.saturating_sub(Duration::from_secs(seconds));
+        let stored = StoredToken {
+            boot: Some(Boot { up_for, ..boot.clone() }),
+            ..StoredToken::of(&token("t"))
+        };
+        let now = Now { wall: now().wall - wall, ..now() };
+        let token =
+            stored.to_token(now, None, DAY, &AuthorizationHeader::default(), ClockSource::System);
+        token.map(|token| token.remaining_at(now).as_secs())
+    };
+    let near = |left: Option<u64>, seconds| left.is_some_and(|left| left.abs_diff(seconds) <= 1);
+    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+    // Set back by as much as the token lives, and further than that.
+    for (seconds, wall) in [(9, second * 9), (300, hour), (5, second * 2)] {
+        assert!(
+            near(aged(seconds, wall), 600 - seconds),
+            "{seconds} {wall:?}: {:?}",
+            aged(seconds, wall)
+        );
+    }
+    assert_eq!(aged(700, hour), Some(0));
+    // Another boot knows nothing.
+    let other = StoredToken { boot: Some(Boot { id: "another".into(), ..boot }), ..stored };
+    let set_back = Now { wall: now().wall - hour, ..now() };
+    assert!(
+        other
+            .to_token(set_back, None, DAY, &AuthorizationHeader::default(), ClockSource::System)
+            .is_none()
+    );
 }

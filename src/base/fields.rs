@@ -1,4 +1,4 @@
-//! How the parts of an entry are written as JSON, and read with every check.
+//! How what a store keeps is written as JSON, and read with every check.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,86 +10,62 @@ use zeroize::Zeroizing;
 
 use crate::base::json::{Member, SecretText};
 use crate::base::shown::shown;
-use crate::types::error::ErrorKind;
 
 /// Absent, too, where it is of another type.
-pub(super) fn or_absent<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+pub(crate) fn or_absent<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<T, D::Error> {
     Member::deserialize(from).map(|member| member.ok().unwrap_or_default())
 }
 
-pub(super) fn secret<S: Serializer>(
+pub(crate) fn secret<S: Serializer>(
     secret: &Zeroizing<String>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret)
 }
 
-pub(super) fn read_secret<'de, D: Deserializer<'de>>(
+pub(crate) fn read_secret<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Zeroizing<String>, D::Error> {
     SecretText::deserialize(from).map(SecretText::into_owned)
 }
 
 /// Nanoseconds since 1970: whole precision, and enough until the year 2554.
-pub(super) fn moment<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn moment<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     span(&at.duration_since(UNIX_EPOCH).unwrap_or_default(), serializer)
 }
 
-pub(super) fn read_moment<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
+pub(crate) fn read_moment<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
     let since_1970 = read_span(from)?;
     UNIX_EPOCH.checked_add(since_1970).ok_or_else(|| D::Error::custom("no moment"))
 }
 
-pub(super) fn span<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn span<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX))
 }
 
-pub(super) fn read_span<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+pub(crate) fn read_span<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     u64::deserialize(from).map(Duration::from_nanos)
 }
 
-pub(super) fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&STANDARD.encode(bytes))
 }
 
-pub(super) fn read_base64<'de, D: Deserializer<'de>, const N: usize>(
+pub(crate) fn read_base64<'de, D: Deserializer<'de>, const N: usize>(
     from: D,
 ) -> Result<[u8; N], D::Error> {
     let bytes = STANDARD.decode(String::deserialize(from)?).ok();
     bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| D::Error::custom("no such bytes"))
 }
 
-pub(super) fn kind<S: Serializer>(kind: &ErrorKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{kind:?}"))
-}
-
-/// One of the kinds that can be remembered.
-pub(super) fn read_kind<'de, D: Deserializer<'de>>(from: D) -> Result<ErrorKind, D::Error> {
-    let name = String::deserialize(from)?;
-    [
-        ErrorKind::Configuration,
-        ErrorKind::Certificate,
-        ErrorKind::Rejected,
-        ErrorKind::Forbidden,
-        ErrorKind::RateLimited,
-        ErrorKind::ServerUnavailable,
-        ErrorKind::Transport,
-        ErrorKind::Timeout,
-        ErrorKind::InvalidResponse,
-    ]
-    .into_iter()
-    .find(|kind| format!("{kind:?}") == name)
-    .ok_or_else(|| D::Error::custom("no such kind"))
-}
-
 /// One bounded line, whoever wrote it.
-pub(super) fn read_message<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(crate) fn read_message<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     String::deserialize(from).map(|message| shown(&message))
 }
 
-pub(super) fn write_moments<S: Serializer>(
+pub(crate) fn write_moments<S: Serializer>(
     moments: &[SystemTime],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -99,7 +75,7 @@ pub(super) fn write_moments<S: Serializer>(
     }))
 }
 
-pub(super) fn read_moments<'de, D: Deserializer<'de>>(
+pub(crate) fn read_moments<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Vec<SystemTime>, D::Error> {
     let moments = Vec::<u64>::deserialize(from)?;

@@ -1,0 +1,568 @@
+//! The account's book: what is remembered of its requests, and whether the provider may be asked now. The
+//! only place that says so; a pure state machine.
+//!
+//! There is one per account. A source without a store keeps it in memory; with one it is a part of the
+//! entry, as it is, and what is in memory is what was last read of it, with what could not be written yet.
+//!
+//! - A refusal holds back its secret (or, where it is not about the secret, every one) for 60 s, then
+//!   longer, up to 15 minutes.
+//! - Six refused requests within an hour hold back every secret that was refused before, and one that was
+//!   not for ten minutes after the last: an account could be locked. The secret that brought the last
+//!   token goes on.
+//! - An outage holds back everybody for a growing pause: 1, 2, 5, 10, then 15 seconds, and a little more
+//!   at random. One of this machine's own holds back this process alone.
+//! - A request that ran out of time holds back those who allow no more.
+//! - An API that answers 401 to one fresh token after the other is a refusal for everybody: another token
+//!   would not help.
+
+mod remembered;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use ring::digest;
+use serde::{Deserialize, Serialize, Serializer};
+
+use self::remembered::{Derived, Mark, Remembered};
+use crate::base::clock::Now;
+use crate::base::fields::{read_moments, write_moments};
+use crate::base::secret::Secret;
+use crate::policy::outcome::Cause;
+use crate::types::error::{Error, ErrorKind, Holds};
+
+/// The first refusal is remembered this long, each further one four times as long as the one
+/// before: a cron job every minute with a wrong password asks at most six times in an hour.
+const FIRST: Duration = Duration::from_secs(60);
+/// Nobody is held back for longer by a refusal, whatever a provider or a store says.
+pub(crate) const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// A refusal holds for at least this long, even with `Retry-After: 0`: the provider asked to go slower.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// So many refused requests an hour that nobody forced, whatever the secret: an account could be locked.
+const MOST_REFUSED: usize = 6;
+const HOUR: Duration = Duration::from_secs(3600);
+/// Above that, a secret that was never refused is tried so long after the last refused request: a
+/// corrected password heals by itself.
+const NEXT_SECRET: Duration = Duration::from_secs(10 * 60);
+
+/// Seconds to wait after one, two … failed requests in a row.
+const PAUSES: [u64; 5] = [1, 2, 5, 10, 15];
+/// The longest of them, with the most that is added at random.
+const LONGEST_PAUSE: Duration = Duration::from_secs(18);
+/// Failures that ended so long ago are not counted on from.
+const LAPSE: Duration = Duration::from_secs(10 * 60);
+
+/// Between a request that brought a token and the next one for the same slot, unless somebody forces it or
+/// the API revoked that token.
+pub(crate) const BETWEEN_TOKENS: Duration = Duration::from_secs(1);
+
+/// A token is fresh for this long. If the API rejects one that young, it never accepted it.
+const FRESH: Duration = Duration::from_secs(10);
+/// After so many rejected fresh tokens in a row, the fault is not in the token.
+const MOST_FRESH: u32 = 3;
+
+/// So many revoked tokens are remembered, and so many refused secrets.
+pub(crate) const MOST_REVOKED: usize = 8;
+const MOST_REFUSALS: usize = 4;
+
+/// What is remembered of an account.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct Book {
+    /// Of the last secrets that were refused, and of what was refused whatever the secret.
+    #[serde(serialize_with = "write_refusals")]
+    refusals: Vec<Remembered>,
+    /// When requests were refused that nobody forced, the last ones, whatever the secret.
+    #[serde(serialize_with = "write_moments", deserialize_with = "read_moments")]
+    refused_at: Vec<SystemTime>,
+    /// The secret that brought the last token, while others were being refused.
+    accepted: Option<Mark>,
+    outage: Option<Remembered>,
+    /// Requests that ran out of time, and how much was not enough.
+    too_slow: Option<Remembered>,
+    /// Attempts to renew a token that is still good: they hold back renewals alone.
+    renewal: Option<Remembered>,
+    /// Fresh tokens in a row that the API answered 401 to.
+    fresh_revoked: u32,
+    /// SHA-256 of the tokens that the API answered 401 to, the last ones.
+    revoked: Vec<String>,
+    // What is of this process alone.
+    /// An outage of this machine's: its network, its proxy, its trust.
+    #[serde(skip)]
+    own_outage: Option<Remembered>,
+    /// Another process renews, so this one does not look again before.
+    #[serde(skip)]
+    next_renewal: Option<Instant>,
+    /// Counts what was noted here, and what of it is in the store.
+    #[serde(skip)]
+    notes: u64,
+    #[serde(skip)]
+    written: u64,
+}
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker {
+    /// A number that stands for its secret in this process.
+    pub(crate) secret: u64,
+    /// The time it has.
+    pub(crate) allows: Duration,
+    /// It has a good token, and would renew it.
+    pub(crate) renews: bool,
+}
+
+/// A fetch that failed.
+pub(crate) struct FailedFetch<'a> {
+    pub(crate) error: &'a Error,
+    /// Requests that were tried in it.
+    pub(crate) requests: u32,
+    pub(crate) asker: Asker,
+    pub(crate) is_forced: bool,
+    /// How long a token lives.
+    pub(crate) lifetime: Duration,
+    /// Any number, to spread many clients.
+    pub(crate) chance: u64,
+}
+
+impl Book {
+    /// The remembered error, if this caller may not ask the provider now.
+    pub(crate) fn blocked(&self, now: Now, asker: Asker) -> Option<Error> {
+        let answer = |error: Error, left: Duration, note: &str| {
+            let seconds = left.as_secs() + 1;
+            let note =
+                format!(" [remembered: the provider is not asked again for {seconds} s{note}]");
+            error.with_note(&note).with_retry_after(Some(left))
+        };
+        if let Some((refusal, left)) = self.refusal_of(now, asker.secret) {
+            // One without a status came from the API and not from the token endpoint, so other
+            // credentials would not help.
+            let is_of_the_secret =
+                refusal.kind == ErrorKind::Rejected && refusal.error().status().is_some();
+            let way_out = match is_of_the_secret {
+                true => "; change the credentials or call refresh() to override",
+                false => "; call refresh() to override",
+            };
+            return Some(answer(refusal.error(), left, way_out));
+        }
+        if let Some(left) = self.too_many_refused(now, asker.secret) {
+            let error = self.refusals.last().map(Remembered::error).unwrap_or_else(|| {
+                Error::new(ErrorKind::Rejected, "the provider refused the credentials")
+            });
+            let note = format!(
+                "; {MOST_REFUSED} requests of this account were refused within an hour, so another secret is tried once in {} minutes; call refresh() to override",
+                NEXT_SECRET.as_secs() / 60
+            );
+            return Some(answer(error, left, &note));
+        }
+        let pauses = self.outages().filter(|outage| outage.is_for_who_allows(asker.allows));
+        let pauses = pauses.filter_map(|outage| Some((outage, outage.left(now, LONGEST_PAUSE)?)));
+        if let Some((outage, left)) = pauses.max_by_key(|(_, left)| *left) {
+            let note =
+                if outage.allowed.is_some() { " for callers with so little time" } else { "" };
+            return Some(answer(outage.error(), left, note));
+        }
+        if !asker.renews {
+            return None;
+        }
+        if let Some(renewal) = &self.renewal
+            && let Some(left) = renewal.left(now, LONGEST)
+        {
+            return Some(answer(renewal.error(), left, " for a renewal"));
+        }
+        let next = self.next_renewal?.checked_duration_since(now.monotonic)?;
+        let busy = Error::new(ErrorKind::Timeout, "another process renews the token");
+        Some(busy.with_retry_after(Some(next))).filter(|_| !next.is_zero())
+    }
+
+    /// What stands longest against this secret.
+    fn refusal_of(&self, now: Now, secret: u64) -> Option<(&Remembered, Duration)> {
+        self.refusals
+            .iter()
+            .filter(|refusal| refusal.is_for(secret) == Some(true))
+            .filter_map(|refusal| Some((refusal, refusal.left(now, LONGEST)?)))
+            .max_by_key(|(_, left)| *left)
+    }
+
+    /// How long this secret waits since so many requests were refused within the last hour.
+    fn too_many_refused(&self, now: Now, secret: u64) -> Option<Duration> {
+        let is_accepted =
+            self.accepted.as_ref().is_some_and(|mark| mark.is_of(secret) == Some(true));
+        if is_accepted {
+            return None;
+        }
+        let until = self.cap_ends(now)?;
+        let was_refused = self
+            .refusals
+            .iter()
+            .any(|refusal| refusal.secret.is_some() && refusal.is_for(secret) == Some(true));
+        let last = self.refused_at.iter().filter(|at| is_recent(at, now)).max()?;
+        let until = if was_refused { until } else { until.min(*last + NEXT_SECRET) };
+        until.duration_since(now.wall).ok().filter(|left| !left.is_zero())
+    }
+
+    /// Until when there are so many refused requests in the last hour.
+    fn cap_ends(&self, now: Now) -> Option<SystemTime> {
+        let recent = self.refused_at.iter().filter(|at| is_recent(at, now));
+        (recent.clone().count() >= MOST_REFUSED)
+            .then(|| *recent.min().expect("there are some") + HOUR)
+    }
+
+    fn outages(&self) -> impl Iterator<Item = &Remembered> {
+        [&self.outage, &self.own_outage, &self.too_slow].into_iter().flatten()
+    }
+
+    /// How long a refusal still holds this secret back.
+    pub(crate) fn refused_for(&self, now: Now, secret: u64) -> Option<Duration> {
+        let refused = self.refusal_of(now, secret).map(|(_, left)| left);
+        refused.max(self.too_many_refused(now, secret))
+    }
+
+    /// What holds requests back for longest, whatever the secret.
+    pub(crate) fn longest(&self, now: Now) -> Option<(ErrorKind, Duration)> {
+        let refusals = self
+            .refusals
+            .iter()
+            .filter_map(|refusal| Some((refusal.kind, refusal.left(now, LONGEST)?)));
+        let last = self.refusals.last().map_or(ErrorKind::Rejected, |last| last.kind);
+        let capped = self.cap_ends(now).filter(|_| self.accepted.is_none());
+        let capped = capped.and_then(|until| Some((last, until.duration_since(now.wall).ok()?)));
+        let outage = self.outage.as_ref();
+        let outage =
+            outage.and_then(|outage| Some((outage.kind, outage.left(now, LONGEST_PAUSE)?)));
+        refusals.chain(capped).chain(outage).max_by_key(|(_, left)| *left)
+    }
+
+    /// Whether the provider failed when it was last asked. Then the next fetch makes a single attempt, to
+    /// find out whether the outage is over.
+    pub(crate) fn is_probing(&self, now: Now, asker: Asker) -> bool {
+        let mut its = self.outages().filter(|outage| outage.is_for_who_allows(asker.allows));
+        its.any(|outage| outage.times_within(now, LAPSE) > 0)
+    }
+
+    /// Attempts in a row to renew a good token that failed.
+    pub(crate) fn failed_renewals(&self, now: Now) -> u32 {
+        self.renewal.as_ref().map_or(0, |renewal| renewal.times_within(now, LAPSE))
+    }
+
+    /// A mark that counts and of which it is not known whether it is this secret's: it has to be found
+    /// out, slowly.
+    pub(crate) fn unknown_mark(&self, now: Now, secret: u64) -> Option<Derived> {
+        let unknown = |mark: &&Mark| mark.is_of(secret).is_none();
+        // The newest refusal first: it is most likely this secret's.
+        let counts = self.refusals.iter().rev().filter(|known| known.times_within(now, HOUR) > 0);
+        let refused = counts.filter_map(|refusal| refusal.secret.as_ref());
+        let accepted = self.accepted.as_ref().filter(|_| self.cap_ends(now).is_some());
+        refused.chain(accepted).find(unknown)?.derived().cloned()
+    }
+
+    /// Whether a refusal stands of which it is not known whether it is for this secret.
+    pub(crate) fn may_be_refused(&self, now: Now, secret: u64) -> bool {
+        self.refusals
+            .iter()
+            .any(|refusal| refusal.is_for(secret).is_none() && refusal.left(now, LONGEST).is_some())
+    }
+
+    /// What was found out of a mark.
+    pub(crate) fn learn(&mut self, of: &Derived, secret: u64, is_its: bool) {
+        let marks = self.refusals.iter_mut().filter_map(|refusal| refusal.secret.as_mut());
+        let is_it = |mark: &&mut Mark| mark.has_salt_of(of);
+        marks.chain(&mut self.accepted).filter(is_it).for_each(|mark| mark.learn(secret, is_its));
+    }
+
+    /// Takes note of a fetch that failed. `Some` is for how long the same caller would be held back.
+    pub(crate) fn note_failure(&mut self, now: Now, failed: &FailedFetch<'_>) -> Option<Duration> {
+        let FailedFetch { error, asker, .. } = *failed;
+        if error.is_remembered() {
+            let secret = error.may_lock_account().then_some(asker.secret);
+            if secret.is_some() && !failed.is_forced {
+                self.refused_at.push(now.wall);
+                keep_last(MOST_REFUSED, &mut self.refused_at);
+            }
+            return self.refuse(now, error, secret, None);
+        }
+        // Nothing was sent, or it failed in this process: that says nothing about the provider.
+        let holds = error.holds_back();
+        if failed.requests == 0 || holds == Holds::Nobody {
+            return None;
+        }
+        self.notes += 1;
+        if asker.renews {
+            let before = self.failed_renewals(now);
+            // 1 % of the token's lifetime, then 2, 4 and 5 %.
+            let share = (failed.lifetime / 100 * (1 << before.min(3))).min(failed.lifetime / 20);
+            let wait = share.max(pause(before + 1, failed.chance)).min(LONGEST);
+            self.renewal = Remembered::of(error, now, wait, before.saturating_add(1));
+        }
+        let allowed = error.ran_out_of_time().then_some(asker.allows);
+        let place = match (holds, allowed) {
+            (Holds::Process, _) => &mut self.own_outage,
+            (_, Some(_)) => &mut self.too_slow,
+            (_, None) => &mut self.outage,
+        };
+        // Who has no token may ask, in spite of one attempt at a renewal; but not in the time that was not
+        // enough.
+        if asker.renews && allowed.is_none() {
+            return None;
+        }
+        // Those who had less time do not count.
+        let is_alike =
+            |known: &&Remembered| allowed.is_none_or(|time| known.is_for_who_allows(time));
+        let before =
+            place.as_ref().filter(is_alike).map_or(0, |known| known.times_within(now, LAPSE));
+        let times = before.saturating_add(failed.requests);
+        let wait = pause(times, failed.chance);
+        let noted = Remembered::of(error, now, wait, times)?;
+        *place = Some(Remembered { allowed, ..noted });
+        Some(wait)
+    }
+
+    /// A refusal of this secret or, without one, of all; after so many others, where that is known.
+    fn refuse(
+        &mut self,
+        now: Now,
+        error: &Error,
+        secret: Option<u64>,
+        times: Option<u32>,
+    ) -> Option<Duration> {
+        self.notes += 1;
+        let is_alike = |known: &Remembered| match secret {
+            Some(secret) => {
+                known.secret.as_ref().is_some_and(|mark| mark.is_of(secret) == Some(true))
+            }
+            None => known.secret.is_none(),
+        };
+        if let Some(secret) = secret {
+            self.accepted.take_if(|mark| mark.is_of(secret) == Some(true));
+        }
+        let known = self.refusals.iter().position(is_alike).map(|at| self.refusals.remove(at));
+        let before = known.as_ref().map_or(0, |known| known.times_within(now, HOUR));
+        let times = times.unwrap_or(before);
+        let own = FIRST.saturating_mul(4u32.pow(times.min(4))).min(LONGEST);
+        let wait = error.retry_after().unwrap_or(own).clamp(SHORTEST, LONGEST);
+        let noted = Remembered::of(error, now, wait, times.saturating_add(1))?;
+        let mark = secret.map(|secret| {
+            known
+                .as_ref()
+                .and_then(|known| known.secret.clone())
+                .unwrap_or_else(|| Mark::of(secret))
+        });
+        let standing = known.filter(|known| known.left(now, LONGEST) > Some(wait));
+        let refusal = match standing {
+            // An earlier one that lasts longer stays.
+            Some(standing) => Remembered { times: noted.times, ..standing },
+            None => Remembered { secret: mark, ..noted },
+        };
+        let left = refusal.left(now, LONGEST);
+        self.refusals.push(refusal);
+        keep_last(MOST_REFUSALS, &mut self.refusals);
+        left
+    }
+
+    /// A token came: what was remembered of its secret is over, and what was for all. What the API said of
+    /// tokens stands, since it may say it of this one, too.
+    pub(crate) fn note_success(&mut self, now: Now, secret: u64) {
+        self.notes += 1;
+        self.refusals.retain(|refusal| {
+            refusal.secret.as_ref().is_some_and(|mark| mark.is_of(secret) != Some(true))
+        });
+        [self.outage, self.own_outage, self.too_slow, self.renewal] = [const { None }; 4];
+        self.next_renewal = None;
+        self.refused_at.retain(|at| is_recent(at, now));
+        if self.refused_at.is_empty() {
+            self.accepted = None;
+        } else if !self.accepted.as_ref().is_some_and(|mark| mark.is_of(secret) == Some(true)) {
+            self.accepted = Some(Mark::of(secret));
+        }
+    }
+
+    /// The API answered 401 to this token; `age` is how old it was where it was the current one. An API that
+    /// does so to one fresh token after the other: the token is not what is wrong.
+    pub(crate) fn note_revoked(
+        &mut self,
+        now: Now,
+        token: &str,
+        age: Option<Duration>,
+        replaces: bool,
+    ) {
+        if self.has_revoked(token) {
+            return;
+        }
+        self.notes += 1;
+        self.revoked.push(sha256_hex(token.as_bytes()));
+        keep_last(MOST_REVOKED, &mut self.revoked);
+        let Some(age) = age else { return };
+        // An older one was accepted for a while, so it starts the count anew.
+        self.fresh_revoked = if age < FRESH { self.fresh_revoked.saturating_add(1) } else { 0 };
+        if let Some(times) = self.fresh_revoked.checked_sub(MOST_FRESH) {
+            self.refuse(now, &fresh_tokens_revoked(replaces), None, Some(times));
+        }
+    }
+
+    /// The API took a token.
+    pub(crate) fn note_accepted(&mut self) {
+        if self.fresh_revoked > 0 {
+            self.notes += 1;
+            self.fresh_revoked = 0;
+        }
+    }
+
+    /// Another process renews the token: it is looked at again after a hundredth of its life.
+    pub(crate) fn note_renewed_elsewhere(&mut self, now: Now, lifetime: Duration) {
+        self.next_renewal = now.monotonic.checked_add(lifetime / 100);
+    }
+
+    /// The API answered 401 to this token.
+    pub(crate) fn has_revoked(&self, token: &str) -> bool {
+        !self.revoked.is_empty() && self.revoked.contains(&sha256_hex(token.as_bytes()))
+    }
+
+    /// Whether the API answered 401 to any token of late, and to how many as far as is remembered.
+    pub(crate) fn revoked(&self) -> usize {
+        self.revoked.len()
+    }
+
+    /// Whether the API rejects fresh tokens, so that another one would not help.
+    pub(crate) fn blames_the_api(&self, now: Now) -> bool {
+        let is_for_all = |refusal: &Remembered| refusal.secret.is_none();
+        self.fresh_revoked >= MOST_FRESH
+            && self
+                .refusals
+                .iter()
+                .any(|known| is_for_all(known) && known.left(now, LONGEST).is_some())
+    }
+
+    /// What the store says takes the place of what is here, but for what could not be written yet.
+    pub(crate) fn take_over(&mut self, stored: Self, now: Now) {
+        let known = std::mem::replace(self, stored);
+        let marks =
+            || known.refusals.iter().filter_map(|one| one.secret.as_ref()).chain(&known.accepted);
+        for refusal in &mut self.refusals {
+            refusal.pin(now, LONGEST, known.refusals.iter());
+            refusal.secret.iter_mut().for_each(|mark| mark.take_over(marks()));
+        }
+        self.accepted.iter_mut().for_each(|mark| mark.take_over(marks()));
+        for (own, before, longest) in [
+            (&mut self.outage, &known.outage, LONGEST_PAUSE),
+            (&mut self.too_slow, &known.too_slow, LONGEST_PAUSE),
+            (&mut self.renewal, &known.renewal, LONGEST),
+        ] {
+            own.iter_mut().for_each(|own| own.pin(now, longest, before.iter()));
+            if known.notes != known.written
+                && before.as_ref().map(|one| one.until) > own.as_ref().map(|one| one.until)
+            {
+                own.clone_from(before);
+            }
+        }
+        if known.notes != known.written {
+            let is_new = |here: &[Remembered], one: &Remembered| {
+                here.iter().all(|own| own.until != one.until)
+            };
+            self.refusals.extend(
+                known
+                    .refusals
+                    .iter()
+                    .filter(|one| is_new(&self.refusals, one))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
+            keep_last(MOST_REFUSALS, &mut self.refusals);
+            self.refused_at.extend(&known.refused_at);
+            self.refused_at.sort();
+            self.refused_at.dedup();
+            keep_last(MOST_REFUSED, &mut self.refused_at);
+            let missing = known.revoked.iter().filter(|one| !self.revoked.contains(one)).cloned();
+            self.revoked.extend(missing.collect::<Vec<_>>());
+            keep_last(MOST_REVOKED, &mut self.revoked);
+            self.fresh_revoked = self.fresh_revoked.max(known.fresh_revoked);
+        }
+        self.own_outage = known.own_outage;
+        self.next_renewal = known.next_renewal;
+        (self.notes, self.written) = (known.notes, known.written);
+    }
+
+    /// Whether there is something that the store has not been told.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.notes != self.written
+    }
+
+    /// The store has been told what `book` knew.
+    pub(crate) fn was_written(&mut self, book: &Self) {
+        self.written = book.notes;
+    }
+
+    /// Makes the marks of this secret ones that a store can hold. Slow on purpose where one is new.
+    pub(crate) fn derive(&mut self, number: u64, secret: impl Fn() -> Secret) {
+        let marks = self.refusals.iter_mut().filter_map(|refusal| refusal.secret.as_mut());
+        let is_its =
+            |mark: &&mut Mark| mark.derived().is_none() && mark.is_of(number) == Some(true);
+        marks
+            .chain(&mut self.accepted)
+            .filter(is_its)
+            .for_each(|mark| mark.derive(number, &secret()));
+    }
+
+    /// What a store may hold of it, whoever wrote it.
+    pub(crate) fn checked(mut self) -> Self {
+        keep_last(MOST_REVOKED, &mut self.revoked);
+        keep_last(MOST_REFUSALS, &mut self.refusals);
+        keep_last(MOST_REFUSED, &mut self.refused_at);
+        self
+    }
+}
+
+impl Remembered {
+    /// Whether it holds this secret back. `None` where it is not known whose it is.
+    fn is_for(&self, secret: u64) -> Option<bool> {
+        self.secret.as_ref().map_or(Some(true), |mark| mark.is_of(secret))
+    }
+
+    /// Whether it holds back who allows so much time: a tenth more than was not enough is no promise.
+    fn is_for_who_allows(&self, time: Duration) -> bool {
+        self.allowed.is_none_or(|allowed| time <= allowed.saturating_add(allowed / 10))
+    }
+}
+
+/// Within the last hour. One from the future is none: a clock was wrong.
+fn is_recent(at: &SystemTime, now: Now) -> bool {
+    now.wall.duration_since(*at).is_ok_and(|ago| ago < HOUR)
+}
+
+/// Those whose secret a store can know again.
+fn write_refusals<S: Serializer>(refusals: &[Remembered], to: S) -> Result<S::Ok, S::Error> {
+    let is_known =
+        |one: &&Remembered| one.secret.as_ref().is_none_or(|mark| mark.derived().is_some());
+    to.collect_seq(refusals.iter().filter(is_known))
+}
+
+fn fresh_tokens_revoked(replaces: bool) -> Error {
+    Cause::FreshTokensRevoked.error(match replaces {
+        false => {
+            "the API answered 401 to one fresh token after the other, so the token is not what is wrong; check that the API's address belongs to this environment, and that the account may use it"
+        }
+        // Each new token ends the one before.
+        true => {
+            "the API answered 401 to one fresh token after the other: another program, or another store, fetches tokens for this account, and each ends the one before; let all of them share one store. If there is none, check that the API's address belongs to this environment"
+        }
+    })
+}
+
+/// How long to wait after so many failed requests in a row. `chance` is any number, to spread many
+/// clients.
+fn pause(failures: u32, chance: u64) -> Duration {
+    let index = (failures.max(1) as usize - 1).min(PAUSES.len() - 1);
+    let pause = Duration::from_secs(PAUSES[index]);
+    pause + pause * (chance % 200) as u32 / 1000
+}
+
+fn keep_last<T>(most: usize, list: &mut Vec<T>) {
+    list.drain(..list.len().saturating_sub(most));
+}
+
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    digest::digest(&digest::SHA256, bytes)
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
