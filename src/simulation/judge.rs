@@ -108,6 +108,7 @@ struct Request {
     is_hurried: bool,
     /// The most time that it can have had: its source's time-out.
     allowed: Duration,
+    ran_out_of_time: bool,
     /// The token that it brought.
     token: Option<usize>,
     /// Its process had a good token.
@@ -327,6 +328,7 @@ impl Case {
             is_forced: ask.is_forced,
             is_hurried: ask.is_hurried,
             allowed: self.timeout_of(process),
+            ran_out_of_time: false,
             token: None,
             renews,
             outcome: Outcome::UnderWay,
@@ -339,7 +341,9 @@ impl Case {
             let some_may_renew = newest.is_some_and(|(number, _)| {
                 lock(&self.endpoint).issued[number].invalidation_began.is_some()
             });
-            let most_failures = if some_may_renew { 4 } else { 3 };
+            // Nor does the judge know whether a token that lives for a moment was being renewed.
+            let is_unclear = some_may_renew || self.plan.lives_are_short;
+            let most_failures = if is_unclear { 4 } else { 3 };
             judge.is_in_pace(&request, self.plan.machines_stop, most_failures);
             self.keeps_distance(&judge, &request);
         }
@@ -444,6 +448,7 @@ impl Case {
             judge.requests.iter_mut().rfind(|request| request.task == task).expect("it began");
         request.ended = Some(now());
         request.outcome = outcome;
+        request.ran_out_of_time = matches!(result, Err(error) if error.ran_out_of_time());
         request.token = result.as_ref().ok().and_then(|(token, _)| number_of(token.expose()));
     }
 }
@@ -502,6 +507,7 @@ impl Judge {
                 && within(other, few)
                 && (other.is_hurried, other.renews) == (request.is_hurried, request.renews)
                 && (!request.is_hurried || other.process == who)
+                && (!other.ran_out_of_time || other.allowed >= request.allowed)
         };
         let count = self.requests.iter().filter(|other| alike(other)).count();
         // Whoever has lost its lease asks beside its successor, and whoever stood still has failed

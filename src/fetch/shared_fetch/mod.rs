@@ -138,10 +138,20 @@ impl SharedFetch {
     /// one. Another process may have the lock for all of `limit`.
     pub(crate) fn invalidate(&self, revoked: &str, now: Now, limit: Duration) -> Result<bool> {
         let tell = || self.fetcher.tell(EventKind::EntryUnreadable);
-        let (was_stored, entry) =
-            self.account.invalidate_at(&*self.store, revoked, limit, now, tell)?;
-        self.fetcher.book.lock().take_over(entry.book, now);
-        Ok(was_stored)
+        let told = self.account.invalidate_at(&*self.store, revoked, limit, now, tell);
+        let mut book = self.fetcher.book.lock();
+        match told {
+            Ok((was_stored, entry)) => {
+                if !entry.is_unreadable {
+                    book.take_over(entry.book, now);
+                }
+                Ok(was_stored)
+            }
+            Err(error) => {
+                book.note_untold();
+                Err(error)
+            }
+        }
     }
 
     /// How often a token in memory is to be compared with the store.
@@ -226,11 +236,12 @@ impl SharedFetch {
             self.last_seen.record_stored(&token, entry.generation);
             return Ok(Some(Obtained::Found(token)));
         }
+        let compared = self.compare_secrets(order.deadline);
         // A person asked for a new token in spite of what is remembered.
         if order.forced_at.is_some() {
             return Ok(None);
         }
-        self.compare_secrets(order.deadline)?;
+        compared?;
         let (now, asker) = (self.fetcher.clock.now(), self.fetcher.asker(order));
         match self.fetcher.book.lock().blocked(now, asker) {
             // The caller's token is still good, so nothing failed.

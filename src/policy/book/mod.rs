@@ -16,18 +16,18 @@
 //!   would not help.
 
 mod remembered;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use ring::digest;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use self::remembered::{Derived, Mark, Remembered};
+use self::remembered::{Mark, Remembered};
 use crate::base::clock::Now;
 use crate::base::fields::{read_moments, write_moments};
-use crate::base::secret::Secret;
 use crate::policy::outcome::Cause;
 use crate::types::error::{Error, ErrorKind, Holds};
 
@@ -49,7 +49,7 @@ const NEXT_SECRET: Duration = Duration::from_secs(10 * 60);
 /// Seconds to wait after one, two … failed requests in a row.
 const PAUSES: [u64; 5] = [1, 2, 5, 10, 15];
 /// The longest of them, with the most that is added at random.
-const LONGEST_PAUSE: Duration = Duration::from_secs(18);
+const PAUSED: Duration = Duration::from_secs(18);
 /// Failures that ended so long ago are not counted on from.
 const LAPSE: Duration = Duration::from_secs(10 * 60);
 
@@ -71,7 +71,7 @@ const MOST_REFUSALS: usize = 4;
 #[serde(default)]
 pub(crate) struct Book {
     /// Of the last secrets that were refused, and of what was refused whatever the secret.
-    #[serde(serialize_with = "write_refusals")]
+    #[serde(serialize_with = "stored::write_refusals")]
     refusals: Vec<Remembered>,
     /// When requests were refused that nobody forced, the last ones, whatever the secret.
     #[serde(serialize_with = "write_moments", deserialize_with = "read_moments")]
@@ -156,7 +156,7 @@ impl Book {
             return Some(answer(error, left, &note));
         }
         let pauses = self.outages().filter(|outage| outage.is_for_who_allows(asker.allows));
-        let pauses = pauses.filter_map(|outage| Some((outage, outage.left(now, LONGEST_PAUSE)?)));
+        let pauses = pauses.filter_map(|outage| Some((outage, outage.left(now, PAUSED)?)));
         if let Some((outage, left)) = pauses.max_by_key(|(_, left)| *left) {
             let note =
                 if outage.allowed.is_some() { " for callers with so little time" } else { "" };
@@ -228,16 +228,15 @@ impl Book {
         let capped = self.cap_ends(now).filter(|_| self.accepted.is_none());
         let capped = capped.and_then(|until| Some((last, until.duration_since(now.wall).ok()?)));
         let outage = self.outage.as_ref();
-        let outage =
-            outage.and_then(|outage| Some((outage.kind, outage.left(now, LONGEST_PAUSE)?)));
+        let outage = outage.and_then(|outage| Some((outage.kind, outage.left(now, PAUSED)?)));
         refusals.chain(capped).chain(outage).max_by_key(|(_, left)| *left)
     }
 
     /// Whether the provider failed when it was last asked. Then the next fetch makes a single attempt, to
     /// find out whether the outage is over.
     pub(crate) fn is_probing(&self, now: Now, asker: Asker) -> bool {
-        let mut its = self.outages().filter(|outage| outage.is_for_who_allows(asker.allows));
-        its.any(|outage| outage.times_within(now, LAPSE) > 0)
+        let its = self.outages().filter(|outage| outage.is_for_who_allows(asker.allows));
+        its.chain(&self.renewal).any(|failed| failed.times_within(now, LAPSE) > 0)
     }
 
     /// Attempts in a row to renew a good token that failed.
@@ -245,35 +244,11 @@ impl Book {
         self.renewal.as_ref().map_or(0, |renewal| renewal.times_within(now, LAPSE))
     }
 
-    /// A mark that counts and of which it is not known whether it is this secret's: it has to be found
-    /// out, slowly.
-    pub(crate) fn unknown_mark(&self, now: Now, secret: u64) -> Option<Derived> {
-        let unknown = |mark: &&Mark| mark.is_of(secret).is_none();
-        // The newest refusal first: it is most likely this secret's.
-        let counts = self.refusals.iter().rev().filter(|known| known.times_within(now, HOUR) > 0);
-        let refused = counts.filter_map(|refusal| refusal.secret.as_ref());
-        let accepted = self.accepted.as_ref().filter(|_| self.cap_ends(now).is_some());
-        refused.chain(accepted).find(unknown)?.derived().cloned()
-    }
-
-    /// Whether a refusal stands of which it is not known whether it is for this secret.
-    pub(crate) fn may_be_refused(&self, now: Now, secret: u64) -> bool {
-        self.refusals
-            .iter()
-            .any(|refusal| refusal.is_for(secret).is_none() && refusal.left(now, LONGEST).is_some())
-    }
-
-    /// What was found out of a mark.
-    pub(crate) fn learn(&mut self, of: &Derived, secret: u64, is_its: bool) {
-        let marks = self.refusals.iter_mut().filter_map(|refusal| refusal.secret.as_mut());
-        let is_it = |mark: &&mut Mark| mark.has_salt_of(of);
-        marks.chain(&mut self.accepted).filter(is_it).for_each(|mark| mark.learn(secret, is_its));
-    }
-
     /// Takes note of a fetch that failed. `Some` is for how long the same caller would be held back.
     pub(crate) fn note_failure(&mut self, now: Now, failed: &FailedFetch<'_>) -> Option<Duration> {
         let FailedFetch { error, asker, .. } = *failed;
         if error.is_remembered() {
+            self.notes += 1;
             let secret = error.may_lock_account().then_some(asker.secret);
             if secret.is_some() && !failed.is_forced {
                 self.refused_at.push(now.wall);
@@ -325,7 +300,6 @@ impl Book {
         secret: Option<u64>,
         times: Option<u32>,
     ) -> Option<Duration> {
-        self.notes += 1;
         let is_alike = |known: &Remembered| match secret {
             Some(secret) => {
                 known.secret.as_ref().is_some_and(|mark| mark.is_of(secret) == Some(true))
@@ -388,7 +362,6 @@ impl Book {
         if self.has_revoked(token) {
             return;
         }
-        self.notes += 1;
         self.revoked.push(sha256_hex(token.as_bytes()));
         keep_last(MOST_REVOKED, &mut self.revoked);
         let Some(age) = age else { return };
@@ -431,84 +404,6 @@ impl Book {
                 .iter()
                 .any(|known| is_for_all(known) && known.left(now, LONGEST).is_some())
     }
-
-    /// What the store says takes the place of what is here, but for what could not be written yet.
-    pub(crate) fn take_over(&mut self, stored: Self, now: Now) {
-        let known = std::mem::replace(self, stored);
-        let marks =
-            || known.refusals.iter().filter_map(|one| one.secret.as_ref()).chain(&known.accepted);
-        for refusal in &mut self.refusals {
-            refusal.pin(now, LONGEST, known.refusals.iter());
-            refusal.secret.iter_mut().for_each(|mark| mark.take_over(marks()));
-        }
-        self.accepted.iter_mut().for_each(|mark| mark.take_over(marks()));
-        for (own, before, longest) in [
-            (&mut self.outage, &known.outage, LONGEST_PAUSE),
-            (&mut self.too_slow, &known.too_slow, LONGEST_PAUSE),
-            (&mut self.renewal, &known.renewal, LONGEST),
-        ] {
-            own.iter_mut().for_each(|own| own.pin(now, longest, before.iter()));
-            if known.notes != known.written
-                && before.as_ref().map(|one| one.until) > own.as_ref().map(|one| one.until)
-            {
-                own.clone_from(before);
-            }
-        }
-        if known.notes != known.written {
-            let is_new = |here: &[Remembered], one: &Remembered| {
-                here.iter().all(|own| own.until != one.until)
-            };
-            self.refusals.extend(
-                known
-                    .refusals
-                    .iter()
-                    .filter(|one| is_new(&self.refusals, one))
-                    .cloned()
-                    .collect::<Vec<_>>(),
-            );
-            keep_last(MOST_REFUSALS, &mut self.refusals);
-            self.refused_at.extend(&known.refused_at);
-            self.refused_at.sort();
-            self.refused_at.dedup();
-            keep_last(MOST_REFUSED, &mut self.refused_at);
-            let missing = known.revoked.iter().filter(|one| !self.revoked.contains(one)).cloned();
-            self.revoked.extend(missing.collect::<Vec<_>>());
-            keep_last(MOST_REVOKED, &mut self.revoked);
-            self.fresh_revoked = self.fresh_revoked.max(known.fresh_revoked);
-        }
-        self.own_outage = known.own_outage;
-        self.next_renewal = known.next_renewal;
-        (self.notes, self.written) = (known.notes, known.written);
-    }
-
-    /// Whether there is something that the store has not been told.
-    pub(crate) fn is_unwritten(&self) -> bool {
-        self.notes != self.written
-    }
-
-    /// The store has been told what `book` knew.
-    pub(crate) fn was_written(&mut self, book: &Self) {
-        self.written = book.notes;
-    }
-
-    /// Makes the marks of this secret ones that a store can hold. Slow on purpose where one is new.
-    pub(crate) fn derive(&mut self, number: u64, secret: impl Fn() -> Secret) {
-        let marks = self.refusals.iter_mut().filter_map(|refusal| refusal.secret.as_mut());
-        let is_its =
-            |mark: &&mut Mark| mark.derived().is_none() && mark.is_of(number) == Some(true);
-        marks
-            .chain(&mut self.accepted)
-            .filter(is_its)
-            .for_each(|mark| mark.derive(number, &secret()));
-    }
-
-    /// What a store may hold of it, whoever wrote it.
-    pub(crate) fn checked(mut self) -> Self {
-        keep_last(MOST_REVOKED, &mut self.revoked);
-        keep_last(MOST_REFUSALS, &mut self.refusals);
-        keep_last(MOST_REFUSED, &mut self.refused_at);
-        self
-    }
 }
 
 impl Remembered {
@@ -526,13 +421,6 @@ impl Remembered {
 /// Within the last hour. One from the future is none: a clock was wrong.
 fn is_recent(at: &SystemTime, now: Now) -> bool {
     now.wall.duration_since(*at).is_ok_and(|ago| ago < HOUR)
-}
-
-/// Those whose secret a store can know again.
-fn write_refusals<S: Serializer>(refusals: &[Remembered], to: S) -> Result<S::Ok, S::Error> {
-    let is_known =
-        |one: &&Remembered| one.secret.as_ref().is_none_or(|mark| mark.derived().is_some());
-    to.collect_seq(refusals.iter().filter(is_known))
 }
 
 fn fresh_tokens_revoked(replaces: bool) -> Error {

@@ -68,13 +68,9 @@ impl Remembered {
     }
 
     /// From now on this process's own clock counts. `known` is what was remembered here before.
-    pub(super) fn pin<'a>(
-        &mut self,
-        now: Now,
-        longest: Duration,
-        mut known: impl Iterator<Item = &'a Self>,
-    ) {
-        let same = known.find(|known| known.until == self.until && known.kind == self.kind);
+    pub(super) fn pin(&mut self, now: Now, longest: Duration, known: &[Self]) {
+        let is_it = |known: &&Self| known.until == self.until && known.kind == self.kind;
+        let same = known.iter().find(is_it);
         self.until_here = match same {
             Some(known) => known.until_here,
             None => Some(now.monotonic + self.left(now, longest).unwrap_or_default()),
@@ -85,6 +81,19 @@ impl Remembered {
     pub(super) fn times_within(&self, now: Now, lapse: Duration) -> u32 {
         let has_lapsed = now.wall.duration_since(self.until).is_ok_and(|ago| ago > lapse);
         if has_lapsed { 0 } else { self.times }
+    }
+
+    /// Whether it is of the same secret, or both are for all.
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        match (&self.secret, &other.secret) {
+            (None, None) => true,
+            (Some(own), Some(other)) => own.is_same(other),
+            _ => false,
+        }
+    }
+
+    pub(super) fn outlasts(&self, other: &Option<Self>) -> bool {
+        other.as_ref().is_none_or(|other| self.until > other.until)
     }
 
     pub(super) fn error(&self) -> Error {
@@ -116,6 +125,13 @@ impl Mark {
 
     pub(super) fn has_salt_of(&self, other: &Derived) -> bool {
         self.derived.as_ref().is_some_and(|own| own.salt == other.salt)
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let is_known =
+            |(secret, is_its): &(u64, bool)| *is_its && self.is_of(*secret) == Some(true);
+        other.derived.as_ref().is_some_and(|derived| self.has_salt_of(derived))
+            || other.compared.iter().any(is_known)
     }
 
     pub(super) fn derived(&self) -> Option<&Derived> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::base::json;
+use crate::base::secret::Secret;
 
 const LIFETIME: Duration = Duration::from_secs(600);
 /// The time that callers allow as a rule.
