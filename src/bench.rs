@@ -35,6 +35,7 @@ fn response(status: u16, body: &[u8]) -> Response {
     Response {
         status,
         content_type: None,
+        content_encoding: None,
         retry_after: None,
         date: None,
         body: body.to_vec().into(),

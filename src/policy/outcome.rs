@@ -36,6 +36,8 @@ pub(crate) enum Cause {
     HandshakeRefused,
     NoTls,
     TlsBroken,
+    /// The server wanted another handshake before it answers.
+    OtherHandshake,
     // Sending the request and reading the answer.
     Cut,
     AnswerTooSlow,
@@ -127,6 +129,7 @@ impl Cause {
             Self::ClientCertificateRefused => remembered(Certificate, IfSent),
             Self::HandshakeRefused | Self::NoTls => passing(Transport, None),
             Self::TlsBroken => passing(Transport, IfSent),
+            Self::OtherHandshake => lasting(Transport, IfSent),
 
             Self::Cut | Self::ExchangeFailed => passing(Transport, IfSent),
             Self::AnswerTooSlow => passing(Timeout, IfSent),
@@ -257,6 +260,7 @@ mod tests {
             HandshakeRefused,
             NoTls,
             TlsBroken,
+            OtherHandshake,
             Cut,
             AnswerTooSlow,
             ExchangeFailed,
@@ -316,6 +320,7 @@ mod tests {
                 "ClientCertificateRefused" => (Certificate, "M", IfSent),
                 name if name.starts_with("ServerCertificate") => (Certificate, "-", None),
                 "TlsBroken" | "Cut" | "ExchangeFailed" => (Transport, "R", IfSent),
+                "OtherHandshake" => (Transport, "-", IfSent),
                 "AnswerTooSlow" => (Timeout, "R", IfSent),
                 "NotHttp" | "HeadTooLarge" | "BodyTooLarge" => (InvalidResponse, "-", IfSent),
                 "Redirect" | "UndocumentedStatus" | "ErrorInSuccess" | "UnusableSuccess" => {

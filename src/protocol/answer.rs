@@ -34,8 +34,12 @@ pub(super) struct Answer<'a> {
 impl<'a> Answer<'a> {
     pub(super) fn new(response: &'a Response, timing: Timing) -> Result<Self> {
         let bytes = response.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&response.body);
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| Error::invalid_response("the answer is not UTF-8 text; check base_url"))?;
+        let text = std::str::from_utf8(bytes).or_else(|_| match response.unasked_encoding() {
+            Some(encoding) => refused(format!(
+                "the answer is compressed (Content-Encoding: {encoding}), which was not asked for; tell the provider, or check base_url and what stands in between"
+            )),
+            None => refused("the answer is not UTF-8 text; check base_url"),
+        })?;
         let json = serde_json::from_str(text).ok();
         let clock = ServerClock::new(response, timing);
         Ok(Self { text: text.trim(), json, members: json.and_then(Members::of), clock })
@@ -244,6 +248,7 @@ mod tests {
         let response = Response {
             status: 200,
             content_type: None,
+            content_encoding: None,
             retry_after: None,
             date: None,
             body: format!("{{{members}}}").into_bytes().into(),

@@ -20,6 +20,9 @@ const LONGEST_WORD_WITH_DIGIT: usize = 14;
 
 /// ` (what the server says)`, or nothing.
 pub(super) fn explanation(credentials: &Credentials, response: &Response) -> String {
+    if let Some(encoding) = response.unasked_encoding() {
+        return format!(" with a compressed body (Content-Encoding: {encoding})");
+    }
     let is_html = response.content_type.as_deref().is_some_and(|kind| kind.contains("html"))
         || response.body.trim_ascii_start().starts_with(b"<");
     if is_html {
@@ -292,6 +295,7 @@ mod tests {
         Response {
             status: 400,
             content_type: Some(content_type.into()),
+            content_encoding: None,
             retry_after: None,
             date: None,
             body: body.as_bytes().to_vec().into(),

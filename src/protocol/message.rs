@@ -5,6 +5,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::base::shown::shown;
+
 /// A `POST` to a token endpoint.
 pub(crate) struct Request {
     /// Appended to the base URL; starts with `/`.
@@ -18,9 +20,18 @@ pub(crate) struct Request {
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) content_type: Option<String>,
+    pub(crate) content_encoding: Option<String>,
     pub(crate) retry_after: Option<String>,
     pub(crate) date: Option<String>,
     pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+impl Response {
+    /// How the body is encoded so that it is not the text that was asked for.
+    pub(crate) fn unasked_encoding(&self) -> Option<String> {
+        let is_text = std::str::from_utf8(&self.body).is_ok();
+        self.content_encoding.as_deref().filter(|_| !is_text).map(shown)
+    }
 }
 
 impl fmt::Debug for Request {

@@ -15,9 +15,11 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
+use super::EXPLANATION;
 use super::cover::Cover;
 use super::tls::{Configs, Tls};
 use super::wire::{FILL, Phase, Wire};
+use crate::policy::outcome::needs_body;
 
 /// The chain for one request. The settings of TLS are shared: they hold the sessions to resume.
 pub(super) fn connector(wire: &Arc<Wire>, tls: &Configs) -> impl Connector {
@@ -157,15 +159,25 @@ impl<T: Transport> Transport for Veiled<T> {
         if self.is_to_proxy {
             return self.inner.await_input(timeout);
         }
-        let is_progress = self.inner.maybe_await_input(timeout)?;
-        let input = self.inner.buffers().input();
-        let room = self.buffers.input_append_buf();
-        let count = input.len().min(room.len());
-        room[..count].copy_from_slice(&input[..count]);
-        self.cover.cover(&mut room[..count], |bytes| self.wire.keep(bytes));
-        self.buffers.input_appended(count);
-        self.inner.buffers().input_consume(count);
-        Ok(is_progress && count > 0)
+        // ureq gets the head as a whole: it refuses it at the first line that it does not like.
+        loop {
+            let is_progress = self.inner.maybe_await_input(timeout)?;
+            let input = self.inner.buffers().input();
+            let room = self.buffers.input_append_buf();
+            let count = input.len().min(room.len());
+            room[..count].copy_from_slice(&input[..count]);
+            let mut head = self.wire.head();
+            self.cover.cover(&mut room[..count], &mut head, |bytes| self.wire.keep(bytes));
+            self.buffers.input_appended(count);
+            self.inner.buffers().input_consume(count);
+            if head.status().is_some_and(|status| !needs_body(status)) {
+                self.wire.hurry(EXPLANATION);
+            }
+            if count == 0 || !head.is_open() {
+                self.buffers.input_consume(head.take_before());
+                return Ok(is_progress && count > 0);
+            }
+        }
     }
 
     /// No connection is kept for another request: what the server sent too much could be taken for

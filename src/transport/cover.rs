@@ -1,15 +1,14 @@
 //! Follows an answer byte by byte and covers its body, so that what frames it can be read, and
 //! logged, by others.
 
+use super::head::Head;
 use super::wire::FILL;
 
 /// Where in an answer the next byte stands.
 #[derive(Default)]
 pub(super) enum Cover {
-    /// In the head, whose lines so far are kept.
     #[default]
-    Start,
-    Head(Vec<u8>),
+    Head,
     /// In a body that is as long as the head says, or ends with the connection.
     Body,
     /// In the line that gives a chunk's size, or the line break before it.
@@ -23,12 +22,10 @@ pub(super) enum Cover {
     Trailer,
 }
 
-/// A longer head is refused by ureq.
-const LONGEST_HEAD: usize = 128 * 1024;
-
 impl Cover {
-    /// Covers what of these bytes is body, and hands the real bytes out first.
-    pub(super) fn cover(&mut self, bytes: &mut [u8], mut keep: impl FnMut(&[u8])) {
+    /// Covers what of these bytes is body, and hands the real bytes out first; what is head is added
+    /// to the head.
+    pub(super) fn cover(&mut self, bytes: &mut [u8], head: &mut Head, mut keep: impl FnMut(&[u8])) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let hidden = match self {
@@ -37,7 +34,7 @@ impl Cover {
                 _ => 0,
             };
             if hidden == 0 {
-                self.read(rest[0]);
+                self.read(rest[0], head);
                 rest = &mut rest[1..];
                 continue;
             }
@@ -54,17 +51,13 @@ impl Cover {
     }
 
     /// One byte of what frames the body.
-    fn read(&mut self, byte: u8) {
+    ///
+    /// What is covered by mistake cannot be read by ureq, which is an error; nothing is left open by
+    /// mistake.
+    fn read(&mut self, byte: u8, head: &mut Head) {
         match self {
-            Self::Start => *self = Self::Head(vec![byte]),
-            Self::Head(head) => {
-                head.push(byte);
-                // A line may end without its carriage return.
-                if head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n") {
-                    *self = Self::after(head);
-                } else if head.len() > LONGEST_HEAD {
-                    *self = Self::Body;
-                }
+            Self::Head if head.push(byte) => {
+                *self = if head.is_chunked() { Self::SIZE } else { Self::Body };
             }
             Self::Size { size: Some(0), .. } if byte == b'\n' => *self = Self::Trailer,
             Self::Size { size: Some(size), .. } if byte == b'\n' => *self = Self::Chunk(*size),
@@ -76,27 +69,11 @@ impl Cover {
                 }
                 None => *is_extension = size.is_some(),
             },
-            Self::Trailer | Self::Body | Self::Chunk(_) => {}
+            Self::Head | Self::Trailer | Self::Body | Self::Chunk(_) => {}
         }
     }
 
     const SIZE: Self = Self::Size { size: None, is_extension: false };
-
-    /// What comes after this head. What is covered by mistake cannot be read by ureq, which is an
-    /// error; nothing is left open by mistake.
-    fn after(head: &[u8]) -> Self {
-        let head = String::from_utf8_lossy(head);
-        let mut lines = head.lines();
-        let status = lines.next().unwrap_or_default();
-        if status.split(' ').nth(1).is_some_and(|code| code.starts_with('1') && code != "101") {
-            return Self::Start;
-        }
-        let is_chunked = lines.filter_map(|line| line.split_once(':')).any(|(name, value)| {
-            name.eq_ignore_ascii_case("transfer-encoding")
-                && value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
-        });
-        if is_chunked && !status.starts_with("HTTP/1.0") { Self::SIZE } else { Self::Body }
-    }
 }
 
 #[cfg(test)]
@@ -106,9 +83,10 @@ mod tests {
     /// What others see, and what was kept, where the answer comes in pieces of this size.
     fn covered(answer: &str, piece: usize) -> (String, String) {
         let (mut cover, mut seen, mut kept) = (Cover::default(), Vec::new(), Vec::new());
+        let mut head = Head::default();
         for piece in answer.as_bytes().chunks(piece) {
             let mut piece = piece.to_vec();
-            cover.cover(&mut piece, |bytes| kept.extend_from_slice(bytes));
+            cover.cover(&mut piece, &mut head, |bytes| kept.extend_from_slice(bytes));
             seen.extend(piece);
         }
         (String::from_utf8(seen).unwrap(), String::from_utf8(kept).unwrap())

@@ -33,6 +33,10 @@ impl RequestFailure {
         let phase = wire.phase();
         // Before the tunnel stands, it is the proxy that fails.
         let is_proxy = wire.has_proxy() && phase < Phase::Handshake;
+        if phase == Phase::OtherHandshake {
+            return Self::new(Cause::OtherHandshake, tls_failure::OTHER_HANDSHAKE)
+                .with_source(error);
+        }
         match error {
             ureq::Error::Other(error) => match error.downcast::<Self>() {
                 Ok(own) => *own,
@@ -51,7 +55,16 @@ impl RequestFailure {
                 "the proxy's answer is not proper HTTP; check the proxy setting",
             ),
             ureq::Error::Protocol(_) | ureq::Error::Http(_) => {
-                Self::new(Cause::NotHttp, "the answer is not proper HTTP; check base_url")
+                let head = wire.head();
+                let what = match (head.odd_line(), &error) {
+                    (Some(line), _) => format!(" ({line} of its head)"),
+                    (None, ureq::Error::Protocol(what)) if head.status().is_some() => {
+                        format!(" ({what})")
+                    }
+                    _ => String::new(),
+                };
+                let text = format!("the answer is not proper HTTP{what}; check base_url");
+                Self::new(Cause::NotHttp, text)
             }
             ureq::Error::Io(error) => Self::of_io(error, phase, is_proxy, &wire.limit()),
             other => Self::new(Cause::ExchangeFailed, EXCHANGE).with_source(other),
@@ -134,7 +147,7 @@ impl RequestFailure {
                     "the TLS handshake did not end {limit}, check base_url, or try again later"
                 ),
             ),
-            Phase::Sent => Self::new(
+            Phase::Sent | Phase::OtherHandshake => Self::new(
                 Cause::AnswerTooSlow,
                 format!("no complete answer {limit}, or try again later"),
             ),

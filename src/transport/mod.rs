@@ -8,6 +8,7 @@ mod base_url;
 mod connector;
 mod cover;
 mod failure;
+mod head;
 mod probe;
 mod proxy;
 mod resolver;
@@ -35,7 +36,7 @@ use self::wire::{FILL, Wire};
 use crate::base::clock::Deadline;
 use crate::base::sync::lock;
 use crate::credentials::certificate::ClientCertificate;
-use crate::policy::outcome::{Cause, needs_body};
+use crate::policy::outcome::Cause;
 use crate::protocol::message::{Request, Response};
 use crate::types::error::{Error, Result};
 
@@ -144,7 +145,6 @@ impl Transport {
             !self.base_url.is_https,
             LARGEST_BODY + 1,
         ));
-        let failed = |error| RequestFailure::of(error, &wire).into_error(wire.was_sent());
         let mut post = self
             .agent(&wire)
             .post(format!("{}{}", self.base_url.as_str(), request.path))
@@ -154,31 +154,30 @@ impl Transport {
         for (name, value) in &request.headers {
             post = post.header(*name, value);
         }
-        let mut answer = post.send(&vec![FILL; wire.request().len()][..]).map_err(failed)?;
-        let status = answer.status().as_u16();
-        if !needs_body(status) {
-            wire.hurry(EXPLANATION);
-        }
-        let header = |name| {
-            let value: Option<&ureq::http::HeaderValue> = answer.headers().get(name);
-            value.and_then(|value| value.to_str().ok()).map(str::to_owned)
-        };
-        let (content_type, retry_after, date) =
-            (header("content-type"), header("retry-after"), header("date"));
         // What ureq reads is covered; it tells how much of what was kept is the body.
         let mut covered = Vec::new();
-        let whole = answer
-            .body_mut()
-            .as_reader()
-            .take(LARGEST_BODY as u64 + 1)
-            .read_to_end(&mut covered)
-            .map_err(|error| failed(ureq::Error::from(error)))
-            .and_then(|length| if length > LARGEST_BODY { Err(too_large()) } else { Ok(()) });
-        if needs_body(status) {
-            whole.map_err(|error| error.with_status(status))?;
-        }
-        let body = wire.take_answer(covered.len());
-        Ok(Response { status, content_type, retry_after, date, body })
+        let answered = post
+            .send(&vec![FILL; wire.request().len()][..])
+            .and_then(|mut answer| {
+                let body = answer.body_mut().as_reader();
+                body.take(LARGEST_BODY as u64 + 1).read_to_end(&mut covered)?;
+                Ok(answer.status().as_u16())
+            })
+            .map_err(|error| RequestFailure::of(error, &wire).into_error(wire.was_sent()))
+            .and_then(|status| match covered.len() {
+                length if length > LARGEST_BODY => Err(too_large()),
+                _ => Ok(status),
+            });
+        let length = if answered.is_ok() { covered.len() } else { LARGEST_BODY };
+        let head = wire.head();
+        Ok(Response {
+            status: head.decides(answered)?,
+            content_type: head.value("content-type"),
+            content_encoding: head.value("content-encoding"),
+            retry_after: head.value("retry-after"),
+            date: head.value("date"),
+            body: wire.take_answer(length),
+        })
     }
 
     /// For one request: its links know the deadline, and no connection outlives it.

@@ -30,15 +30,17 @@ impl Transport {
             !self.base_url.is_https,
             LARGEST_BODY,
         ));
-        let answer = self
+        let answered = self
             .agent(&wire)
             .head(format!("{}/", self.base_url.as_str()))
             .header("User-Agent", &self.user_agent)
             .call()
-            .map_err(|error| RequestFailure::of(error, &wire).into_error(wire.was_sent()))?;
-        let date = answer.headers().get("date").and_then(|value| value.to_str().ok());
+            .map(|answer| answer.status().as_u16())
+            .map_err(|error| RequestFailure::of(error, &wire).into_error(wire.was_sent()));
+        let head = wire.head();
+        let status = head.decides(answered)?;
         let now = wall();
-        let clocks = date.and_then(|text| Some((date::parse_http_date(text, now)?, now)));
-        Ok((answer.status().as_u16(), clocks))
+        let date = head.value("date").and_then(|text| date::parse_http_date(&text, now));
+        Ok((status, date.map(|date| (date, now))))
     }
 }

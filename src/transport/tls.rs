@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use rustls::pki_types::{IpAddr, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ALL_VERSIONS, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{
+    ALL_VERSIONS, ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned,
+};
 use ureq::Error;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
@@ -17,7 +19,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::roots::Roots;
-use super::wire::Wire;
+use super::wire::{Phase, Wire};
 use crate::credentials::certificate::ClientCertificate;
 
 /// Whom to trust, and whom to be. TLS sessions are resumed among connections that share it.
@@ -90,6 +92,7 @@ impl<In: Transport> Connector<In> for Tls {
         Ok(Some(Either::B(Encrypted {
             buffers: LazyBuffers::new(sizes.0, sizes.1),
             stream: StreamOwned::new(connection, below),
+            wire: self.wire.clone(),
         })))
     }
 }
@@ -97,6 +100,7 @@ impl<In: Transport> Connector<In> for Tls {
 pub(super) struct Encrypted {
     buffers: LazyBuffers,
     stream: StreamOwned<ClientConnection, TransportAdapter>,
+    wire: Arc<Wire>,
 }
 
 impl Transport for Encrypted {
@@ -111,7 +115,18 @@ impl Transport for Encrypted {
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.stream.get_mut().set_timeout(timeout);
+        self.stream.sock.set_timeout(timeout);
+        while self.stream.conn.wants_read() {
+            let (read, written) = self.stream.conn.complete_io(&mut self.stream.sock)?;
+            let is_old = self.stream.conn.protocol_version() == Some(ProtocolVersion::TLSv1_2);
+            // Who only reads has one thing to say in TLS 1.2: that there will be no other handshake.
+            if is_old && self.wire.was_sent() && (written > 0 || self.stream.conn.wants_write()) {
+                self.wire.reach(Phase::OtherHandshake);
+            }
+            if (read, written) == (0, 0) {
+                break;
+            }
+        }
         let count = self.stream.read(self.buffers.input_append_buf())?;
         self.buffers.input_appended(count);
         Ok(count > 0)

@@ -3,13 +3,16 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::pki_types::UnixTime;
-use rustls::{AlertDescription, CertificateError};
+use rustls::{AlertDescription, CertificateError, HandshakeType, PeerMisbehaved};
 
 use super::wire::Phase;
 use crate::base::date;
 use crate::policy::outcome::Cause;
 
 pub(super) const NO_TLS: &str = "no TLS connection could be made; the server must speak TLS 1.2 or newer, and base_url be its address";
+
+/// As IIS does where an address asks for client certificates that it did not ask for at first.
+pub(super) const OTHER_HANDSHAKE: &str = "the server had the request, asked for another TLS handshake (as for a client certificate) and gave no answer without one; its operator has to ask in the first handshake (in IIS: clientcertnegotiation=enable)";
 
 /// Its cause, and a sentence that ends with how to fix it.
 pub(super) fn of(error: &rustls::Error, phase: Phase) -> (Cause, String) {
@@ -53,6 +56,16 @@ pub(super) fn of(error: &rustls::Error, phase: Phase) -> (Cause, String) {
                 format!("the {whose} ended the TLS connection ({alert:?}); try again later"),
             ),
         },
+        // By TLS 1.3, and by TLS 1.2 the second time.
+        rustls::Error::InappropriateHandshakeMessage {
+            got_type: HandshakeType::CertificateRequest,
+            ..
+        }
+        | rustls::Error::PeerMisbehaved(PeerMisbehaved::TooManyRenegotiationRequests)
+            if phase >= Phase::Sent =>
+        {
+            because(Cause::OtherHandshake, OTHER_HANDSHAKE)
+        }
         rustls::Error::PeerIncompatible(_) => because(Cause::NoTls, NO_TLS),
         _ if phase < Phase::Sent => because(Cause::NoTls, NO_TLS),
         // A record that cannot be read may be the answer's.

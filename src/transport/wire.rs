@@ -7,13 +7,14 @@
 //! kept here.
 
 use std::fmt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use ureq::unversioned::transport::ConnectionDetails;
 use zeroize::Zeroizing;
 
+use super::head::Head;
 use crate::base::clock::monotonic;
 use crate::base::sync::lock;
 
@@ -26,6 +27,7 @@ pub(super) struct Wire {
     has_proxy: bool,
     is_plain_http: bool,
     request: Zeroizing<Vec<u8>>,
+    head: Mutex<Head>,
     answer: Mutex<Zeroizing<Vec<u8>>>,
     largest: usize,
 }
@@ -66,6 +68,8 @@ pub(super) enum Phase {
     Handshake,
     /// The first byte of the request was handed to the kernel, or is about to be.
     Sent,
+    /// As `Sent`, and the server asked for another handshake, which was declined.
+    OtherHandshake,
 }
 
 impl Wire {
@@ -85,6 +89,7 @@ impl Wire {
             has_proxy,
             is_plain_http,
             request,
+            head: Mutex::default(),
             // Sized at once, so that no growing leaves an unwiped copy behind.
             answer: Mutex::new(Zeroizing::new(Vec::with_capacity(largest))),
             largest,
@@ -97,7 +102,8 @@ impl Wire {
             1 => Phase::Connecting,
             2 => Phase::Proxy,
             3 => Phase::Handshake,
-            _ => Phase::Sent,
+            4 => Phase::Sent,
+            _ => Phase::OtherHandshake,
         }
     }
 
@@ -111,7 +117,7 @@ impl Wire {
     }
 
     pub(super) fn was_sent(&self) -> bool {
-        self.phase() == Phase::Sent
+        self.phase() >= Phase::Sent
     }
 
     pub(super) fn has_proxy(&self) -> bool {
@@ -156,6 +162,11 @@ impl Wire {
     pub(super) fn hurry(&self, limit: Duration) {
         let mut limits = lock(&self.limits);
         limits.end = limits.end.min(monotonic() + limit);
+    }
+
+    /// The answer's head.
+    pub(super) fn head(&self) -> MutexGuard<'_, Head> {
+        lock(&self.head)
     }
 
     /// Keeps a byte of the answer's body, as long as it can be of use.

@@ -109,10 +109,36 @@ pub fn rows() -> Vec<Row> {
             Fault::Flood(b"HTTP/1.1 401 No\r\n\r\n", b"aaaaaaaaaaaaaaaa"),
             REFUSED,
         ),
+        Row::new(
+            "a 401 with a folded header line",
+            close(|_| answer(401, "X-Folded: a,\r\n b\r\n", b"")),
+            REFUSED,
+        ),
+        Row::new(
+            "a 401 with a header line `X-Waf[0]:`",
+            close(|_| answer(401, "X-Waf[0]: a\r\n", b"")),
+            REFUSED,
+        ),
+        Row::new("a 401 whose head is cut", close(|_| b"HTTP/1.1 401 No\r\nX-A".to_vec()), REFUSED),
+        Row::new(
+            "a 401 whose head stops in the middle and stays open",
+            Fault::Answer(|_| b"HTTP/1.1 401 No\r\nX-A".to_vec(), After::Stall),
+            REFUSED,
+        ),
+        Row::new(
+            "a 401 with endless headers",
+            Fault::Flood(b"HTTP/1.1 401 No\r\n", b"X-More: aaaaaaaa\r\n"),
+            REFUSED,
+        ),
         Row::new("a 403 whose body is cut in the middle", close(|_| cut(403, "")), FORBIDDEN),
         Row::new(
             "a 429 with `Retry-After: 120` and a body of 70 KiB",
             close(|_| long(429, "Retry-After: 120\r\n")),
+            LIMITED,
+        ),
+        Row::new(
+            "a 429 with `Retry-After: 120` behind a header line `X-Waf[0]:`",
+            close(|_| answer(429, "X-Waf[0]: a\r\nRetry-After: 120\r\n", b"")),
             LIMITED,
         ),
         Row::new(
@@ -136,6 +162,7 @@ pub fn rows() -> Vec<Row> {
         bad("chunks of garbage", |_| {
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nwhat\r\n".to_vec()
         }),
+        bad("a 200 with a folded header line", |_| answer(200, "X-Folded: a,\r\n b\r\n", b"")),
         bad("not HTTP", |_| b"SSH-2.0-whatever\r\n".to_vec()),
         bad("unrequested gzip", |_| {
             answer(

@@ -10,6 +10,7 @@
 mod accepted;
 mod authority;
 mod backend;
+mod handshakes;
 mod inputs;
 mod nginx;
 mod refused;

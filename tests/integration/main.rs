@@ -10,6 +10,7 @@ mod certificate_renewal;
 mod certificates;
 mod found;
 mod generations;
+mod heads;
 mod network;
 mod odd_calls;
 mod pace;
