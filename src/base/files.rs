@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::base::clock::Deadline;
 
-/// How long a pipe is waited for, unless a time-out says otherwise.
+/// How long pipes are waited for, unless a time-out says otherwise.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) type Content = Zeroizing<Vec<u8>>;
@@ -203,7 +203,7 @@ const LONGEST_PATH: usize = 4096;
 pub(crate) fn read_bounded(
     path: &Path,
     limit: u64,
-    patience: Duration,
+    deadline: Deadline,
 ) -> io::Result<(Content, Metadata)> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
@@ -215,7 +215,6 @@ pub(crate) fn read_bounded(
     if metadata.len() > limit {
         return Err(too_large(limit));
     }
-    let deadline = Deadline::after(patience);
     let mut file = open(path)?;
     let metadata = file.metadata()?;
     // Files of /proc have no length, and pipes none either.

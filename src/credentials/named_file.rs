@@ -6,8 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
+use crate::base::clock::Deadline;
 use crate::base::files::{Content, as_utf8, check_access, is_content, read_bounded};
 use crate::base::sync::lock;
 use crate::types::error::{Error, Result};
@@ -30,7 +30,8 @@ pub(crate) struct NamedFile<'a> {
     pub(crate) shows_path: bool,
     pub(crate) holds: Holds,
     pub(crate) limit: u64,
-    pub(crate) patience: Duration,
+    /// By when a pipe has to be written.
+    pub(crate) deadline: Deadline,
     pub(crate) once: &'a Once,
 }
 
@@ -84,7 +85,7 @@ impl NamedFile<'_> {
         if let Some(content) = known.get(path) {
             return Ok(content.clone());
         }
-        let (content, file) = read_bounded(path, self.limit, self.patience)?;
+        let (content, file) = read_bounded(path, self.limit, self.deadline)?;
         let holds_a_secret = match self.holds {
             Holds::Secret => true,
             Holds::Pem => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{Credentials, check_text};
+use crate::base::clock::Deadline;
 use crate::base::files::{self, PATIENCE};
 use crate::base::secret::Secret;
 use crate::credentials::certificate::{ClientCertificate, Files, Names};
@@ -27,8 +28,8 @@ pub(crate) enum Reading {
 /// Where variables come from: the environment, or a test. One that is empty is not set.
 pub(crate) struct Variables<'a> {
     values: &'a dyn Fn(&str) -> Option<OsString>,
-    /// How long pipes are waited for.
-    patience: Duration,
+    /// By when pipes have to be written, all of them.
+    deadline: Deadline,
     /// What was read from them.
     once: Once,
 }
@@ -41,11 +42,11 @@ impl Variables<'static> {
 
 impl<'a> Variables<'a> {
     pub(crate) fn of(values: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
-        Self { values, patience: PATIENCE, once: Once::default() }
+        Self { values, deadline: Deadline::after(PATIENCE), once: Once::default() }
     }
 
     pub(crate) fn with_pipes(self, patience: Option<Duration>, once: Once) -> Self {
-        Self { patience: patience.unwrap_or(PATIENCE), once, ..self }
+        Self { deadline: Deadline::after(patience.unwrap_or(PATIENCE)), once, ..self }
     }
 
     pub(crate) fn credentials(&self, provider: Provider, reading: Reading) -> Result<Credentials> {
@@ -117,7 +118,7 @@ impl<'a> Variables<'a> {
         }
         let names = Names { certificate: name, key: key_name };
         let files = Files::new(&path, key.as_deref(), Some(names));
-        files.load(self.patience, &self.once)
+        files.load(self.deadline, &self.once)
     }
 
     /// The variable, or the content of the file that `NAME_FILE` names.
@@ -157,9 +158,15 @@ impl<'a> Variables<'a> {
     }
 
     /// The path is not shown: it may be the secret itself, put in the wrong place.
-    fn file<'b>(&'b self, name: &'b str, what: &'b str, holds: Holds, limit: u64) -> NamedFile<'b> {
-        let (patience, once) = (self.patience, &self.once);
-        NamedFile { name, what, shows_path: false, holds, limit, patience, once }
+    pub(crate) fn file<'b>(
+        &'b self,
+        name: &'b str,
+        what: &'b str,
+        holds: Holds,
+        limit: u64,
+    ) -> NamedFile<'b> {
+        let (deadline, once) = (self.deadline, &self.once);
+        NamedFile { name, what, shows_path: false, holds, limit, deadline, once }
     }
 
     fn text(&self, name: &str) -> Result<Option<String>> {

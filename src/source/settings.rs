@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::base::files;
 use crate::base::secret::Secret;
-use crate::credentials::Credentials;
 use crate::credentials::named_file::Once;
 use crate::credentials::variables::{Reading, Variables};
 use crate::protocol;
@@ -73,8 +72,8 @@ pub struct Settings {
     pub store_certificate: Option<PathBuf>,
     /// A PEM file of its private key; unless set, the key is in the certificate's file.
     pub store_private_key: Option<PathBuf>,
-    /// The time for one fetch, as [`Builder::timeout`]; pipes among the files are waited for as
-    /// long. Not read from the environment; 15 s unless set.
+    /// The time for one fetch, as [`Builder::timeout`]; pipes among the files that one call reads
+    /// are waited for as long. Not read from the environment; 15 s unless set.
     pub timeout: Option<Duration>,
     /// What was read from pipes.
     once: Once,
@@ -203,11 +202,13 @@ impl Settings {
     /// As [`Credentials::from_env`], [`environment`](Self::environment) and [`FileStore::open`].
     pub fn builder(&self) -> Result<Builder> {
         let environment = self.environment()?;
-        let mut builder = Builder::new(self.credentials(Reading::Whole)?, environment);
+        let variables = self.variables();
+        let credentials = variables.credentials(self.provider, Reading::Whole)?;
+        let mut builder = Builder::new(credentials, environment);
         if let Some(url) = &self.base_url {
             builder = builder.base_url(url);
         }
-        if let Some(pem) = self.root_certificates_pem()? {
+        if let Some(pem) = self.authorities(&variables)? {
             builder = builder.root_certificates_pem(&pem);
         }
         if let Some(limit) = self.timeout {
@@ -220,7 +221,7 @@ impl Settings {
                 ));
             };
             let store = FileStore::open(directory)?;
-            builder = match self.sealing_keys()? {
+            builder = match self.keys(&variables)? {
                 Some(keys) => builder.store(Sealed::new(store, keys)),
                 None => builder.store(store),
             };
@@ -234,20 +235,22 @@ impl Settings {
     /// # Errors
     /// As [`SealingKeys::from_file`], naming the variable.
     pub fn sealing_keys(&self) -> Result<Option<SealingKeys>> {
+        self.keys(&self.variables())
+    }
+
+    fn keys(&self, variables: &Variables<'_>) -> Result<Option<SealingKeys>> {
         match &self.store_key_file {
             Some(path) => {
-                let keys = SealingKeys::from_named_file("PAYTOKEN_STORE_KEY_FILE", path)?;
+                let keys = SealingKeys::from_variable(variables, "PAYTOKEN_STORE_KEY_FILE", path)?;
                 Ok(Some(match self.accept_unsealed {
                     Some(unsealed) => keys.accept_unsealed(unsealed),
                     None => keys,
                 }))
             }
             // Whoever sets it means that entries are sealed.
-            None if self.variables().path("PAYTOKEN_STORE_KEY").is_some() => {
-                Err(Error::configuration(
-                    "PAYTOKEN_STORE_KEY: not read, so that the key does not stand in the environment; put it into a file and set PAYTOKEN_STORE_KEY_FILE to its path",
-                ))
-            }
+            None if variables.path("PAYTOKEN_STORE_KEY").is_some() => Err(Error::configuration(
+                "PAYTOKEN_STORE_KEY: not read, so that the key does not stand in the environment; put it into a file and set PAYTOKEN_STORE_KEY_FILE to its path",
+            )),
             None if self.accept_unsealed.is_some() => Err(Error::configuration(
                 "PAYTOKEN_ACCEPT_UNSEALED: set without keys, so nothing is sealed; set PAYTOKEN_STORE_KEY_FILE, too, or remove it",
             )),
@@ -273,10 +276,12 @@ impl Settings {
     /// [`Configuration`](crate::ErrorKind::Configuration), naming the variable, when it cannot be
     /// read, or something in it cannot be used.
     pub fn root_certificates_pem(&self) -> Result<Option<Vec<u8>>> {
-        let Some(path) = self.ca.as_deref() else {
-            return Ok(None);
-        };
-        authorities(&self.variables(), "PAYTOKEN_CA", path).map(Some)
+        self.authorities(&self.variables())
+    }
+
+    fn authorities(&self, variables: &Variables<'_>) -> Result<Option<Vec<u8>>> {
+        let path = self.ca.as_deref();
+        path.map(|path| authorities(variables, "PAYTOKEN_CA", path)).transpose()
     }
 
     /// The account that these settings describe. Neither secret nor private key is read.
@@ -284,7 +289,7 @@ impl Settings {
     /// # Errors
     /// As [`Credentials::from_env`] and [`environment`](Self::environment).
     pub fn account(&self) -> Result<Account> {
-        let credentials = self.credentials(Reading::WithoutSecret)?;
+        let credentials = self.variables().credentials(self.provider, Reading::WithoutSecret)?;
         Account::new(&credentials, self.environment()?, self.base_url.as_deref())
     }
 
@@ -323,10 +328,7 @@ impl Settings {
             .map_err(|why| Error::configuration(format!("{} {why}", path.display())))
     }
 
-    fn credentials(&self, reading: Reading) -> Result<Credentials> {
-        self.variables().credentials(self.provider, reading)
-    }
-
+    /// The time for pipes begins here.
     fn variables(&self) -> Variables<'_> {
         Variables::of(&*self.lookup.0).with_pipes(self.timeout, self.once.clone())
     }

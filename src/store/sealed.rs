@@ -17,10 +17,10 @@ use zeroize::Zeroizing;
 
 use super::{Store, StoreGuard, StoreKey};
 use crate::base::clock::Now;
-use crate::base::files;
 use crate::base::secret::Secret;
 use crate::base::sync::lock;
-use crate::credentials::named_file::{Holds, NamedFile, Once};
+use crate::credentials::named_file::Holds;
+use crate::credentials::variables::Variables;
 use crate::types::error::{Error, Result};
 use crate::types::event::LOG_TARGET;
 use crate::types::words::quoted;
@@ -263,18 +263,17 @@ impl SealingKeys {
     /// [`Configuration`](crate::ErrorKind::Configuration) when it cannot be read, has no key, or a
     /// line that is none.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
-        Self::from_named_file("sealing keys", path.as_ref())
+        Self::from_variable(&Variables::of_process(), "sealing keys", path.as_ref())
     }
 
     /// As `from_file`; errors name the setting that led here.
-    pub(crate) fn from_named_file(name: &str, path: &Path) -> Result<Self> {
+    pub(crate) fn from_variable(
+        variables: &Variables<'_>,
+        name: &str,
+        path: &Path,
+    ) -> Result<Self> {
         let what = "a file with one key a line, made by `paytoken new-store-key`";
-        let once = Once::default();
-        let (limit, patience) = (LARGEST_FILE, files::PATIENCE);
-        let holds = Holds::Secret;
-        let reading =
-            NamedFile { name, what, shows_path: false, holds, limit, patience, once: &once };
-        let content = reading.read(path)?;
+        let content = variables.file(name, what, Holds::Secret, LARGEST_FILE).read(path)?;
         // A line of text is a note, or a key in base64 that was cut.
         let is_text = content.is_ascii()
             && (content.starts_with(b"#") || content.ends_with(b"\n"))

@@ -177,6 +177,25 @@ fn a_mounted_secret_whose_link_leads_elsewhere_is_read_again() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+    let sandbox = Sandbox::start().unwrap();
+    let pair = sandbox.issue_client_certificate("first");
+    let folder = Folder::with(&pair);
+    let (source, _, told) = source(&sandbox, folder.load());
+    fs::remove_file(folder.file("key.pem")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.file("key.pem")).status().unwrap();
+    assert!(made.success());
+    let began = std::time::Instant::now();
+    source.token().unwrap();
+    // Not a measurement: pipes that settings name are waited for 15 seconds.
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(sent(&sandbox), header(&pair));
+    let told = told.take().concat();
+    assert!(told.contains("not renewed") && told.contains("nothing was written"), "{told}");
+}
+
 #[test]
 fn a_renewed_certificate_is_the_tls_identity_too_and_its_end_is_in_the_status() {
     let sandbox = Sandbox::start().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use paytoken::{ClientCertificate, Settings};
 
@@ -52,8 +52,10 @@ fn certificate(target: &Target, table: &mut Table) {
     if of_key != Origin::NotSet {
         table.ok("private key", from(target, &of_key));
     }
-    // What is not there has been told; the error would repeat what may be a key in the wrong place.
-    if [Some(&path), key.as_ref()].into_iter().flatten().any(|path| fs::metadata(path).is_err()) {
+    // What is not there has been told; the error would repeat what may be a key in the wrong place. A
+    // pipe has been read, with the credentials.
+    let is_file = |path: &PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    if ![Some(&path), key.as_ref()].into_iter().flatten().all(is_file) {
         return;
     }
     let loaded = match &key {

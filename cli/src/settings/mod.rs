@@ -141,28 +141,21 @@ impl Target {
         if self.options.no_store {
             return Ok(None);
         }
-        let keys = self.settings.sealing_keys();
+        let keys = self.settings_in_time().sealing_keys();
         let store = keys.and_then(|keys| {
-            SharedStore::open(self.settings.store.as_deref(), keys, || self.settings.store_tls())
+            let tls = || self.settings_in_time().store_tls();
+            SharedStore::open(self.settings.store.as_deref(), keys, tls)
         });
         store.map(Some).map_err(|error| self.failure(&error))
     }
 
     pub(crate) fn account(&self) -> Result<paytoken::store::Account, Failure> {
-        let mut settings = self.settings.clone();
-        settings.timeout = Some(self.deadline().left().max(LEAST));
-        let account = || settings.account().map_err(|error| self.failure(&error));
-        // A certificate that comes through a pipe may never come.
-        match self.path("CLIENT_CERT").is_some_and(|path| is_no_file(&path)) {
-            true => self.deadline().watch(account),
-            false => account(),
-        }
+        self.settings_in_time().account().map_err(|error| self.failure(&error))
     }
 
     pub(crate) fn source(&self, store: Option<SharedStore>) -> Result<TokenSource, Failure> {
-        let mut settings = self.settings.clone();
+        let mut settings = self.settings_in_time();
         settings.store = None; // opened already
-        settings.timeout = Some(self.deadline().left().max(LEAST));
         let source = || {
             let mut builder = settings.builder()?;
             if let Some(store) = store {
@@ -171,6 +164,13 @@ impl Target {
             builder.build()
         };
         source().map_err(|error| self.failure(&error))
+    }
+
+    /// For what reads files, which may be pipes that are never written: with the time that is left.
+    fn settings_in_time(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        settings.timeout = Some(self.deadline().left().max(LEAST));
+        settings
     }
 
     /// The path that this variable of the provider holds, wherever it is set.

@@ -18,6 +18,7 @@ mod curl;
 mod curl_lines;
 mod herd;
 mod memory;
+mod pipes;
 mod places;
 mod secret_commands;
 mod settings;
@@ -41,6 +42,7 @@ fn main() {
         curl_lines::trials(),
         herd::trials(),
         memory::trials(),
+        pipes::trials(),
         places::trials(),
         secret_commands::trials(),
         settings::trials(),

@@ -21,6 +21,7 @@ use self::key::Key;
 use self::watch::Origin;
 pub(crate) use self::watch::{Files, Names, Stamps};
 use self::x509::Fields;
+use crate::base::clock::Deadline;
 use crate::base::date;
 use crate::base::files::PATIENCE;
 use crate::credentials::named_file::Once;
@@ -117,7 +118,8 @@ impl ClientCertificate {
     /// As [`from_pem`](Self::from_pem) and [`with_private_key`](Self::with_private_key);
     /// [`Configuration`](crate::ErrorKind::Configuration) when a file cannot be read.
     pub fn from_pem_files(certificate: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self> {
-        Files::new(certificate.as_ref(), Some(key.as_ref()), None).load(PATIENCE, &Once::default())
+        let files = Files::new(certificate.as_ref(), Some(key.as_ref()), None);
+        files.load(Deadline::after(PATIENCE), &Once::default())
     }
 
     /// Reads the certificate from a file, and the key too where the file holds it; again when it
@@ -127,7 +129,8 @@ impl ClientCertificate {
     /// As [`from_pem`](Self::from_pem); [`Configuration`](crate::ErrorKind::Configuration) when the
     /// file cannot be read.
     pub fn from_pem_file(path: impl AsRef<Path>) -> Result<Self> {
-        Files::new(path.as_ref(), None, None).load(PATIENCE, &Once::default())
+        let files = Files::new(path.as_ref(), None, None);
+        files.load(Deadline::after(PATIENCE), &Once::default())
     }
 
     /// For the deployment in which an nginx or a load balancer in front adds the header and does

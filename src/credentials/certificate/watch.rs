@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::{ClientCertificate, FieldNames, Inner, Loaded};
-use crate::base::files::PATIENCE;
+use crate::base::clock::Deadline;
 use crate::credentials::named_file::{Holds, LARGEST_PEM, NamedFile, Once};
 use crate::types::error::Result;
 
@@ -56,7 +56,8 @@ impl ClientCertificate {
         }
         let read = origin
             .files
-            .read(PATIENCE, &Once::default())
+            // Files they were: a pipe in the place of one is not waited for.
+            .read(Deadline::after(Duration::ZERO), &Once::default())
             .and_then(|read| read.check_key().map(|()| read));
         *failed = read.is_err().then_some(stamps);
         Some(read)
@@ -68,12 +69,12 @@ impl Files {
         Self { certificate: certificate.to_owned(), key: key.map(Path::to_owned), names }
     }
 
-    /// Pipes among them are waited for this long, and what they held is kept there.
-    pub(crate) fn load(self, patience: Duration, once: &Once) -> Result<ClientCertificate> {
-        Arc::new(self).read(patience, once)
+    /// Pipes among them are waited for until then, and what they held is kept there.
+    pub(crate) fn load(self, deadline: Deadline, once: &Once) -> Result<ClientCertificate> {
+        Arc::new(self).read(deadline, once)
     }
 
-    fn read(self: &Arc<Self>, patience: Duration, once: &Once) -> Result<ClientCertificate> {
+    fn read(self: &Arc<Self>, deadline: Deadline, once: &Once) -> Result<ClientCertificate> {
         // Taken first: what is written meanwhile then shows.
         let origin = Origin { files: self.clone(), stamps: self.stamps() };
         let [field, key_field] = self.fields();
@@ -84,7 +85,7 @@ impl Files {
                 shows_path: self.names.is_none(),
                 holds: Holds::Pem,
                 limit: LARGEST_PEM,
-                patience,
+                deadline,
                 once,
             };
             file.read(path)
