@@ -15,13 +15,9 @@ const PHRASES: &[(&str, &str)] = &[
     ("root_certificates_pem", "--ca"),
     ("pass the key to with_private_key", "name the key's file in {PREFIX}_CLIENT_KEY"),
     ("with_private_key", "{PREFIX}_CLIENT_KEY"),
-    ("; allow more with timeout", "; raise --timeout"),
-    // The command has no setting for connections alone.
-    ("; allow more with connect_timeout, or ", "; "),
     ("allow more with timeout", "raise --timeout"),
+    ("allow more with connect_timeout", "raise --connect-timeout"),
     ("allow more time", "raise --timeout"),
-    ("; allow more time", "; raise --timeout"),
-    ("; allow more", "; raise --timeout"),
     ("min_validity", "--min-validity"),
     ("base_url: ", "--base-url (or {PREFIX}_BASE_URL): "),
     (" (`base_url`)", ""),
@@ -141,7 +137,7 @@ mod tests {
             (
                 Provider::NexterPay,
                 "no connection within 5s; allow more with connect_timeout, or check base_url",
-                "no connection within 5s; check --base-url",
+                "no connection within 5s; raise --connect-timeout, or check --base-url",
             ),
             (
                 Provider::NexterPay,

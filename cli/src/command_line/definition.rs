@@ -194,6 +194,11 @@ fn common() -> Vec<Arg> {
             "TIME",
             "For the whole command, but for curl's own run (default: 15s)".into(),
         ),
+        valued(
+            "connect-timeout",
+            "TIME",
+            "For one connection to the provider, TLS included, of that time (default: 5s)".into(),
+        ),
         path(
             "store",
             "DIR",

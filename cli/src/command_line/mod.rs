@@ -77,6 +77,7 @@ pub(crate) struct Options {
     pub(crate) environment: Option<Environment>,
     pub(crate) base_url: Option<String>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) connect_timeout: Option<Duration>,
     pub(crate) store: Option<PathBuf>,
     pub(crate) no_store: bool,
     pub(crate) ca: Option<PathBuf>,
@@ -169,10 +170,10 @@ fn options(matches: &ArgMatches) -> Result<Options, Failure> {
     let path = |name| matches.get_one::<OsString>(name).map(PathBuf::from);
     let environment = text(matches, "environment")
         .map(|text| text.parse().map_err(|error: Error| Failure::Usage(format!("--{error}"))));
-    let timeout = time(matches, "timeout")?;
-    if timeout.is_some_and(|limit| limit.is_zero()) {
-        return Err(Failure::Usage("--timeout: must be more than nothing".into()));
-    }
+    let limit = |name| match time(matches, name)? {
+        Some(Duration::ZERO) => Err(Failure::Usage(format!("--{name}: must be more than nothing"))),
+        limit => Ok(limit),
+    };
     let store = path("store");
     if store.as_deref().and_then(store::address).is_some_and(store::names_a_password) {
         return Err(Failure::Usage(
@@ -182,7 +183,8 @@ fn options(matches: &ArgMatches) -> Result<Options, Failure> {
     Ok(Options {
         environment: environment.transpose()?,
         base_url: text(matches, "base-url"),
-        timeout,
+        timeout: limit("timeout")?,
+        connect_timeout: limit("connect-timeout")?,
         store,
         no_store: matches.get_flag("no-store"),
         ca: path("ca"),

@@ -34,7 +34,6 @@ pub(crate) struct SettingsFile {
 /// One account's table.
 pub(crate) struct Account {
     pub(crate) provider: Provider,
-    pub(crate) timeout: Option<Duration>,
     /// Where it stands in the file itself: [`Setting::Secret`] among the values.
     secret: Option<Zeroizing<String>>,
     values: Vec<(&'static str, Setting)>,
@@ -47,6 +46,7 @@ pub(crate) enum Setting {
     /// In the file, and kept apart from it, since it is forgotten before curl runs.
     Secret,
     Path(PathBuf),
+    Time(Duration),
     /// The program first.
     Command(Vec<OsString>),
 }
@@ -178,9 +178,9 @@ impl Account {
         }
         let mut keys: Vec<_> =
             names(provider.facts()).into_iter().map(|(key, _, kind)| (key, kind)).collect();
-        keys.push(("timeout", Kind::Text));
+        keys.extend(["timeout", "connect_timeout"].map(|key| (key, Kind::Time)));
         let secret_name = provider.facts().secret.name;
-        let mut account = Self { provider, timeout: None, secret: None, values: Vec::new() };
+        let mut account = Self { provider, secret: None, values: Vec::new() };
         for (key, value) in table {
             if key == "provider" {
                 continue;
@@ -197,11 +197,6 @@ impl Account {
                 _ => setting(kind, value, file).map_err(|what| format!("{key}: {what}"))?,
             };
             match (key, setting) {
-                ("timeout", Setting::Inline(text)) => {
-                    let time = duration::parse(&text).filter(|time| !time.is_zero());
-                    account.timeout =
-                        Some(time.ok_or("timeout: not a time; write it as \"90s\" or \"1m30s\"")?);
-                }
                 (key, Setting::Inline(text)) if key == secret_name => {
                     account.secret = Some(Zeroizing::new(text));
                     account.values.push((key, Setting::Secret));
@@ -230,12 +225,18 @@ impl Account {
 
     /// Whether both say the same, the secret apart.
     pub(super) fn is_as(&self, other: &Self) -> bool {
-        (self.provider, self.timeout) == (other.provider, other.timeout)
-            && self.values == other.values
+        self.provider == other.provider && self.values == other.values
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Setting> {
         self.values.iter().find(|(known, _)| *known == key).map(|(_, setting)| setting)
+    }
+
+    pub(super) fn time(&self, key: &str) -> Option<Duration> {
+        match self.get(key) {
+            Some(Setting::Time(time)) => Some(*time),
+            _ => None,
+        }
     }
 
     /// `client_secret_file` for `client_secret`, if that is how it is set.
@@ -260,6 +261,7 @@ pub(super) fn stem(key: &'static str) -> &'static str {
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Text,
+    Time,
     Path,
     /// A path, or a server's address.
     Store,
@@ -310,7 +312,11 @@ fn ways(name: &str) -> [&'static str; 2] {
 fn setting(kind: Kind, value: &Value, file: &Path) -> Result<Setting, String> {
     match (kind, value) {
         (Kind::Text, Value::String(text)) => Ok(Setting::Inline(text.clone())),
-        (Kind::Text, _) => Err("has to be a text in quotes".into()),
+        (Kind::Time, Value::String(text)) => duration::parse(text)
+            .filter(|time| !time.is_zero())
+            .map(Setting::Time)
+            .ok_or_else(|| "not a time; write it as \"90s\" or \"1m30s\"".into()),
+        (Kind::Text | Kind::Time, _) => Err("has to be a text in quotes".into()),
         (Kind::Store, Value::String(text)) if !text.is_empty() => {
             match Place::named("", Path::new(text)) {
                 Ok(Place::Server(address)) => Ok(Setting::Path(address.into())),

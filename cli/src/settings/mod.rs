@@ -83,8 +83,10 @@ impl Target {
         let Some(provider) = of_file.as_ref().map(|account| account.provider).or(of_name) else {
             return Err(unknown(name, file));
         };
-        let timeout = options.timeout.or(of_file.as_ref().and_then(|account| account.timeout));
+        let time = |key| of_file.as_ref().and_then(|account: &file::Account| account.time(key));
+        let timeout = options.timeout.or_else(|| time("timeout"));
         let deadline = Deadline::after(timeout.unwrap_or(deadline::DEFAULT));
+        let connect_timeout = options.connect_timeout.or_else(|| time("connect_timeout"));
         let secret = of_file.as_mut().and_then(file::Account::take_secret);
         let known = secret.map(|secret| (provider.facts().secret.name, secret));
         let lookup = Arc::new(Lookup {
@@ -103,7 +105,8 @@ impl Target {
         settings.base_url = options.base_url.clone().or(settings.base_url);
         settings.ca = options.ca.clone().or(settings.ca);
         settings.store = options.store.clone().or(settings.store);
-        Ok(Self { name: name.to_owned(), settings, options: options.clone(), lookup })
+        let options = Options { connect_timeout, ..options.clone() };
+        Ok(Self { name: name.to_owned(), settings, options, lookup })
     }
 
     pub(crate) fn provider(&self) -> Provider {
@@ -158,6 +161,9 @@ impl Target {
         settings.store = None; // opened already
         let source = || {
             let mut builder = settings.builder()?;
+            if let Some(limit) = self.options.connect_timeout {
+                builder = builder.connect_timeout(limit);
+            }
             if let Some(store) = store {
                 builder = builder.store(store.into_store());
             }

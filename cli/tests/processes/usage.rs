@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::{Fault, Service};
+use paytoken_testing::write_private;
 
 use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
@@ -19,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_token_as_json_says_when_it_ends", token_as_json),
         trial("stderr_that_takes_nothing_changes_no_code", stderr_is_gone),
         trial("the_whole_command_ends_by_its_time_out", time_out),
+        trial("the_time_for_a_connection_is_set_by_the_name_that_its_error_gives", connect_time),
         trial("in_the_window_a_run_with_a_good_token_waits_little", window),
         trial("a_token_too_old_to_be_used_costs_one_request_however_slow_the_provider", too_old),
         trial("invalidate_says_what_it_did", invalidate),
@@ -196,6 +198,33 @@ fn time_out() {
     let service = Service::NexterPay;
     world.sandbox.fault_always(service, Some(Fault::Delay(Duration::from_secs(60))));
     ends("the provider", &mut limited(&["token", "nexter-pay"]));
+}
+
+fn connect_time() {
+    let world = World::new();
+    // It takes connections, and says nothing.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let file = world.folder.join("settings.toml");
+    let ends = |arguments: &[&str], settings: &str, says: &str| {
+        write_private(&file, settings);
+        let common = ["--base-url", &address, "--no-store", "--timeout", "60s"];
+        let mut command = world.paytoken(&[arguments, &common].concat());
+        let output = command.env("PAYTOKEN_CONFIG", &file).output().unwrap();
+        let told = [&*output.stdout, &*output.stderr].concat();
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.contains(says), "{arguments:?}: {told}");
+    };
+    let option = &["token", "nexter-pay", "--connect-timeout", "150ms"][..];
+    let key = "[nexter-pay]\nconnect_timeout = \"250ms\"\n";
+    ends(option, "", "did not end within 150ms; raise --connect-timeout, ");
+    ends(&["token", "nexter-pay"], key, "did not end within 250ms; raise --connect-timeout, ");
+    ends(option, key, "did not end within 150ms; raise --connect-timeout, ");
+    ends(&["check", "nexter-pay", "--connect-timeout=150ms"], "", "within 150ms; raise --connect");
+    let zero = "[nexter-pay]\nconnect_timeout = \"0\"\n";
+    ends(&["token", "nexter-pay"], zero, "connect_timeout: not a time; write it as");
+    ends(&["token", "nexter-pay", "--connect-timeout", "0"], "", "--connect-timeout: must be more");
+    ends(&["token", "nexter-pay", "--conect-timeout", "1s"], "", "did you mean --connect-timeout?");
 }
 
 /// What `status` says of it.
