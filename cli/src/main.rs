@@ -52,6 +52,7 @@ fn main() -> ExitCode {
     let was_passed = Arc::new(AtomicBool::new(false));
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, was_passed);
     child::can_be_waited_for();
+    signals::end_the_first_process();
     let result = run();
     logger::tell_warnings(result.as_ref().err());
     match result {

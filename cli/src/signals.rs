@@ -1,5 +1,5 @@
 //! Signals that are meant for what the command runs, which may not be in our process group: curl, or the
-//! program that prints a secret.
+//! program that prints a secret; and those that the first process of a container has to ask for.
 
 use std::fs;
 use std::io;
@@ -33,13 +33,18 @@ static RECEIVER: Mutex<Option<(Program, Pid)>> = Mutex::new(None);
 static LAST: AtomicI32 = AtomicI32::new(0);
 static IS_STARTED: Mutex<bool> = Mutex::new(false);
 
+/// The first process of a container gets no signal that it has not asked for: the kernel keeps them
+/// from it. Any other ends as the system has it.
+pub(crate) fn end_the_first_process() {
+    if std::process::id() == 1 {
+        // Without it, the command ends with its time-out.
+        let _ = listen();
+    }
+}
+
 /// Runs a program that gets the signals from its first moment on.
 pub(crate) fn start(command: &mut Command, program: Program) -> io::Result<Child> {
-    let mut is_started = IS_STARTED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*is_started {
-        listen()?;
-        *is_started = true;
-    }
+    listen()?;
     let mut receiver = receiver();
     let child = command.spawn()?;
     *receiver = Pid::from_raw(child.id().cast_signed()).map(|pid| (program, pid));
@@ -62,11 +67,17 @@ pub(crate) fn last() -> Option<i32> {
 }
 
 fn listen() -> io::Result<()> {
+    let mut is_started = IS_STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *is_started {
+        return Ok(());
+    }
     let ignored = ignored();
     // What is ignored stays so, as nohup and shells want it: it is ignored by the program, too.
     let passed_on = PASSED_ON.iter().filter(|signal| ignored >> (*signal - 1) & 1 == 0);
     let mut signals = Signals::new(passed_on)?;
-    thread::Builder::new().spawn(move || signals.forever().for_each(pass_on)).map(drop)
+    thread::Builder::new().spawn(move || signals.forever().for_each(pass_on))?;
+    *is_started = true;
+    Ok(())
 }
 
 fn pass_on(number: i32) {

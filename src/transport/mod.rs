@@ -135,7 +135,9 @@ impl Transport {
     pub(crate) fn send(&self, request: Request, deadline: Deadline) -> Result<Response> {
         let left = deadline.remaining().min(LONGEST_WAIT);
         if left.is_zero() {
-            return Err(Cause::NoTimeLeft.error("no time was left to send a request; allow more time"));
+            return Err(
+                Cause::NoTimeLeft.error("no time was left to send a request; allow more time")
+            );
         }
         let wire = Arc::new(Wire::new(
             request.body,

@@ -20,7 +20,9 @@ impl Transport {
     ) -> Result<(u16, Option<(SystemTime, SystemTime)>)> {
         let left = deadline.remaining().min(LONGEST_WAIT);
         if left.is_zero() {
-            return Err(Cause::NoTimeLeft.error("no time was left to send a request; allow more time"));
+            return Err(
+                Cause::NoTimeLeft.error("no time was left to send a request; allow more time")
+            );
         }
         let wire = Arc::new(Wire::new(
             Vec::new().into(),

@@ -22,6 +22,7 @@ mod pipes;
 mod places;
 mod secret_commands;
 mod settings;
+mod signals;
 mod stores;
 mod support;
 mod usage;
@@ -46,6 +47,7 @@ fn main() {
         places::trials(),
         secret_commands::trials(),
         settings::trials(),
+        signals::trials(),
         stores::trials(),
         usage::trials(),
     ];
