@@ -133,5 +133,5 @@ fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// The value, where the line has this name.
 fn named<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (found, value) = field(line)?;
-    found.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+    found.trim_ascii_end().eq_ignore_ascii_case(name.as_bytes()).then_some(value)
 }

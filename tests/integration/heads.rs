@@ -105,6 +105,17 @@ const HEADS: &[(&str, Ours, Curl)] = &[
     ("HTTP/1.1 401 No/Content-Length: many//", Status(401), Same),
     ("HTTP/1.1 401 No/Content-Length: 1/Transfer-Encoding: chunked//", Status(401), Same),
     ("HTTP/1.1 200 OK/Content-Length: 1/Content-Length: 2//", Unused("conflicting content-length"), Same),
+    // Waits.
+    ("HTTP/1.1 429 No/RETRY-AFTER : 777//", Status(429), Same),
+    ("HTTP/1.1 429 No/Retry-After: 777/Retry-After: 5/X[0]: a//", Status(429), Same),
+    ("HTTP/1.1 103 Wait/Retry-After: 5//HTTP/1.1 429 No/Retry-After:777/X[0]:a//", Status(429), Same),
+    ("HTTP/1.1 429 No/Date: Fri, 02 Jan 2026 00:00:00 GMT/ /Retry-After: Fri, 02 Jan 2026 00:12:57 GMT/X[0]: a//", Status(429), Same),
+    // More than one.
+    ("HTTP/1.1 401 No/X[0]: a//HTTP/1.1 200 OK//", Status(401), Same),
+    ("HTTP/1.1 401 No^/X-A: a//", Status(401), Same),
+    ("\u{feff}HTTP/1.1 401 No/X-A: a//", Nothing, Same),
+    ("HTTP/1.1 200 OK/{\"access_token\":\"a.b.c\"}//", Unused("line 2 ({\"access_token\") of its head"), Same),
+    ("HTTP/1.1 304 No/X[0]: a//", Status(304), Same),
     // Heads that do not end.
     ("HTTP/1.1 401 No/", Status(401), Same),
     ("HTTP/1.1 401 No/X-A: a", Status(401), Same),
@@ -135,10 +146,14 @@ fn bytes_of(head: &str) -> Vec<u8> {
     [text.as_bytes(), b"\"a.b.c\""].concat()
 }
 
-fn token(url: &str) -> Result<(), Error> {
+fn source(url: &str) -> TokenSource {
     let credentials = injected_credentials(Provider::NexterPay, "me", "not-a-real-secret");
-    let source = TokenSource::builder(credentials, Environment::Sandbox).base_url(url);
-    source.timeout(Duration::from_secs(60)).build()?.token().map(drop)
+    let builder = TokenSource::builder(credentials, Environment::Sandbox).base_url(url);
+    builder.timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+fn token(url: &str) -> Result<(), Error> {
+    source(url).token().map(drop)
 }
 
 fn status_by_curl(url: &str) -> u16 {
@@ -215,4 +230,12 @@ fn an_answer_that_is_compressed_unasked_names_the_encoding() {
     }
     let plain = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n\"a.b.c\"";
     token(&Server::answering(plain).url).unwrap();
+}
+
+#[test]
+fn a_probe_sees_the_status_and_the_clock_behind_an_odd_line() {
+    let head = "HTTP/1.1 404 No\r\nX-Waf[0]: a\r\nDate: Fri, 02 Jan 2026 00:00:00 GMT\r\n\r\n";
+    let server = Server::answering(head);
+    let probe = source(&server.url).probe(Duration::from_secs(60)).unwrap();
+    assert_eq!((probe.status, probe.clocks.is_some()), (404, true));
 }
