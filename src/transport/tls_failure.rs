@@ -280,5 +280,14 @@ mod tests {
         assert!(text.contains("the proxy did not"), "{text}");
         assert_eq!(of(&rustls::Error::DecryptError, Phase::Sent).0, Cause::TlsBroken);
         assert_eq!(of(&rustls::Error::DecryptError, Phase::Handshake).0, Cause::NoTls);
+        let got_type = HandshakeType::CertificateRequest;
+        for error in [
+            rustls::Error::PeerMisbehaved(PeerMisbehaved::TooManyRenegotiationRequests),
+            rustls::Error::InappropriateHandshakeMessage { expect_types: vec![], got_type },
+        ] {
+            assert_eq!(of(&error, Phase::OtherHandshake).0, Cause::OtherHandshake);
+            assert_eq!(of(&error, Phase::Sent).0, Cause::OtherHandshake);
+            assert_eq!(of(&error, Phase::Handshake).0, Cause::NoTls);
+        }
     }
 }
