@@ -310,15 +310,15 @@ typedef struct paytoken_token_options {
 #define PAYTOKEN_FORCE 1u         /* a new token even if the cached one is good or a refusal is
                                      remembered. Where its text did not fit
                                      (PAYTOKEN_BUFFER_TOO_SMALL, also when you asked for the
-                                     length), the next forced call within 60 s gives that token, and
-                                     fetches none. */
-#define PAYTOKEN_CACHED_ONLY 2u   /* send nothing, wait for nobody: PAYTOKEN_TIMEOUT where there is
-                                     no good token */
+                                     length), the next forced call within 60 s gives that token, or
+                                     the one that has replaced it, and forces none. */
+#define PAYTOKEN_CACHED_ONLY 2u   /* take nothing but memory: PAYTOKEN_TIMEOUT where there is no good
+                                     token or, with a store, where no call without this flag has
+                                     looked there for 1.5 s (1 s with a directory) */
 #define PAYTOKEN_AUTHORIZATION 4u /* with "Bearer " in front */
 
 /* As paytoken_source_token, on these terms. options may be NULL: no terms.
- * Blocks: as paytoken_source_token, at most deadline_ms; not with PAYTOKEN_CACHED_ONLY, but for a
- * look at the store's file or server. */
+ * Blocks: as paytoken_source_token, at most deadline_ms; not with PAYTOKEN_CACHED_ONLY. */
 PAYTOKEN_API int32_t paytoken_source_token_with(const paytoken_source *source, const paytoken_token_options *options,
                                                 char *buf, size_t cap, size_t *len, paytoken_error **err);
 

@@ -63,11 +63,11 @@ impl Source {
         Ok(&source.inner)
     }
 
-    /// What a forced call brings is delivered before another is fetched.
+    /// What a forced call brought is delivered before another is fetched: that token, or the newer one
+    /// that is in use by now.
     fn fill_forced(
         &self,
-        options: &TokenOptions,
-        min_validity: Duration,
+        options: TokenOptions,
         buffer: &Buffer,
         capacity: usize,
         length: &Out<usize>,
@@ -75,24 +75,15 @@ impl Source {
     ) -> Result<i32, Failure> {
         let source = Self::usable(Some(self))?;
         buffer.check(capacity)?;
-        let token = match self.undelivered(min_validity) {
-            Some(token) => token,
-            None => source.token_with(options)?,
-        };
+        let is_undelivered = self.lock().take().is_some_and(|token| {
+            token.lifetime().saturating_sub(token.remaining()) < UNDELIVERED_FOR
+        });
+        let token = source.token_with(&options.force(!is_undelivered))?;
         let code = buffer.fill(capacity, length, part(&token))?;
         if code == code::BUFFER_TOO_SMALL {
             *self.lock() = Some(token);
         }
         Ok(code)
-    }
-
-    /// If it is still the token in use, and good for as long as is asked.
-    fn undelivered(&self, min_validity: Duration) -> Option<Token> {
-        let token = self.lock().take()?;
-        let (remaining, is_in_use) =
-            (token.remaining(), self.inner.cached()?.secret() == token.secret());
-        let age = token.lifetime().saturating_sub(remaining);
-        (is_in_use && age < UNDELIVERED_FOR && remaining >= min_validity).then_some(token)
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Token>> {
@@ -162,8 +153,7 @@ extern "C" fn paytoken_source_token_with(
         let options = asked.checked()?;
         match source {
             Some(own) if asked.flags & FORCE != 0 => {
-                let min_validity = Duration::from_millis(asked.min_validity_ms);
-                own.fill_forced(&options, min_validity, &buffer, capacity, &length, part)
+                own.fill_forced(options, &buffer, capacity, &length, part)
             }
             _ => fill(source, &options, &buffer, capacity, &length, part),
         }

@@ -137,7 +137,9 @@ impl<W: Backend> SingleFlight<W> {
         let limit = options.deadline.unwrap_or(backend.timeout());
         let deadline = Deadline::after(limit);
         let is_within = is_within(self);
-        let has_time = limit > Duration::ZERO || backend.renews_in_background();
+        // This caller takes nothing but memory.
+        let must_not_wait = limit.is_zero();
+        let has_time = !must_not_wait || backend.renews_in_background();
         let mut wish = Wish {
             min_validity: options.min_validity,
             newer_than: options.force.then(|| slot.newest()),
@@ -153,6 +155,15 @@ impl<W: Backend> SingleFlight<W> {
             wish.may_lead = !is_within && !deadline.remaining().is_zero();
             let blocked = |renews| backend.blocked(now, deadline.remaining(), renews);
             let (flight, own_error) = match slot.decide(now, &wish, blocked) {
+                Decision::Use(token) if must_not_wait => {
+                    return match slot.is_look_overdue(now) {
+                        false => Ok(token),
+                        true => Err(backend.error(Error::new(
+                            ErrorKind::Timeout,
+                            "the token in memory has not been compared with the store for a while, and there is no time to do so; allow more time",
+                        ))),
+                    };
+                }
                 // The token is good, and it is not this caller's turn to compare it with the store.
                 Decision::Use(token) if has_looked || !slot.begin_look(now) => return Ok(token),
                 // The token is good here, but another process may have revoked or replaced it: the
@@ -177,7 +188,7 @@ impl<W: Backend> SingleFlight<W> {
                 // stored a good token since; else the caller gets the error.
                 Decision::Nothing(refusal) => {
                     drop(slot);
-                    let stored = match options.force {
+                    let stored = match options.force || must_not_wait {
                         true => None,
                         false => self.stored(&wish, deadline, now),
                     };
@@ -306,19 +317,7 @@ impl<W: Backend> SingleFlight<W> {
     /// A good token that is in memory: asks nobody and waits for nobody.
     pub(crate) fn cached(&self) -> Option<Token> {
         let now = self.backend.now();
-        if let Some(token) = self.published.get(now, Duration::ZERO) {
-            return Some(token);
-        }
-        let good = |slot: &Slot, now| slot.usable(now, &Wish::default());
-        let mut slot = self.lock();
-        let token = good(&slot, now)?;
-        if !slot.begin_look(now) {
-            return Some(token);
-        }
-        drop(slot);
-        self.look(&token, now);
-        let now = self.backend.now();
-        good(&self.lock(), now)
+        self.published.get(now, Duration::ZERO).or_else(|| self.lock().in_memory(now))
     }
 
     /// Compares our token with the store, and takes over what other processes did to it.

@@ -53,6 +53,8 @@ pub(super) struct Ask {
     slipped: Duration,
     is_forced: bool,
     is_hurried: bool,
+    /// It takes nothing but memory.
+    must_not_wait: bool,
     min_validity: Duration,
     /// The time that it allows.
     limit: Duration,
@@ -72,6 +74,7 @@ impl Ask {
             slipped: slipped(),
             is_forced: options.force,
             is_hurried: options.deadline.is_some(),
+            must_not_wait: options.deadline == Some(Duration::ZERO),
             min_validity: options.min_validity,
             limit: options.deadline.unwrap_or(timeout),
         }
@@ -242,7 +245,11 @@ impl Case {
     pub(super) fn went_without(&self, process: usize, ask: &Ask, error: &Error) {
         CALLS.fetch_add(1, Ordering::Relaxed);
         self.is_held_back_by_no_other(process, ask, error);
-        if ask.is_forced || !ask.min_validity.is_zero() || self.plan.clocks_disagree {
+        if ask.is_forced
+            || ask.must_not_wait
+            || !ask.min_validity.is_zero()
+            || self.plan.clocks_disagree
+        {
             return;
         }
         let mut judge = lock(&self.judge);

@@ -162,8 +162,13 @@ impl TokenSource {
         self.token_with(&TokenOptions::default())
     }
 
-    /// The token in memory, if it is good now. Sends nothing, waits for nobody and counts nothing:
-    /// for programs that must not block (see [`token`](Self::token) for those that may).
+    /// The token in memory, if it is good now. Takes nothing but memory, asks not even the store, and
+    /// counts nothing: for programs that must not block (see [`token`](Self::token) for those that may).
+    ///
+    /// With a store it is `None` as well where no call has compared the token with the store for
+    /// [`look_every`](crate::store::Store::look_every) and 500 ms (1 s with a directory, 1.5 s with
+    /// Redis): another process may have invalidated it. `token()` compares, and mostly answers the same
+    /// token. A program that calls nothing but `cached()` has no token from then on.
     ///
     /// ```no_run
     /// # use paytoken::{Error, Token, TokenSource};

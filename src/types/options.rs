@@ -33,8 +33,8 @@ impl TokenOptions {
         self
     }
 
-    /// The longest this call may take, from when it is made. Zero: only what is in the cache.
-    /// Default: the source's time-out.
+    /// The longest this call may take, from when it is made. Zero: only what is in this process's
+    /// memory, as [`cached`](crate::TokenSource::cached). Default: the source's time-out.
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.deadline = Some(limit);

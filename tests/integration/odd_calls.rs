@@ -123,16 +123,17 @@ fn a_look_that_finds_nothing_counts_nothing_and_tells_nothing() {
 }
 
 #[test]
-fn a_look_finds_what_another_process_has_stored_and_tells_so() {
+fn what_another_process_has_stored_is_found_by_who_may_wait_and_told() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
         let folder = Folder::new();
         let stored = builder(&sandbox, provider).store(folder.store()).build().unwrap();
         let stored = stored.token().unwrap();
         let (source, _, told) = told(&sandbox, provider, Some(&folder));
+        let at_once = TokenOptions::new().deadline(Duration::ZERO);
+        assert_eq!(source.token_with(&at_once).unwrap_err().kind(), ErrorKind::Timeout);
         for _ in 0..3 {
-            let found = source.token_with(&TokenOptions::new().deadline(Duration::ZERO));
-            assert_eq!(found.unwrap().secret(), stored.secret());
+            assert_eq!(source.token().unwrap().secret(), stored.secret());
         }
         let status = source.status();
         assert_eq!((status.requests, status.failures, status.tokens), (0, 0, 1));

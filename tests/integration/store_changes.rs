@@ -347,3 +347,57 @@ fn while_one_thread_waits_for_a_slow_store_the_others_go_on_for_a_second_at_most
         assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }
 }
+
+#[test]
+fn who_must_not_wait_is_answered_from_memory_and_not_at_all_once_a_look_is_overdue() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let steps = Arc::new(AtomicUsize::new(0));
+        let count = steps.clone();
+        let store = Acting(folder.store(), move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Does::AsAsked
+        });
+        let source = builder(&sandbox, provider).store(store).clock(clock.clone()).build().unwrap();
+        let ways: [&dyn Fn() -> Option<String>; 2] =
+            [&|| source.cached().map(|token| token.secret().to_owned()), &|| match source
+                .token_with(&TokenOptions::new().deadline(Duration::ZERO))
+            {
+                Ok(token) => Some(token.secret().to_owned()),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+                    None
+                }
+            }];
+        let from_memory = || {
+            let before = steps.load(Ordering::SeqCst);
+            let [first, second] = ways.map(|way| way());
+            assert_eq!(first, second, "{provider}");
+            assert_eq!(steps.load(Ordering::SeqCst), before, "{provider}: the store was asked");
+            first
+        };
+        // Another process has a token, which is not in this one's memory.
+        let another = process(&sandbox, provider, &folder, &clock);
+        another.token().unwrap();
+        assert_eq!(from_memory(), None, "{provider}");
+        let token = secret(&source);
+        for round in 0..3 {
+            // The store is to be asked every 500 ms, and that may take 500 ms.
+            for wait in [0, 499, 2, 498] {
+                clock.advance(Duration::from_millis(wait));
+                assert_eq!(from_memory().as_deref(), Some(&*token), "{provider}, round {round}");
+            }
+            clock.advance(Duration::from_millis(1));
+            assert_eq!(from_memory(), None, "{provider}, round {round}: nobody has looked");
+            assert_eq!(secret(&source), token, "{provider}, round {round}: it was good");
+        }
+        // What another process does is known by then.
+        another.invalidate(&another.token().unwrap()).unwrap();
+        clock.advance(A_LOOK_LATER);
+        assert_eq!(from_memory(), None, "{provider}");
+        let newer = secret(&source);
+        assert_ne!(newer, token, "{provider}");
+        assert_eq!(from_memory(), Some(newer), "{provider}");
+    }
+}

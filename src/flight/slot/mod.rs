@@ -276,15 +276,33 @@ impl Slot {
         self.current.replace(Some(cached));
     }
 
+    /// The current token for a caller that takes nothing but memory: none if another process may have
+    /// revoked it so long ago that this one should know.
+    pub(crate) fn in_memory(&mut self, now: Now) -> Option<Token> {
+        let token = self.usable(now, &Wish::default())?;
+        if self.current.look_every.is_none() {
+            self.begin_look(now);
+        }
+        (!self.is_look_overdue(now)).then_some(token)
+    }
+
+    /// Whether the current token has not been compared with the store for longer than a caller in no
+    /// hurry would go on with it.
+    pub(crate) fn is_look_overdue(&self, now: Now) -> bool {
+        let (Some(cached), Some(look_every)) = (self.current.as_ref(), self.current.look_every)
+        else {
+            return false;
+        };
+        !is_within(now, cached.compared_at, look_every.saturating_add(LOOK_MAY_TAKE))
+    }
+
     /// Whether this caller is to compare the current token with the store. One caller does at a time;
     /// if that takes too long, the others compare, too. Without a store, the token is published anew.
     pub(crate) fn begin_look(&mut self, now: Now) -> bool {
-        let is_within =
-            |moment: Now, time| moment.checked_add(time).is_some_and(|end| now.is_before(end));
         let Some(cached) = self.current.as_ref() else {
             return false;
         };
-        if is_within(cached.compared_at, self.current.publish_for(cached)) {
+        if is_within(now, cached.compared_at, self.current.publish_for(cached)) {
             return false;
         }
         let Some(look_every) = self.current.look_every else {
@@ -292,8 +310,7 @@ impl Slot {
             self.end_look(&token, now);
             return false;
         };
-        let look_within = look_every.saturating_add(LOOK_MAY_TAKE);
-        if is_within(cached.look_began, look_every) && is_within(cached.compared_at, look_within) {
+        if is_within(now, cached.look_began, look_every) && !self.is_look_overdue(now) {
             return false;
         }
         self.current.cached = Some(CachedToken { look_began: now, ..cached.clone() });
@@ -370,4 +387,9 @@ impl Slot {
     pub(crate) fn current(&self) -> Option<&Token> {
         self.current.as_ref().map(|cached| &cached.token)
     }
+}
+
+/// Whether less than `time` has passed since then.
+fn is_within(now: Now, since: Now, time: Duration) -> bool {
+    since.checked_add(time).is_some_and(|end| now.is_before(end))
 }
