@@ -27,6 +27,7 @@ mod builder;
 mod clock;
 mod connection;
 mod failure;
+mod lease;
 mod link;
 mod scripts;
 mod status;

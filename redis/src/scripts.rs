@@ -71,6 +71,11 @@ redis.call('PEXPIRE', KEYS[2], ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return 1";
 
+/// KEYS: lock. ARGV: value, lease (ms). The lease begins anew; 0 where the lock was lost.
+pub(crate) const RENEW: &str = "\
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
+
 /// KEYS: lock. ARGV: value. What is not ours stays.
 pub(crate) const UNLOCK: &str = "\
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use crate::clock::Deadline;
 use crate::connection::Command;
 use crate::failure::{Failure, Refusal};
+use crate::lease::Renewal;
 use crate::link::Link;
 use crate::scripts;
 use crate::status::{self, ServerStatus};
@@ -30,9 +32,14 @@ const LONGEST_WAIT: Duration = Duration::from_millis(40);
 /// Of so many locks of an entry it is remembered that they may be ours.
 const MOST_DOUBTFUL: usize = 4;
 
-/// Leases are neither shorter nor longer, whatever is asked for.
-const SHORTEST_LEASE: Duration = Duration::from_secs(1);
-const LONGEST_LEASE: Duration = Duration::from_secs(24 * 3600);
+/// Nobody holds a lock for less or for longer, whatever is asked for.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
+const LONGEST_HOLD: Duration = Duration::from_secs(24 * 3600);
+
+/// A lease is this part of the time for which the lock may be held, and not longer than this: whoever
+/// waits for a holder that has died has most of its own time left. It is renewed four times as often.
+const LEASE_IS_A: u32 = 4;
+const LONGEST_RENEWED: Duration = Duration::from_secs(5);
 
 /// An entry is kept no longer, whatever is asked for.
 const LONGEST_KEPT: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -47,8 +54,9 @@ const LEASE_OF_EARLIER_VERSIONS: Duration = Duration::from_secs(5 * 60);
 /// where it must, makes one attempt, and is over within [`timeout`](crate::RedisStoreBuilder::timeout). A
 /// forked child opens connections of its own.
 ///
-/// A lock is a lease: it ends with its holder's `unlock`, or when the time that the holder may need is
-/// over. Whoever lost it cannot write. While a token is good, a source asks one command a second.
+/// A lock is a lease of a few seconds, which a thread renews while its holder lives, and which ends with
+/// the lock: a holder that dies is followed soon. Whoever lost it cannot write. While a token is good, a
+/// source asks one command a second.
 #[derive(Clone)]
 pub struct RedisStore(Arc<Inner>);
 
@@ -121,6 +129,19 @@ impl RedisStore {
             Err(failure) => Err(inner.link.error(failure)),
         }
     }
+
+    /// Of the lock that this attempt has brought.
+    fn renewal(&self, key: &StoreKey, attempt: &Attempt, hold: Duration) -> io::Result<Renewal> {
+        let (inner, key) = (self.0.clone(), self.0.lock_key(key));
+        let (value, lease) = (attempt.value.0.clone(), milliseconds(attempt.lease));
+        // One that got no answer is not the last.
+        let renew = move || {
+            let arguments = [value.as_bytes(), lease.as_bytes()];
+            let answer = inner.run(scripts::RENEW, &[key.clone()], &arguments, false);
+            !matches!(answer, Ok(Value::Int(0)))
+        };
+        Renewal::start(attempt.lease / LEASE_IS_A, hold, renew)
+    }
 }
 
 /// A lock that is wanted.
@@ -129,6 +150,12 @@ struct Attempt {
     lease: Duration,
     /// Older values under which the lock may be ours.
     doubtful: Vec<LockValue>,
+}
+
+impl Attempt {
+    fn new(lease: Duration, doubtful: Vec<LockValue>) -> Result<Self> {
+        Ok(Self { value: LockValue::new(lease)?, lease, doubtful })
+    }
 }
 
 impl Inner {
@@ -232,7 +259,8 @@ impl Store for RedisStore {
         LOOK_EVERY
     }
 
-    /// The lease is `hold`, from one second to one day, and begins anew with each write.
+    /// The lease is a fourth of `hold`, from one second to five, and is renewed for as long as `hold`,
+    /// which is from one second to one day and begins anew with each write.
     fn lock(
         &self,
         key: &StoreKey,
@@ -240,21 +268,26 @@ impl Store for RedisStore {
         hold: Duration,
     ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
         let deadline = Deadline::after(wait);
-        let lease = hold.clamp(SHORTEST_LEASE, LONGEST_LEASE);
-        let mut attempt = Attempt {
-            value: LockValue::new(lease)?,
-            lease,
-            doubtful: lock(&self.0.doubtful).remove(key).unwrap_or_default(),
-        };
+        let hold = hold.clamp(SHORTEST_HOLD, LONGEST_HOLD);
+        let doubtful = lock(&self.0.doubtful).remove(key).unwrap_or_default();
+        let lease = (hold / LEASE_IS_A).clamp(SHORTEST_HOLD, LONGEST_RENEWED);
+        let mut attempt = Attempt::new(lease, doubtful)?;
         let mut pause = FIRST_WAIT;
         loop {
             if let Some(entry) = self.try_lock(key, &mut attempt)? {
+                let renewal = self.renewal(key, &attempt, hold).ok();
+                if renewal.is_none() && attempt.lease < hold {
+                    // No thread is to be had: the same lock, with a lease for all of the time.
+                    attempt = Attempt::new(hold, vec![attempt.value])?;
+                    continue;
+                }
                 let Attempt { value, lease, .. } = attempt;
                 return Ok(Some(Box::new(RedisGuard {
                     store: &self.0,
                     key: key.clone(),
                     value,
                     lease,
+                    renewal,
                     entry: Some(entry),
                     is_silent: false,
                     process: std::process::id(),
@@ -276,6 +309,8 @@ struct RedisGuard<'a> {
     key: StoreKey,
     value: LockValue,
     lease: Duration,
+    /// Where a thread was to be had.
+    renewal: Option<Renewal>,
     /// The entry, as it came with the lock: until something is written nobody has changed it.
     entry: Option<Vec<u8>>,
     /// Redis did not answer the write: it is not asked to unlock, which would take as long again.
@@ -314,7 +349,12 @@ impl StoreGuard for RedisGuard<'_> {
             stamp.as_bytes(),
             keep_for.as_bytes(),
         ];
-        match self.store.run(scripts::WRITE, &keys, &arguments, true) {
+        let write = || self.store.run(scripts::WRITE, &keys, &arguments, true);
+        let result = match &self.renewal {
+            Some(renewal) => renewal.beside(write),
+            None => write(),
+        };
+        match result {
             Ok(Value::Int(1)) => Ok(()),
             Ok(Value::Int(0)) => Err(lost()),
             Ok(_) => Err(self.store.link.error(Failure::Garbage)),
@@ -328,9 +368,12 @@ impl StoreGuard for RedisGuard<'_> {
 
 impl Drop for RedisGuard<'_> {
     fn drop(&mut self) {
+        let renewal = self.renewal.take();
         if self.process != std::process::id() {
-            return;
+            // There is no such thread here, and nothing of it may be touched.
+            return std::mem::forget(renewal);
         }
+        drop(renewal);
         match self.is_silent {
             true => self.store.doubt(&self.key, &self.value),
             false => self.store.unlock(&self.key, &self.value),
@@ -381,6 +424,6 @@ mod tests {
 
     #[test]
     fn the_script_that_finds_stale_locks_knows_the_longest_lease() {
-        assert!(scripts::LOCK.contains(&format!(", {})", milliseconds(LONGEST_LEASE))));
+        assert!(scripts::LOCK.contains(&format!(", {})", milliseconds(LONGEST_HOLD))));
     }
 }

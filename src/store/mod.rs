@@ -123,7 +123,7 @@ pub trait Store: Send + Sync {
     /// The exclusive lock on an entry, also between threads of one process. Waits at most `wait` for
     /// it; returns `None` if another holds it all that time. The lock must be released when its holder
     /// dies. The network is used while it is held, for at most `hold`: a store with leases makes them
-    /// at least that long.
+    /// at least that long, or renews shorter ones while the guard lives.
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store) when the lock cannot be had at all.

@@ -347,16 +347,16 @@ fn times_to_live() {
         redis::from_redis_value(server.ask(&["EVAL", script, "0", name])).unwrap()
     };
     let (entry, lock) = (format!("shop:{{{key}}}"), format!("shop:{{{key}}}:lock"));
-    assert!((15_000..=20_000).contains(&left(&lock)), "{}", left(&lock));
+    assert!((1..=5_000).contains(&left(&lock)), "{}", left(&lock));
     assert_eq!(left(&entry), -2, "there is none");
     guard.write(b"entry", Duration::from_secs(3600)).unwrap();
     assert_eq!(guard.read().unwrap().as_deref(), Some(&b"entry"[..]), "not as it was before");
     assert!((3_590_000..=3_600_000).contains(&left(&entry)), "{}", left(&entry));
     // A write begins the lease anew: what follows has all of it.
-    let script = "redis.call('SELECT', 2) return redis.call('PEXPIRE', ARGV[1], 5000)";
+    let script = "redis.call('SELECT', 2) return redis.call('PEXPIRE', ARGV[1], 60000)";
     server.ask(&["EVAL", script, "0", &lock]);
     guard.write(b"entry", Duration::ZERO).unwrap();
-    assert!((15_000..=20_000).contains(&left(&lock)), "{}", left(&lock));
+    assert!((1..=5_000).contains(&left(&lock)), "{}", left(&lock));
     until("an entry that need not be kept is gone", || left(&entry) == -2);
     // Whatever is asked for.
     guard.write(b"entry", Duration::MAX).unwrap();

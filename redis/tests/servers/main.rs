@@ -1,7 +1,8 @@
 //! The store on real servers: what any store has to do, servers that are away or refuse, fail-over,
 //! and fleets of real processes.
 //!
-//! This binary also plays a machine (`servers machine` takes its settings from the environment), and
+//! This binary also plays a machine, and one that has a lock (`servers machine` and `servers hold-a-lock`
+//! take their settings from the environment), and
 //! runs itself once more in a network of its own (`servers cut-off`).
 
 #![allow(
@@ -29,6 +30,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("machine") => return machine(),
+        Some("hold-a-lock") => return fleet::hold_a_lock(),
         Some("cut-off") => return partition::run(),
         _ => {}
     }
