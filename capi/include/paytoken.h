@@ -381,7 +381,8 @@ PAYTOKEN_API int32_t paytoken_error_code(const paytoken_error *error);
 PAYTOKEN_API int32_t paytoken_error_http_status(const paytoken_error *error);
 
 /* How long to wait before asking again; -1 where nobody said so, and for NULL. Asking earlier is
- * answered at once, without a request. */
+ * answered at once, without a request; but with PAYTOKEN_STORE, where it says that the store's
+ * server may be back by then. */
 PAYTOKEN_API int64_t paytoken_error_retry_after_ms(const paytoken_error *error);
 
 /* 1 where the same call may succeed later without a change of settings, else 0 (and for NULL). It

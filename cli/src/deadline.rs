@@ -4,6 +4,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use log::debug;
+use paytoken::{ErrorKind, Result};
+
 use crate::exit::Failure;
 use crate::terminal::tell;
 
@@ -12,6 +15,9 @@ pub(crate) const DEFAULT: Duration = Duration::from_secs(15);
 
 /// What bounds its own time is let finish, and say why it did not.
 const GRACE: Duration = Duration::from_millis(300);
+
+/// Pauses grow to so many times the first.
+const LONGEST_PAUSE_FACTOR: u32 = 8;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {
@@ -32,6 +38,29 @@ impl Deadline {
 
     pub(crate) fn limit(&self) -> Duration {
         self.limit
+    }
+
+    /// Asks, and asks again where the store's failure may be over soon, as a fail-over is: while there
+    /// is time for a pause and for an attempt that takes as long as the last one. Each attempt but the first is
+    /// told how much time is left.
+    pub(crate) fn ask<T>(&self, ask: impl Fn(Option<Duration>) -> Result<T>) -> Result<T> {
+        let (mut factor, mut again) = (1, None);
+        loop {
+            let before = self.left();
+            let error = match ask(again) {
+                Err(error) if error.kind() == ErrorKind::Store => error,
+                answer => return answer,
+            };
+            let left = self.left();
+            let pause = error.retry_after().map(|wait| wait * factor);
+            let Some(pause) = pause.filter(|pause| *pause + (before - left) < left) else {
+                return Err(error);
+            };
+            debug!("{error}; asked again in {pause:?}");
+            thread::sleep(pause);
+            factor = (factor * 2).min(LONGEST_PAUSE_FACTOR);
+            again = Some(self.left());
+        }
     }
 
     pub(crate) fn passed(&self, waited_for: &str) -> Failure {

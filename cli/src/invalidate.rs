@@ -2,11 +2,13 @@
 
 use std::io;
 
+use paytoken::store::Account;
 use zeroize::Zeroizing;
 
 use crate::bounded::{Cut, read_all};
 use crate::exit::Failure;
 use crate::settings::Target;
+use crate::store::SharedStore;
 use crate::terminal::print;
 
 pub(crate) fn run(target: &Target) -> Result<(), Failure> {
@@ -18,10 +20,7 @@ pub(crate) fn run(target: &Target) -> Result<(), Failure> {
     let account = target.account()?;
     let text = read(target)?;
     let rejected = token_in(&text)?;
-    let is_dropped = account
-        .invalidate(store.store(), &rejected, target.deadline().left())
-        .map_err(|error| target.failure(&error))?;
-    match is_dropped {
+    match drop_from(&store, target, &account, &rejected)? {
         true => {
             print(&format!("{}: the token is dropped; the next run fetches another\n", target.name))
         }
@@ -31,6 +30,18 @@ pub(crate) fn run(target: &Target) -> Result<(), Failure> {
             store.place()
         ))),
     }
+}
+
+/// Whether it was the stored one.
+pub(crate) fn drop_from(
+    store: &SharedStore,
+    target: &Target,
+    account: &Account,
+    rejected: &str,
+) -> Result<bool, Failure> {
+    let deadline = target.deadline();
+    let is_dropped = deadline.ask(|_| account.invalidate(store.store(), rejected, deadline.left()));
+    is_dropped.map_err(|error| target.failure(&error))
 }
 
 /// All of stdin, within the time that there is.

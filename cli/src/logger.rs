@@ -43,7 +43,11 @@ impl Log for Kept {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let text = words::of_the_command(&record.args().to_string());
-            WARNINGS.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+            let mut warnings = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
+            // What is asked again can fail again.
+            if !warnings.contains(&text) {
+                warnings.push(text);
+            }
         }
     }
 

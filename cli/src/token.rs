@@ -35,8 +35,8 @@ pub(crate) fn print_header(target: &Target, wanted: &Wanted) -> Result<(), Failu
     print(&format!("{}: {}\n", token.header_name(), token.header_value()))
 }
 
-/// From the store when it is good there: then no secret and no key is read, and no TLS is set up. Whatever
-/// else there is to know, a store that fails included, the library's source decides.
+/// From the store when it is good there: then no secret and no key is read, and no TLS is set up. What
+/// becomes of a store that cannot be read, the library says.
 pub(crate) fn obtain(target: &Target, wanted: &Wanted) -> Result<Token, Failure> {
     let store = target.store()?;
     describe(target, store.as_ref());
@@ -64,7 +64,11 @@ pub(crate) fn fetch(
     let asked = TokenOptions::new().min_validity(wanted.min_validity).force(wanted.force);
     target.deadline().watch(|| {
         let source = target.source(store)?;
-        source.token_with(&asked).map_err(|error| target.failure(&error))
+        let token = target.deadline().ask(|left| match left {
+            Some(left) => source.token_with(&asked.clone().deadline(left)),
+            None => source.token_with(&asked),
+        });
+        token.map_err(|error| target.failure(&error))
     })
 }
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use paytoken::Error;
 
+/// Where a failure may be over in seconds.
+pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// No name server knows the host, or none answered in time.
@@ -165,9 +168,34 @@ impl Failure {
         }
     }
 
+    /// Whether it may be over in seconds without anybody's doing, as a fail-over is.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::NotReached(error) => matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkUnreachable
+            ),
+            // No name server has answered.
+            Self::NotFound(error) => error.kind() == io::ErrorKind::TimedOut,
+            Self::Silent | Self::Broken(_) | Self::TooFewReplicas { .. } | Self::Away => true,
+            Self::Refused(refusal) => {
+                refusal.is_of_the_connection()
+                    || matches!(refusal, Refusal::TooFewReplicas | Refusal::Busy)
+            }
+            Self::Tls(_) | Self::Garbage | Self::TooLong | Self::NoMaster => false,
+        }
+    }
+
     /// For the user: `place` is where, `limit` how long a call may take.
     pub(crate) fn into_error(self, place: &str, limit: Duration) -> Error {
-        let says = |what: &str| Error::store(format!("store: Redis at {place} {what}"));
+        let wait = self.may_pass().then_some(ASK_AGAIN_AFTER);
+        let says = |what: &str| {
+            Error::store(format!("store: Redis at {place} {what}")).with_retry_after(wait)
+        };
         match self {
             Self::NotFound(error) => {
                 says("was not found: its name leads to no address; check the URL and the name servers")

@@ -15,7 +15,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::clock::Deadline;
 use crate::connection::Command;
-use crate::failure::{Failure, Refusal};
+use crate::failure::{ASK_AGAIN_AFTER, Failure, Refusal};
 use crate::lease::Renewal;
 use crate::link::Link;
 use crate::scripts;
@@ -332,6 +332,7 @@ impl StoreGuard for RedisGuard<'_> {
             Error::store(
                 "store: the lock was lost, so nothing was written; this machine was stopped for longer than its lease, or Redis has forgotten the lock",
             )
+            .with_retry_after(Some(ASK_AGAIN_AFTER))
         };
         if self.process != std::process::id() {
             return Err(lost());

@@ -141,6 +141,24 @@ impl Error {
         self.with_shared_source(Arc::new(source))
     }
 
+    /// With how long to wait before asking again. A [`Store`](crate::store::Store) of your own says so of
+    /// a failure that may be over in seconds, such as a fail-over: whoever has time asks it again.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use paytoken::Error;
+    ///
+    /// let error = Error::store("store: cache.internal is restarting; it will be there in a moment")
+    ///     .with_retry_after(Some(Duration::from_millis(100)));
+    /// assert!(error.retry_after().is_some());
+    /// ```
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.inner().retry_after = wait;
+        self
+    }
+
     /// The kind of failure.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -163,7 +181,8 @@ impl Error {
     }
 
     /// How long to wait before asking again, where the provider said so or where this library
-    /// holds requests back. Asking earlier is answered at once, without a request.
+    /// holds requests back: asking earlier is answered at once, without a request. And where a
+    /// failure of the store may be over in seconds.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -213,11 +232,6 @@ impl Error {
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {
         self.inner().status = Some(status);
-        self
-    }
-
-    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
-        self.inner().retry_after = wait;
         self
     }
 

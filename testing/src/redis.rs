@@ -221,6 +221,60 @@ impl Drop for Server {
     }
 }
 
+/// A master, a replica, and a Sentinel that makes the one of the other.
+pub struct Trio {
+    /// The first one.
+    pub master: Server,
+    /// Of the first, and a master after its death.
+    pub replica: Server,
+    /// Takes half a second without an answer for a death.
+    pub sentinel: Server,
+}
+
+impl Trio {
+    /// Once the Sentinel knows the replica.
+    pub fn start() -> Self {
+        let master = Server::start_on_port(&[]);
+        let port = master.port.unwrap().to_string();
+        let replica = master.start_replica();
+        let folder = temporary_folder();
+        let settings = folder.path().join("sentinel.conf");
+        fs::write(
+            &settings,
+            format!(
+                "sentinel monitor main 127.0.0.1 {port} 1\n\
+                 sentinel down-after-milliseconds main 500\n\
+                 sentinel failover-timeout main 3000\n"
+            ),
+        )
+        .unwrap();
+        let sentinel = Server::start_sentinel(&settings);
+        until("Sentinel knows the replica", || {
+            format!("{:?}", sentinel.ask(&["SENTINEL", "REPLICAS", "main"]))
+                .contains(&replica.port.unwrap().to_string())
+        });
+        Self { master, replica, sentinel }
+    }
+
+    /// As a store is given it.
+    pub fn url(&self) -> String {
+        // The first of them does not answer.
+        let (nobody, port) = (nobody_listens().port(), self.sentinel.port.unwrap());
+        format!("redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{port}/main")
+    }
+
+    /// Waits for the fail-over.
+    pub fn until_the_replica_is_master(&self) {
+        let port = self.replica.port.unwrap().to_string();
+        let address = redis::Value::Array(
+            ["127.0.0.1", &port].map(|part| redis::Value::BulkString(part.into())).to_vec(),
+        );
+        until("the replica is made the master", || {
+            self.sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]) == address
+        });
+    }
+}
+
 fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
     let mut command = Command::new(program);
     if let [first, ..] = arguments

@@ -22,6 +22,7 @@ use self::process::{Curl, Run};
 use self::stdin::Stdin;
 use crate::command_line::{CurlOptions, Wanted};
 use crate::exit::Failure;
+use crate::invalidate::drop_from;
 use crate::logger;
 use crate::settings::{SYSTEM, Target, holds_a_key, is_no_file};
 use crate::signals;
@@ -88,12 +89,9 @@ fn other_token(
     let name = &target.name;
     let store = target.store().map_err(|failure| failure.to_string())?;
     if let Some(store) = &store {
-        let dropped = target.account().and_then(|account| {
-            let limit = target.deadline().left();
-            account
-                .invalidate(store.store(), rejected.secret(), limit)
-                .map_err(|error| target.failure(&error))
-        });
+        let dropped = target
+            .account()
+            .and_then(|account| drop_from(store, target, &account, rejected.secret()));
         match dropped {
             Ok(true) => info!("{name}: the API answered 401, and that token is dropped"),
             Ok(false) => info!("{name}: the API answered 401 to a token that has been replaced"),

@@ -25,6 +25,12 @@ pub(crate) fn trials() -> Vec<Trial> {
         #[cfg(feature = "redis")]
         trial("runs_share_a_token_on_a_server", server::shared),
         #[cfg(feature = "redis")]
+        trial("every_job_that_meets_a_fail_over_waits_for_its_end", server::fail_over),
+        #[cfg(feature = "redis")]
+        trial("what_no_waiting_mends_is_told_at_once", server::told_at_once),
+        #[cfg(feature = "redis")]
+        trial("without_a_server_what_coexists_is_fetched_all_the_same", server::unshared),
+        #[cfg(feature = "redis")]
         trial("redis_cli_shows_no_token_of_a_sealed_server", server::sealed),
         #[cfg(feature = "redis")]
         trial("check_says_how_a_server_is_set_up", server::checked),
@@ -281,8 +287,9 @@ mod server {
     use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::{Command, Stdio};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
-    use paytoken_testing::redis::Server;
+    use paytoken_testing::redis::{Server, Trio};
     use paytoken_testing::{has_tool, say};
 
     use super::*;
@@ -303,6 +310,102 @@ mod server {
             rest.is_some_and(|rest| rest.starts_with(&format!("{what}  ")) && rest.contains(words))
         };
         assert!(text.lines().any(is_it), "{verdict} {what} {words}: {text}");
+    }
+
+    /// A run of the command with `-v`: how it ended, its output, and what it told.
+    fn run(world: &World, url: &str, words: &[&str], input: &str) -> (Option<i32>, String, String) {
+        let mut command = world.paytoken(words);
+        command.arg("-v").env("PAYTOKEN_STORE", url);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // It may have failed without reading it.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let [text, told] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        (output.status.code(), text, told)
+    }
+
+    const ASKED_AGAIN: &str = "; asked again in ";
+
+    /// Eight lines of jobs, one after the other, from before the master's death until after it is
+    /// replaced; and in the middle one token that the API has answered 401 to.
+    pub(super) fn fail_over() {
+        if !has_tool("redis-server") {
+            return;
+        }
+        struct End<'a>(&'a AtomicBool);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        let world = World::new();
+        let mut trio = Trio::start();
+        let (url, is_over) = (trio.url(), AtomicBool::new(false));
+        let job = || {
+            let (code, token, told) = run(&world, &url, &["token", "send-payments"], "");
+            assert_eq!(code, Some(0), "{told}");
+            (token, told.contains(ASKED_AGAIN))
+        };
+        let (token, _) = job();
+        let line = || {
+            let mut have_waited = 0;
+            loop {
+                let is_last = is_over.load(Ordering::SeqCst);
+                have_waited += usize::from(job().1);
+                if is_last {
+                    return have_waited;
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            let lines: Vec<_> = (0..8).map(|_| scope.spawn(line)).collect();
+            let end = End(&is_over);
+            trio.master.kill();
+            let (code, _, told) = run(&world, &url, &["invalidate", "send-payments"], &token);
+            // Where the token had not reached the replica, there is nothing to drop.
+            assert!(matches!(code, Some(0 | 65)), "{told}");
+            assert!(told.contains(ASKED_AGAIN), "{told}");
+            trio.until_the_replica_is_master();
+            drop(end);
+            let have_waited: usize = lines.into_iter().map(|line| line.join().unwrap()).sum();
+            say(&format!("{have_waited} jobs have waited for the fail-over's end"));
+            assert!(have_waited > 0, "no job has met it");
+        });
+    }
+
+    pub(super) fn told_at_once() {
+        if !has_tool("redis-server") {
+            return;
+        }
+        let world = World::new();
+        let server = Server::start(&[]);
+        server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+        for (url, says) in [
+            (format!("{}?user=nobody&pass=hunter2", server.url), "does not know this user"),
+            (format!("{}?db=99", server.url), "has no database of this number"),
+            ("redis+unix:///no/such.sock".to_owned(), "no such socket"),
+            (server.url.clone(), "has no memory left"),
+        ] {
+            for words in [["token", "send-payments"], ["header", "send-payments"]] {
+                let (code, _, told) = run(&world, &url, &words, "");
+                assert_eq!(code, Some(74), "{told}");
+                assert!(told.contains(says) && !told.contains(ASKED_AGAIN), "{told}");
+            }
+        }
+        assert_eq!(world.sandbox.token_requests(SEND), 0);
+    }
+
+    pub(super) fn unshared() {
+        let world = World::new();
+        for provider in [Service::NtxPay, Service::NexterPay] {
+            let url = "redis+unix:///no/such.sock";
+            let (code, token, told) = run(&world, url, &["token", provider.facts().name], "");
+            assert_eq!(code, Some(0), "{told}");
+            assert!(world.sandbox.is_valid(provider, token.trim()));
+            assert!(told.contains("this process goes on without sharing"), "{told}");
+        }
     }
 
     pub(super) fn checked() {

@@ -46,7 +46,7 @@ fn stopped() {
     scene.assert_served();
     scene.assert_others_fail();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("check that it runs");
+    scene.assert_said("check that it runs", true);
     scene.server.start_again();
     make_user(&scene.server);
     scene.assert_well();
@@ -59,7 +59,7 @@ fn standing_still() {
     scene.assert_served();
     scene.assert_others_fail();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("did not answer within 400ms");
+    scene.assert_said("did not answer within 400ms", true);
     scene.server.resume();
     scene.assert_well();
 }
@@ -106,7 +106,7 @@ fn denied() {
     scene.assert_served();
     scene.assert_others_fail();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("does not allow this user what is needed");
+    scene.assert_said("does not allow this user what is needed", false);
     make_user(&scene.server);
     scene.assert_well();
 }
@@ -116,7 +116,7 @@ fn may_only_read() {
     scene.server.ask(&["ACL", "SETUSER", "paytoken", "-set", "-hset"]);
     scene.assert_served();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("does not allow this user what is needed");
+    scene.assert_said("does not allow this user what is needed", false);
     make_user(&scene.server);
     scene.assert_well();
 }
@@ -129,7 +129,7 @@ fn another_password() {
     scene.assert_served();
     scene.assert_others_fail();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("does not know this user with this password");
+    scene.assert_said("does not know this user with this password", false);
     make_user(&scene.server);
     scene.assert_well();
 }
@@ -139,7 +139,7 @@ fn read_only_replica() {
     scene.server.ask(&["REPLICAOF", "127.0.0.1", "1"]);
     scene.assert_served();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("is a replica, which cannot be written");
+    scene.assert_said("is a replica, which cannot be written", true);
     scene.server.ask(&["REPLICAOF", "NO", "ONE"]);
     scene.assert_well();
 }
@@ -149,7 +149,7 @@ fn out_of_memory() {
     scene.server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
     scene.assert_served();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("has no memory left");
+    scene.assert_said("has no memory left", false);
     scene.server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     scene.assert_well();
 }
@@ -178,7 +178,7 @@ fn loading() {
     scene.assert_served();
     scene.assert_others_fail();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("is still loading its data");
+    scene.assert_said("is still loading its data", true);
     fs::remove_file(folder.join("dump.rdb")).unwrap();
     scene.server.kill();
     scene.server.start_again();
@@ -200,7 +200,7 @@ fn busy() {
     scene.assert_served();
     scene.assert_others_fail();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("is busy with another client's script");
+    scene.assert_said("is busy with another client's script", true);
     scene.server.ask(&["SCRIPT", "KILL"]);
     assert!(script.join().unwrap().is_err());
     scene.assert_well();
@@ -219,7 +219,7 @@ fn cannot_save() {
     });
     scene.assert_served();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("refuses writes because it cannot save its data");
+    scene.assert_said("refuses writes because it cannot save its data", false);
     scene.server.ask(&["CONFIG", "SET", "save", ""]);
     scene.assert_well();
 }
@@ -238,7 +238,7 @@ fn too_many_clients() {
     scene.assert_served();
     scene.assert_others_fail();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("has as many clients as it takes");
+    scene.assert_said("has as many clients as it takes", true);
     ask(&["CONFIG", "SET", "maxclients", "1000"]);
     scene.assert_well();
 }
@@ -249,7 +249,7 @@ fn lost_master() {
     scene.assert_served();
     scene.assert_others_fail();
     scene.assert_send_is_not_fetched_without_the_lock();
-    scene.assert_said("is a replica");
+    scene.assert_said("is a replica", true);
     scene.server.ask(&["REPLICAOF", "NO", "ONE"]);
     scene.assert_well();
 }
@@ -317,6 +317,7 @@ fn wrong_from_the_start() {
         assert_eq!(error.kind(), ErrorKind::Store);
         assert!(error.to_string().contains(says), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        assert_eq!(error.retry_after(), None, "{error}");
     }
     server.ask(&["CONFIG", "SET", "requirepass", "hunter2"]);
     let error = builder(&sandbox, SEND).store(store(&server.url)).build().unwrap().token();
@@ -328,15 +329,19 @@ fn wrong_from_the_start() {
 fn nothing_there() {
     let sandbox = Sandbox::start().unwrap();
     let port = nobody_listens().port();
-    for (url, says) in [
-        (format!("redis://127.0.0.1:{port}"), "nothing listens there"),
-        (format!("redis://[::1]:{port}"), "cannot be reached"),
-        ("redis://no-such-host.invalid".to_owned(), "was not found"),
-        ("unix:///no/such.sock".to_owned(), "no such socket"),
-        (format!("unix:///{}", "long/".repeat(50)), "cannot be reached"),
-        // Addresses that nobody answers at.
-        ("redis://192.0.2.1".to_owned(), ""),
-        (format!("redis+sentinel://127.0.0.1:{port},127.0.0.1:{port}/main"), "cannot be reached"),
+    for (url, says, may_be_over_soon) in [
+        (format!("redis://127.0.0.1:{port}"), "nothing listens there", Some(true)),
+        (format!("redis://[::1]:{port}"), "cannot be reached", None),
+        ("redis://no-such-host.invalid".to_owned(), "was not found", None),
+        ("unix:///no/such.sock".to_owned(), "no such socket", Some(false)),
+        (format!("unix:///{}", "long/".repeat(50)), "cannot be reached", Some(false)),
+        // Addresses that nobody answers at: the system may say so, or say nothing.
+        ("redis://192.0.2.1".to_owned(), "", Some(true)),
+        (
+            format!("redis+sentinel://127.0.0.1:{port},127.0.0.1:{port}/main"),
+            "cannot be reached",
+            Some(true),
+        ),
     ] {
         let asked = Instant::now();
         let error = builder(&sandbox, SEND).store(store(&url)).build().unwrap().token();
@@ -344,6 +349,8 @@ fn nothing_there() {
         assert!(asked.elapsed() < LIMIT + SLACK, "{url}: {:?}", asked.elapsed());
         assert_eq!(error.kind(), ErrorKind::Store, "{error}");
         assert!(error.to_string().contains(says), "{url}: {error}");
+        let is_asked_again = error.retry_after().is_some();
+        assert_eq!(is_asked_again, may_be_over_soon.unwrap_or(is_asked_again), "{url}: {error}");
     }
     assert_eq!(sandbox.token_requests(SEND), 0);
 }

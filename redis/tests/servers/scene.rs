@@ -28,8 +28,8 @@ pub(crate) struct Scene {
     pub(crate) url: String,
     sources: [TokenSource; 2],
     tokens: [Token; 2],
-    /// What errors said.
-    said: RefCell<Vec<String>>,
+    /// What errors said, and whether they may be over soon.
+    said: RefCell<Vec<(String, bool)>>,
 }
 
 impl Scene {
@@ -127,7 +127,7 @@ impl Scene {
             cause = error.source();
         }
         assert!(!text.contains("hunter2"), "{text}");
-        self.said.borrow_mut().push(text);
+        self.said.borrow_mut().push((text, error.retry_after().is_some()));
     }
 
     /// Another machine, with nothing in memory, cannot know whether somebody has a token: it fails
@@ -149,9 +149,11 @@ impl Scene {
         }
     }
 
-    pub(crate) fn assert_said(&self, words: &str) {
-        for text in self.said.borrow().iter() {
+    /// Who has time asks again where it may be over soon.
+    pub(crate) fn assert_said(&self, words: &str, may_be_over_soon: bool) {
+        for (text, is_asked_again) in self.said.borrow().iter() {
             assert!(text.contains(words), "{text:?} does not say {words:?}");
+            assert_eq!(*is_asked_again, may_be_over_soon, "{text}");
         }
         assert!(!self.said.borrow().is_empty());
     }

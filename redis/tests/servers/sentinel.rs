@@ -1,6 +1,5 @@
 //! Fail-over by Redis Sentinel, for real: the master is killed in the middle of a renewal.
 
-use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -10,8 +9,8 @@ use paytoken::ErrorKind;
 use paytoken::store::conformance;
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
-use paytoken_testing::redis::Server;
-use paytoken_testing::{builder, nobody_listens, say, temporary_folder, until};
+use paytoken_testing::redis::Trio;
+use paytoken_testing::{builder, say, until};
 
 use crate::support::{SEND, logged, settle};
 use crate::trial;
@@ -25,54 +24,6 @@ pub(crate) fn trials() -> Vec<Trial> {
             killed_in_the_middle,
         ),
     ]
-}
-
-/// A master, a replica, and a Sentinel that makes the one of the other.
-struct Trio {
-    master: Server,
-    replica: Server,
-    sentinel: Server,
-}
-
-impl Trio {
-    fn start() -> Self {
-        let master = Server::start_on_port(&[]);
-        let port = master.port.unwrap().to_string();
-        let replica = master.start_replica();
-        let folder = temporary_folder();
-        let settings = folder.path().join("sentinel.conf");
-        fs::write(
-            &settings,
-            format!(
-                "sentinel monitor main 127.0.0.1 {port} 1\n\
-                 sentinel down-after-milliseconds main 500\n\
-                 sentinel failover-timeout main 3000\n"
-            ),
-        )
-        .unwrap();
-        let sentinel = Server::start_sentinel(&settings);
-        until("Sentinel knows the replica", || {
-            format!("{:?}", sentinel.ask(&["SENTINEL", "REPLICAS", "main"]))
-                .contains(&replica.port.unwrap().to_string())
-        });
-        Self { master, replica, sentinel }
-    }
-
-    fn url(&self) -> String {
-        // The first of them does not answer.
-        let (nobody, port) = (nobody_listens().port(), self.sentinel.port.unwrap());
-        format!("redis+sentinel://127.0.0.1:{nobody},127.0.0.1:{port}/main")
-    }
-
-    fn until_the_replica_is_master(&self) {
-        let port = self.replica.port.unwrap().to_string();
-        let address = redis::Value::Array(
-            ["127.0.0.1", &port].map(|part| redis::Value::BulkString(part.into())).to_vec(),
-        );
-        until("the replica is made the master", || {
-            self.sentinel.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]) == address
-        });
-    }
 }
 
 fn followed() {
