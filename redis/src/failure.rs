@@ -171,9 +171,11 @@ impl Failure {
     /// Whether it may be over in seconds without anybody's doing, as a fail-over is.
     fn may_pass(&self) -> bool {
         match self {
+            // A socket is gone while its server starts anew.
             Self::NotReached(error) => matches!(
                 error.kind(),
-                io::ErrorKind::ConnectionRefused
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::ConnectionRefused
                     | io::ErrorKind::ConnectionReset
                     | io::ErrorKind::ConnectionAborted
                     | io::ErrorKind::HostUnreachable

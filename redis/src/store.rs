@@ -137,7 +137,7 @@ impl RedisStore {
         // One that got no answer is not the last.
         let renew = move || {
             let arguments = [value.as_bytes(), lease.as_bytes()];
-            let answer = inner.run(scripts::RENEW, &[key.clone()], &arguments, false);
+            let answer = inner.run(scripts::RENEW, std::slice::from_ref(&key), &arguments, false);
             !matches!(answer, Ok(Value::Int(0)))
         };
         Renewal::start(attempt.lease / LEASE_IS_A, hold, renew)

@@ -385,7 +385,7 @@ mod server {
         for (url, says) in [
             (format!("{}?user=nobody&pass=hunter2", server.url), "does not know this user"),
             (format!("{}?db=99", server.url), "has no database of this number"),
-            ("redis+unix:///no/such.sock".to_owned(), "no such socket"),
+            (format!("redis+unix:///{}", "long/".repeat(50)), "cannot be reached"),
             (server.url.clone(), "has no memory left"),
         ] {
             for words in [["token", "send-payments"], ["header", "send-payments"]] {

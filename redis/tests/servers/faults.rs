@@ -333,7 +333,7 @@ fn nothing_there() {
         (format!("redis://127.0.0.1:{port}"), "nothing listens there", Some(true)),
         (format!("redis://[::1]:{port}"), "cannot be reached", None),
         ("redis://no-such-host.invalid".to_owned(), "was not found", None),
-        ("unix:///no/such.sock".to_owned(), "no such socket", Some(false)),
+        ("unix:///no/such.sock".to_owned(), "no such socket", Some(true)),
         (format!("unix:///{}", "long/".repeat(50)), "cannot be reached", Some(false)),
         // Addresses that nobody answers at: the system may say so, or say nothing.
         ("redis://192.0.2.1".to_owned(), "", Some(true)),
