@@ -17,7 +17,7 @@ pub(crate) const DEFAULT: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_millis(300);
 
 /// Pauses grow to so many times the first.
-const LONGEST_PAUSE_FACTOR: u32 = 8;
+const LONGEST_PAUSE_FACTOR: u32 = 4;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Deadline {

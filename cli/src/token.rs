@@ -49,6 +49,8 @@ pub(crate) fn obtain(target: &Target, wanted: &Wanted) -> Result<Token, Failure>
                 return Ok(token);
             }
             Ok(None) => debug!("{}: no stored token serves", target.name),
+            // A store that stands still may have taken all of the time.
+            Err(error) if target.deadline().left().is_zero() => return Err(target.failure(&error)),
             Err(error) => debug!("{}: {error}", target.name),
         }
     }
