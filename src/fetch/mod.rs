@@ -99,9 +99,11 @@ impl Fetcher {
             Err(error) => error,
         };
         let facts = self.provider().facts();
-        // If this machine was short of something in the end, what the provider did before counts.
+        // If time ran out in the end, or this machine was short of something, what the provider did before
+        // says more.
+        let answered = told.iter().rfind(|error| !error.ran_out_of_time());
         let failed = FailedFetch {
-            error: told.last().unwrap_or(&error),
+            error: answered.or(told.last()).unwrap_or(&error),
             requests: told.len() as u32,
             asker,
             is_forced,

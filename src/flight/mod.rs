@@ -52,7 +52,7 @@ pub(crate) trait Backend: Send + Sync + Sized + 'static {
     /// ask the provider now, or not in order to renew a good token.
     fn blocked(&self, now: Now, allows: Duration, renews: bool) -> Option<Error>;
     fn remembered_for(&self, now: Now) -> Option<Duration>;
-    /// In a row.
+    /// Requests in a row.
     fn failed_renewals(&self, now: Now) -> u32;
     fn has_revoked(&self, token: &Token) -> bool;
     /// `age` where the token was in use here.

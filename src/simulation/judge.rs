@@ -112,6 +112,8 @@ struct Request {
     /// The most time that it can have had: its source's time-out.
     allowed: Duration,
     ran_out_of_time: bool,
+    /// Time that slipped by between the call and the request.
+    slipped_before: Duration,
     /// The token that it brought.
     token: Option<usize>,
     /// Its process had a good token.
@@ -336,6 +338,7 @@ impl Case {
             is_hurried: ask.is_hurried,
             allowed: self.timeout_of(process),
             ran_out_of_time: false,
+            slipped_before: slipped() - ask.slipped,
             token: None,
             renews,
             outcome: Outcome::UnderWay,
@@ -361,7 +364,8 @@ impl Case {
     fn keeps_distance(&self, judge: &Judge, request: &Request) {
         let endpoint = lock(&self.endpoint);
         let near = judge.requests.iter().filter(|other| {
-            other.process == request.process && other.begun + Duration::from_secs(1) > request.begun
+            let second = Duration::from_secs(1).saturating_sub(other.slipped_before);
+            other.process == request.process && other.begun + second > request.begun
         });
         for other in near.filter(|other| !other.is_forced) {
             let is_revoked = |token: usize| endpoint.issued[token].invalidation_began.is_some();

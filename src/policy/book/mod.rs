@@ -91,7 +91,7 @@ pub(crate) struct Book {
     /// An outage of this machine's: its network, its proxy, its trust.
     #[serde(skip)]
     own_outage: Option<Remembered>,
-    /// Another process renews, so this one does not look again before.
+    /// Another process renews, or this machine cannot, so this one does not try again before.
     #[serde(skip)]
     next_renewal: Option<Instant>,
     /// Counts what was noted here, and what of it is in the store.
@@ -239,7 +239,7 @@ impl Book {
         its.chain(&self.renewal).any(|failed| failed.times_within(now, LAPSE) > 0)
     }
 
-    /// Attempts in a row to renew a good token that failed.
+    /// Requests in a row that were to renew a good token, and failed.
     pub(crate) fn failed_renewals(&self, now: Now) -> u32 {
         self.renewal.as_ref().map_or(0, |renewal| renewal.times_within(now, LAPSE))
     }
@@ -262,29 +262,35 @@ impl Book {
             return None;
         }
         self.notes += 1;
-        if asker.renews {
-            let before = self.failed_renewals(now);
-            // 1 % of the token's lifetime, then 2, 4 and 5 %.
-            let share = (failed.lifetime / 100 * (1 << before.min(3))).min(failed.lifetime / 20);
-            let wait = share.max(pause(before + 1, failed.chance)).min(LONGEST);
-            self.renewal = Remembered::of(error, now, wait, before.saturating_add(1));
-        }
         let allowed = error.ran_out_of_time().then_some(asker.allows);
+        let renewals = self.failed_renewals(now);
+        if asker.renews {
+            // 1 % of the token's lifetime, then 2, 4 and 5 %.
+            let share = (failed.lifetime / 100 * (1 << renewals.min(3))).min(failed.lifetime / 20);
+            let wait = share.max(pause(renewals + 1, failed.chance)).min(LONGEST);
+            if holds == Holds::Process {
+                self.next_renewal = now.monotonic.checked_add(wait);
+                return None;
+            }
+            let times = renewals.saturating_add(failed.requests);
+            self.renewal = Remembered::of(error, now, wait, times);
+            // Who has no token may ask, in spite of one attempt at a renewal; but not in the time that was
+            // not enough.
+            if allowed.is_none() {
+                return None;
+            }
+        }
         let place = match (holds, allowed) {
             (Holds::Process, _) => &mut self.own_outage,
             (_, Some(_)) => &mut self.too_slow,
             (_, None) => &mut self.outage,
         };
-        // Who has no token may ask, in spite of one attempt at a renewal; but not in the time that was not
-        // enough.
-        if asker.renews && allowed.is_none() {
-            return None;
-        }
         // Those who had less time do not count.
         let is_alike =
             |known: &&Remembered| allowed.is_none_or(|time| known.is_for_who_allows(time));
         let before =
             place.as_ref().filter(is_alike).map_or(0, |known| known.times_within(now, LAPSE));
+        let before = if allowed.is_none() { before.max(renewals) } else { before };
         let times = before.saturating_add(failed.requests);
         let wait = pause(times, failed.chance);
         let noted = Remembered::of(error, now, wait, times)?;

@@ -34,6 +34,9 @@ pub(crate) struct Remembered {
     /// The same by this process's monotonic clock, since it was noted or first read here.
     #[serde(skip)]
     pub(super) until_here: Option<Instant>,
+    /// The error itself, with what led to it, where it was met in this process.
+    #[serde(skip)]
+    pub(super) met_here: Option<Error>,
     /// Requests in a row that ended so.
     pub(super) times: u32,
     /// Whose refusal it is; without one it is for every secret.
@@ -52,6 +55,7 @@ impl Remembered {
             message: error.message().to_owned(),
             until: until.wall,
             until_here: Some(until.monotonic),
+            met_here: Some(error.clone()),
             times,
             secret: None,
             allowed: None,
@@ -71,10 +75,16 @@ impl Remembered {
     pub(super) fn pin(&mut self, now: Now, longest: Duration, known: &[Self]) {
         let is_it = |known: &&Self| known.until == self.until && known.kind == self.kind;
         let same = known.iter().find(is_it);
-        self.until_here = match same {
-            Some(known) => known.until_here,
-            None => Some(now.monotonic + self.left(now, longest).unwrap_or_default()),
-        };
+        match same {
+            Some(known) => {
+                self.until_here = known.until_here;
+                self.met_here.clone_from(&known.met_here);
+            }
+            None => {
+                let left = self.left(now, longest).unwrap_or_default();
+                self.until_here = Some(now.monotonic + left);
+            }
+        }
     }
 
     /// How often in a row, unless it is too long ago to count.
@@ -97,6 +107,9 @@ impl Remembered {
     }
 
     pub(super) fn error(&self) -> Error {
+        if let Some(error) = &self.met_here {
+            return error.clone();
+        }
         let error = Error::new(self.kind, &*self.message);
         match self.status {
             Some(status) => error.with_status(status),

@@ -271,7 +271,12 @@ fn a_failed_renewal_holds_back_renewals_alone_for_a_part_of_the_token_s_life() {
         now = now.after(secs(seconds));
         assert!(book.blocked(now, renews).is_none(), "{failures}");
     }
-    assert_eq!(book.note_failure(now, &failed(&error)).unwrap().as_secs(), 1);
+    // Who fetches then counts on from there.
+    assert_eq!(book.note_failure(now, &failed(&error)).unwrap().as_secs(), 15);
+    // What fails on this machine holds back its own renewals alone.
+    let (mut book, here) = (Book::default(), Cause::NameNotFound.error("here"));
+    book.note_failure(now, &FailedFetch { asker: renews, ..failed(&here) });
+    assert!(book.blocked(now, renews).is_some() && stored(&book).blocked(now, renews).is_none());
     // What is short for a life of ten seconds is as long as an outage's pause.
     let mut book = Book::default();
     let failed = FailedFetch { asker: renews, lifetime: secs(10), ..failed(&error) };
