@@ -27,6 +27,9 @@ const SHARDS: usize = 256;
 /// Of so many replaced secrets of an account it is remembered that they were.
 const MOST_REPLACED: usize = 8;
 
+/// So many secrets of an account are kept that have not brought a token.
+const MOST_UNPROVEN: usize = 8;
+
 /// Tokens for many credentials: one slot each, TLS sessions resumed where identity and roots
 /// are equal. Every request has a connection of its own.
 ///
@@ -35,7 +38,9 @@ const MOST_REPLACED: usize = 8;
 ///
 /// Entries stay until [`remove`](Self::remove)d. A changed secret is another entry, with a token of
 /// its own, and takes the place of the one before once it has brought a token: a wrong one displaces
-/// nobody. A program that goes on using the old secret as well keeps both.
+/// nobody. A program that goes on using the old secret as well keeps both. What is remembered of refused
+/// requests is the account's, whatever the secret; of secrets that never brought a token, the last eight
+/// are kept.
 ///
 /// ```no_run
 /// use paytoken::{Credentials, Environment, Provider, Secret, TokenCache};
@@ -162,6 +167,17 @@ impl TokenCache {
                 source: source.clone(),
                 is_settled: AtomicBool::new(was_replaced),
             };
+            let is_unproven = |known: &CachedSource| {
+                known.has_account_of(credentials, environment) && !known.source.has_fetched()
+            };
+            let unproven = entries.0.iter().filter(|(_, known)| is_unproven(known)).count();
+            let mut too_many = (unproven + 1).saturating_sub(MOST_UNPROVEN);
+            // The oldest go.
+            entries.0.retain(|(_, known)| {
+                let goes = too_many > 0 && is_unproven(known);
+                too_many -= usize::from(goes);
+                !goes
+            });
             let place = entries.0.partition_point(|(other, _)| *other <= hash);
             entries.0.insert(place, (hash, Arc::new(entry)));
             source

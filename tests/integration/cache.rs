@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, TokenCache};
 use paytoken_sandbox::Sandbox;
-use paytoken_testing::{PATIENCE, credentials, credentials_with};
+use paytoken_testing::{ManualClock, PATIENCE, credentials, credentials_with};
 
 use crate::processes::Folder;
 use crate::support::together;
@@ -254,4 +254,31 @@ fn a_cache_says_how_much_it_holds_and_nothing_more() {
     assert_eq!(format!("{cache:?}"), "TokenCache { len: 1, .. }");
     assert!(cache.remove(&merchant, ENV) && !cache.remove(&merchant, ENV));
     assert!(cache.is_empty());
+}
+
+#[test]
+fn many_wrong_secrets_of_one_account_share_its_pace_and_do_not_stay() {
+    let sandbox = Sandbox::start().unwrap();
+    let provider = Provider::NexterPay;
+    let (url, ca) = (sandbox.url(provider), sandbox.ca_pem().to_owned());
+    let clock = ManualClock::new();
+    let moved = clock.clone();
+    let cache = TokenCache::with(move |builder| {
+        let builder = builder.root_certificates_pem(ca.as_bytes()).clock(moved.clone());
+        builder.base_url_for(provider, &url)
+    });
+    let good = credentials(&sandbox, provider);
+    let wrong = |number: usize| credentials_with(&sandbox, provider, &format!("wrong-{number}"));
+    for number in 0..300 {
+        let error = cache.token(&wrong(number), Environment::Sandbox).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+    }
+    assert_eq!(sandbox.token_requests(provider), 6);
+    assert_eq!(cache.len(), 8);
+    // The right one is held back with them, and heals by itself.
+    let error = cache.token(&good, Environment::Sandbox).unwrap_err();
+    assert!(error.to_string().contains("another secret is tried once in 10 minutes"), "{error}");
+    clock.advance(error.retry_after().unwrap());
+    cache.token(&good, Environment::Sandbox).unwrap();
+    assert_eq!((sandbox.token_requests(provider), cache.len()), (7, 1));
 }

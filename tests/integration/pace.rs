@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use paytoken::{Attempt, Error, ErrorKind, Provider, Secret, TokenOptions, TokenSource};
+use paytoken::store::Store;
+use paytoken::{
+    Attempt, Builder, Environment, Error, ErrorKind, Provider, Secret, TokenOptions, TokenSource,
+};
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{ManualClock, builder};
+use paytoken_testing::{ManualClock, builder, credentials};
 
-use crate::processes::{Folder, process, secret, secs};
+use crate::processes::{Folder, key, process, process_with, secret, secs};
 use crate::support::{lifetime, together};
 
 const STEP: Duration = Duration::from_millis(100);
@@ -190,5 +193,142 @@ fn an_api_that_answers_401_to_every_token_costs_three_of_them_and_its_answer_is_
             }
         }
         assert_eq!((count.load(Ordering::SeqCst), answers), (3, 3), "{provider}");
+    }
+}
+
+#[test]
+fn the_success_of_one_secret_leaves_what_is_remembered_of_another() {
+    let sandbox = Sandbox::start().unwrap();
+    let provider = Provider::SendPayments;
+    // Half of a rotation: one job has the old secret, and tokens end within a minute.
+    sandbox.set_lifetime(provider, secs(50));
+    let (folder, clock) = (Folder::new(), ManualClock::new());
+    let mut refused = 0;
+    for _ in 0..20 {
+        process(&sandbox, provider, &folder, &clock).token().unwrap();
+        clock.advance(secs(55));
+        let before = sandbox.token_requests(provider);
+        process_with(&sandbox, provider, &folder, &clock, "wrong").token().unwrap_err();
+        refused += sandbox.token_requests(provider) - before;
+        clock.advance(secs(5));
+    }
+    assert_eq!(refused, 3, "after 60 s and 240 s; the next is after 900 s");
+}
+
+#[test]
+fn a_corrected_secret_heals_by_itself_and_forced_requests_with_a_wrong_one_hold_it_back_not_at_all()
+{
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        for _ in 0..10 {
+            let wrong = process_with(&sandbox, provider, &folder, &clock, "wrong");
+            assert_eq!(wrong.refresh().unwrap_err().kind(), ErrorKind::Rejected);
+        }
+        let error = process_with(&sandbox, provider, &folder, &clock, "wrong").token().unwrap_err();
+        assert_eq!(error.retry_after(), Some(secs(900)), "{error}");
+        process(&sandbox, provider, &folder, &clock).token().unwrap();
+    }
+}
+
+#[test]
+fn a_refusal_of_this_secret_is_told_before_an_outage() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let wrong = || process_with(&sandbox, provider, &folder, &clock, "wrong").token();
+        wrong().unwrap_err();
+        sandbox.fault_always(provider, Some(Fault::Status(500)));
+        process(&sandbox, provider, &folder, &clock).token().unwrap_err();
+        assert_eq!(wrong().unwrap_err().kind(), ErrorKind::Rejected, "{provider}");
+    }
+}
+
+#[test]
+fn what_this_machine_or_this_caller_is_short_of_holds_no_other_process_back() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let (folder, clock) = (Folder::new(), ManualClock::new());
+        let with_folder = || builder(&sandbox, provider).store(folder.store()).clock(clock.clone());
+        // Trust that does not fit, a proxy that is not there, a time that is not enough.
+        let untrusting = reach_untrusting(&sandbox, provider).store(folder.store());
+        let hurried = with_folder().timeout(STEP).retries(0);
+        let proxied = with_folder().proxy("http://127.0.0.1:1").retries(0);
+        sandbox.fault_next(provider, 1, Fault::Delay(secs(60)));
+        for (builder, kind) in [
+            (hurried, ErrorKind::Timeout),
+            (untrusting.clock(clock.clone()), ErrorKind::Certificate),
+            (proxied, ErrorKind::Transport),
+        ] {
+            let error = builder.build().unwrap().token().unwrap_err();
+            assert_eq!(error.kind(), kind, "{provider}: {error}");
+        }
+        with_folder().build().unwrap().token().unwrap();
+    }
+}
+
+/// It trusts another authority than the sandbox's.
+fn reach_untrusting(sandbox: &Sandbox, provider: Provider) -> Builder {
+    let other = Sandbox::start().unwrap();
+    let credentials = credentials(sandbox, provider);
+    TokenSource::builder(credentials, Environment::Sandbox)
+        .base_url(&sandbox.url(provider))
+        .root_certificates_pem(other.ca_pem().as_bytes())
+}
+
+#[test]
+fn a_token_that_lives_for_a_moment_is_asked_for_once_a_second() {
+    let lifetime = secs(1);
+    std::thread::scope(|scope| {
+        for &provider in Provider::ALL {
+            scope.spawn(move || lives_for(provider, lifetime));
+        }
+    });
+}
+
+fn lives_for(provider: Provider, lifetime: Duration) {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = count.clone();
+    let source = TokenSource::from_fn(provider, move || {
+        let number = counter.fetch_add(1, Ordering::SeqCst);
+        Ok((Secret::new(format!("token-{number}")), lifetime))
+    });
+    let began = Instant::now();
+    let most = TokenOptions::new().min_validity(lifetime / 2);
+    for _ in 0..6 {
+        // Each is asked for when half of the one before is over.
+        let token = source.token_with(&most).unwrap();
+        paytoken_testing::until("it is old", || token.remaining() < lifetime / 2);
+    }
+    // What came after the first waited for the end of a second each.
+    assert!(began.elapsed() > secs(5) - STEP, "{provider}: {:?}", began.elapsed());
+    assert!(count.load(Ordering::SeqCst) <= 6, "{provider}");
+    // A person, and an API that revokes, wait for nothing.
+    let began = Instant::now();
+    let token = source.refresh().unwrap();
+    source.invalidate(&token).unwrap();
+    source.token().unwrap();
+    source.refresh().unwrap();
+    assert!(began.elapsed() < secs(1), "{provider}: {:?}", began.elapsed());
+}
+
+#[test]
+fn every_wait_on_a_store_is_within_the_caller_s_deadline() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let folder = Folder::new();
+        let source = builder(&sandbox, provider).store(folder.store()).build().unwrap();
+        source.token().unwrap();
+        let store = folder.store();
+        let guard = store.lock(&key(&sandbox, provider), secs(10), secs(10)).unwrap().unwrap();
+        let began = Instant::now();
+        let options = TokenOptions::new().deadline(STEP * 5);
+        let answer = source.call_with(&options, |_| Ok::<_, Error>(Attempt::Unauthorized(())));
+        // Another process has the lock all the time; the source's own time-out is fifteen seconds.
+        let took = began.elapsed();
+        assert!(took < secs(8), "{provider}: {took:?}");
+        assert_eq!(answer.unwrap_err().kind(), ErrorKind::Timeout, "{provider}");
+        drop(guard);
+        assert!(source.finish(secs(20)));
     }
 }
