@@ -68,7 +68,7 @@
 //   types        Provider ─ Environment ─ Facts ─ Error ─ Event ─ Status ─ TokenOptions ─ StoreKey
 //   credentials  credentials ─ certificate ─ variables ─ named files
 //   token        token ─ renewal: good, due, ended
-//   policy       outcome: what a failure means ─ pace: when it may be asked again
+//   policy       outcome: what a failure means ─ book: what is remembered, and who may ask now
 //   protocol     a constant per provider, one request, one answer; refusals
 //   transport    the only place that names ureq                                       ▶ the network
 //   flight       single flight (Mutex + Condvar) ─ slot: who fetches next ─ the published token

@@ -1,5 +1,5 @@
 //! Many processes, their threads, one account, one provider, one store, and everything that can go
-//! wrong with them: the real source, flights, sharing, pace and entries, played through histories
+//! wrong with them: the real source, flights, sharing, book and entries, played through histories
 //! that each follow from one seed. What must hold is in `judge.rs`.
 //!
 //! ```sh

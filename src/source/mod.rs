@@ -156,8 +156,9 @@ impl TokenSource {
     ///
     /// # Errors
     /// Every [`ErrorKind`](crate::ErrorKind); see [`Error::is_retryable`]. A refusal by the
-    /// provider is remembered and answered at once, without a request, for 60 s and up to 15 min,
-    /// an outage for 1 s and up to 18 s; [`refresh`](Self::refresh) overrides.
+    /// provider is remembered and answered at once, without a request, for 60 s and up to 15 min (an
+    /// hour after six within one), an outage for 1 s and up to 18 s; [`refresh`](Self::refresh)
+    /// overrides.
     pub fn token(&self) -> Result<Token> {
         self.token_with(&TokenOptions::default())
     }
@@ -211,7 +212,7 @@ impl TokenSource {
     }
 
     /// Drops this token, which the API answered 401 to. If a newer token has already replaced it,
-    /// nothing happens.
+    /// nothing happens. A shared store may take as long as the source's time-out.
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store) if the shared store could not be updated (only when a
@@ -364,7 +365,7 @@ impl TokenSource {
 
     /// Reaches the provider's address without sending credentials (TLS shows the client certificate
     /// where the server asks for it): name resolution, proxy, connection, TLS, and the server's
-    /// clock. It has no effect on tokens and pace.
+    /// clock. It has no effect on tokens and on what is remembered.
     ///
     /// # Errors
     /// [`Transport`](crate::ErrorKind::Transport), [`Timeout`](crate::ErrorKind::Timeout) or

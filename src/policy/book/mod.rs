@@ -186,16 +186,11 @@ impl Book {
 
     /// How long this secret waits since so many requests were refused within the last hour.
     fn too_many_refused(&self, now: Now, secret: u64) -> Option<Duration> {
-        let is_accepted =
-            self.accepted.as_ref().is_some_and(|mark| mark.is_of(secret) == Some(true));
-        if is_accepted {
+        if is_its(&self.accepted, secret) {
             return None;
         }
         let until = self.cap_ends(now)?;
-        let was_refused = self
-            .refusals
-            .iter()
-            .any(|refusal| refusal.secret.is_some() && refusal.is_for(secret) == Some(true));
+        let was_refused = self.refusals.iter().any(|refusal| is_its(&refusal.secret, secret));
         let last = self.refused_at.iter().filter(|at| is_recent(at, now)).max()?;
         let until = if was_refused { until } else { until.min(*last + NEXT_SECRET) };
         until.duration_since(now.wall).ok().filter(|left| !left.is_zero())
@@ -276,9 +271,7 @@ impl Book {
             self.renewal = Remembered::of(error, now, wait, times);
             // Who has no token may ask, in spite of one attempt at a renewal; but not in the time that was
             // not enough.
-            if allowed.is_none() {
-                return None;
-            }
+            allowed?;
         }
         let place = match (holds, allowed) {
             (Holds::Process, _) => &mut self.own_outage,
@@ -307,9 +300,7 @@ impl Book {
         times: Option<u32>,
     ) -> Option<Duration> {
         let is_alike = |known: &Remembered| match secret {
-            Some(secret) => {
-                known.secret.as_ref().is_some_and(|mark| mark.is_of(secret) == Some(true))
-            }
+            Some(secret) => is_its(&known.secret, secret),
             None => known.secret.is_none(),
         };
         if let Some(secret) = secret {
@@ -343,15 +334,14 @@ impl Book {
     /// tokens stands, since it may say it of this one, too.
     pub(crate) fn note_success(&mut self, now: Now, secret: u64) {
         self.notes += 1;
-        self.refusals.retain(|refusal| {
-            refusal.secret.as_ref().is_some_and(|mark| mark.is_of(secret) != Some(true))
-        });
+        let stands = |mark: &Option<Mark>| mark.is_some() && !is_its(mark, secret);
+        self.refusals.retain(|refusal| stands(&refusal.secret));
         [self.outage, self.own_outage, self.too_slow, self.renewal] = [const { None }; 4];
         self.next_renewal = None;
         self.refused_at.retain(|at| is_recent(at, now));
         if self.refused_at.is_empty() {
             self.accepted = None;
-        } else if !self.accepted.as_ref().is_some_and(|mark| mark.is_of(secret) == Some(true)) {
+        } else if !is_its(&self.accepted, secret) {
             self.accepted = Some(Mark::of(secret));
         }
     }
@@ -422,6 +412,11 @@ impl Remembered {
     fn is_for_who_allows(&self, time: Duration) -> bool {
         self.allowed.is_none_or(|allowed| time <= allowed.saturating_add(allowed / 10))
     }
+}
+
+/// Whether it is known that the mark is this secret's.
+fn is_its(mark: &Option<Mark>, secret: u64) -> bool {
+    mark.as_ref().is_some_and(|mark| mark.is_of(secret) == Some(true))
 }
 
 /// Within the last hour. One from the future is none: a clock was wrong.
