@@ -1,6 +1,6 @@
 //! Many processes, their threads, one account, one provider, one store, and everything that can go
 //! wrong with them: the real source, flights, sharing, book and entries, played through histories
-//! that each follow from one seed. What must hold is in `judge.rs`.
+//! that each follow from one seed. What must hold is in `judge`.
 //!
 //! ```sh
 //! RUSTFLAGS="--cfg paytoken_model" cargo test -p paytoken --lib simulation -- --nocapture
