@@ -64,7 +64,7 @@
 // The floors, as in the `mod` lines below: each folder imports only from those above it in this list, and
 // `tests/house.rs` reads it here.
 //
-//   base         clock ─ sync ─ secret ─ date ─ json ─ files ─ shown: it knows nothing of tokens
+//   base         clock ─ sync ─ secret ─ date ─ json ─ files ─ shown ─ dial: it knows nothing of tokens
 //   types        Provider ─ Environment ─ Facts ─ Error ─ Event ─ Status ─ TokenOptions ─ StoreKey
 //   credentials  credentials ─ certificate ─ variables ─ named files
 //   token        token ─ renewal: good, due, ended
@@ -114,7 +114,7 @@ pub use types::event::{Event, EventKind};
 pub use types::facts::{Facts, Field, Renewal, Site};
 pub use types::names::{Environment, Provider};
 pub use types::options::TokenOptions;
-pub use types::status::{Probe, Status, StoredStatus, TokenStatus};
+pub use types::status::{AddressProbe, Probe, Status, StoredStatus, TokenStatus};
 
 /// Compiles and runs the examples of the pages. (Those of the README, the tour and the page on async
 /// programs are complete programs: `tests/pages` pastes them.)

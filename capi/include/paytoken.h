@@ -46,8 +46,9 @@
  *               event loop's thread).
  *   Unloading   Free all objects, end the log callback and wait until
  *               paytoken_log_callbacks_running() gives 0; then dlclose at once.
- *               paytoken_source_free waits for a renewal in the background. One thread may be left,
- *               for each host name whose look-up hangs in the system's resolver: nobody can end it.
+ *               paytoken_source_free waits for a renewal in the background, and for attempts to
+ *               connect to addresses that do not answer. One thread may be left, for each host name
+ *               whose look-up hangs in the system's resolver: nobody can end it.
  *               So the shared object stays mapped (-z nodelete); where you link the archive into a
  *               plug-in, link that with -Wl,-z,nodelete.
  *
@@ -194,7 +195,8 @@ PAYTOKEN_API int32_t paytoken_config_set_base_url(paytoken_config *config, const
  * ms; not 0. */
 PAYTOKEN_API int32_t paytoken_config_set_timeout_ms(paytoken_config *config, uint64_t limit_ms);
 
-/* The time for one connection to be made, within the above. Default 5,000 ms; not 0. */
+/* The time for each step of making a connection, within the above: name look-up, connection (to the
+ * address that answers first, where the name has several), proxy, TLS. Default 5,000 ms; not 0. */
 PAYTOKEN_API int32_t paytoken_config_set_connect_timeout_ms(paytoken_config *config, uint64_t limit_ms);
 
 /* How many times a fetch that failed temporarily (connection, cut answer, 5xx) is retried. Default
@@ -342,7 +344,8 @@ PAYTOKEN_API int32_t paytoken_source_invalidate_with(const paytoken_source *sour
                                              wrong source or text? */
 
 /* Wipes its token and secrets and frees it. No other thread may be using it.
- * Blocks: while a renewal in the background is under way, at most the config's time-out. */
+ * Blocks: while a renewal in the background is under way, or an attempt to connect to an address that
+ * does not answer; at most the config's time-out. */
 PAYTOKEN_API void paytoken_source_free(paytoken_source *source);
 
 /* What a source is up to: never a secret. Times are milliseconds, -1 where there is none. */

@@ -190,7 +190,13 @@ impl RedisStoreBuilder {
         }
         let tls = if address.is_tls { Some(tls::config(&self.tls)?) } else { None };
         let sentinel_login = self.sentinel_login;
-        let target = Target { address, sentinel_login, tls, named: Mutex::default() };
+        let target = Target {
+            address,
+            sentinel_login,
+            tls,
+            named: Mutex::default(),
+            dialer: Default::default(),
+        };
         Ok(RedisStore::new(Link::new(target, self.timeout), self.prefix, self.replicas))
     }
 }

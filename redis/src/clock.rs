@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 #[allow(clippy::disallowed_methods)] // the one place
-pub(crate) fn now() -> Instant {
+pub(crate) fn monotonic() -> Instant {
     Instant::now()
 }
 
@@ -14,10 +14,10 @@ pub(crate) struct Deadline(Option<Instant>);
 impl Deadline {
     pub(crate) fn after(limit: Duration) -> Self {
         // A limit too large for the clock is no limit.
-        Self(now().checked_add(limit))
+        Self(monotonic().checked_add(limit))
     }
 
     pub(crate) fn remaining(self) -> Duration {
-        self.0.map_or(Duration::MAX, |end| end.saturating_duration_since(now()))
+        self.0.map_or(Duration::MAX, |end| end.saturating_duration_since(monotonic()))
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use log::{debug, warn};
 use redis::{Parser, ServerError, Value};
@@ -10,9 +11,11 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::address::{Address, Host, Login, Place, is_word};
 use crate::clock::Deadline;
+use crate::dial::Dialer;
 use crate::failure::{Failure, Refusal};
+use crate::sync::lock;
 use crate::tls;
-use crate::wire::{Timed, lock};
+use crate::wire::Timed;
 
 /// An answer is an entry at most, and an entry 256 KiB.
 const LONGEST_ANSWER: usize = 1024 * 1024;
@@ -25,6 +28,7 @@ pub(crate) struct Target {
     pub(crate) tls: Option<tls::Config>,
     /// The master that a Sentinel named last.
     pub(crate) named: Mutex<Option<Named>>,
+    pub(crate) dialer: Dialer,
 }
 
 /// Where the master is, and which Sentinel says so.
@@ -81,6 +85,13 @@ impl Target {
     }
 }
 
+impl Drop for Target {
+    /// Nobody else waits for attempts to connect that came to nothing; each ends with the call's time.
+    fn drop(&mut self) {
+        self.dialer.wait(Duration::MAX);
+    }
+}
+
 impl Connection {
     pub(crate) fn open(target: &Target, deadline: Deadline) -> Result<Self, Failure> {
         let address = &target.address;
@@ -113,7 +124,7 @@ impl Connection {
     }
 
     fn to_host(host: &Host, target: &Target, deadline: Deadline) -> Result<Self, Failure> {
-        let socket = Timed::to_host(host, deadline)?;
+        let socket = Timed::to_host(host, &target.dialer, deadline)?;
         match &target.tls {
             None => Ok(Self::plain(socket)),
             #[cfg(feature = "tls")]

@@ -10,13 +10,14 @@ use paytoken::Error;
 
 /// Where a failure may be over in seconds.
 pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+use crate::dial::{NotConnected, NotFound};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Failure {
     /// No name server knows the host, or none answered in time.
     NotFound(Arc<io::Error>),
-    NotReached(Arc<io::Error>),
-    /// Time ran out: while connecting, or with an answer outstanding.
+    NotReached(Arc<NotConnected>),
+    /// Time ran out with an answer outstanding.
     Silent,
     /// The connection ended in the middle.
     Broken(Arc<io::Error>),
@@ -171,16 +172,18 @@ impl Failure {
     /// Whether it may be over in seconds without anybody's doing, as a fail-over is.
     fn may_pass(&self) -> bool {
         match self {
-            // A socket is gone while its server starts anew.
-            Self::NotReached(error) => matches!(
-                error.kind(),
-                io::ErrorKind::NotFound
-                    | io::ErrorKind::ConnectionRefused
-                    | io::ErrorKind::ConnectionReset
-                    | io::ErrorKind::ConnectionAborted
-                    | io::ErrorKind::HostUnreachable
-                    | io::ErrorKind::NetworkUnreachable
-            ),
+            // A socket is gone while its server starts anew; or nobody has answered in time.
+            Self::NotReached(failure) => failure.error.as_ref().is_none_or(|error| {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::ConnectionRefused
+                        | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::HostUnreachable
+                        | io::ErrorKind::NetworkUnreachable
+                )
+            }),
             // No name server has answered.
             Self::NotFound(error) => error.kind() == io::ErrorKind::TimedOut,
             Self::Silent | Self::Broken(_) | Self::TooFewReplicas { .. } | Self::Away => true,
@@ -192,30 +195,42 @@ impl Failure {
         }
     }
 
+    /// Of a socket, or of a thread.
+    pub(crate) fn not_reached(error: io::Error) -> Self {
+        NotConnected { error: Some(error), tried: String::new() }.into()
+    }
+
     /// For the user: `place` is where, `limit` how long a call may take.
     pub(crate) fn into_error(self, place: &str, limit: Duration) -> Error {
         let wait = self.may_pass().then_some(ASK_AGAIN_AFTER);
         let says = |what: &str| {
             Error::store(format!("store: Redis at {place} {what}")).with_retry_after(wait)
         };
+        let silent = |tried: &str| {
+            format!(
+                "did not answer within {limit:?}{tried}; check that it runs, and the network to it"
+            )
+        };
         match self {
             Self::NotFound(error) => {
                 says("was not found: its name leads to no address; check the URL and the name servers")
                     .with_source(shown(&error))
             }
-            Self::NotReached(error) => {
+            Self::NotReached(failed) => {
+                let tried = &failed.tried;
+                let Some(error) = &failed.error else {
+                    return says(&silent(tried));
+                };
                 let why = match error.kind() {
                     io::ErrorKind::ConnectionRefused => "nothing listens there",
                     io::ErrorKind::NotFound => "no such socket",
                     io::ErrorKind::PermissionDenied => "this user may not use that socket",
                     _ => "the network does not lead there",
                 };
-                says(&format!("cannot be reached ({why}); check that it runs, and the URL"))
-                    .with_source(shown(&error))
+                says(&format!("cannot be reached ({why}){tried}; check that it runs, and the URL"))
+                    .with_source(shown(error))
             }
-            Self::Silent => says(&format!(
-                "did not answer within {limit:?}; check that it runs, and the network to it"
-            )),
+            Self::Silent => says(&silent("")),
             Self::Broken(error) => {
                 says("ended the connection; check that it runs, and its log").with_source(shown(&error))
             }
@@ -239,9 +254,28 @@ impl Failure {
 }
 
 /// An error that is shared, with the system's number where it has one.
-fn shown(error: &Arc<io::Error>) -> io::Error {
+fn shown(error: &io::Error) -> io::Error {
     match error.raw_os_error() {
         Some(number) => io::Error::from_raw_os_error(number),
-        None => io::Error::new(error.kind(), error.clone()),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+impl From<NotConnected> for Failure {
+    fn from(failed: NotConnected) -> Self {
+        Self::NotReached(Arc::new(failed))
+    }
+}
+
+impl From<NotFound> for Failure {
+    fn from(error: NotFound) -> Self {
+        let of_kind = |kind: io::ErrorKind| Arc::new(io::Error::from(kind));
+        match error {
+            NotFound::NoThread(error) => Self::not_reached(error),
+            NotFound::TooSlow => Self::NotFound(of_kind(io::ErrorKind::TimedOut)),
+            NotFound::Unknown(error) => {
+                Self::NotFound(error.unwrap_or_else(|| of_kind(io::ErrorKind::NotFound)))
+            }
+        }
     }
 }

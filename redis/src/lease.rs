@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::wire::lock;
+use crate::sync::lock;
 
 /// Renews a lease on a thread of its own, which ends with this value.
 pub(crate) struct Renewal {
@@ -73,7 +73,7 @@ impl Drop for Renewal {
 
 impl Shared {
     fn begins(&self) -> Next {
-        let now = clock::now();
+        let now = clock::monotonic();
         Next::Renew { at: now + self.every, until: now + self.longest }
     }
 
@@ -85,7 +85,7 @@ impl Shared {
     fn run(&self, renew: &impl Fn() -> bool) {
         let mut next = lock(&self.next);
         loop {
-            let now = clock::now();
+            let now = clock::monotonic();
             next = match *next {
                 Next::End => return,
                 Next::Renew { until, .. } if until <= now => return,

@@ -11,7 +11,7 @@ use redis::Value;
 use crate::clock::{self, Deadline};
 use crate::connection::{Command, Connection, LOG_TARGET, Target};
 use crate::failure::{Failure, Refusal};
-use crate::wire::lock;
+use crate::sync::lock;
 
 /// So many connections are kept; more are opened where more threads ask at once.
 const MOST_KEPT: usize = 4;
@@ -79,7 +79,7 @@ impl Link {
     /// As [`ask`](Self::ask), for who can go on without an answer: nobody is asked while Redis does
     /// not answer, but for one caller now and then.
     pub(crate) fn look(&self, commands: &[Command]) -> Result<Vec<Value>, Failure> {
-        let began = clock::now();
+        let began = clock::monotonic();
         {
             let mut health = lock(&self.health);
             let is_paused = health.paused_until.is_some_and(|until| began < until);
@@ -128,14 +128,14 @@ impl Link {
         };
         let mut kept = lock(&self.kept);
         if is_good && kept.len() < MOST_KEPT {
-            kept.push(Kept { connection, used: clock::now() });
+            kept.push(Kept { connection, used: clock::monotonic() });
         }
         result
     }
 
     /// The connection that was used last. A forked child has copies of its parent's, and closes them.
     fn take(&self) -> Option<Connection> {
-        let (now, process) = (clock::now(), std::process::id());
+        let (now, process) = (clock::monotonic(), std::process::id());
         let mut kept = lock(&self.kept);
         kept.retain(|Kept { connection, used }| {
             connection.process == process && now.saturating_duration_since(*used) < KEPT_FOR
@@ -158,7 +158,7 @@ impl Link {
             Some(failure) => {
                 let pause = PAUSES[health.failures.min(PAUSES.len() - 1)];
                 health.failures += 1;
-                health.paused_until = clock::now().checked_add(pause);
+                health.paused_until = clock::monotonic().checked_add(pause);
                 let is_first = health.failures == 1;
                 drop(health);
                 if is_first {
@@ -188,10 +188,11 @@ impl Drop for Look<'_> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::TcpListener;
+    use std::net::{SocketAddr, TcpListener};
 
     use super::*;
     use crate::address::Address;
+    use crate::dial::tests::{BlackHole, know, refusing};
 
     /// Answers PONG to everything, and says how many connections there were.
     fn server() -> (u16, std::sync::mpsc::Receiver<()>) {
@@ -211,12 +212,52 @@ mod tests {
         (port, told)
     }
 
+    fn link(host: &str, port: u16) -> Link {
+        let address = Address::parse(&format!("redis://{host}:{port}")).unwrap();
+        let target = Target {
+            address,
+            sentinel_login: None,
+            tls: None,
+            named: Mutex::default(),
+            dialer: Default::default(),
+        };
+        Link::new(target, Duration::from_secs(5))
+    }
+
+    #[test]
+    fn a_name_leads_to_the_address_that_answers_and_no_attempt_outlives_the_link() {
+        let (port, connections) = server();
+        let (hole, live) = (BlackHole::new(), SocketAddr::from(([127, 0, 0, 1], port)));
+        know("several.test", port, &[hole.address, refusing(), live]);
+        let link = link("several.test", port);
+        link.ask(&[Command::new(&[b"PING"])], Duration::ZERO).unwrap();
+        connections.recv().unwrap();
+        let threads = link.target.dialer.threads();
+        assert!(!threads.wait(Duration::ZERO));
+        drop(hole);
+        drop(link);
+        assert!(threads.wait(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_name_none_of_whose_addresses_answers_says_how_many_were_tried() {
+        let (hole, [one, other]) = (BlackHole::new(), [refusing(), refusing()]);
+        for (host, addresses, told) in [
+            ("refused.test", vec![one, other], "(nothing listens there) (2 addresses tried);"),
+            ("silent.test", vec![hole.address, one], "(2 addresses tried: 1 refused, 1 silent);"),
+        ] {
+            know(host, 1, &addresses);
+            let link = Link { limit: Duration::from_secs(1), ..link(host, 1) };
+            let failure = link.ask(&[Command::new(&[b"PING"])], Duration::ZERO).unwrap_err();
+            let error = link.error(failure).to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
     #[test]
     fn a_connection_is_used_again_but_not_an_old_one_nor_a_parents() {
         let (port, connections) = server();
-        let address = Address::parse(&format!("redis://127.0.0.1:{port}")).unwrap();
-        let target = Target { address, sentinel_login: None, tls: None, named: Mutex::default() };
-        let link = Link::new(target, Duration::from_secs(5));
+        let link = link("127.0.0.1", port);
         let opens = |prepare: &dyn Fn(&mut Kept)| {
             lock(&link.kept).iter_mut().for_each(prepare);
             link.ask(&[Command::new(&[b"PING"])], Duration::ZERO).unwrap();

@@ -10,7 +10,7 @@ use crate::connection::{Command, Connection};
 use crate::failure::{Failure, Refusal};
 use crate::link::Link;
 use crate::scripts;
-use crate::wire::lock;
+use crate::sync::lock;
 
 /// More of a server's own words are not taken.
 const LONGEST_WORD: usize = 32;
@@ -54,10 +54,10 @@ pub(crate) fn ask(link: &Link, prefix: &str) -> Result<ServerStatus> {
 
 fn status(link: &Link, prefix: &str) -> Result<ServerStatus, Failure> {
     let deadline = Deadline::after(link.limit);
-    let began = clock::now();
+    let began = clock::monotonic();
     let mut connection = Connection::open(&link.target, deadline)?;
     let connecting = began.elapsed();
-    let began = clock::now();
+    let began = clock::monotonic();
     // Whether it serves this user at all: all that follows may be refused.
     connection.ask(&[Command::new(&[b"EVAL", b"return 1", b"0"])], deadline)?;
     let latency = began.elapsed();

@@ -20,7 +20,7 @@ use crate::lease::Renewal;
 use crate::link::Link;
 use crate::scripts;
 use crate::status::{self, ServerStatus};
-use crate::wire::lock;
+use crate::sync::lock;
 
 /// Each look is a command of Redis.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -52,7 +52,8 @@ const LEASE_OF_EARLIER_VERSIONS: Duration = Duration::from_secs(5 * 60);
 /// `Clone + Send + Sync`; clones share their connections: one for each thread that is asking at the
 /// same time, four of which are kept. Nothing is sent before the store is used. A call connects anew
 /// where it must, makes one attempt, and is over within [`timeout`](crate::RedisStoreBuilder::timeout). A
-/// forked child opens connections of its own.
+/// forked child opens connections of its own. To drop the last clone waits for attempts to connect to
+/// addresses that have not answered: none lasts longer than its call would have.
 ///
 /// A lock is a lease of a few seconds, which a thread renews while its holder lives, and which ends with
 /// the lock: a holder that dies is followed soon. Whoever lost it cannot write. While a token is good, a

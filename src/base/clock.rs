@@ -127,6 +127,10 @@ impl Deadline {
         if self.remaining() <= other.remaining() { self } else { other }
     }
 
+    pub(crate) fn at(end: Instant) -> Self {
+        Self(Some(end))
+    }
+
     pub(crate) fn remaining(&self) -> Duration {
         match self.0 {
             Some(end) => end.saturating_duration_since(monotonic()),

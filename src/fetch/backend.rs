@@ -140,10 +140,10 @@ impl Backend for FetchBackend {
     fn in_background(&self, leader: Leader<Self>) -> bool {
         // Where no thread is to be had, the leader is dropped with the closure, which ends the flight.
         let begun = self.background.run("paytoken-fetch", move || _ = leader.fetch());
-        begun.unwrap_or_else(|error| {
+        if let Err(error) = &begun {
             warn!(target: LOG_TARGET, "{}: no thread for a fetch: {error}", self.fetcher.provider());
-            false
-        })
+        }
+        begun.is_ok()
     }
 
     fn error(&self, error: Error) -> Error {

@@ -151,8 +151,13 @@ impl Builder {
         self
     }
 
-    /// The time for a host name to be looked up, and the same again for the connection to be made,
-    /// TLS and proxy included; both within [`timeout`](Self::timeout). Default 5 s.
+    /// The time for each step of making a connection: to look the host's name up, to connect to one of
+    /// its addresses, for a proxy's answer, and for TLS. All within [`timeout`](Self::timeout). Default
+    /// 5 s.
+    ///
+    /// Where a name has several addresses, IPv6 and IPv4 take turns: the next is tried 250 ms after the
+    /// one before (sooner where time is short, or one fails), without giving that up, and the first that
+    /// connects is used (RFC 8305). It is tried first the next time.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self

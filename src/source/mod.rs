@@ -28,7 +28,7 @@ use crate::types::event::{EventKind, LOG_TARGET};
 use crate::types::facts::Renewal;
 use crate::types::names::{Environment, Provider};
 use crate::types::options::TokenOptions;
-use crate::types::status::{Probe, Status, TokenStatus};
+use crate::types::status::{AddressProbe, Probe, Status, TokenStatus};
 
 /// Gives a valid token, from the cache whenever it can.
 ///
@@ -380,11 +380,24 @@ impl TokenSource {
         Ok(Probe { status, took: began.elapsed(), clocks })
     }
 
-    /// Waits for a background renewal that is under way, at most `limit` and never longer than the
-    /// source's time-out. No other begins afterwards: callers renew instead. Returns true once no
-    /// thread of this source is left, and false if time runs out or if it is called on such a thread
-    /// (from an event hook). For programs that must not leave a thread behind, such as a plug-in that
-    /// is about to be unloaded. Dropping a source waits for nobody.
+    /// Connects to every address of the provider's host, or of the proxy's, all at the same time, and
+    /// closes the connections: which of them answers, and how fast. Nothing is sent; each attempt has
+    /// the time for a connection ([`Builder::connect_timeout`]) within `limit`.
+    ///
+    /// # Errors
+    /// Where the name leads to no address, as a fetch would.
+    pub fn probe_addresses(&self, limit: Duration) -> Result<AddressProbe> {
+        let fetcher = self.fetcher();
+        let probe = fetcher.transport.probe_addresses(Deadline::after(limit));
+        probe.map_err(|error| fetcher.error(error))
+    }
+
+    /// Waits for a background renewal that is under way, and for attempts to connect to addresses that
+    /// have not answered: at most `limit` and never longer than the source's time-out. No other renewal
+    /// begins afterwards: callers renew instead. Returns true once no thread of this source is left, and
+    /// false if time runs out or if it is called on such a thread (from an event hook). For programs that
+    /// must not leave a thread behind, such as a plug-in that is about to be unloaded. Dropping a source
+    /// waits for nobody.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -395,7 +408,9 @@ impl TokenSource {
     /// # }
     /// ```
     pub fn finish(&self, limit: Duration) -> bool {
-        self.backend().background.finish(limit.min(self.fetcher().timeout))
+        let deadline = Deadline::after(limit.min(self.fetcher().timeout));
+        let has_renewed = self.backend().background.finish(deadline.remaining());
+        has_renewed && self.fetcher().transport.wait(deadline.remaining())
     }
 
     /// Whose tokens these are.

@@ -1,22 +1,25 @@
-//! How a connection is made: ureq's own links (proxy, TCP), with three of ours between them.
+//! How a connection is made: ureq's own link for proxies, with three of ours.
 //!
-//! [`Tls`] is in a file of its own. [`LimitConnector`], directly above the socket, holds every read and
-//! write to the request's one deadline: ureq gives each read of a proxy's answer the whole time
-//! again. [`Veil`], above TLS, knows when the request's first byte is sent, and keeps both bodies
+//! [`Tcp`] holds every read and write to the request's one deadline: ureq gives each read of a proxy's
+//! answer the whole time again. [`Tls`] is in a file of its own. [`Veil`], above TLS, knows when the request's first byte is sent, and keeps both bodies
 //! from ureq's log.
 
 use std::fmt;
+use std::io::ErrorKind::{Interrupted, InvalidInput, TimedOut, WouldBlock, WriteZero};
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ureq::unversioned::transport::time::Duration;
 use ureq::unversioned::transport::{
-    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, LazyBuffers, NextTimeout,
-    TcpConnector, Transport,
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
+    Transport,
 };
 use ureq::{Error, Timeout};
 
 use super::EXPLANATION;
 use super::cover::Cover;
+use super::failure::RequestFailure;
 use super::tls::{Configs, Tls};
 use super::wire::{FILL, Phase, Wire};
 use crate::policy::outcome::needs_body;
@@ -24,67 +27,106 @@ use crate::policy::outcome::needs_body;
 /// The chain for one request. The settings of TLS are shared: they hold the sessions to resume.
 pub(super) fn connector(wire: &Arc<Wire>, tls: &Configs) -> impl Connector {
     ().chain(ConnectProxyConnector::default())
-        .chain(TcpConnector::default())
-        .chain(LimitConnector(wire.clone()))
+        .chain(Tcp(wire.clone()))
         .chain(Tls { configs: tls.clone(), wire: wire.clone() })
         .chain(Veil(wire.clone()))
 }
 
+/// The link at the bottom: to the address that answers first.
 #[derive(Debug)]
-struct LimitConnector(Arc<Wire>);
+struct Tcp(Arc<Wire>);
 
-impl<In: Transport> Connector<In> for LimitConnector {
-    type Out = Limited<In>;
+impl<In: Transport> Connector<In> for Tcp {
+    type Out = Either<In, Socket>;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        let is_to_proxy = self.0.is_to_proxy(details);
-        self.0.reach(if is_to_proxy { Phase::Proxy } else { Phase::Handshake });
-        Ok(chained.map(|inner| Limited { inner, wire: self.0.clone() }))
+        if let Some(through_proxy) = chained {
+            self.0.reach(Phase::Handshake);
+            return Ok(Some(Either::A(through_proxy)));
+        }
+        let wire = &self.0;
+        // The resolver has put it there.
+        let route = wire.take_route().ok_or(Error::HostNotFound)?;
+        let stream = wire
+            .dialer
+            .connect(route, wire.remaining())
+            .map_err(|failed| RequestFailure::of_connecting(failed, wire).into_ureq())?;
+        let is_to_proxy = wire.is_to_proxy(details);
+        wire.reach(if is_to_proxy { Phase::Proxy } else { Phase::Handshake });
+        let sizes = (details.config.input_buffer_size(), details.config.output_buffer_size());
+        let buffers = LazyBuffers::new(sizes.0, sizes.1);
+        Ok(Some(Either::B(Socket { stream, buffers, wire: wire.clone() })))
     }
 }
 
 #[derive(Debug)]
-struct Limited<T> {
-    inner: T,
+struct Socket {
+    stream: TcpStream,
+    buffers: LazyBuffers,
     wire: Arc<Wire>,
 }
 
-impl<T> Limited<T> {
-    fn limit(&self, timeout: NextTimeout) -> Result<NextTimeout, Error> {
-        let left = self.wire.remaining();
-        if left.is_zero() {
-            // ureq would read a time of zero as a second.
-            return Err(Error::Timeout(Timeout::Global));
+impl Socket {
+    /// Once, or again where a signal came between.
+    fn within_the_time(
+        &mut self,
+        set: fn(&TcpStream, Option<Duration>) -> io::Result<()>,
+        mut once: impl FnMut(&mut Self) -> io::Result<usize>,
+    ) -> Result<usize, Error> {
+        loop {
+            let left = self.wire.remaining();
+            if left.is_zero() {
+                return Err(Error::Timeout(Timeout::Global));
+            }
+            match set(&self.stream, Some(left)) {
+                // Apple's systems refuse it after the other end has closed; what came can be read.
+                Err(error) if cfg!(target_vendor = "apple") && error.kind() == InvalidInput => {}
+                result => result?,
+            }
+            match once(self) {
+                Err(error) if error.kind() == Interrupted => {}
+                Err(error) if matches!(error.kind(), WouldBlock | TimedOut) => {
+                    return Err(Error::Timeout(Timeout::Global));
+                }
+                result => return Ok(result?),
+            }
         }
-        Ok(NextTimeout { after: timeout.after.min(Duration::from(left)), ..timeout })
     }
 }
 
-impl<T: Transport> Transport for Limited<T> {
+impl Transport for Socket {
     fn buffers(&mut self) -> &mut dyn Buffers {
-        self.inner.buffers()
+        &mut self.buffers
     }
 
-    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        let timeout = self.limit(timeout)?;
-        self.inner.transmit_output(amount, timeout)
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), Error> {
+        let mut sent = 0;
+        while sent < amount {
+            sent += self.within_the_time(TcpStream::set_write_timeout, |socket| {
+                match socket.stream.write(&socket.buffers.output()[sent..amount])? {
+                    0 => Err(WriteZero.into()),
+                    count => Ok(count),
+                }
+            })?;
+        }
+        Ok(())
     }
 
-    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let timeout = self.limit(timeout)?;
-        self.inner.await_input(timeout)
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, Error> {
+        let count = self.within_the_time(TcpStream::set_read_timeout, |socket| {
+            socket.stream.read(socket.buffers.input_append_buf())
+        })?;
+        self.buffers.input_appended(count);
+        Ok(count > 0)
     }
 
+    /// No connection is used twice.
     fn is_open(&mut self) -> bool {
-        self.inner.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.inner.is_tls()
+        false
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::tls_failure;
 use super::wire::{Limit, Phase, Wire};
+use crate::base::dial::{NotConnected, NotFound};
 use crate::policy::outcome::Cause;
 use crate::types::error::Error;
 
@@ -23,9 +24,12 @@ impl RequestFailure {
         Self { cause, text: text.into(), source: None }
     }
 
-    pub(super) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Arc::new(source));
-        self
+    pub(super) fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.with_shared_source(Arc::new(source))
+    }
+
+    fn with_shared_source(self, source: Arc<dyn StdError + Send + Sync>) -> Self {
+        Self { source: Some(source), ..self }
     }
 
     /// What it was, and how far the request got.
@@ -71,18 +75,38 @@ impl RequestFailure {
         }
     }
 
-    pub(super) fn not_found() -> Self {
+    fn not_found() -> Self {
         Self::new(
             Cause::NameNotFound,
             "the host name was not found; check base_url and name resolution",
         )
     }
 
-    pub(super) fn of_look_up(error: &Arc<io::Error>) -> Self {
-        match no_file_opens() {
-            Some(error) => Self::no_descriptor().with_source(error),
-            None => Self { source: Some(error.clone()), ..Self::not_found() },
+    pub(super) fn of_look_up(error: NotFound, limit: &Limit) -> Self {
+        match error {
+            NotFound::NoThread(error) => Self::new(
+                Cause::NoThread,
+                "no thread could be started to look up the host name; raise the limit on processes or memory, or free some",
+            )
+            .with_source(error),
+            NotFound::TooSlow => Self::name_too_slow(limit),
+            NotFound::Unknown(None) => Self::not_found(),
+            NotFound::Unknown(Some(error)) => match no_file_opens() {
+                Some(error) => Self::no_descriptor().with_source(error),
+                None => Self::not_found().with_shared_source(error),
+            },
         }
+    }
+
+    /// No address of the host, or of the proxy, made a connection.
+    pub(super) fn of_connecting(failed: NotConnected, wire: &Wire) -> Self {
+        let (is_proxy, limit) = (wire.has_proxy(), &wire.limit());
+        let failure = match failed.error {
+            Some(error) => Self::of_io(error, Phase::Connecting, is_proxy, limit),
+            None => Self::too_slow(Phase::Connecting, is_proxy, limit),
+        };
+        let text = failure.text.replacen(';', &format!("{};", failed.tried), 1);
+        Self { text, ..failure }
     }
 
     /// For the proxy's own name.
@@ -112,7 +136,7 @@ impl RequestFailure {
         }
     }
 
-    pub(super) fn name_too_slow(limit: &Limit) -> Self {
+    fn name_too_slow(limit: &Limit) -> Self {
         Self::new(
             Cause::NameTooSlow,
             format!(

@@ -26,6 +26,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use ureq::config::AutoHeaderValue;
+use zeroize::Zeroizing;
 
 pub(crate) use self::base_url::BaseUrl;
 use self::failure::RequestFailure;
@@ -34,6 +35,7 @@ pub(crate) use self::roots::Roots;
 use self::tls::Configs;
 use self::wire::{FILL, Wire};
 use crate::base::clock::Deadline;
+use crate::base::dial::Dialer;
 use crate::base::sync::lock;
 use crate::credentials::certificate::ClientCertificate;
 use crate::policy::outcome::Cause;
@@ -66,6 +68,7 @@ pub(crate) struct Transport {
     pool: TlsPool,
     base_url: BaseUrl,
     proxy: Option<ureq::Proxy>,
+    dialer: Arc<Dialer>,
     connect_timeout: Duration,
     user_agent: String,
 }
@@ -103,6 +106,7 @@ impl Transport {
         Ok(Self {
             proxy,
             for_proxy,
+            dialer: Arc::default(),
             connect_timeout: settings.connect_timeout,
             tls: pool.config(settings.certificate.as_ref(), settings.roots.as_ref()),
             pool: pool.clone(),
@@ -119,9 +123,15 @@ impl Transport {
             pool: self.pool.clone(),
             base_url: self.base_url.clone(),
             proxy: self.proxy.clone(),
+            dialer: self.dialer.clone(),
             connect_timeout: self.connect_timeout,
             user_agent: self.user_agent.clone(),
         }
+    }
+
+    /// Waits for attempts to connect that nobody waits for any more: true once there is none.
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
+        self.dialer.wait(limit)
     }
 
     pub(crate) fn base_url(&self) -> &BaseUrl {
@@ -133,20 +143,7 @@ impl Transport {
     ///
     /// The error knows whether the request's first byte left this machine.
     pub(crate) fn send(&self, request: Request, deadline: Deadline) -> Result<Response> {
-        let left = deadline.remaining().min(LONGEST_WAIT);
-        if left.is_zero() {
-            return Err(
-                Cause::NoTimeLeft.error("no time was left to send a request; allow more time")
-            );
-        }
-        let wire = Arc::new(Wire::new(
-            request.body,
-            left,
-            self.connect_timeout,
-            self.proxy.is_some(),
-            !self.base_url.is_https,
-            LARGEST_BODY + 1,
-        ));
+        let wire = self.wire(request.body, time_left(deadline)?, LARGEST_BODY + 1);
         let mut post = self
             .agent(&wire)
             .post(format!("{}{}", self.base_url.as_str(), request.path))
@@ -182,6 +179,18 @@ impl Transport {
         })
     }
 
+    fn wire(&self, body: Zeroizing<Vec<u8>>, left: Duration, largest: usize) -> Arc<Wire> {
+        Arc::new(Wire::new(
+            self.dialer.clone(),
+            body,
+            left,
+            self.connect_timeout,
+            self.proxy.is_some(),
+            !self.base_url.is_https,
+            largest,
+        ))
+    }
+
     /// For one request: its links know the deadline, and no connection outlives it.
     fn agent(&self, wire: &Arc<Wire>) -> ureq::Agent {
         let config = ureq::Agent::config_builder()
@@ -195,8 +204,6 @@ impl Transport {
             .output_buffer_size(OUTPUT_BUFFER)
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
-            .timeout_connect(Some(wire.remaining()))
-            .timeout_global(Some(wire.remaining_in_all()))
             .build();
         let configs = Configs {
             provider: self.tls.config.clone(),
@@ -204,6 +211,15 @@ impl Transport {
         };
         let connector = connector::connector(wire, &configs);
         ureq::Agent::with_parts(config, connector, resolver::Lookup(wire.clone()))
+    }
+}
+
+fn time_left(deadline: Deadline) -> Result<Duration> {
+    match deadline.remaining().min(LONGEST_WAIT) {
+        Duration::ZERO => {
+            Err(Cause::NoTimeLeft.error("no time was left to send a request; allow more"))
+        }
+        left => Ok(left),
     }
 }
 
@@ -254,60 +270,4 @@ impl TlsPool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pool_shares_a_configuration_while_it_is_in_use_and_then_forgets_it() {
-        let pool = TlsPool::default();
-        let config = |roots: Option<&[u8]>| {
-            let roots = roots.map(|der| Roots::of_der(vec![der.to_vec().into()]));
-            pool.config(None, roots.as_ref())
-        };
-        let kept = config(None);
-        for number in 2..10 {
-            drop(config(Some(&[number])));
-        }
-        assert_eq!(lock(&pool.0).len(), 2, "the one in use, and the last one");
-        assert!(Arc::ptr_eq(&kept, &config(None)));
-    }
-
-    #[test]
-    fn sources_of_one_pool_keep_one_copy_of_their_authorities() {
-        let pool = TlsPool::default();
-        let transport = || {
-            let roots = Roots::of_der(vec![b"the same".to_vec().into()]);
-            let settings = ConnectionSettings {
-                certificate: None,
-                roots: Some(roots.clone()),
-                proxy: Some("https://proxy.example".into()),
-                connect_timeout: Duration::from_secs(1),
-            };
-            let url = BaseUrl::parse("https://api.example").unwrap();
-            (Transport::new(url, settings, None, &pool).unwrap(), roots)
-        };
-        let (_first, kept) = transport();
-        let (second, own) = transport();
-        assert!(kept.holders() > 1 && own.holders() == 1, "{} {}", kept.holders(), own.holders());
-        assert!(second.tls.roots.as_ref() == Some(&own));
-    }
-
-    #[test]
-    fn a_name_that_is_not_resolved_in_time_leaves_nothing_sent() {
-        resolver::tests::hang("never-resolved.example", 443);
-        let settings = ConnectionSettings {
-            certificate: None,
-            roots: None,
-            proxy: Some(String::new()),
-            connect_timeout: Duration::from_millis(5),
-        };
-        let url = BaseUrl::parse("https://never-resolved.example").unwrap();
-        let transport = Transport::new(url, settings, None, &TlsPool::default()).unwrap();
-        let request = Request { path: "/", headers: Vec::new(), body: b"{}".to_vec().into() };
-        let error = transport.send(request, Deadline::after(Duration::from_secs(60))).unwrap_err();
-        assert_eq!(error.kind(), crate::types::error::ErrorKind::Timeout, "{error}");
-        let told = "not resolved within 5ms; allow more with connect_timeout, or check base_url";
-        assert!(error.message().contains(told), "{error}");
-        assert!(!error.may_have_arrived() && error.is_tried_again());
-    }
-}
+mod tests;

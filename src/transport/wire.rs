@@ -8,20 +8,24 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use ureq::unversioned::transport::ConnectionDetails;
 use zeroize::Zeroizing;
 
 use super::head::Head;
-use crate::base::clock::monotonic;
+use crate::base::clock::{Deadline, monotonic};
+use crate::base::dial::{Dialer, Route};
 use crate::base::sync::lock;
 
 /// What ureq sees instead of a byte of a body.
 pub(super) const FILL: u8 = b'x';
 
 pub(super) struct Wire {
+    pub(super) dialer: Arc<Dialer>,
+    /// To the host whose name was looked up.
+    route: Mutex<Option<Route>>,
     phase: AtomicU8,
     limits: Mutex<Limits>,
     has_proxy: bool,
@@ -33,10 +37,11 @@ pub(super) struct Wire {
 }
 
 struct Limits {
+    /// For each step before the request is sent.
     connect: Duration,
     left: Duration,
-    /// When the connection has to be made.
-    connected: Instant,
+    /// When the step that it is in has to be over.
+    step: Instant,
     end: Instant,
 }
 
@@ -74,6 +79,7 @@ pub(super) enum Phase {
 
 impl Wire {
     pub(super) fn new(
+        dialer: Arc<Dialer>,
         request: Zeroizing<Vec<u8>>,
         left: Duration,
         connect: Duration,
@@ -84,8 +90,10 @@ impl Wire {
         let now = monotonic();
         let (connect, end) = (connect.min(left), now + left);
         Self {
+            dialer,
+            route: Mutex::default(),
             phase: AtomicU8::new(Phase::Resolving as u8),
-            limits: Mutex::new(Limits { connect, left, connected: now + connect, end }),
+            limits: Mutex::new(Limits { connect, left, step: now + connect, end }),
             has_proxy,
             is_plain_http,
             request,
@@ -109,10 +117,10 @@ impl Wire {
 
     pub(super) fn reach(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
-        if phase == Phase::Connecting {
-            // The look-up had its own time.
+        if phase != Phase::Sent {
+            // What a look-up took, or addresses that do not answer, is not missing for TLS.
             let mut limits = lock(&self.limits);
-            limits.connected = (monotonic() + limits.connect).min(limits.end);
+            limits.step = (monotonic() + limits.connect).min(limits.end);
         }
     }
 
@@ -140,22 +148,31 @@ impl Wire {
     /// What is left for the phase it is in; whoever answers, and however slowly.
     pub(super) fn remaining(&self) -> Duration {
         let limits = lock(&self.limits);
-        let end = if self.was_sent() { limits.end } else { limits.connected };
+        let end = if self.was_sent() { limits.end } else { limits.step };
         end.saturating_duration_since(monotonic())
     }
 
     /// What the phase it is in had from its beginning.
     pub(super) fn limit(&self) -> Limit {
         let limits = lock(&self.limits);
-        match self.was_sent() || limits.connect == limits.left {
+        match self.was_sent() || limits.step == limits.end {
             true => Limit { time: limits.left, setting: "timeout" },
             false => Limit { time: limits.connect, setting: "connect_timeout" },
         }
     }
 
-    /// What is left for all of it.
-    pub(super) fn remaining_in_all(&self) -> Duration {
-        lock(&self.limits).end.saturating_duration_since(monotonic())
+    /// How long connecting may take, and until when.
+    pub(super) fn time_to_connect(&self) -> (Duration, Deadline) {
+        let limits = lock(&self.limits);
+        (limits.connect, Deadline::at(limits.end))
+    }
+
+    pub(super) fn set_route(&self, route: Route) {
+        *lock(&self.route) = Some(route);
+    }
+
+    pub(super) fn take_route(&self) -> Option<Route> {
+        lock(&self.route).take()
     }
 
     /// What follows may take this long at most.
@@ -187,5 +204,32 @@ impl Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_step_of_a_connection_has_the_whole_time_within_that_for_all() {
+        let seconds = Duration::from_secs;
+        let wire = |connect, left| {
+            Wire::new(Arc::default(), Vec::new().into(), left, connect, false, false, 0)
+        };
+        let long = wire(seconds(600), seconds(60_000));
+        let ends =
+            [Phase::Resolving, Phase::Connecting, Phase::Proxy, Phase::Handshake].map(|phase| {
+                long.reach(phase);
+                assert_eq!(long.limit().setting, "connect_timeout");
+                lock(&long.limits).step
+            });
+        assert!(ends.is_sorted_by(|one, next| one < next), "{ends:?}");
+        long.reach(Phase::Sent);
+        assert_eq!(long.limit().setting, "timeout");
+        // Where the time for all is the shorter one, it is what would have to be longer.
+        let short = wire(seconds(600), seconds(300));
+        short.reach(Phase::Handshake);
+        assert_eq!((short.limit().time, short.limit().setting), (seconds(300), "timeout"));
     }
 }

@@ -1,5 +1,7 @@
 //! The state of a source, without a secret.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use crate::types::error::ErrorKind;
@@ -87,6 +89,31 @@ pub struct Probe {
     /// The server's clock, by its `Date`, and this machine's when the answer came. (A `Date` has
     /// whole seconds.)
     pub clocks: Option<(SystemTime, SystemTime)>,
+}
+
+/// What [`TokenSource::probe_addresses`](crate::TokenSource::probe_addresses) found.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use paytoken::{Provider, TokenSource};
+///
+/// # fn main() -> paytoken::Result<()> {
+/// let source = TokenSource::from_env(Provider::NtxPay)?;
+/// for (address, result) in source.probe_addresses(Duration::from_secs(2))?.addresses {
+///     match result {
+///         Ok(took) => println!("{address} answers in {took:?}"),
+///         Err(why) => println!("{address} does not answer: {why}"),
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct AddressProbe {
+    /// Whose addresses: the provider's host, or the proxy's where requests go through one.
+    pub host: String,
+    /// In the order in which they are tried: how long a connection took, or why there was none.
+    pub addresses: Vec<(SocketAddr, Result<Duration, io::ErrorKind>)>,
 }
 
 /// A token's ages.

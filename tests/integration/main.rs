@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout, unreachable_pub)] // it is a test
 
+mod addresses;
 mod background;
 mod bad_input;
 mod cache;

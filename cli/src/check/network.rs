@@ -1,8 +1,10 @@
 //! The way to the provider, its clock, and, if asked for, a token.
 
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use paytoken::{ClientCertificate, Credentials, Renewal, TokenOptions, TokenSource};
+use paytoken::{AddressProbe, ClientCertificate, Credentials, Renewal, TokenOptions, TokenSource};
 
 use super::{Table, Wish};
 use crate::child;
@@ -17,6 +19,9 @@ const PROXIES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROX
 /// Clocks that differ by less do no harm.
 const NEAR: Duration = Duration::from_secs(60);
 const FAR: Duration = Duration::from_secs(3_600);
+
+/// An address that has not answered by then does not.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 pub(super) fn check(target: &Target, wish: &Wish, table: &mut Table) {
     // The value may hold a password.
@@ -38,15 +43,18 @@ pub(super) fn check(target: &Target, wish: &Wish, table: &mut Table) {
 }
 
 fn connection(target: &Target, table: &mut Table) {
-    let source = target.source(None).or_else(|_| without_credentials(target));
-    let probe = source.and_then(|source| {
-        let is_plain = source.status().base_url.starts_with("http://");
-        let probe = source.probe(target.deadline().left());
-        probe.map(|probe| (probe, is_plain)).map_err(|error| target.failure(&error))
-    });
+    let source = match target.source(None).or_else(|_| without_credentials(target)) {
+        Ok(source) => source,
+        Err(failure) => return table.wrong("connection", failure.to_string()),
+    };
+    let probe = source.probe(target.deadline().left());
+    // Where the name leads nowhere, the connection's row says so. The other rows need time, too.
+    if let Ok(addresses) = source.probe_addresses(LONGEST_LOOK.min(target.deadline().left() / 2)) {
+        self::addresses(&addresses, table);
+    }
     match probe {
-        Ok((probe, is_plain)) => {
-            let how = match is_plain {
+        Ok(probe) => {
+            let how = match source.status().base_url.starts_with("http://") {
                 true => "over plain http, which stays on this machine",
                 false => "over TLS that is verified",
             };
@@ -68,7 +76,21 @@ fn connection(target: &Target, table: &mut Table) {
                 None => table.warning("clock", "the server does not say what time it is"),
             }
         }
-        Err(failure) => table.wrong("connection", failure.to_string()),
+        Err(error) => table.wrong("connection", target.failure(&error).to_string()),
+    }
+}
+
+/// Which of them answers: one that does not can cost each new connection time.
+fn addresses(probe: &AddressProbe, table: &mut Table) {
+    let each = |(address, result): &(SocketAddr, Result<Duration, io::ErrorKind>)| match result {
+        Ok(took) => format!("{} answers in {} ms", address.ip(), took.as_millis()),
+        Err(why) => format!("{} does not answer ({why})", address.ip()),
+    };
+    let list = probe.addresses.iter().map(each).collect::<Vec<_>>().join(", ");
+    let text = format!("{}: {list}", probe.host);
+    match probe.addresses.iter().all(|(_, result)| result.is_ok()) {
+        true => table.ok("addresses", text),
+        false => table.warning("addresses", text),
     }
 }
 

@@ -27,6 +27,7 @@ fn check() {
         // Where curl is missing, that is a warning, and right.
         let lines = || table.lines().filter(|line| has_curl || !line.contains("paytoken curl"));
         assert!(lines().all(|line| line.starts_with("ok ")), "{table}");
+        assert!(table.contains("127.0.0.1: 127.0.0.1 answers in "), "{table}");
         assert_eq!(world.sandbox.token_requests(service), 0);
         let received = world.sandbox.received(service);
         assert_eq!(received.len(), 1, "{service}");
@@ -76,6 +77,8 @@ fn check() {
         );
         let is_wrong = table.lines().any(|line| line.starts_with("wrong"));
         assert_eq!(output.status.code(), Some(if is_wrong { 78 } else { 0 }), "{table}");
+        let silent = "127.0.0.1 does not answer (connection refused)";
+        assert!(table.contains(silent) || says != "refused", "{table}");
         assert_eq!(
             is_wrong,
             state == "wrong" || says.contains("that is not"),

@@ -1,7 +1,8 @@
 //! Threads of the library's own, which somebody may wait for at the end.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
@@ -19,18 +20,22 @@ struct State {
     threads: Vec<JoinHandle<()>>,
     /// Of the threads, those that have not come to their end.
     at_work: Vec<ThreadId>,
+    process: u32,
 }
 
 impl Background {
-    /// Runs this on a thread of its own, unless it is over: then not at all, which is `false`.
+    /// Runs this on a thread of its own.
+    ///
+    /// # Errors
+    /// Where no thread is to be had, or it is over.
     pub(crate) fn run(
         self: &Arc<Self>,
         name: &str,
         run: impl FnOnce() + Send + 'static,
-    ) -> io::Result<bool> {
-        let mut state = lock(&self.state);
+    ) -> io::Result<()> {
+        let mut state = self.state();
         if state.is_over {
-            return Ok(false);
+            return Err(io::Error::other("no thread begins any more"));
         }
         let own = self.clone();
         let thread = thread::Builder::new().name(name.into()).spawn(move || {
@@ -41,18 +46,29 @@ impl Background {
         state.threads.retain(|thread| !thread.is_finished());
         state.at_work.push(thread.thread().id());
         state.threads.push(thread);
-        Ok(true)
+        Ok(())
+    }
+
+    /// The current thread is one of these until this is dropped.
+    pub(crate) fn enter(self: &Arc<Self>) -> impl Send + use<> {
+        self.state().at_work.push(thread::current().id());
+        End(self.clone())
     }
 
     pub(crate) fn is_over(&self) -> bool {
         lock(&self.state).is_over
     }
 
-    /// No thread begins any more. True once the last has ended; false where time is up, and for a
-    /// thread that would wait for itself.
+    /// No thread begins any more; else as [`wait`](Self::wait).
     pub(crate) fn finish(&self, limit: Duration) -> bool {
-        let mut state = lock(&self.state);
-        state.is_over = true;
+        lock(&self.state).is_over = true;
+        self.wait(limit)
+    }
+
+    /// True once the last thread has ended; false where time is up, and for a thread that would wait
+    /// for itself.
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
+        let state = self.state();
         let is_own = |thread: &ThreadId| *thread == thread::current().id();
         if state.at_work.iter().any(is_own) {
             return false;
@@ -65,10 +81,22 @@ impl Background {
             return false;
         }
         // Until the system's own part of a thread has ended, too, which is at once now.
-        let threads = std::mem::take(&mut state.threads);
+        let threads = mem::take(&mut state.threads);
         drop(state);
         threads.into_iter().for_each(|thread| _ = thread.join());
         true
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = lock(&self.state);
+        let process = std::process::id();
+        if state.process != process {
+            // A forked child has none of its parent's threads.
+            state.process = process;
+            state.at_work.clear();
+            mem::forget(mem::take(&mut state.threads));
+        }
+        state
     }
 }
 

@@ -343,9 +343,9 @@ impl Background {
         self: &Arc<Self>,
         _name: &str,
         run: impl FnOnce() + Send + 'static,
-    ) -> io::Result<bool> {
+    ) -> io::Result<()> {
         spawn(run);
-        Ok(true)
+        Ok(())
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -355,6 +355,12 @@ impl Background {
     pub(crate) fn finish(&self, _: Duration) -> bool {
         false
     }
+
+    pub(crate) fn wait(&self, _: Duration) -> bool {
+        false
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>) -> impl Send + use<> {}
 }
 
 /// A condition variable whose waits end by the world's time.
