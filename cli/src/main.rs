@@ -76,6 +76,10 @@ fn run() -> Result<(), Failure> {
         Command::Completions { shell } => return pages::completions(&shell),
         #[cfg(feature = "pages")]
         Command::Manual => return pages::manual(),
+        // It says so in its JSON, too, where the settings cannot be read.
+        Command::Status { account, json } => {
+            return status::run(account.as_deref(), settings::open_file(), &options, json);
+        }
         _ => settings::open_file()?,
     };
     let open = |name: &str| Target::open(name, file.as_ref(), &options);
@@ -95,9 +99,6 @@ fn run() -> Result<(), Failure> {
             check::run(account, file.as_ref(), &options, &wish)
         }
         Command::Invalidate { account } => invalidate::run(&open(account)?),
-        Command::Status { account, json } => {
-            status::show(account.as_deref(), file.as_ref(), &options, *json)
-        }
         Command::Purge { json } => purge::run(&options, *json),
         _ => Ok(()),
     }

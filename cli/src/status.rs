@@ -3,57 +3,67 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use paytoken::store::Account;
-use paytoken::{ErrorKind, Provider, StoredStatus, TokenStatus};
+use paytoken::{Environment, ErrorKind, Provider, StoredStatus, TokenStatus};
 use serde_json::{Value, json};
 
-use crate::command_line::Options;
 use crate::command_line::duration::spoken;
+use crate::command_line::{Options, is_a_plain_word};
 use crate::exit::Failure;
-use crate::settings::{SettingsFile, Target};
+use crate::settings::{SettingsFile, Target, is_set_up};
+use crate::store::SharedStore;
 use crate::terminal::print;
+use crate::words;
 
 /// From so many days on, a certificate's end is pointed out.
 pub(crate) const SOON: u64 = 30;
 
-pub(crate) fn show(
+/// The exit code while the stored token is good and its renewals fail: nothing is broken yet.
+const WARNING: u8 = 1;
+
+pub(crate) fn run(
     name: Option<&str>,
-    file: Option<&SettingsFile>,
+    file: Result<Option<SettingsFile>, Failure>,
     options: &Options,
     as_json: bool,
 ) -> Result<(), Failure> {
-    let names: Vec<&str> = match name {
-        Some(name) => vec![name],
-        None => everybody(file),
-    };
-    let mut lines = String::new();
-    let mut values = Vec::new();
-    let mut code = 0;
-    let mut is_any_set_up = false;
-    for name in &names {
-        match state(name, file, options) {
-            Ok(state) => {
-                is_any_set_up = true;
-                code = code.max(state.code());
-                lines += &state.line();
-                values.push(state.value());
-            }
-            // Of all, some are usually not set up.
-            Err(Trouble::NotSetUp(problem)) if names.len() > 1 => {
-                lines += &format!("{name:<14} not set up ({problem})\n");
-                values.push(json!({"account": name, "provider": name, "configured": false, "problem": problem}));
-            }
-            Err(Trouble::NotSetUp(problem)) => return Err(Failure::Configuration(problem)),
-            Err(Trouble::Other(failure)) => return Err(failure),
+    if options.no_store {
+        let nothing = "status: there is nothing to tell without a store";
+        return Err(Failure::Usage(nothing.into()));
+    }
+    let is_of_all = name.is_none() && file.is_ok();
+    let states = match file {
+        Ok(file) => {
+            let file = file.as_ref();
+            let names = name.map_or_else(|| everybody(file), |name| vec![name]);
+            let states = names.into_iter().map(|name| State::of(name, file, options));
+            states.collect::<Result<Vec<_>, _>>()?
         }
-    }
-    match as_json {
-        true => print(&format!("{:#}\n", Value::Array(values)))?,
-        false => print(&lines)?,
-    }
-    match code {
-        0 if !is_any_set_up => Err(Failure::Code(78)),
-        0 => Ok(()),
-        code => Err(Failure::Code(code)),
+        // A name that is not known may be a secret in the wrong place.
+        Err(failure) => vec![State {
+            name: name.filter(|name| is_a_plain_word(name)).map(str::to_owned),
+            is_set_up: true,
+            failure: Some(failure),
+            ..State::default()
+        }],
+    };
+    let text = match as_json {
+        true => format!("{:#}\n", states.iter().map(State::value).collect::<Value>()),
+        // Of one account, what is wrong is told on stderr.
+        false => {
+            let shown = states.iter().filter(|state| is_of_all || state.stored.is_some());
+            shown.map(State::line).collect()
+        }
+    };
+    print(&text)?;
+    // Of all, some are usually not set up.
+    let counting = states.into_iter().filter(|state| state.is_set_up || !is_of_all);
+    // The first of those.
+    let worst = counting.rev().max_by_key(State::code);
+    match worst.map(|state| (state.code(), state.failure)) {
+        None => Err(Failure::Code(78)),
+        Some((_, Some(failure))) => Err(failure),
+        Some((0, None)) => Ok(()),
+        Some((code, None)) => Err(Failure::Code(code)),
     }
 }
 
@@ -65,13 +75,23 @@ fn everybody(file: Option<&SettingsFile>) -> Vec<&str> {
     names
 }
 
+/// What is known of an account: all that could be found out.
+#[derive(Default)]
 struct State {
-    name: String,
-    environment: String,
-    base_url: String,
-    store: String,
-    stored: StoredStatus,
+    /// Unless it may not be shown.
+    name: Option<String>,
+    is_set_up: bool,
+    provider: Option<Provider>,
+    environment: Option<Environment>,
+    base_url: Option<String>,
+    store: Option<SharedStore>,
+    place: Option<String>,
+    /// Whether it could be read, where that was tried.
+    is_reachable: Option<bool>,
+    stored: Option<StoredStatus>,
     certificate: Option<Certificate>,
+    /// A setting that is wrong, or a store that cannot be read.
+    failure: Option<Failure>,
 }
 
 /// A client certificate's end.
@@ -115,115 +135,212 @@ pub(crate) fn happened(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// Why there is no state.
-enum Trouble {
-    NotSetUp(String),
-    Other(Failure),
-}
-
-impl From<Failure> for Trouble {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Configuration(problem) => Self::NotSetUp(problem),
-            failure => Self::Other(failure),
-        }
-    }
-}
-
-fn state(name: &str, file: Option<&SettingsFile>, options: &Options) -> Result<State, Trouble> {
-    let target = Target::open(name, file, options)?;
-    let Some(store) = target.store().map_err(Trouble::Other)? else {
-        let nothing = "status: there is nothing to tell without a store";
-        return Err(Trouble::Other(Failure::Usage(nothing.into())));
-    };
-    let account = target.account()?;
-    let stored = account.stored_status(store.store());
-    let stored = stored.map_err(|error| Trouble::Other(target.failure(&error)))?;
-    Ok(State {
-        name: name.to_owned(),
-        environment: target.environment()?.to_string(),
-        base_url: target.base_url()?,
-        store: store.to_string(),
-        stored,
-        certificate: Certificate::of(&account),
-    })
-}
-
 impl State {
-    /// For monitoring: 0 where a token is good, or nothing keeps one from being fetched.
+    fn of(name: &str, file: Option<&SettingsFile>, options: &Options) -> Result<Self, Failure> {
+        let mut state = Self {
+            name: Some(name.to_owned()),
+            is_set_up: is_set_up(name, file),
+            provider: name.parse().ok(),
+            ..Self::default()
+        };
+        match Target::open(name, file, options) {
+            Ok(target) => state.find(&target),
+            Err(failure @ Failure::Usage(_)) => return Err(failure),
+            Err(failure) => state.failure = Some(failure),
+        }
+        Ok(state)
+    }
+
+    /// Looks at everything, whatever is wrong with another part of it.
+    fn find(&mut self, target: &Target) {
+        self.provider = Some(target.provider());
+        // What is wrong with these, the account says.
+        self.environment = target.environment().ok();
+        self.base_url = target.base_url().ok();
+        let (store, account, rest) = (target.store(), target.account(), target.check_the_rest());
+        self.certificate = account.as_ref().ok().and_then(Certificate::of);
+        let stored = match (&store, &account) {
+            (Ok(Some(store)), Ok(account)) => account.stored_status(store.store()).map(Some),
+            _ => Ok(None),
+        };
+        let (store, no_store) = apart(store);
+        let (stored, not_read) = apart(stored.map_err(|error| target.failure(&error)));
+        (self.store, self.stored) = (store.flatten(), stored.flatten());
+        self.is_reachable = match (&self.stored, no_store.as_ref().or(not_read.as_ref())) {
+            (Some(_), _) => Some(true),
+            (None, Some(Failure::Store(_))) => Some(false),
+            (None, _) => None,
+        };
+        self.place = match (&self.store, &no_store) {
+            (Some(store), _) => Some(store.place().to_string()),
+            // A directory that cannot be used: its error names it, too.
+            (None, Some(Failure::Store(_))) => {
+                target.settings.store.as_ref().map(|directory| directory.display().to_string())
+            }
+            (None, _) => None,
+        };
+        // A setting that is wrong counts before a store that is away.
+        let failures = [no_store, account.err(), rest.err(), not_read];
+        self.failure = failures.into_iter().flatten().rev().max_by_key(Failure::code);
+    }
+
+    /// For monitoring.
     fn code(&self) -> u8 {
-        let has_good_token = good_token(&self.stored).is_some();
+        if let Some(failure) = &self.failure {
+            return failure.code();
+        }
         if self.certificate.as_ref().is_some_and(|certificate| certificate.left.is_zero()) {
             return 78;
         }
-        match self.stored.last_error {
-            Some(kind) if !has_good_token => Failure::of(kind, String::new()).code(),
+        let Some(stored) = &self.stored else { return 0 };
+        match stored.last_error {
+            Some(kind) if good_token(stored).is_none() => Failure::of(kind, String::new()).code(),
+            _ if stored.renewals_failing => WARNING,
             _ => 0,
         }
     }
 
     fn line(&self) -> String {
-        let stored = &self.stored;
-        let mut text = format!("{:<14} ", self.name);
-        text += &match &stored.token {
-            Some(token) if token.remaining.is_zero() => {
-                let ended = now().duration_since(token.expires_at).unwrap_or_default();
-                format!("token expired {} ago", spoken(ended))
-            }
-            Some(token) if !token.is_good => {
-                format!("token ends in {}, too soon to be used", spoken(token.remaining))
-            }
-            Some(token) => {
-                format!("token good for {}, {} old", spoken(token.remaining), spoken(token.age))
-            }
-            None if stored.entry_unreadable => format!("no token: {UNREADABLE}"),
-            None if stored.was_revoked => "no token: the API rejected the last one".into(),
-            None => "no token".into(),
-        };
-        if let (Some(kind), Some(left)) = (stored.last_error, stored.blocked_for) {
-            text +=
-                &format!("; {} ({kind:?}), not asked again for {}", happened(kind), spoken(left));
+        let mut parts = Vec::new();
+        match &self.failure {
+            Some(problem) if !self.is_set_up => parts.push(format!("not set up ({problem})")),
+            Some(problem) => parts.push(format!("error: {problem}")),
+            None => {}
+        }
+        if let Some(stored) = &self.stored {
+            parts.push(token_line(stored));
+            parts.extend(history_lines(stored));
         }
         match &self.certificate {
             Some(certificate) if certificate.left.is_zero() => {
-                text += "; the certificate has expired"
+                parts.push("the certificate has expired".into());
             }
             Some(certificate) if certificate.days() < SOON => {
-                text +=
-                    &format!("; the certificate expires in {}: renew it", spoken(certificate.left));
+                let left = spoken(certificate.left);
+                parts.push(format!("the certificate expires in {left}: renew it"));
             }
-            Some(certificate) => text += &format!("; certificate {} days", certificate.days()),
+            Some(certificate) => parts.push(format!("certificate {} days", certificate.days())),
             None => {}
         }
-        text + &format!("; {}, {}, store {}\n", self.environment, self.base_url, self.store)
+        if self.is_set_up
+            && let (Some(environment), Some(base_url)) = (self.environment, &self.base_url)
+        {
+            parts.push(format!("{environment}, {base_url}"));
+            parts.extend(self.store.as_ref().map(|store| format!("store {store}")));
+        }
+        format!("{:<14} {}\n", self.name.as_deref().unwrap_or_default(), parts.join("; "))
     }
 
     fn value(&self) -> Value {
-        let stored = &self.stored;
-        let seconds = |time: Duration| time.as_secs_f64();
-        let unix = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let stored = self.stored.as_ref();
+        let failure = self.failure.as_ref().map(Failure::to_string);
+        let blocked_for = stored.and_then(|stored| stored.blocked_for).map(seconds);
+        let days_left = self.certificate.as_ref().map(Certificate::days);
+        let entry_unreadable = stored.map(|stored| stored.entry_unreadable);
         json!({
             "account": self.name,
-            "provider": stored.provider.to_string(),
-            "configured": true,
-            "environment": self.environment,
-            "base_url": self.base_url,
-            "store": self.store,
-            "entry_unreadable": stored.entry_unreadable,
+            "provider": self.provider.map(|provider| provider.to_string()),
+            "configured": self.is_set_up,
+            "problem": failure,
+            "error": failure,
             "exit_code": self.code(),
-            "token": stored.token.as_ref().map(|token| json!({
+            "environment": self.environment.map(|environment| environment.to_string()),
+            "base_url": self.base_url,
+            "store": {
+                "place": self.place,
+                "reachable": self.is_reachable,
+                "sealed": self.store.as_ref().map(SharedStore::is_sealed),
+                "entry_unreadable": entry_unreadable,
+            },
+            "entry_unreadable": entry_unreadable,
+            "token": stored.and_then(|stored| stored.token.as_ref()).map(|token| json!({
                 "age_seconds": seconds(token.age),
                 "remaining_seconds": seconds(token.remaining),
                 "expires_at": unix(token.expires_at),
                 "good": token.is_good,
             })),
-            "rejected_by_api": stored.was_revoked,
-            "last_error": stored.last_error.map(|kind| format!("{kind:?}")),
-            "blocked_for_seconds": stored.blocked_for.map(seconds),
+            "rejected_by_api": stored.map(|stored| stored.was_revoked),
+            "last_success_at": stored.and_then(|stored| stored.last_success_at).map(unix),
+            "last_error": stored.and_then(|stored| stored.last_error).map(|kind| format!("{kind:?}")),
+            "last_error_message": stored.and_then(last_message),
+            "last_error_at": stored.and_then(|stored| stored.last_error_at).map(unix),
+            "renewals_failing": stored.map(|stored| stored.renewals_failing),
+            "refused_in_last_hour": stored.map(|stored| stored.refused_in_last_hour),
+            "blocked_for": blocked_for,
+            "blocked_for_seconds": blocked_for,
             "certificate": self.certificate.as_ref().map(|certificate| json!({
-                "days_left": certificate.days(),
+                "days_left": days_left,
                 "expires_at": unix(certificate.not_after),
             })),
+            "certificate_days_left": days_left,
         })
     }
+}
+
+fn apart<T>(result: Result<T, Failure>) -> (Option<T>, Option<Failure>) {
+    match result {
+        Ok(found) => (Some(found), None),
+        Err(failure) => (None, Some(failure)),
+    }
+}
+
+fn seconds(time: Duration) -> f64 {
+    time.as_secs_f64()
+}
+
+/// Seconds since 1970.
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// `3 min ago`; another machine's clock may be ahead.
+fn ago(time: SystemTime) -> String {
+    format!("{} ago", spoken(now().duration_since(time).unwrap_or_default()))
+}
+
+fn last_message(stored: &StoredStatus) -> Option<String> {
+    stored.last_error_message.as_ref().map(|text| words::of_provider(text, stored.provider))
+}
+
+fn token_line(stored: &StoredStatus) -> String {
+    match &stored.token {
+        Some(token) if token.remaining.is_zero() => {
+            format!("token expired {}", ago(token.expires_at))
+        }
+        Some(token) if !token.is_good => {
+            format!("token ends in {}, too soon to be used", spoken(token.remaining))
+        }
+        Some(token) => {
+            format!("token good for {}, {} old", spoken(token.remaining), spoken(token.age))
+        }
+        None if stored.entry_unreadable => format!("no token: {UNREADABLE}"),
+        None if stored.was_revoked => "no token: the API rejected the last one".into(),
+        None => "no token".into(),
+    }
+}
+
+fn history_lines(stored: &StoredStatus) -> Vec<String> {
+    let mut parts = Vec::new();
+    if let Some(kind) = stored.last_error {
+        let renewals = if stored.renewals_failing { "renewals fail: " } else { "" };
+        let mut text = format!("{renewals}{} ({kind:?})", happened(kind));
+        if let Some(left) = stored.blocked_for {
+            text += &format!(", not asked again for {}", spoken(left));
+        }
+        if let Some(at) = stored.last_error_at {
+            text += &format!(", last {}", ago(at));
+        }
+        if let Some(message) = last_message(stored) {
+            text += &format!(": {message}");
+        }
+        parts.push(text);
+        parts.push(match stored.last_success_at {
+            Some(at) => format!("the last token came {}", ago(at)),
+            None => "no token has come yet".into(),
+        });
+    }
+    if stored.refused_in_last_hour > 0 {
+        parts.push(format!("{} refused within the hour", stored.refused_in_last_hour));
+    }
+    parts
 }

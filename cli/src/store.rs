@@ -76,6 +76,10 @@ impl SharedStore {
         self.store
     }
 
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed.starts_with(", sealed")
+    }
+
     pub(crate) fn place(&self) -> &Place {
         &self.place
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use crate::base::json::{Member, SecretText};
@@ -33,7 +33,26 @@ pub(crate) fn read_secret<'de, D: Deserializer<'de>>(
 
 /// Nanoseconds since 1970: whole precision, and enough until the year 2554.
 pub(crate) fn moment<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    span(&at.duration_since(UNIX_EPOCH).unwrap_or_default(), serializer)
+    serializer.serialize_u64(nanoseconds(at))
+}
+
+pub(crate) fn moment_if_any<S: Serializer>(
+    at: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    at.as_ref().map(nanoseconds).serialize(serializer)
+}
+
+pub(crate) fn read_moment_if_any<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<SystemTime>, D::Error> {
+    let since_1970 = Option::<u64>::deserialize(from)?;
+    Ok(since_1970.and_then(|nanos| UNIX_EPOCH.checked_add(Duration::from_nanos(nanos))))
+}
+
+fn nanoseconds(at: &SystemTime) -> u64 {
+    let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
 }
 
 pub(crate) fn read_moment<'de, D: Deserializer<'de>>(from: D) -> Result<SystemTime, D::Error> {
@@ -69,10 +88,7 @@ pub(crate) fn write_moments<S: Serializer>(
     moments: &[SystemTime],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(moments.iter().map(|at| {
-        let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        u64::try_from(since_1970).unwrap_or(u64::MAX)
-    }))
+    serializer.collect_seq(moments.iter().map(nanoseconds))
 }
 
 pub(crate) fn read_moments<'de, D: Deserializer<'de>>(

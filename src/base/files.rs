@@ -205,18 +205,7 @@ pub(crate) fn read_bounded(
     limit: u64,
     deadline: Deadline,
 ) -> io::Result<(Content, Metadata)> {
-    let metadata = fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(io::Error::new(
-            io::ErrorKind::IsADirectory,
-            "not a regular file: it is a directory",
-        ));
-    }
-    if metadata.len() > limit {
-        return Err(too_large(limit));
-    }
-    let mut file = open(path)?;
-    let metadata = file.metadata()?;
+    let (mut file, metadata) = open_bounded(path, limit)?;
     // Files of /proc have no length, and pipes none either.
     let room = if metadata.len() == 0 { PIECE } else { metadata.len() as usize + 1 };
     let mut content = Zeroizing::new(Vec::with_capacity(room));
@@ -249,6 +238,23 @@ pub(crate) fn read_bounded(
         // Waiting for a pipe takes unsafe code, or a thread that may never end.
         thread::sleep(PAUSE);
     }
+}
+
+/// A file that is not read yet.
+pub(crate) fn open_bounded(path: &Path, limit: u64) -> io::Result<(File, Metadata)> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "not a regular file: it is a directory",
+        ));
+    }
+    if metadata.len() > limit {
+        return Err(too_large(limit));
+    }
+    let file = open(path)?;
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
 }
 
 const PIECE: usize = 4096;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use crate::base::clock::Deadline;
-use crate::base::files::{Content, as_utf8, check_access, is_content, read_bounded};
+use crate::base::files::{Content, as_utf8, check_access, is_content, open_bounded, read_bounded};
 use crate::base::sync::lock;
 use crate::types::error::{Error, Result};
 
@@ -58,13 +58,32 @@ impl From<io::Error> for Unusable {
 impl NamedFile<'_> {
     /// The whole of it, as it is.
     pub(crate) fn read(&self, path: &Path) -> Result<Content> {
+        self.told(path, || self.read_once(path))
+    }
+
+    /// Whether it is there and may be used, as far as that can be told without reading it.
+    pub(crate) fn check(&self, path: &Path) -> Result<()> {
+        self.told(path, || {
+            let file = fs::metadata(path)?;
+            // A pipe is for who reads it.
+            if file.is_file() || file.is_dir() {
+                let (_, file) = open_bounded(path, self.limit)?;
+                check_access(path, &file, matches!(self.holds, Holds::Secret))
+                    .map_err(Unusable::Open)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What went wrong, with the setting's name and the way out.
+    fn told<T>(&self, path: &Path, used: impl FnOnce() -> Result<T, Unusable>) -> Result<T> {
         if is_content(path) {
             return Err(Error::configuration(format!(
                 "{}: give a path, not the content; set it to {}",
                 self.name, self.what
             )));
         }
-        self.read_once(path).map_err(|unusable| {
+        used().map_err(|unusable| {
             let (name, what) = (self.name, self.what);
             let file = match self.shows_path {
                 true => path.display().to_string(),

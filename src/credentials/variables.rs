@@ -101,6 +101,29 @@ impl<'a> Variables<'a> {
         Credentials::new(provider, id, secret, certificate)
     }
 
+    /// Whether what [`Reading::WithoutSecret`] leaves out is set, and stands in files that may be used.
+    /// Those are not read.
+    pub(crate) fn check_secrets(&self, provider: Provider) -> Result<()> {
+        let facts = provider.facts();
+        let name = facts.variable(facts.secret.variable);
+        let file_name = format!("{name}_FILE");
+        let key_name = facts.variable("CLIENT_KEY");
+        let check = || {
+            match (self.text(&name)?, self.path(&file_name)) {
+                (None, Some(path)) => self.secret_file(&file_name).check(&path)?,
+                _ => drop(self.credential(&name)?),
+            }
+            match self.path(&key_name).filter(|_| facts.takes_certificate) {
+                Some(path) => {
+                    let file = self.pem(&key_name);
+                    NamedFile { holds: Holds::Secret, ..file }.check(&path)
+                }
+                None => Ok(()),
+            }
+        };
+        check().map_err(|error: Error| error.with_provider(provider))
+    }
+
     fn certificate(&self, provider: Provider, reading: Reading) -> Result<ClientCertificate> {
         let [name, key_name] =
             ["CLIENT_CERT", "CLIENT_KEY"].map(|name| provider.facts().variable(name));
@@ -143,14 +166,16 @@ impl<'a> Variables<'a> {
     }
 
     fn text_of_file(&self, name: &str, path: &Path) -> Result<Zeroizing<String>> {
-        let file =
-            self.file(name, "the path of a file that holds it", Holds::Secret, LARGEST_SECRET_FILE);
-        let content = files::as_utf8(&file.read(path)?);
+        let content = files::as_utf8(&self.secret_file(name).read(path)?);
         let content = std::str::from_utf8(&content)
             .map_err(|_| Error::configuration(format!("{name}: the file is not valid UTF-8")))?;
         let content = content.strip_suffix('\n').unwrap_or(content);
         let content = content.strip_suffix('\r').unwrap_or(content);
         Ok(Zeroizing::new(content.to_owned()))
+    }
+
+    fn secret_file<'b>(&'b self, name: &'b str) -> NamedFile<'b> {
+        self.file(name, "the path of a file that holds it", Holds::Secret, LARGEST_SECRET_FILE)
     }
 
     pub(crate) fn pem<'b>(&'b self, name: &'b str) -> NamedFile<'b> {

@@ -293,6 +293,24 @@ impl Settings {
         Account::new(&credentials, self.environment()?, self.base_url.as_deref())
     }
 
+    /// Whether the secret and the private key, which [`account`](Self::account) does without, are there:
+    /// set, and where they are in files, these are there and may be used. The files are not read.
+    ///
+    /// ```
+    /// use paytoken::{Provider, Settings};
+    ///
+    /// let settings = Settings::from_variables(Provider::SendPayments, |_| None)?;
+    /// let error = settings.check_secrets().unwrap_err();
+    /// assert!(error.to_string().contains("SENDPAYMENTS_CLIENT_SECRET: not set"));
+    /// # Ok::<_, paytoken::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), naming the variable.
+    pub fn check_secrets(&self) -> Result<()> {
+        self.variables().check_secrets(self.provider)
+    }
+
     /// Whether a file may be used: the rule for every file that a setting names, here for a program
     /// that reads such a file itself. Refused is
     ///

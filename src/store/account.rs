@@ -176,14 +176,21 @@ impl Account {
         let now = Now::from_system();
         let entry = self.entry(store)?;
         let token = self.token(&entry, now).map(|token| TokenStatus::of(&token, now));
-        let blocked = entry.book.longest(now);
+        let history = entry.book.history(now);
+        let renewals_failing =
+            entry.book.is_failing() && token.as_ref().is_some_and(|token| token.is_good);
         Ok(StoredStatus {
             provider: self.provider,
             entry_unreadable: entry.is_unreadable,
             token,
             was_revoked: entry.was_revoked(),
-            last_error: blocked.map(|(kind, _)| kind),
-            blocked_for: blocked.map(|(_, left)| left),
+            last_success_at: history.succeeded_at,
+            last_error: history.last_error.map(|(kind, ..)| kind),
+            last_error_message: history.last_error.map(|(_, message, _)| message.to_owned()),
+            last_error_at: history.last_error.and_then(|(.., at)| at),
+            renewals_failing,
+            refused_in_last_hour: history.refused_in_last_hour,
+            blocked_for: history.blocked_for,
         })
     }
 

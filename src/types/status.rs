@@ -61,9 +61,21 @@ pub struct StoredStatus {
     pub token: Option<TokenStatus>,
     /// The API answered 401 to the last token, and no new one has been fetched.
     pub was_revoked: bool,
-    /// The kind of the failure that is remembered: a refusal, or an outage.
+    /// When the last token came, by the clock of who fetched it.
+    pub last_success_at: Option<SystemTime>,
+    /// The kind of the failure that still keeps requests back, else of the last one since the last token
+    /// came: a refusal, or an outage. It stays until a token comes, however long that takes.
     pub last_error: Option<ErrorKind>,
-    /// How long it still keeps requests back.
+    /// Its sentence: one line, without a secret.
+    pub last_error_message: Option<String>,
+    /// When it was.
+    pub last_error_at: Option<SystemTime>,
+    /// The stored token is good, and the last fetch failed: there is none when it ends, unless a later
+    /// one succeeds.
+    pub renewals_failing: bool,
+    /// Requests within the last hour that were refused and that nobody forced; counted to six.
+    pub refused_in_last_hour: usize,
+    /// How long requests are still kept back.
     pub blocked_for: Option<Duration>,
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn command(extent: Extent) -> Command {
             subcommand("curl", "Runs curl with the token, which never shows in an argument or a variable", curl),
             subcommand("check", "Says what is set up right and wrong; sends no credentials", check),
             subcommand("invalidate", "Reads a token that the API answered 401 to on stdin, and drops it from the store", invalidate),
-            subcommand("status", "Shows the stored token's age and expiry, the certificate's days, the last refusal; never a secret", status),
+            subcommand("status", "Shows the stored token, the last success and error, the certificate's days, the store; never a secret", status),
             subcommand("purge", "Removes entries of the store that have not been used for 7 days", |command| {
                 command.arg(json("The result as JSON"))
             }),
@@ -140,9 +140,17 @@ fn status(command: Command) -> Command {
 }
 
 const STATUS: &str = "\
-Exit codes, for monitoring: 0 a good token is stored, or nothing keeps one from being
-fetched. Without a good token: 77 the provider refused the credentials, 75 it asked for a pause, 69
-it was down. 78 a setting is wrong, or the certificate has expired. 74 the store cannot be read.";
+Exit codes, for monitoring; of several accounts, the highest
+  0   a good token is stored, or nothing keeps one from being fetched
+  1   a warning: the stored token is good, and its renewals fail
+  69  no good token: at the last request, the provider or the network was down
+  74  the store cannot be read
+  75  no good token: at the last request, too slow, or too many requests
+  76  no good token: the last answer was not what is documented
+  77  no good token: the provider refused the credentials
+  78  a setting is wrong, whatever is stored; or the certificate has expired or was refused
+An error counts until a token comes, however long ago it was. No secret is read, and no command that
+prints one is run. With --json there is an answer in each of these cases.";
 
 const NEW_STORE_KEY: &str = "\
 Example

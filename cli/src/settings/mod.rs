@@ -69,6 +69,18 @@ pub(crate) fn open_file() -> Result<Option<SettingsFile>, Failure> {
     SettingsFile::open().map_err(Failure::Configuration)
 }
 
+/// Whether somebody meant to use this account: it has a table in the file or, as a provider, an id or a
+/// secret in the environment.
+pub(crate) fn is_set_up(name: &str, file: Option<&SettingsFile>) -> bool {
+    let is_in_file = file.is_some_and(|file| file.accounts().any(|account| account == name));
+    let is_in_environment = |provider: Provider| {
+        let facts = provider.facts();
+        let names = [facts.id, facts.secret].map(|field| facts.variable(field.variable));
+        names.iter().any(|name| variable(name).or(variable(&format!("{name}_FILE"))).is_some())
+    };
+    is_in_file || name.parse().is_ok_and(is_in_environment)
+}
+
 impl Target {
     pub(crate) fn open(
         name: &str,
@@ -154,6 +166,26 @@ impl Target {
 
     pub(crate) fn account(&self) -> Result<paytoken::store::Account, Failure> {
         self.settings_in_time().account().map_err(|error| self.failure(&error))
+    }
+
+    /// Whether a fetch would find what the account alone does without: the secret, the private key and
+    /// the authorities. No command is run, no secret's file is read, and no pipe is waited for.
+    pub(crate) fn check_the_rest(&self) -> Result<(), Failure> {
+        let lookup = self.lookup.clone();
+        let unrun = move |name: &str| match lookup.origin(name) {
+            Origin::File(key) if key.ends_with("_command") => {
+                (!name.ends_with("_FILE")).then(|| "what the command prints".into())
+            }
+            _ => lookup.value(name),
+        };
+        let check = || {
+            Settings::from_variables(self.provider(), unrun)?.check_secrets()?;
+            match self.settings.ca.as_deref().is_some_and(is_no_file) {
+                true => Ok(()),
+                false => self.settings_in_time().root_certificates_pem().map(drop),
+            }
+        };
+        check().map_err(|error| self.failure(&error))
     }
 
     pub(crate) fn source(&self, store: Option<SharedStore>) -> Result<TokenSource, Failure> {

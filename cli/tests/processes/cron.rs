@@ -41,7 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// The blocks of this language on a page.
-fn blocks(page: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(page: &str, language: &str) -> Vec<String> {
     let begin = format!("```{language}\n");
     let rest = page.split(&begin).skip(1);
     rest.map(|rest| rest.split("\n```").next().unwrap().to_owned() + "\n").collect()

@@ -23,6 +23,7 @@ mod places;
 mod secret_commands;
 mod settings;
 mod signals;
+mod status;
 mod stores;
 mod support;
 mod usage;
@@ -48,6 +49,7 @@ fn main() {
         secret_commands::trials(),
         settings::trials(),
         signals::trials(),
+        status::trials(),
         stores::trials(),
         usage::trials(),
     ];

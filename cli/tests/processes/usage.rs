@@ -311,7 +311,7 @@ fn monitoring() {
     let state = &json(run(&["--json"]))[0];
     assert_eq!(state["environment"], "sandbox");
     assert_eq!(state["base_url"], world.sandbox.url(service));
-    assert_eq!(state["store"], world.store().to_str().unwrap());
+    assert_eq!(state["store"]["place"], world.store().to_str().unwrap());
     assert_eq!(state["exit_code"], 0);
     assert!(state["certificate"]["days_left"].as_u64().unwrap() > 30, "{state}");
     // Refused, and without a good token.

@@ -15,6 +15,7 @@
 //! - An API that answers 401 to one fresh token after the other is a refusal for everybody: another token
 //!   would not help.
 
+mod history;
 mod remembered;
 mod stored;
 #[cfg(test)]
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use self::remembered::{Mark, Remembered};
 use crate::base::clock::Now;
-use crate::base::fields::{read_moments, write_moments};
+use crate::base::fields::{moment_if_any, read_moment_if_any, read_moments, write_moments};
 use crate::policy::outcome::Cause;
 use crate::types::error::{Error, ErrorKind, Holds};
 
@@ -83,6 +84,12 @@ pub(crate) struct Book {
     too_slow: Option<Remembered>,
     /// Attempts to renew a token that is still good: they hold back renewals alone.
     renewal: Option<Remembered>,
+    /// The last failure since the last token came, for monitoring: it holds nobody back, so it ends at
+    /// once, and stays.
+    last_failure: Option<Remembered>,
+    /// When the last token came.
+    #[serde(serialize_with = "moment_if_any", deserialize_with = "read_moment_if_any")]
+    succeeded_at: Option<SystemTime>,
     /// Fresh tokens in a row that the API answered 401 to.
     fresh_revoked: u32,
     /// SHA-256 of the tokens that the API answered 401 to, the last ones.
@@ -213,20 +220,6 @@ impl Book {
         refused.max(self.too_many_refused(now, secret))
     }
 
-    /// What holds requests back for longest, whatever the secret.
-    pub(crate) fn longest(&self, now: Now) -> Option<(ErrorKind, Duration)> {
-        let refusals = self
-            .refusals
-            .iter()
-            .filter_map(|refusal| Some((refusal.kind, refusal.left(now, LONGEST)?)));
-        let last = self.refusals.last().map_or(ErrorKind::Rejected, |last| last.kind);
-        let capped = self.cap_ends(now).filter(|_| self.accepted.is_none());
-        let capped = capped.and_then(|until| Some((last, until.duration_since(now.wall).ok()?)));
-        let outage = self.outage.as_ref();
-        let outage = outage.and_then(|outage| Some((outage.kind, outage.left(now, PAUSED)?)));
-        refusals.chain(capped).chain(outage).max_by_key(|(_, left)| *left)
-    }
-
     /// Whether the provider failed when it was last asked. Then the next fetch makes a single attempt, to
     /// find out whether the outage is over.
     pub(crate) fn is_probing(&self, now: Now, asker: Asker) -> bool {
@@ -257,6 +250,7 @@ impl Book {
             return None;
         }
         self.notes += 1;
+        self.last_failure = Remembered::of(error, now, Duration::ZERO, 1);
         let allowed = error.ran_out_of_time().then_some(asker.allows);
         let renewals = self.failed_renewals(now);
         if asker.renews {
@@ -311,6 +305,7 @@ impl Book {
         let times = times.unwrap_or(before);
         let own = FIRST.saturating_mul(4u32.pow(times.min(4))).min(LONGEST);
         let wait = error.retry_after().unwrap_or(own).clamp(SHORTEST, LONGEST);
+        self.last_failure = Remembered::of(error, now, Duration::ZERO, 1);
         let noted = Remembered::of(error, now, wait, times.saturating_add(1))?;
         let mark = secret.map(|secret| {
             known
@@ -321,7 +316,7 @@ impl Book {
         let standing = known.filter(|known| known.left(now, LONGEST) > Some(wait));
         let refusal = match standing {
             // An earlier one that lasts longer stays.
-            Some(standing) => Remembered { times: noted.times, ..standing },
+            Some(standing) => Remembered { times: noted.times, at: noted.at, ..standing },
             None => Remembered { secret: mark, ..noted },
         };
         let left = refusal.left(now, LONGEST);
@@ -336,7 +331,9 @@ impl Book {
         self.notes += 1;
         let stands = |mark: &Option<Mark>| mark.is_some() && !is_its(mark, secret);
         self.refusals.retain(|refusal| stands(&refusal.secret));
-        [self.outage, self.own_outage, self.too_slow, self.renewal] = [const { None }; 4];
+        [self.outage, self.own_outage, self.too_slow, self.renewal, self.last_failure] =
+            [const { None }; 5];
+        self.succeeded_at = Some(now.wall);
         self.next_renewal = None;
         self.refused_at.retain(|at| is_recent(at, now));
         if self.refused_at.is_empty() {

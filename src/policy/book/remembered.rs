@@ -9,7 +9,9 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::base::clock::Now;
-use crate::base::fields::{base64, moment, read_base64, read_message, read_moment};
+use crate::base::fields::{
+    base64, moment, moment_if_any, read_base64, read_message, read_moment, read_moment_if_any,
+};
 use crate::base::secret::Secret;
 use crate::types::error::{Error, ErrorKind};
 
@@ -29,6 +31,9 @@ pub(crate) struct Remembered {
     pub(super) status: Option<u16>,
     #[serde(deserialize_with = "read_message")]
     pub(super) message: String,
+    /// When it was.
+    #[serde(default, serialize_with = "moment_if_any", deserialize_with = "read_moment_if_any")]
+    pub(super) at: Option<SystemTime>,
     #[serde(serialize_with = "moment", deserialize_with = "read_moment")]
     pub(super) until: SystemTime,
     /// The same by this process's monotonic clock, since it was noted or first read here.
@@ -53,6 +58,7 @@ impl Remembered {
             kind: error.kind(),
             status: error.status(),
             message: error.message().to_owned(),
+            at: Some(now.wall),
             until: until.wall,
             until_here: Some(until.monotonic),
             met_here: Some(error.clone()),

@@ -16,9 +16,10 @@ impl Book {
         }
         let marks = self.refusals.iter_mut().filter_map(|refusal| refusal.secret.as_mut());
         marks.chain(&mut self.accepted).for_each(|mark| mark.take_over(known.marks()));
-        let own = [&mut self.outage, &mut self.too_slow, &mut self.renewal];
-        let before = [&known.outage, &known.too_slow, &known.renewal];
-        for ((own, before), longest) in own.into_iter().zip(before).zip([PAUSED, PAUSED, LONGEST]) {
+        let own = [&mut self.outage, &mut self.too_slow, &mut self.renewal, &mut self.last_failure];
+        let before = [&known.outage, &known.too_slow, &known.renewal, &known.last_failure];
+        let longest = [PAUSED, PAUSED, LONGEST, Duration::ZERO];
+        for ((own, before), longest) in own.into_iter().zip(before).zip(longest) {
             own.iter_mut().for_each(|own| own.pin(now, longest, before.as_slice()));
             if known.is_unwritten() && before.as_ref().is_some_and(|before| before.outlasts(own)) {
                 own.clone_from(before);
@@ -39,6 +40,9 @@ impl Book {
             self.refused_at.sort();
             self.refused_at.dedup();
             self.fresh_revoked = self.fresh_revoked.max(known.fresh_revoked);
+            self.succeeded_at = self.succeeded_at.max(known.succeeded_at);
+            let has_ended = |failure: &mut Remembered| failure.at < self.succeeded_at;
+            self.last_failure.take_if(has_ended);
         }
         *self = Self {
             own_outage: known.own_outage,

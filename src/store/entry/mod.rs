@@ -28,6 +28,8 @@ const MAGIC: &str = "paytoken-entry-2 ";
 
 /// An entry without a token is of use for so long: a refusal counts for an hour.
 const HOUR: Duration = Duration::from_secs(3600);
+/// For monitoring, one whose last fetch failed is of use until the next fetch; so long at most.
+const FAILING: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// An entry, and its JSON, of which a part that is not as it should be counts as absent. One that has
 /// nothing in it is the same as none.
@@ -135,9 +137,10 @@ impl Entry {
         bytes
     }
 
-    /// How long the entry can be of use to anybody: a token's life, or a refusal's count.
+    /// How long the entry can be of use to anybody: a token's life, a refusal's count, or for monitoring.
     pub(crate) fn keep_for(&self) -> Duration {
-        self.token.as_ref().map_or(HOUR, |token| token.lifetime.max(HOUR))
+        let least = if self.book.is_failing() { FAILING } else { HOUR };
+        self.token.as_ref().map_or(least, |token| token.lifetime.max(least))
     }
 
     /// The next generation. Who can write to the store can have put the last one there.

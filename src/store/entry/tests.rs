@@ -93,6 +93,9 @@ fn an_entry_is_of_use_for_an_hour_or_its_token_s_life() {
         token.lifetime = hour * 10;
     }
     assert_eq!(entry.keep_for(), hour * 10);
+    // Monitoring has to see a failure until the next fetch.
+    let failing = Entry { book: refused("s", "no"), ..Entry::default() };
+    assert_eq!(failing.keep_for(), DAY * 7);
 }
 
 /// The same entry, as it is read when the JSON says something else.
@@ -159,8 +162,9 @@ fn a_refusal_knows_its_secret_and_hides_it() {
     let mark = read.unknown_mark(now(), 1).unwrap();
     assert!(mark.is_of(&Secret::from("wrong-password")));
     assert!(!mark.is_of(&Secret::from("wrong-passwore")));
-    let (kind, left) = read.longest(now()).unwrap();
-    assert_eq!(kind, ErrorKind::Rejected);
+    let history = read.history(now());
+    let left = history.blocked_for.unwrap();
+    assert_eq!(history.last_error.unwrap().0, ErrorKind::Rejected);
     assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
 }
 

@@ -1,5 +1,7 @@
 //! The rules of the book, one by one.
 
+mod history;
+
 use super::*;
 use crate::base::json;
 use crate::base::secret::Secret;
@@ -389,7 +391,7 @@ fn a_clock_that_is_ahead_holds_nobody_back() {
     let mut here = Book::default();
     here.take_over(stored(&theirs), now);
     assert!(here.is_open(now, OURS) && !here.may_be_refused(now, OURS));
-    assert_eq!(here.longest(now), None);
+    assert_eq!(here.history(now).blocked_for, None);
 }
 
 #[test]
@@ -403,7 +405,7 @@ fn a_refusal_whose_secret_no_store_could_know_again_is_not_written_as_one_for_al
 /// The page that states the rules takes its numbers from here.
 #[test]
 fn the_page_says_the_same_numbers() {
-    let page = include_str!("../../../docs/concepts.md");
+    let page = include_str!("../../../../docs/concepts.md");
     let minutes = |time: Duration| format!("{} min", time.as_secs() / 60);
     let pauses = PAUSES.map(|pause| pause.to_string());
     let (last, first) = pauses.split_last().unwrap();
