@@ -70,6 +70,10 @@ impl NamedFile<'_> {
                 let (_, file) = open_bounded(path, self.limit)?;
                 check_access(path, &file, matches!(self.holds, Holds::Secret))
                     .map_err(Unusable::Open)?;
+                // Files of /proc have no length, and hold something.
+                if file.len() == 0 && self.read_once(path)?.is_empty() {
+                    return Err(Unusable::Open(format!("is empty; set it to {}", self.what)));
+                }
             }
             Ok(())
         })

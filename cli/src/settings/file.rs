@@ -244,6 +244,17 @@ impl Account {
         self.values.iter().map(|(known, _)| *known).find(|known| stem(known) == key)
     }
 
+    /// A command whose program is named by its path, and is not there.
+    pub(super) fn absent(&self) -> Option<(&'static str, &Path)> {
+        self.values.iter().find_map(|(key, setting)| match setting {
+            Setting::Command(words) => {
+                let program = Path::new(words.first()?);
+                (program.is_absolute() && !program.is_file()).then_some((*key, program))
+            }
+            _ => None,
+        })
+    }
+
     fn holds_a_secret(&self) -> bool {
         let server = match self.get("store") {
             Some(Setting::Path(path)) => store::address(path),

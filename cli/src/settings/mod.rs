@@ -178,6 +178,12 @@ impl Target {
             }
             _ => lookup.value(name),
         };
+        if let Some((key, program)) = self.lookup.of_file.as_ref().and_then(file::Account::absent) {
+            let (place, program) = (self.lookup.place(key), program.display());
+            return Err(Failure::Configuration(format!(
+                "{place}: there is no program {program}; correct its path"
+            )));
+        }
         let check = || {
             Settings::from_variables(self.provider(), unrun)?.check_secrets()?;
             match self.settings.ca.as_deref().is_some_and(is_no_file) {

@@ -491,6 +491,8 @@ fn wrong_settings() {
     let world = World::new();
     let secret = world.folder.join("secret");
     write_private(&secret, world.sandbox.client_secret(NTX));
+    write_private(world.folder.join("empty"), "");
+    std::os::unix::fs::symlink("nothing", world.folder.join("link")).unwrap();
     let open = world.folder.join("open");
     write_private(&open, world.sandbox.client_secret(NTX));
     fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
@@ -507,6 +509,21 @@ fn wrong_settings() {
             "client_secret_file: cannot read",
         ),
         ("it is a folder", good.replace("\"secret\"", "\".\""), "it is a directory"),
+        (
+            "it is empty",
+            good.replace("\"secret\"", "\"empty\""),
+            "client_secret_file: that file is empty",
+        ),
+        (
+            "a link to nothing",
+            good.replace("\"secret\"", "\"link\""),
+            "client_secret_file: cannot read",
+        ),
+        (
+            "no such program",
+            good.replace("file = \"secret\"", "command = [\"./get\"]"),
+            "there is no program",
+        ),
         ("others read it", good.replace("\"secret\"", "\"open\""), "others can read it"),
         ("empty", good.replace("_file = \"secret\"", " = \"\""), "client_secret: not set"),
         ("a misspelt key", good.replace("base_url", "bas_url"), "did you mean base_url?"),
