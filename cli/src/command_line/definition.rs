@@ -149,8 +149,9 @@ Exit codes, for monitoring; of several accounts, the highest
   76  no good token: the last answer was not what is documented
   77  no good token: the provider refused the credentials
   78  a setting is wrong, whatever is stored; or the certificate has expired or was refused
-An error counts until a token comes, however long ago it was. No secret is read, and no command that
-prints one is run. With --json there is an answer in each of these cases.";
+
+An error counts until a token comes, however long ago it was. No secret's file is read, and no command
+that prints one is run. With --json there is an answer in each of these cases.";
 
 const NEW_STORE_KEY: &str = "\
 Example

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use libtest_mimic::Trial;
 use paytoken_sandbox::{Fault, Service};
-use paytoken_testing::{has_tool, write_private};
+use paytoken_testing::{has_tool, nobody_listens, write_private};
 use rcgen::{CertificateParams, KeyPair};
 use ring::digest;
 use serde_json::{Value, json};
@@ -267,6 +267,16 @@ fn rows() -> Vec<Row> {
             }),
         ),
         (
+            "the store's server is away",
+            |_| vec![("PAYTOKEN_STORE", format!("redis://u:hunter2@{}", nobody_listens()))],
+            if cfg!(feature = "redis") { 74 } else { 78 },
+            if cfg!(feature = "redis") { "cannot be reached" } else { "--features redis" },
+            match cfg!(feature = "redis") {
+                true => json!({"/store/reachable": false, "/store/place": TEXT, "/error": TEXT}),
+                false => json!({"/store/reachable": null, "/store/place": null, "/error": TEXT}),
+            },
+        ),
+        (
             "the certificate ends soon",
             |world| certificate(world, 10),
             0,
@@ -306,7 +316,7 @@ fn states() {
         };
         let output = run(&[]);
         let said = String::from_utf8([&*output.stdout, &*output.stderr].concat()).unwrap();
-        assert!(said.contains(says), "{state}: {said}");
+        assert!(said.contains(says) && !said.contains("hunter2"), "{state}: {said}");
         assert_eq!(output.status.code(), Some(code), "{state}: {said}");
         let output = run(&["--json"]);
         assert_eq!(output.status.code(), Some(code), "{state}: {output:?}");
