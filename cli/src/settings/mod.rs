@@ -186,7 +186,8 @@ impl Target {
         }
         let check = || {
             Settings::from_variables(self.provider(), unrun)?.check_secrets()?;
-            match self.settings.ca.as_deref().is_some_and(is_no_file) {
+            match self.settings.ca.as_deref().is_some_and(|path| is_no_file(path) && !path.is_dir())
+            {
                 true => Ok(()),
                 false => self.settings_in_time().root_certificates_pem().map(drop),
             }

@@ -543,6 +543,7 @@ fn wrong_settings() {
         ("a broken one", good.replace("client.cert.pem", "secret"), "certificate: "),
         ("no key", good.replace("client.key", "gone"), "private_key: cannot read"),
         ("no authorities", good.replace("ca.pem", "gone.pem"), "ca: cannot read"),
+        ("authorities in a folder", good.replace("ca.pem", "."), "ca: cannot read"),
         ("no such environment", good.replace("\"sandbox\"", "\"test\""), "sandbox or production"),
         ("plain http", good.replace("https://", "http://merchant.example:1/"), "plain http"),
         (
