@@ -101,6 +101,9 @@ pub(crate) struct Book {
     /// Another process renews, or this machine cannot, so this one does not try again before.
     #[serde(skip)]
     next_renewal: Option<Instant>,
+    /// The API took a fresh token, which the store does not know.
+    #[serde(skip)]
+    api_accepts: bool,
     /// Counts what was noted here, and what of it is in the store.
     #[serde(skip)]
     notes: u64,
@@ -367,10 +370,8 @@ impl Book {
 
     /// The API took a token.
     pub(crate) fn note_accepted(&mut self) {
-        if self.fresh_revoked > 0 {
-            self.notes += 1;
-            self.fresh_revoked = 0;
-        }
+        self.api_accepts |= self.fresh_revoked > 0;
+        self.fresh_revoked = 0;
     }
 
     /// Another process renews the token: it is looked at again after a hundredth of its life.

@@ -44,7 +44,11 @@ impl Book {
             let has_ended = |failure: &mut Remembered| failure.at < self.succeeded_at;
             self.last_failure.take_if(has_ended);
         }
+        if known.api_accepts {
+            self.fresh_revoked = 0;
+        }
         *self = Self {
+            api_accepts: known.api_accepts,
             own_outage: known.own_outage,
             next_renewal: known.next_renewal,
             notes: known.notes,
@@ -73,6 +77,7 @@ impl Book {
             self.clone_from(book);
         }
         self.written = book.notes;
+        self.api_accepts = false;
     }
 
     /// Makes the marks of this secret ones that a store can hold. Slow on purpose where one is new.

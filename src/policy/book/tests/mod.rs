@@ -431,3 +431,22 @@ fn the_page_says_the_same_numbers() {
     assert_eq!(HOUR, secs(3600));
     assert_eq!(PAUSED, Duration::from_secs(PAUSES[4]) + Duration::from_secs(PAUSES[4]) / 5);
 }
+
+#[test]
+fn that_the_api_takes_a_token_counts_in_the_store_too() {
+    let (mut theirs, now) = (Book::default(), now());
+    for number in 0..2 {
+        theirs.note_revoked(now, &format!("token-{number}"), Some(secs(1)), false);
+    }
+    let mut here = Book::default();
+    here.take_over(stored(&theirs), now);
+    here.note_accepted();
+    here.take_over(stored(&theirs), now);
+    here.note_revoked(now, "another", Some(secs(1)), false);
+    assert!(!here.blames_the_api(now), "it took one in between");
+    // Once it is written, the store's count is what counts.
+    here.was_written(&here.clone());
+    here.take_over(stored(&theirs), now);
+    here.note_revoked(now, "one more", Some(secs(1)), false);
+    assert!(here.blames_the_api(now));
+}
