@@ -298,7 +298,9 @@ PAYTOKEN_API int32_t paytoken_source_token(const paytoken_source *source, uint64
 PAYTOKEN_API int32_t paytoken_source_authorization(const paytoken_source *source, uint64_t min_validity_ms, char *buf,
                                                    size_t cap, size_t *len, paytoken_error **err);
 
-/* Terms of one call. Set all of it to zero, then size, then what you need:
+/* Terms of one call. A request that begins with less time than the config's time-out runs on a short-lived
+ * thread of the library's, for at most that time-out: its token is there for later calls, and
+ * paytoken_source_free waits for it. Set all of it to zero, then size, then what you need:
  *     paytoken_token_options options = {0};  options.size = sizeof options;  options.deadline_ms = 200;
  * Later versions may add members at the end; a library that does not know a member answers
  * PAYTOKEN_INVALID_ARGUMENT unless it is zero. */
