@@ -32,7 +32,7 @@ use crate::types::names::{Environment, Provider};
 /// | `PAYTOKEN_STORE_KEY_FILE` | a file with the keys that its entries are [`Sealed`] with; not sealed unless set |
 /// | `PAYTOKEN_ACCEPT_UNSEALED` | `read` or `write`, while sealing is turned on or off: see [`SealingKeys::accept_unsealed`] |
 /// | `PAYTOKEN_STORE_CA`, `PAYTOKEN_STORE_CLIENT_CERT`, `PAYTOKEN_STORE_CLIENT_KEY` | paths of PEM files, for a server's store that is reached by TLS: see [`store_tls`](Settings::store_tls) |
-/// | those of [`Credentials::from_env`] | read when they are needed |
+/// | those of [`Credentials::from_env`](crate::Credentials::from_env) | read when they are needed |
 ///
 /// `<PREFIX>` is `NTXPAY`, `NEXTERPAY` or `SENDPAYMENTS`. An empty variable counts as not set.
 /// A file may be a pipe (`<(…)`, `/dev/stdin`): it is read once for all that follows. One that others
@@ -199,7 +199,7 @@ impl Settings {
     /// A builder with these settings and their credentials.
     ///
     /// # Errors
-    /// As [`Credentials::from_env`], [`environment`](Self::environment) and [`FileStore::open`].
+    /// As [`Credentials::from_env`](crate::Credentials::from_env), [`environment`](Self::environment) and [`FileStore::open`].
     pub fn builder(&self) -> Result<Builder> {
         let environment = self.environment()?;
         let variables = self.variables();
@@ -287,7 +287,7 @@ impl Settings {
     /// The account that these settings describe. Neither secret nor private key is read.
     ///
     /// # Errors
-    /// As [`Credentials::from_env`] and [`environment`](Self::environment).
+    /// As [`Credentials::from_env`](crate::Credentials::from_env) and [`environment`](Self::environment).
     pub fn account(&self) -> Result<Account> {
         let credentials = self.variables().credentials(self.provider, Reading::WithoutSecret)?;
         Account::new(&credentials, self.environment()?, self.base_url.as_deref())
