@@ -99,7 +99,7 @@ fn run() -> Result<(), Failure> {
             check::run(account, file.as_ref(), &options, &wish)
         }
         Command::Invalidate { account } => invalidate::run(&open(account)?),
-        Command::Purge { json } => purge::run(&options, *json),
+        Command::Purge { json } => purge::run(&options, file.as_ref(), *json),
         _ => Ok(()),
     }
 }

@@ -9,20 +9,26 @@ use serde_json::json;
 
 use crate::command_line::Options;
 use crate::exit::Failure;
-use crate::settings::variable;
+use crate::settings::{SettingsFile, variable};
 use crate::terminal::print;
 use crate::words;
 
 /// No token, no refusal and no revoked token is of use for so long.
 const LONG_AGO: Duration = Duration::from_secs(7 * 24 * 3600);
 
-pub(crate) fn run(options: &Options, as_json: bool) -> Result<(), Failure> {
+pub(crate) fn run(
+    options: &Options,
+    file: Option<&SettingsFile>,
+    as_json: bool,
+) -> Result<(), Failure> {
     if options.no_store {
         return Err(Failure::Usage("purge: there is nothing to purge without a store".into()));
     }
-    let (setting, value) = match &options.store {
-        Some(value) => ("--store", Some(value.clone())),
-        None => ("PAYTOKEN_STORE", variable("PAYTOKEN_STORE").map(PathBuf::from)),
+    let of_environment = || variable("PAYTOKEN_STORE").map(PathBuf::from);
+    let (setting, value) = match (&options.store, of_environment(), file) {
+        (Some(value), ..) => ("--store", Some(value.clone())),
+        (None, None, Some(file)) => ("store", file.shared_store().map_err(Failure::Configuration)?),
+        (None, value, _) => ("PAYTOKEN_STORE", value),
     };
     let result = match value.as_deref().map(|value| (value, Place::named(setting, value))) {
         None => FileStore::open_default(),

@@ -183,7 +183,7 @@ fn from_or(target: &Target, origin: &Origin, otherwise: &str) -> String {
     match origin {
         Origin::Option(option) => format!("from {option}"),
         Origin::Variable(variable) => format!("from {variable}"),
-        Origin::File(key) => format!("from {key} in {}", target.file().display()),
+        Origin::File(key) => format!("from {}", target.place(key)),
         Origin::NotSet => otherwise.to_owned(),
     }
 }

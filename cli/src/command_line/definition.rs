@@ -265,6 +265,8 @@ sealing is turned on or off (read, write); PAYTOKEN_STORE_CA,
 PAYTOKEN_STORE_CLIENT_CERT and PAYTOKEN_STORE_CLIENT_KEY for a server by
 TLS; PAYTOKEN_CA. The settings file is $PAYTOKEN_CONFIG, else
 paytoken/config.toml in $XDG_CONFIG_HOME, else in ~/.config:
+  [defaults]      # what all accounts share: store, ca, timeout …
+  store = \"…\"
   [merchant-7]    # an account: paytoken curl merchant-7 -- …
   provider = \"send-payments\"
   base_url = \"https://…\"

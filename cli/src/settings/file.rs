@@ -19,6 +19,9 @@ use crate::words::closest;
 /// A larger file holds no settings.
 const LARGEST: u64 = 1024 * 1024;
 
+/// The table of what all accounts share.
+pub(super) const DEFAULTS: &str = "defaults";
+
 /// What `ca` says where the system's authorities are meant.
 pub(crate) const SYSTEM: &str = "system";
 
@@ -36,8 +39,14 @@ pub(crate) struct Account {
     pub(crate) provider: Provider,
     /// Where it stands in the file itself: [`Setting::Secret`] among the values.
     secret: Option<Zeroizing<String>>,
-    values: Vec<(&'static str, Setting)>,
+    values: Values,
+    /// What `[defaults]` adds.
+    defaults: Values,
+    /// Not where `[defaults]` is all that the file says of it.
+    pub(super) has_table: bool,
 }
+
+type Values = Vec<(&'static str, Setting)>;
 
 /// Where a setting's value is.
 #[derive(PartialEq)]
@@ -104,22 +113,46 @@ impl SettingsFile {
         &self.path
     }
 
-    /// The names of all tables.
+    /// The names of all accounts' tables.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
-        self.tables.iter().filter(|(_, value)| value.is_table()).map(|(name, _)| name.as_str())
+        let tables = self.tables.iter().filter(|(_, value)| value.is_table());
+        tables.map(|(name, _)| name.as_str()).filter(|name| *name != DEFAULTS)
     }
 
-    /// The table of this name.
+    /// The store of all accounts.
+    pub(crate) fn shared_store(&self) -> Result<Option<PathBuf>, Problem> {
+        Ok(self.defaults()?.into_iter().find_map(|setting| match setting {
+            ("store", Setting::Path(path)) => Some(path),
+            _ => None,
+        }))
+    }
+
+    fn defaults(&self) -> Result<Values, Problem> {
+        let Some(table) = self.tables.get(DEFAULTS).and_then(Value::as_table) else {
+            return Ok(Values::new());
+        };
+        read_defaults(table, &self.path)
+            .map_err(|what| format!("{}: [{DEFAULTS}] {what}", self.path.display()))
+    }
+
+    /// The table of this name, with what `[defaults]` adds. A provider without a table has that alone.
     pub(crate) fn account(&self, name: &str) -> Result<Option<Account>, Problem> {
         if let Some((stray, _)) = self.tables.iter().find(|(_, value)| !value.is_table()) {
             return Err(format!(
-                "{}: {stray} stands outside of a table; put it below [ntx-pay], [nexter-pay], [send-payments] or an account's name",
+                "{}: {stray} stands outside of a table; put it below [ntx-pay], [nexter-pay], [send-payments], an account's name, or [defaults] where all accounts share it",
                 self.path.display()
             ));
         }
-        let Some(table) = self.tables.get(name).and_then(Value::as_table) else { return Ok(None) };
-        let problem = |what: String| format!("{}: [{name}] {what}", self.path.display());
-        let account = Account::read(name, table, &self.path).map_err(problem)?;
+        let problem = |what| format!("{}: [{name}] {what}", self.path.display());
+        let mut account = match (self.tables.get(name).and_then(Value::as_table), name.parse()) {
+            _ if name == DEFAULTS => return Ok(None),
+            (Some(table), _) => Account::read(name, table, &self.path).map_err(problem)?,
+            (None, Ok(provider)) if self.tables.contains_key(DEFAULTS) => {
+                Account::of(provider, false)
+            }
+            (None, _) => return Ok(None),
+        };
+        account.add(self.defaults()?);
         // Whoever can change the file says where the secret goes, and which command is run.
         Settings::check_file(&self.path, &self.metadata, account.holds_a_secret())
             .map_err(|error| problem(error.to_string()))?;
@@ -162,7 +195,56 @@ pub(crate) fn home() -> Option<PathBuf> {
     })
 }
 
+/// What an account's table may hold, and in it what these names say.
+fn read<'a>(
+    settings: impl Iterator<Item = (&'a String, &'a Value)>,
+    names: Vec<Name>,
+    not_known: impl Fn(&str) -> String,
+    file: &Path,
+) -> Result<Values, String> {
+    let mut keys: Vec<_> = names.into_iter().map(|(key, _, kind)| (key, kind)).collect();
+    keys.extend(["timeout", "connect_timeout"].map(|key| (key, Kind::Time)));
+    let read = |(key, value): (&String, &Value)| {
+        let Some(&(key, kind)) = keys.iter().find(|(known, _)| known == key) else {
+            let close = closest(key, keys.iter().map(|(known, _)| *known));
+            let close = close.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
+            return Err(format!("{key}: {}{close}", not_known(key)));
+        };
+        let setting = match (key, value.as_str()) {
+            // Not a path: a file of that name is "./system".
+            ("ca" | "store_ca", Some(SYSTEM)) => Ok(Setting::Path(SYSTEM.into())),
+            _ => setting(kind, value, file).map_err(|what| format!("{key}: {what}")),
+        };
+        Ok((key, setting?))
+    };
+    settings.map(read).collect()
+}
+
+fn read_defaults(table: &Table, file: &Path) -> Result<Values, String> {
+    let of_accounts = |key: &str| {
+        let mut names = Provider::ALL.iter().flat_map(|provider| names(provider.facts()));
+        key == "provider" || names.any(|(known, ..)| known == key)
+    };
+    let not_known = |key: &str| match of_accounts(key) {
+        true => "belongs to one account; put it below that account's name".to_owned(),
+        false => format!("not known for [{DEFAULTS}]"),
+    };
+    read(table.iter(), shared_names(), not_known, file)
+}
+
 impl Account {
+    fn of(provider: Provider, has_table: bool) -> Self {
+        Self { provider, secret: None, values: Vec::new(), defaults: Vec::new(), has_table }
+    }
+
+    /// A key goes with its certificate, so where that is the account's own, the default's key is not
+    /// meant.
+    fn add(&mut self, defaults: Values) {
+        let has = |key| self.get(key).is_some();
+        let is_meant = |key| !has(key) && !(key == "store_private_key" && has("store_certificate"));
+        self.defaults = defaults.into_iter().filter(|(key, _)| is_meant(*key)).collect();
+    }
+
     fn read(name: &str, table: &Table, file: &Path) -> Result<Self, String> {
         let provider = match table.get("provider") {
             Some(Value::String(provider)) => provider.parse().map_err(|_| {
@@ -176,32 +258,17 @@ impl Account {
         if name.parse().is_ok_and(|named: Provider| named != provider) {
             return Err("provider: is another one than the table's name says; give the table a name of your own".into());
         }
-        let mut keys: Vec<_> =
-            names(provider.facts()).into_iter().map(|(key, _, kind)| (key, kind)).collect();
-        keys.extend(["timeout", "connect_timeout"].map(|key| (key, Kind::Time)));
+        let mut account = Self::of(provider, true);
         let secret_name = provider.facts().secret.name;
-        let mut account = Self { provider, secret: None, values: Vec::new() };
-        for (key, value) in table {
-            if key == "provider" {
-                continue;
-            }
-            let Some(&(key, kind)) = keys.iter().find(|(known, _)| known == key) else {
-                let close = closest(key, keys.iter().map(|(known, _)| *known));
-                let close =
-                    close.map(|known| format!("; did you mean {known}?")).unwrap_or_default();
-                return Err(format!("{key}: not known for {provider}{close}"));
-            };
-            let setting = match (key, value.as_str()) {
-                // Not a path: a file of that name is "./system".
-                ("ca" | "store_ca", Some(SYSTEM)) => Setting::Path(SYSTEM.into()),
-                _ => setting(kind, value, file).map_err(|what| format!("{key}: {what}"))?,
-            };
-            match (key, setting) {
-                (key, Setting::Inline(text)) if key == secret_name => {
+        let settings = table.iter().filter(|(key, _)| *key != "provider");
+        let not_known = |_: &str| format!("not known for {provider}");
+        for (key, setting) in read(settings, names(provider.facts()), not_known, file)? {
+            match setting {
+                Setting::Inline(text) if key == secret_name => {
                     account.secret = Some(Zeroizing::new(text));
                     account.values.push((key, Setting::Secret));
                 }
-                (key, setting) => account.values.push((key, setting)),
+                setting => account.values.push((key, setting)),
             }
         }
         for key in [provider.facts().id.name, secret_name] {
@@ -225,11 +292,19 @@ impl Account {
 
     /// Whether both say the same, the secret apart.
     pub(super) fn is_as(&self, other: &Self) -> bool {
-        self.provider == other.provider && self.values == other.values
+        self.provider == other.provider
+            && self.values == other.values
+            && self.defaults == other.defaults
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Setting> {
-        self.values.iter().find(|(known, _)| *known == key).map(|(_, setting)| setting)
+        let mut all = self.values.iter().chain(&self.defaults);
+        all.find(|(known, _)| *known == key).map(|(_, setting)| setting)
+    }
+
+    /// Whether it is the account's only by `[defaults]`.
+    pub(crate) fn is_default(&self, key: &str) -> bool {
+        self.defaults.iter().any(|(known, _)| *known == key)
     }
 
     pub(super) fn time(&self, key: &str) -> Option<Duration> {
@@ -241,7 +316,8 @@ impl Account {
 
     /// `client_secret_file` for `client_secret`, if that is how it is set.
     pub(crate) fn way(&self, key: &str) -> Option<&'static str> {
-        self.values.iter().map(|(known, _)| *known).find(|known| stem(known) == key)
+        let mut all = self.values.iter().chain(&self.defaults).map(|(known, _)| *known);
+        all.find(|known| stem(known) == key)
     }
 
     /// A command whose program is named by its path, and is not there.
@@ -282,19 +358,25 @@ pub(super) enum Kind {
 /// A key of the file, the variable that sets the same, and what stands there.
 pub(super) type Name = (&'static str, String, Kind);
 
+/// What all accounts may share: `[defaults]` takes these, and the two times.
+fn shared_names() -> Vec<Name> {
+    let names = [
+        ("ca", "PAYTOKEN_CA", Kind::Path),
+        ("store", "PAYTOKEN_STORE", Kind::Store),
+        ("store_key_file", "PAYTOKEN_STORE_KEY", Kind::Path),
+        ("accept_unsealed", "PAYTOKEN_ACCEPT_UNSEALED", Kind::Text),
+        ("store_ca", "PAYTOKEN_STORE_CA", Kind::Path),
+        ("store_certificate", "PAYTOKEN_STORE_CLIENT_CERT", Kind::Path),
+        ("store_private_key", "PAYTOKEN_STORE_CLIENT_KEY", Kind::Path),
+    ];
+    names.map(|(key, variable, kind)| (key, variable.to_owned(), kind)).into()
+}
+
 /// All that both the file and the environment can say of a provider's account.
 pub(super) fn names(facts: &Facts) -> Vec<Name> {
-    let mut names = vec![
-        ("ca", "PAYTOKEN_CA".to_owned(), Kind::Path),
-        ("store", "PAYTOKEN_STORE".to_owned(), Kind::Store),
-        ("store_key_file", "PAYTOKEN_STORE_KEY".to_owned(), Kind::Path),
-        ("accept_unsealed", "PAYTOKEN_ACCEPT_UNSEALED".to_owned(), Kind::Text),
-        ("store_ca", "PAYTOKEN_STORE_CA".to_owned(), Kind::Path),
-        ("store_certificate", "PAYTOKEN_STORE_CLIENT_CERT".to_owned(), Kind::Path),
-        ("store_private_key", "PAYTOKEN_STORE_CLIENT_KEY".to_owned(), Kind::Path),
-        ("environment", facts.variable("ENVIRONMENT"), Kind::Text),
-        ("base_url", facts.variable("BASE_URL"), Kind::Text),
-    ];
+    let mut names = shared_names();
+    names.push(("environment", facts.variable("ENVIRONMENT"), Kind::Text));
+    names.push(("base_url", facts.variable("BASE_URL"), Kind::Text));
     if facts.takes_certificate {
         names.push(("certificate", facts.variable("CLIENT_CERT"), Kind::Path));
         names.push(("private_key", facts.variable("CLIENT_KEY"), Kind::Path));

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use paytoken::{Environment, Error, ErrorKind, Provider, Settings, TokenSource};
 use zeroize::Zeroizing;
 
-use self::file::Setting;
+use self::file::{DEFAULTS, Setting};
 pub(crate) use self::file::{SYSTEM, SettingsFile, home, variable};
 use self::secret_command::Problem;
 use crate::command_line::{Options, is_a_plain_word, providers};
@@ -252,8 +252,9 @@ impl Target {
         self.lookup.origin(variable)
     }
 
-    pub(crate) fn file(&self) -> &Path {
-        &self.lookup.file
+    /// Where in the settings file.
+    pub(crate) fn place(&self, key: &str) -> String {
+        self.lookup.place(key)
     }
 
     /// In the words of whoever set what is wrong.
@@ -295,6 +296,11 @@ fn unknown(name: &str, file: Option<&SettingsFile>) -> Failure {
     let known = Provider::ALL.iter().map(|provider| provider.facts().name);
     // What is no plain word may be a secret in the wrong place.
     let word = if is_a_plain_word(name) { format!(" '{name}'") } else { String::new() };
+    if name == DEFAULTS {
+        return Failure::Usage(format!(
+            "PROVIDER{word}: [{DEFAULTS}] is what all accounts share, and no account; use one of them"
+        ));
+    }
     match words::closest(name, known.chain(accounts.iter().copied())) {
         Some(close) => {
             Failure::Usage(format!("PROVIDER{word} is not known: did you mean {close}?"))
@@ -399,7 +405,11 @@ impl Lookup {
     }
 
     fn place(&self, key: &str) -> String {
-        format!("{key} in {}", self.file.display())
+        let file = self.file.display();
+        match self.of_file.as_ref().is_some_and(|account| account.is_default(key)) {
+            true => format!("{key} in [{DEFAULTS}] of {file}"),
+            false => format!("{key} in {file}"),
+        }
     }
 
     fn failure(&self, error: &Error, options: &Options) -> Failure {
@@ -418,7 +428,9 @@ impl Lookup {
             let is_of_file = !self.takes_variables
                 || match self.origin(variable) {
                     Origin::File(_) => true,
-                    Origin::NotSet => self.of_file.is_some(),
+                    Origin::NotSet => {
+                        self.of_file.as_ref().is_some_and(|account| account.has_table)
+                    }
                     _ => false,
                 };
             if is_of_file {

@@ -17,6 +17,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("accounts_of_the_settings_file_are_used_by_their_names", accounts),
         trial("an_option_counts_before_a_variable_and_that_before_the_file", order),
+        trial("what_all_accounts_share_stands_once_and_an_accounts_own_key_wins", defaults),
+        trial("what_is_one_accounts_alone_is_no_default", no_defaults),
         trial("a_secret_comes_from_the_file_from_another_file_or_from_a_command", secrets),
         trial("a_mistake_in_the_file_is_named_with_the_way_out_and_no_secret", mistakes),
         trial("a_file_that_others_can_read_or_change_is_refused", modes),
@@ -138,6 +140,94 @@ fn order() {
     let output = command.envs(variables).output().unwrap();
     assert_eq!(output.status.code(), Some(69), "{}", told(&output));
     assert!(elsewhere.exists());
+}
+
+fn defaults() {
+    let world = World::new();
+    let shared = "ca = \"ca.pem\"\nstore = \"store\"\n";
+    let mut file = format!("[defaults]\n{shared}timeout = \"20s\"\nconnect_timeout = \"10s\"\n");
+    for &service in Service::ALL {
+        file += &whole(&world, service.facts().name, service).replace(shared, "");
+    }
+    let own = whole(&world, "merchant-7", Service::SendPayments);
+    file += &own.replace("\"store\"", "\"own\"");
+    let run = |arguments: &[&str]| with_file(&world, &file, arguments).output().unwrap();
+    for name in ["ntx-pay", "nexter-pay", "send-payments"] {
+        text(run(&["token", name]));
+    }
+    assert!(!world.folder.join("own").exists());
+    text(run(&["token", "merchant-7"]));
+    assert!(world.folder.join("own").is_dir(), "its own key wins");
+    assert!(text(run(&["purge"])).starts_with("0 removed from /"));
+    assert!(text(run(&["purge"])).contains(&*world.store().to_string_lossy()));
+    // They are no account.
+    let status = text(run(&["status"]));
+    assert_eq!(status.lines().count(), 4, "{status}");
+    let output = run(&["token", "defaults"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(told(&output).contains("[defaults] is what all accounts share"), "{}", told(&output));
+    // Where a setting came from is told.
+    let table = text(run(&["check", "nexter-pay"]));
+    let row = format!("from store in [defaults] of {}/config.toml", world.folder.display());
+    assert!(table.contains(&row), "{table}");
+    let row = format!("from ca in {}/config.toml", world.folder.display());
+    assert!(text(run(&["check", "merchant-7"])).contains(&row));
+    // A variable and an option count before them, as before an account's own.
+    let mut command = with_file(&world, &file, &["token", "nexter-pay"]);
+    let elsewhere = world.folder.join("elsewhere");
+    text(command.env("PAYTOKEN_STORE", &elsewhere).output().unwrap());
+    assert!(elsewhere.is_dir());
+    // An account that only the environment sets up shares them, too.
+    let alone = file.split("[ntx-pay]").next().unwrap().replace("\"store\"", "\"of-defaults\"");
+    let mut command = with_file(&world, &alone, &["token", "nexter-pay"]);
+    command.envs(world.variables.iter().filter(|(name, _)| name != "PAYTOKEN_CA").cloned());
+    text(command.output().unwrap());
+    assert!(world.folder.join("of-defaults").is_dir());
+    // The time is each account's.
+    let brief = file.replace("timeout = \"20s\"", "timeout = \"700ms\"")
+        + "[slow]\nprovider = \"nexter-pay\"\nuser_name = \"x\"\npassword_command = [\"sleep\", \"60\"]\n";
+    for (own, says) in [("", "(700ms)"), ("timeout = \"900ms\"\n", "(900ms)")] {
+        let mut command = with_file(&world, &(brief.clone() + own), &["token", "slow"]);
+        let output = command.output().unwrap();
+        assert!(told(&output).contains(says), "{}", told(&output));
+    }
+    // A password in them is a secret in the file.
+    let with_password = file.replace("\"store\"", "\"redis://x:hunter2@127.0.0.1:1\"");
+    let mut command = with_file(&world, &with_password, &["token", "nexter-pay"]);
+    let path = world.folder.join("config.toml");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    let output = command.output().unwrap();
+    assert!(told(&output).contains("chmod 600"), "{}", told(&output));
+    assert!(!told(&output).contains("hunter2"), "{}", told(&output));
+}
+
+fn no_defaults() {
+    let world = World::new();
+    let good = whole(&world, "send-payments", Service::SendPayments);
+    for (line, says) in [
+        ("client_secret = \"hunter2\"", "client_secret: belongs to one account"),
+        ("client_id = \"x\"", "client_id: belongs to one account"),
+        ("password_command = [\"x\"]", "password_command: belongs to one account"),
+        ("certificate = \"x\"", "certificate: belongs to one account"),
+        ("base_url = \"https://x\"", "base_url: belongs to one account"),
+        ("environment = \"sandbox\"", "environment: belongs to one account"),
+        ("provider = \"ntx-pay\"", "provider: belongs to one account"),
+        ("stroe = \"x\"", "stroe: not known for [defaults]; did you mean store?"),
+        ("quux = \"x\"", "quux: not known for [defaults]"),
+        ("store = 5", "store: has to be a path"),
+        ("store = \"~you/x\"", "store: only ~/ is understood"),
+        ("timeout = \"soon\"", "timeout: not a time"),
+    ] {
+        let file = format!("[defaults]\n{line}\n{good}");
+        let output = with_file(&world, &file, &["token", "send-payments"]).output().unwrap();
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(78), "{line}: {told}");
+        assert!(told.contains("[defaults]") && told.contains(says), "{says}: {told}");
+        assert!(!told.contains("hunter2") && told.lines().count() == 1, "{told}");
+    }
+    let output = with_file(&world, &format!("defaults = 5\n{good}"), &["token", "send-payments"]);
+    let output = { output }.output().unwrap();
+    assert!(told(&output).contains("defaults stands outside of a table"), "{}", told(&output));
 }
 
 fn secrets() {
