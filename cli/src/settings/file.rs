@@ -65,13 +65,10 @@ impl SettingsFile {
     pub(super) fn open() -> Result<Option<Self>, Problem> {
         let (path, is_named) = match variable("PAYTOKEN_CONFIG") {
             Some(path) => (checked(path.into())?, true),
-            None => {
-                let folder = variable("XDG_CONFIG_HOME").map(PathBuf::from);
-                let folder = folder.filter(|folder| folder.is_absolute());
-                let folder = folder.or_else(|| Some(home()?.join(".config")));
-                let Some(folder) = folder else { return Ok(None) };
-                (folder.join("paytoken/config.toml"), false)
-            }
+            None => match of_user() {
+                Some(path) => (path, false),
+                None => return Ok(None),
+            },
         };
         // A named pipe that nobody writes to is not waited for.
         let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -97,15 +94,7 @@ impl SettingsFile {
             return Err(problem("larger than 1 MiB, so these are no settings"));
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let tables = text.parse::<Table>().map_err(|error| {
-            // The whole error shows the line, which may hold a secret.
-            let before =
-                &text.as_bytes()[..error.span().map_or(0, |span| span.start).min(text.len())];
-            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-            problem(&format!(
-                "line {line} is not TOML; a text stands in quotes, as in client_id = \"…\""
-            ))
-        })?;
+        let tables = text.parse::<Table>().map_err(|error| problem(&mistake(text, &error)))?;
         Ok(Self { path, tables, metadata })
     }
 
@@ -157,6 +146,34 @@ impl SettingsFile {
         Settings::check_file(&self.path, &self.metadata, account.holds_a_secret())
             .map_err(|error| problem(error.to_string()))?;
         Ok(Some(account))
+    }
+}
+
+/// Where the user's own is looked for.
+pub(super) fn of_user() -> Option<PathBuf> {
+    let folder = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| Some(home()?.join(".config")));
+    folder.map(|folder| folder.join("paytoken/config.toml"))
+}
+
+/// What is wrong with the text, without its values: one of them may be a secret.
+fn mistake(text: &str, error: &toml::de::Error) -> String {
+    let span = error.span().unwrap_or_default();
+    let before = text.get(..span.start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    if !error.message().starts_with("duplicate key") {
+        return format!(
+            "line {line} is not TOML; a text stands in quotes, as in client_id = \"…\""
+        );
+    }
+    let key = text.get(span).unwrap_or_default();
+    let begins_with = before.rsplit('\n').next().unwrap_or_default().trim_start();
+    match begins_with.starts_with('[') {
+        true => format!(
+            "line {line}: the table [{key}] stands here for the second time; put all of it below the first"
+        ),
+        false => format!("line {line}: {key} stands here for the second time; keep one of the two"),
     }
 }
 

@@ -307,8 +307,21 @@ fn unknown(name: &str, file: Option<&SettingsFile>) -> Failure {
         }
         None => {
             let mut known = providers();
-            if !accounts.is_empty() {
-                known += &format!(", or an account of the settings file ({})", accounts.join(", "));
+            match file.is_none().then(file::of_user) {
+                None if accounts.is_empty() => {}
+                None => {
+                    known +=
+                        &format!(", or an account of the settings file ({})", accounts.join(", "))
+                }
+                Some(None) => {
+                    known += "; there is no home directory to look for a settings file in: set PAYTOKEN_CONFIG";
+                }
+                Some(Some(path)) => {
+                    known += &format!(
+                        "; no settings file with other accounts was found: PAYTOKEN_CONFIG is not set, and there is no {}",
+                        path.display()
+                    );
+                }
             }
             Failure::Usage(format!("PROVIDER{word} is not known: use {known}"))
         }

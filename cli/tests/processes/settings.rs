@@ -21,6 +21,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("what_is_one_accounts_alone_is_no_default", no_defaults),
         trial("a_secret_comes_from_the_file_from_another_file_or_from_a_command", secrets),
         trial("a_mistake_in_the_file_is_named_with_the_way_out_and_no_secret", mistakes),
+        trial("a_key_or_table_that_stands_twice_is_named_as_that", twice),
+        trial("where_no_file_was_found_the_place_is_named_that_was_looked_at", looked_for),
         trial("a_file_that_others_can_read_or_change_is_refused", modes),
         trial("a_file_that_a_setting_names_is_refused_where_others_have_a_hand_in_it", named_files),
         trial("on_a_read_only_mount_owner_and_mode_of_a_file_do_not_count", read_only_mounts),
@@ -297,6 +299,57 @@ fn mistakes() {
     let output = command.env("PAYTOKEN_CONFIG", "/no/such/file").output().unwrap();
     assert_eq!(output.status.code(), Some(78));
     assert!(told(&output).contains("/no/such/file"), "{}", told(&output));
+}
+
+fn twice() {
+    let world = World::new();
+    let good = whole(&world, "send-payments", Service::SendPayments);
+    let last = good.lines().count();
+    for (more, line, says) in [
+        ("client_id = \"hunter2\"\n", 1, ": client_id stands here for the second time"),
+        ("\"client_id\" = \"hunter2\"\n", 1, ": \"client_id\" stands here for the second"),
+        ("[x]\na = 1\n[send-payments]\n", 3, ": the table [send-payments] stands here for"),
+        ("\n  [send-payments] # again\n", 2, ": the table [send-payments] stands here for"),
+        ("[x]\ny = \"hunter2\"\ny = \"hunter2\"\n", 3, ": y stands here for the second time"),
+        ("[x]\ny = {a = 1, a = 2}\n", 2, ": a stands here for the second time"),
+        ("[x.y]\n[x]\ny = 1\n", 3, ": y stands here for the second time"),
+        ("[[x]]\n[x]\n", 2, ": the table [x] stands here for the second time"),
+        ("[[x]]\n[x]\n\n\ny = hunter2\n", 2, ": the table [x] stands here for the second time"),
+        // What is no TOML is not said to stand twice.
+        ("client_id = hunter2\n", 1, " is not TOML"),
+    ] {
+        let output = with_file(&world, &(good.clone() + more), &["token", "send-payments"]);
+        let output = { output }.output().unwrap();
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(78), "{more}: {told}");
+        assert!(told.contains(&format!("line {}{says}", last + line)), "{more}: {told}");
+        assert!(!told.contains("hunter2") && told.lines().count() == 1, "{told}");
+    }
+}
+
+fn looked_for() {
+    let world = World::new();
+    let home = world.folder.to_str().unwrap();
+    for (variables, path) in [
+        (&[("HOME", home)][..], format!("{home}/.config/paytoken/config.toml")),
+        (&[("HOME", "/x"), ("XDG_CONFIG_HOME", home)], format!("{home}/paytoken/config.toml")),
+        // One that is not absolute does not count.
+        (&[("HOME", home), ("XDG_CONFIG_HOME", "x")], format!("{home}/.config/paytoken/config")),
+    ] {
+        let mut command = world.paytoken(&["token", "merchant-7"]);
+        command.env_clear().envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        let told = told(&output);
+        assert_eq!(output.status.code(), Some(64), "{told}");
+        assert!(
+            told.contains(&format!("PAYTOKEN_CONFIG is not set, and there is no {path}")),
+            "{told}"
+        );
+    }
+    // Where there is one, its accounts are named.
+    let output = with_file(&world, "[x]\n", &["token", "merchant-7"]).output().unwrap();
+    let told = told(&output);
+    assert!(told.contains("(x)") && !told.contains("there is no"), "{told}");
 }
 
 fn modes() {
