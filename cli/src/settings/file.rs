@@ -481,3 +481,48 @@ pub(super) fn folder_of(file: &Path) -> PathBuf {
     let folder = std::path::absolute(file).ok().and_then(|file| Some(file.parent()?.to_owned()));
     folder.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_is_relative_to_the_settings_file_or_to_the_home_directory() {
+        let file = Path::new("/etc/paytoken/config.toml");
+        let home = home().unwrap();
+        let at = |kind, text: &str| match setting(kind, &Value::String(text.into()), file) {
+            Ok(Setting::Path(path)) => path,
+            _ => PathBuf::new(),
+        };
+        // Its arguments stay as they are.
+        let program = |text: &str| match setting(Kind::Command, &vec![text, "./x"].into(), file) {
+            Ok(Setting::Command(words)) if words[1] == "./x" => words[0].clone().into(),
+            _ => PathBuf::new(),
+        };
+        let mut kinds = 0;
+        for (key, _, kind) in Provider::ALL.iter().flat_map(|provider| names(provider.facts())) {
+            let path = |text: &str| match kind {
+                Kind::Command => program(text),
+                kind => at(kind, text),
+            };
+            if matches!(kind, Kind::Text | Kind::Time) {
+                continue;
+            }
+            kinds += 1;
+            for (text, expected) in [
+                ("./get", Path::new("/etc/paytoken").join("./get")),
+                ("bin/get", "/etc/paytoken/bin/get".into()),
+                ("../get", "/etc/paytoken/../get".into()),
+                ("~/bin/get", home.join("bin/get")),
+                ("./~/get", "/etc/paytoken/./~/get".into()),
+                ("/usr/bin/get", "/usr/bin/get".into()),
+            ] {
+                assert_eq!(path(text).as_os_str(), expected.as_os_str(), "{key} = {text}");
+            }
+            for text in ["~you/get", ""] {
+                assert_eq!(path(text), Path::new(""), "{key} = {text}");
+            }
+        }
+        assert!(kinds >= 3 * 10, "{kinds}");
+    }
+}
