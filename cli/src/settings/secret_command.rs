@@ -134,7 +134,16 @@ fn wait(
     }
 }
 
+/// What a program exits with that may work the next time, after sysexits(3): a vault that is away.
+const EX_TEMPFAIL: i32 = 75;
+
 fn secret(status: ExitStatus, output: &[u8]) -> Result<Zeroizing<String>, Problem> {
+    if status.code() == Some(EX_TEMPFAIL) {
+        return Err(Problem {
+            text: format!("cannot answer now ({status}); try again"),
+            is_temporary: true,
+        });
+    }
     if !status.success() {
         return Err(lasting(format!(
             "failed ({status}); run it by hand, as this user, to see why"
