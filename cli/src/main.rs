@@ -96,7 +96,7 @@ fn run() -> Result<(), Failure> {
         }
         Command::Check { account, fetch, force, json } => {
             let wish = check::Wish { fetch: *fetch, force: *force, json: *json };
-            check::run(account, file.as_ref(), &options, &wish)
+            check::run(account.as_deref(), file.as_ref(), &options, &wish)
         }
         Command::Invalidate { account } => invalidate::run(&open(account)?),
         Command::Purge { json } => purge::run(&options, file.as_ref(), *json),

@@ -68,7 +68,7 @@ pub(crate) fn run(
 }
 
 /// All providers, and all accounts of the settings file.
-fn everybody(file: Option<&SettingsFile>) -> Vec<&str> {
+pub(crate) fn everybody(file: Option<&SettingsFile>) -> Vec<&str> {
     let mut names: Vec<&str> = Provider::ALL.iter().map(|provider| provider.facts().name).collect();
     let accounts = file.into_iter().flat_map(SettingsFile::accounts);
     names.extend(accounts.filter(|name| name.parse::<Provider>().is_err()));

@@ -24,6 +24,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("base_url", "--base-url"),
     ("private_key: ", "{PREFIX}_CLIENT_KEY: "),
     ("use base_url_for(provider, url)", ""),
+    ("the credentials go into Credentials", "the credentials have settings of their own"),
 ];
 
 /// An error, in the words of the command.

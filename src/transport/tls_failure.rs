@@ -22,9 +22,13 @@ pub(super) fn of(error: &rustls::Error, phase: Phase) -> (Cause, String) {
     match error {
         rustls::Error::InvalidCertificate(error) => of_certificate(error, whose),
         rustls::Error::AlertReceived(alert) => match alert {
-            Alert::CertificateRequired
-            | Alert::NoCertificate
-            | Alert::BadCertificate
+            Alert::CertificateRequired | Alert::NoCertificate => because(
+                Cause::ClientCertificateRefused,
+                format!(
+                    "the {whose} asks for a client certificate, and none was shown ({alert:?}); give certificate and private key that were issued for this environment"
+                ),
+            ),
+            Alert::BadCertificate
             | Alert::UnsupportedCertificate
             | Alert::CertificateRevoked
             | Alert::CertificateExpired
@@ -270,6 +274,7 @@ mod tests {
         let alert = |alert, phase| of(&rustls::Error::AlertReceived(alert), phase);
         for (description, cause) in [
             (AlertDescription::CertificateRevoked, Cause::ClientCertificateRefused),
+            (AlertDescription::CertificateRequired, Cause::ClientCertificateRefused),
             (AlertDescription::HandshakeFailure, Cause::HandshakeRefused),
             (AlertDescription::UnrecognisedName, Cause::HandshakeRefused),
             (AlertDescription::InternalError, Cause::TlsBroken),
@@ -278,6 +283,8 @@ mod tests {
         }
         let (_, text) = alert(AlertDescription::UnknownCA, Phase::Proxy);
         assert!(text.contains("the proxy did not"), "{text}");
+        let (_, text) = alert(AlertDescription::CertificateRequired, Phase::Handshake);
+        assert!(text.contains("asks for a client certificate, and none was shown"), "{text}");
         assert_eq!(of(&rustls::Error::DecryptError, Phase::Sent).0, Cause::TlsBroken);
         assert_eq!(of(&rustls::Error::DecryptError, Phase::Handshake).0, Cause::NoTls);
         let got_type = HandshakeType::CertificateRequest;

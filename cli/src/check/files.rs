@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use paytoken::{ClientCertificate, Settings};
 
-use super::{Table, from, from_or};
+use super::{Table, Verdict, from, from_or};
 use crate::command_line::duration::spoken;
 use crate::settings::{Origin, SYSTEM, Target, holds_a_key};
-use crate::status::{Certificate, SOON};
+use crate::status::{Certificate, SOON, now};
 
 /// nginx's default buffer for a header line, less its name.
 const LONGEST_HEADER: usize = 8_171;
@@ -29,7 +30,40 @@ pub(super) fn check(target: &Target, table: &mut Table) {
     table.ok("authorities", from_or(target, &origin, "the built-in ones (Mozilla's)"));
     let path = target.settings.ca.as_ref().filter(|path| path.as_os_str() != SYSTEM);
     if let Some(path) = path {
-        file("authorities file", path, false, table);
+        authorities(path, target, table);
+    }
+}
+
+/// TLS by us takes an authority's key whatever its dates say, and curl's does not.
+fn authorities(path: &Path, target: &Target, table: &mut Table) {
+    const WHAT: &str = "authorities file";
+    file(WHAT, path, false, table);
+    if !matches!(table.rows.last(), Some((Verdict::Ok, ..))) {
+        return;
+    }
+    let pem = match target.settings.root_certificates_pem() {
+        Ok(pem) => pem.unwrap_or_default(),
+        Err(error) => return table.wrong(WHAT, target.failure(&error).to_string()),
+    };
+    let pem = String::from_utf8_lossy(&pem);
+    let blocks = pem.split_inclusive("-----END CERTIFICATE-----");
+    // Whatever it is for, a certificate has its dates in the same place.
+    let ends = blocks.filter_map(|block| ClientCertificate::from_pem(block).ok()?.not_after());
+    let left: Vec<_> = ends.map(|end| end.duration_since(now()).unwrap_or_default()).collect();
+    let expired = left.iter().filter(|left| left.is_zero()).count();
+    let Some(last) = left.iter().max().copied() else { return };
+    match expired {
+        _ if last.is_zero() => {
+            table.wrong(WHAT, "has expired, all of it; ask for the authority's new certificate")
+        }
+        0 if last < Duration::from_secs(SOON * 86_400) => {
+            table.warning(WHAT, format!("expires in {}; ask for the new one", spoken(last)))
+        }
+        0 => {}
+        _ => table.warning(
+            WHAT,
+            format!("{expired} of its {} authorities have expired; remove them", left.len()),
+        ),
     }
 }
 

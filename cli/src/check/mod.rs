@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::command_line::Options;
 use crate::exit::Failure;
-use crate::settings::{Origin, SettingsFile, Target};
+use crate::settings::{Origin, SettingsFile, Target, is_set_up, nothing_is_set_up};
+use crate::status::everybody;
 use crate::terminal::print;
 
 pub(crate) struct Wish {
@@ -20,7 +21,7 @@ pub(crate) struct Wish {
 }
 
 pub(crate) fn run(
-    name: &str,
+    name: Option<&str>,
     file: Option<&SettingsFile>,
     options: &Options,
     wish: &Wish,
@@ -28,79 +29,150 @@ pub(crate) fn run(
     if wish.force && !wish.fetch {
         return Err(Failure::Usage("--force: only with --fetch".into()));
     }
-    let mut table = Table::default();
-    settings_file(file, name, &mut table);
-    let provider = match Target::open(name, file, options) {
-        Ok(target) => {
-            let target = &target;
-            target.deadline().watch(|| {
-                credentials(target, &mut table);
-                files::check(target, &mut table);
-                environment(target, &mut table);
-                stores::check(target, &mut table);
-                network::check(target, wish, &mut table);
-            });
-            target.provider().to_string()
-        }
-        Err(failure @ Failure::Usage(_)) => return Err(failure),
-        Err(failure) => {
-            table.wrong("settings", failure.to_string());
-            name.to_owned()
+    let all = || everybody(file).into_iter().filter(|name| is_set_up(name, file)).collect();
+    let names = name.map_or_else(all, |name| vec![name]);
+    let tables = names.iter().map(|known| {
+        let mut table = Table::new(known);
+        settings_file(file, name, &mut table);
+        table.fill(file, options, wish)
+    });
+    let tables = tables.collect::<Result<Vec<_>, _>>()?;
+    let text = match (wish.json, name, &tables[..]) {
+        (true, Some(_), [table]) => format!("{:#}\n", table.value()),
+        (true, ..) => format!("{:#}\n", Value::Array(tables.iter().map(Table::value).collect())),
+        (false, Some(_), [table]) => table.text(),
+        (false, ..) => {
+            let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+            tables.iter().map(|table| table.summary(width)).collect()
         }
     };
-    match wish.json {
-        true => print(&format!("{:#}\n", table.value(name, &provider)))?,
-        false => print(&table.text())?,
+    print(&text)?;
+    if tables.is_empty() {
+        return Err(nothing_is_set_up(file));
     }
-    match table.is_any_wrong() {
+    match tables.iter().any(|table| table.is_any(Verdict::Wrong)) {
         true => Err(Failure::Code(78)),
         false => Ok(()),
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The worst last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     Ok,
+    /// It would say nothing, since something above is wrong.
+    Untried,
     Warning,
     Wrong,
 }
 
-/// What was found, a line each.
-#[derive(Default)]
-struct Table(Vec<(Verdict, String, String)>);
+/// What was found of an account, a line each, in the order of causes: what comes first may be why a
+/// later one is wrong.
+struct Table {
+    account: String,
+    provider: String,
+    rows: Vec<(Verdict, String, String)>,
+}
 
 impl Table {
+    fn new(name: &str) -> Self {
+        Self { account: name.into(), provider: name.into(), rows: Vec::new() }
+    }
+
+    fn fill(
+        mut self,
+        file: Option<&SettingsFile>,
+        options: &Options,
+        wish: &Wish,
+    ) -> Result<Self, Failure> {
+        let table = &mut self;
+        let target = match Target::open(&table.account, file, options) {
+            Ok(target) => target,
+            Err(failure @ Failure::Usage(_)) => return Err(failure),
+            Err(failure) => {
+                table.wrong("settings", failure.to_string());
+                return Ok(self);
+            }
+        };
+        table.provider = target.provider().to_string();
+        let target = &target;
+        target.deadline().watch(|| {
+            credentials(target, table);
+            files::check(target, table);
+            environment(target, table);
+            // All of it at once, as a fetch would read it.
+            let source = target.source(None);
+            match &source {
+                Ok(_) => table.ok("credentials", "complete, and well-formed"),
+                Err(_) if table.is_any(Verdict::Wrong) => table.untried("credentials"),
+                Err(failure) => table.wrong("credentials", failure.to_string()),
+            }
+            stores::check(target, table);
+            network::check(target, source.ok(), wish, table);
+        });
+        Ok(self)
+    }
+
     fn ok(&mut self, what: &str, text: impl Into<String>) {
-        self.0.push((Verdict::Ok, what.to_owned(), text.into()));
+        self.add(Verdict::Ok, what, text);
+    }
+
+    fn untried(&mut self, what: &str) {
+        self.add(Verdict::Untried, what, "not tried: see what is wrong above");
     }
 
     fn warning(&mut self, what: &str, text: impl Into<String>) {
-        self.0.push((Verdict::Warning, what.to_owned(), text.into()));
+        self.add(Verdict::Warning, what, text);
     }
 
     fn wrong(&mut self, what: &str, text: impl Into<String>) {
-        self.0.push((Verdict::Wrong, what.to_owned(), text.into()));
+        self.add(Verdict::Wrong, what, text);
     }
 
-    fn is_any_wrong(&self) -> bool {
-        self.0.iter().any(|(verdict, _, _)| *verdict == Verdict::Wrong)
+    fn add(&mut self, verdict: Verdict, what: &str, text: impl Into<String>) {
+        self.rows.push((verdict, what.to_owned(), text.into()));
+    }
+
+    fn is_any(&self, verdict: Verdict) -> bool {
+        self.rows.iter().any(|(known, _, _)| *known == verdict)
     }
 
     fn text(&self) -> String {
-        let width = self.0.iter().map(|(_, what, _)| what.chars().count()).max().unwrap_or(0);
+        let width = self.rows.iter().map(|(_, what, _)| what.chars().count()).max().unwrap_or(0);
         let line = |(verdict, what, text): &(Verdict, String, String)| {
             format!("{:<7}  {what:<width$}  {text}\n", verdict.name())
         };
-        self.0.iter().map(line).collect()
+        self.rows.iter().map(line).collect()
     }
 
-    fn value(&self, account: &str, provider: &str) -> Value {
+    /// One line: the first of the worst rows.
+    fn summary(&self, width: usize) -> String {
+        let worst = self.rows.iter().map(|(verdict, _, _)| *verdict).max().unwrap_or(Verdict::Ok);
+        let mut worst_rows = self.rows.iter().filter(|(verdict, _, _)| *verdict == worst);
+        let text = match (worst, worst_rows.next()) {
+            (Verdict::Ok, _) | (_, None) => format!("{}, nothing is wrong", self.provider),
+            (_, Some((_, what, text))) => match worst_rows.count() {
+                0 => format!("{what}: {text}"),
+                more => {
+                    format!("{what}: {text} (and {more} more: paytoken check {})", self.account)
+                }
+            },
+        };
+        format!("{:<7}  {:<width$}  {text}\n", worst.name(), self.account)
+    }
+
+    fn value(&self) -> Value {
         let rows: Vec<_> = self
-            .0
+            .rows
             .iter()
             .map(|(verdict, what, text)| json!({"state": verdict.name(), "what": what, "text": text}))
             .collect();
-        json!({"account": account, "provider": provider, "ok": !self.is_any_wrong(), "rows": rows})
+        json!({
+            "account": self.account,
+            "provider": self.provider,
+            "ok": !self.is_any(Verdict::Wrong),
+            "rows": rows,
+        })
     }
 }
 
@@ -108,22 +180,26 @@ impl Verdict {
     fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Untried => "untried",
             Self::Warning => "warning",
             Self::Wrong => "wrong",
         }
     }
 }
 
-fn settings_file(file: Option<&SettingsFile>, name: &str, table: &mut Table) {
+/// `name` is the only account that is looked at.
+fn settings_file(file: Option<&SettingsFile>, name: Option<&str>, table: &mut Table) {
     let Some(file) = file else {
         return table.ok("settings file", "none");
     };
     table.ok("settings file", file.path().display().to_string());
-    // Another account's mistake is none of this one's, and worth a line.
-    for other in file.accounts().filter(|other| *other != name) {
-        if let Err(problem) = file.account(other) {
-            table.warning("settings file", problem);
-        }
+    // Another account's mistake is none of this one's, and worth a line where it has none of its own.
+    let Some(name) = name else { return };
+    let own = file.account(name).err();
+    let others = file.accounts().filter(|other| *other != name);
+    let problems = others.filter_map(|other| file.account(other).err());
+    for problem in problems.filter(|problem| Some(problem) != own.as_ref()) {
+        table.warning("settings file", problem);
     }
 }
 
@@ -133,26 +209,22 @@ fn credentials(target: &Target, table: &mut Table) {
     for field in [facts.id, facts.secret] {
         let variable = facts.variable(field.variable);
         let origin = target.origin(&variable);
-        match origin {
-            Origin::NotSet => table.wrong(
-                field.name,
-                format!(
-                    "not set; set {variable}, {variable}_FILE, or {} in the settings file",
-                    field.name
-                ),
-            ),
-            origin => match target.text_of(field.variable).and_then(|text| odd(&text)) {
-                Some(problem) => {
-                    table.warning(field.name, format!("{}; {problem}", from(target, &origin)))
-                }
-                None => table.ok(field.name, from(target, &origin)),
-            },
+        let text = target.text_of(field.variable);
+        let problem = match &origin {
+            Origin::NotSet => Some(format!(
+                "not set; set {variable}, {variable}_FILE, or {} in the settings file",
+                field.name
+            )),
+            Origin::File(key) => target.problem(key),
+            _ => None,
+        };
+        match (problem, text.and_then(|text| odd(&text))) {
+            (Some(problem), _) => table.wrong(field.name, problem),
+            (None, Some(odd)) => {
+                table.warning(field.name, format!("{}; {odd}", from(target, &origin)))
+            }
+            (None, None) => table.ok(field.name, from(target, &origin)),
         }
-    }
-    // All of it at once, as a fetch would read it.
-    match target.source(None) {
-        Ok(_) => table.ok("credentials", "complete, and well-formed"),
-        Err(failure) => table.wrong("credentials", failure.to_string()),
     }
 }
 

@@ -9,7 +9,6 @@ use paytoken::{AddressProbe, ClientCertificate, Credentials, Renewal, TokenOptio
 use super::{Table, Wish};
 use crate::child;
 use crate::command_line::duration::spoken;
-use crate::exit::Failure;
 use crate::settings::{Target, variable};
 use crate::status::good_token;
 
@@ -23,38 +22,50 @@ const FAR: Duration = Duration::from_secs(3_600);
 /// An address that has not answered by then does not.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
-pub(super) fn check(target: &Target, wish: &Wish, table: &mut Table) {
+/// In what is said of a server that asks for one. Where it does not load, that has been told.
+const CLIENT_CERTIFICATE: &str = "client certificate";
+
+/// `source` is none where the credentials do not load.
+pub(super) fn check(target: &Target, source: Option<TokenSource>, wish: &Wish, table: &mut Table) {
     // The value may hold a password.
     match PROXIES.iter().find(|name| variable(name).is_some()) {
         Some(name) => table.ok("proxy", format!("{name} is set; NO_PROXY may exempt the address")),
         None => table.ok("proxy", "none is set"),
     }
-    if target.base_url().is_ok() && target.settings.environment().is_ok() {
-        connection(target, table);
-    }
+    let has_source = source.is_some();
+    let is_reached = connection(target, source, table);
     match child::command("curl").arg("--version").output() {
         Ok(_) => table.ok("curl", "is there, for paytoken curl"),
         Err(error) => table
             .warning("curl", format!("cannot be run ({error}), so paytoken curl cannot, either")),
     }
-    if wish.fetch {
-        fetch(target, wish, table);
+    match wish.fetch {
+        true if has_source && is_reached => fetch(target, wish, table),
+        true => table.untried("fetch"),
+        false => {}
     }
 }
 
-fn connection(target: &Target, table: &mut Table) {
-    let source = match target.source(None).or_else(|_| without_credentials(target)) {
-        Ok(source) => source,
-        Err(failure) => return table.wrong("connection", failure.to_string()),
+/// Whether the provider answered.
+fn connection(target: &Target, source: Option<TokenSource>, table: &mut Table) -> bool {
+    let shows_all = source.is_some();
+    // A command for a secret may have taken all of the time.
+    let time = target.deadline().left();
+    let source = source.or_else(|| without_credentials(target).filter(|_| !time.is_zero()));
+    let Some(source) = source else {
+        table.untried("connection");
+        return false;
     };
-    let probe = source.probe(target.deadline().left());
+    let is_plain = source.status().base_url.starts_with("http://");
+    let probe = source.probe(time).map_err(|error| target.failure(&error));
+    let is_reached = probe.is_ok();
     // Where the name leads nowhere, the connection's row says so. The other rows need time, too.
     if let Ok(addresses) = source.probe_addresses(LONGEST_LOOK.min(target.deadline().left() / 2)) {
         self::addresses(&addresses, table);
     }
     match probe {
         Ok(probe) => {
-            let how = match source.status().base_url.starts_with("http://") {
+            let how = match is_plain {
                 true => "over plain http, which stays on this machine",
                 false => "over TLS that is verified",
             };
@@ -76,8 +87,12 @@ fn connection(target: &Target, table: &mut Table) {
                 None => table.warning("clock", "the server does not say what time it is"),
             }
         }
-        Err(error) => table.wrong("connection", target.failure(&error).to_string()),
+        Err(failure) if !shows_all && failure.to_string().contains(CLIENT_CERTIFICATE) => {
+            table.untried("connection");
+        }
+        Err(failure) => table.wrong("connection", failure.to_string()),
     }
+    is_reached
 }
 
 /// Which of them answers: one that does not can cost each new connection time.
@@ -94,12 +109,13 @@ fn addresses(probe: &AddressProbe, table: &mut Table) {
     }
 }
 
-/// The way to the provider can be tried while its credentials are incomplete.
-fn without_credentials(target: &Target) -> Result<TokenSource, Failure> {
+/// The way to the provider can be tried while its credentials are incomplete; what else is missing has
+/// been said.
+fn without_credentials(target: &Target) -> Option<TokenSource> {
     let provider = target.provider();
     let takes_certificate = provider.facts().takes_certificate;
     let certificate = takes_certificate.then(ClientCertificate::injected_by_proxy);
-    let source = || {
+    let source = || -> paytoken::Result<_> {
         let credentials = Credentials::new(provider, "check", "check", certificate)?;
         let mut builder = TokenSource::builder(credentials, target.settings.environment()?);
         if let Some(url) = &target.settings.base_url {
@@ -110,13 +126,13 @@ fn without_credentials(target: &Target) -> Result<TokenSource, Failure> {
         }
         builder.build()
     };
-    source().map_err(|error| target.failure(&error))
+    source().ok()
 }
 
 fn fetch(target: &Target, wish: &Wish, table: &mut Table) {
     let store = match target.store() {
         Ok(store) => store,
-        Err(_) => return table.wrong("fetch", "not tried, since the store cannot be used"),
+        Err(_) => return table.untried("fetch"),
     };
     let replaces = target.provider().facts().renewal == Renewal::ReplacesPrevious;
     let status = store.as_ref().zip(target.account().ok());

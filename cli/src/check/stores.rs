@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use paytoken::{FileStore, Renewal};
 
-use super::{Table, files, from, from_or, server};
+use super::{Table, Verdict, files, from, from_or, server};
 use crate::command_line::duration::spoken;
 use crate::settings::{Target, home, variable};
 use crate::status::{UNREADABLE, good_token, happened};
@@ -15,6 +15,8 @@ pub(super) fn check(target: &Target, table: &mut Table) {
     if let Some(path) = &target.settings.store_key_file {
         files::file("store key file", path, true, table);
     }
+    let are_keys_wrong =
+        matches!(table.rows.last(), Some((Verdict::Wrong, what, _)) if what == "store key file");
     if let Some(unsealed) = target.settings.accept_unsealed {
         let origin = from(target, &target.origin("PAYTOKEN_ACCEPT_UNSEALED"));
         table.warning("accept_unsealed", format!("{unsealed}, {origin}: entries that are not sealed are believed; remove it once sealing is turned on or off everywhere"));
@@ -22,7 +24,13 @@ pub(super) fn check(target: &Target, table: &mut Table) {
     let store = match target.store() {
         Ok(Some(store)) => store,
         Ok(None) => return table.warning("store", "none, so each run gets a token of its own"),
-        Err(failure) => return table.wrong("store", failure.to_string()),
+        Err(failure) => {
+            match are_keys_wrong {
+                true => table.untried("store"),
+                false => table.wrong("store", failure.to_string()),
+            }
+            return table.untried("stored token");
+        }
     };
     let origin = from_or(target, &target.origin("PAYTOKEN_STORE"), "the default");
     let directory = match store.place() {
@@ -34,11 +42,11 @@ pub(super) fn check(target: &Target, table: &mut Table) {
         Place::Server(server) => {
             table.ok("store", format!("{store}, {origin}"));
             if !server::check(server, target, table) {
-                return;
+                return table.untried("stored token");
             }
         }
     }
-    let Ok(account) = target.account() else { return };
+    let Ok(account) = target.account() else { return table.untried("stored token") };
     match account.stored_status(store.store()) {
         Ok(status) => {
             match good_token(&status) {
@@ -102,9 +110,10 @@ fn check_directory(directory: &Path, store: &SharedStore, origin: &str, table: &
     }
 }
 
-/// Blocks for us on the disk that it is on.
+/// Blocks for us on the disk that it is on; what has no blocks is no disk.
 fn free_of(existing: &Path) -> Option<u64> {
-    rustix::fs::statvfs(existing).ok().map(|disk| disk.f_bavail)
+    let disk = rustix::fs::statvfs(existing).ok().filter(|disk| disk.f_blocks > 0);
+    disk.map(|disk| disk.f_bavail)
 }
 
 /// Where login shells, cron jobs, units and earlier versions have theirs.

@@ -128,11 +128,15 @@ that begins with \"paytoken:\" tells ours from curl's.";
 
 fn check(command: Command) -> Command {
     command
-        .arg(provider())
+        .arg(provider().required(false))
         .arg(switch("fetch", "Also get a token: sends the credentials"))
         .arg(switch("force", "With --fetch, even if that invalidates a good token (Send Payments)"))
         .arg(json("The table as JSON"))
-        .after_help("Exit code 0 when nothing is wrong (warnings do not count), else 78.")
+        .after_help(
+            "\
+Without a PROVIDER: a line for each account that the settings file or the environment sets up.
+Exit code 0 when nothing is wrong (warnings do not count), else 78.",
+        )
 }
 
 fn status(command: Command) -> Command {

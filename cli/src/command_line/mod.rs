@@ -36,7 +36,7 @@ pub(crate) enum Command {
         curl: CurlOptions,
     },
     Check {
-        account: String,
+        account: Option<String>,
         fetch: bool,
         force: bool,
         json: bool,
@@ -142,7 +142,7 @@ fn command(name: &str, matches: &ArgMatches) -> Result<Command, Failure> {
             },
         },
         "check" => Command::Check {
-            account: account(),
+            account: text(matches, "provider"),
             fetch: matches.get_flag("fetch"),
             force: matches.get_flag("force"),
             json: json(),

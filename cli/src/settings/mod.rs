@@ -51,8 +51,8 @@ struct Lookup {
 struct Secrets {
     /// What stands in the settings file, and what commands printed, by key.
     known: Vec<(&'static str, Zeroizing<String>)>,
-    /// The first that could not be had.
-    failed: Option<Problem>,
+    /// The first that could not be had, by its key.
+    failed: Option<(&'static str, Problem)>,
 }
 
 /// Where a setting comes from.
@@ -252,6 +252,16 @@ impl Target {
         self.lookup.origin(variable)
     }
 
+    /// Why this key of the settings file gives no secret.
+    pub(crate) fn problem(&self, key: &str) -> Option<String> {
+        let secrets = self.lookup.secrets();
+        secrets
+            .failed
+            .as_ref()
+            .filter(|(failed, _)| *failed == key)
+            .map(|(_, problem)| problem.text.clone())
+    }
+
     /// Where in the settings file.
     pub(crate) fn place(&self, key: &str) -> String {
         self.lookup.place(key)
@@ -307,25 +317,42 @@ fn unknown(name: &str, file: Option<&SettingsFile>) -> Failure {
         }
         None => {
             let mut known = providers();
-            match file.is_none().then(file::of_user) {
-                None if accounts.is_empty() => {}
-                None => {
+            match file {
+                Some(_) if accounts.is_empty() => {}
+                Some(_) => {
                     known +=
                         &format!(", or an account of the settings file ({})", accounts.join(", "))
                 }
-                Some(None) => {
-                    known += "; there is no home directory to look for a settings file in: set PAYTOKEN_CONFIG";
-                }
-                Some(Some(path)) => {
-                    known += &format!(
-                        "; no settings file with other accounts was found: PAYTOKEN_CONFIG is not set, and there is no {}",
-                        path.display()
-                    );
-                }
+                None => known += &format!("; {}", no_file()),
             }
             Failure::Usage(format!("PROVIDER{word} is not known: use {known}"))
         }
     }
+}
+
+/// Where none was found, where it was looked for.
+fn no_file() -> String {
+    match file::of_user() {
+        Some(path) => format!(
+            "no settings file was found: PAYTOKEN_CONFIG is not set, and there is no {}",
+            path.display()
+        ),
+        None => {
+            "there is no home directory to look for a settings file in: set PAYTOKEN_CONFIG".into()
+        }
+    }
+}
+
+/// There is no account to look at.
+pub(crate) fn nothing_is_set_up(file: Option<&SettingsFile>) -> Failure {
+    let where_to = match file {
+        Some(file) => format!("{} names no account", file.path().display()),
+        None => no_file(),
+    };
+    Failure::Configuration(format!(
+        "no account is set up: the environment has no variable of {}, and {where_to}",
+        providers()
+    ))
 }
 
 impl Lookup {
@@ -362,6 +389,10 @@ impl Lookup {
         find: impl FnOnce() -> Result<Zeroizing<String>, Problem>,
     ) -> Option<OsString> {
         let mut secrets = self.secrets();
+        // A command that failed has said why; another run of it takes as long, and may ask again.
+        if secrets.failed.as_ref().is_some_and(|(failed, _)| *failed == key) {
+            return None;
+        }
         if let Some((_, secret)) = secrets.known.iter().find(|(known, _)| *known == key) {
             return Some(secret.as_str().into());
         }
@@ -373,7 +404,7 @@ impl Lookup {
             }
             Err(problem) => {
                 let text = format!("{}: {}", self.place(key), problem.text);
-                secrets.failed.get_or_insert(Problem { text, ..problem });
+                secrets.failed.get_or_insert((key, Problem { text, ..problem }));
                 None
             }
         }
@@ -427,8 +458,12 @@ impl Lookup {
 
     fn failure(&self, error: &Error, options: &Options) -> Failure {
         // Without its output, the library can only say that the secret is not set.
-        if let Some(problem) = &self.secrets().failed
+        if let Some((key, problem)) = &self.secrets().failed
             && error.kind() == ErrorKind::Configuration
+            && self
+                .names
+                .iter()
+                .any(|(known, variable, _)| known == key && error.to_string().contains(variable))
         {
             let failure = match problem.is_temporary {
                 true => Failure::Temporary,

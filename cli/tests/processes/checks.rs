@@ -4,14 +4,20 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use libtest_mimic::Trial;
-use paytoken_sandbox::Service;
-use paytoken_testing::{Server, has_tool};
+use paytoken_sandbox::{Service, rcgen};
+use paytoken_testing::{Server, has_tool, write_private};
 
+use crate::settings::{told, whole, with_file};
 use crate::support::{World, text};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial("check_finds_what_is_wrong_and_sends_no_credentials", check)]
+    vec![
+        trial("check_finds_what_is_wrong_and_sends_no_credentials", check),
+        trial("check_without_a_name_is_a_line_for_each_account_that_is_set_up", all),
+        trial("what_is_wrong_above_keeps_check_from_guessing_below", order_of_causes),
+        trial("check_finds_authorities_that_have_expired", expired_authorities),
+    ]
 }
 
 fn check() {
@@ -132,4 +138,157 @@ fn check() {
     assert_eq!(world.token(Service::SendPayments), token);
     text(run(&["send-payments", "--fetch", "--force"], &[]));
     assert_ne!(world.token(Service::SendPayments), token);
+}
+
+fn all() {
+    let world = World::new();
+    let good: String = ["one", "two"].map(|name| whole(&world, name, Service::NexterPay)).concat();
+    let bad = whole(&world, "three", Service::NexterPay).replace("user_name", "user_nam")
+        + &whole(&world, "four", Service::SendPayments).replace("client_id", "client_id_file");
+    let run = |content: &str, arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = with_file(&world, content, &[&["check"], arguments].concat());
+        command.envs(variables.iter().copied()).output().unwrap()
+    };
+    let table = text(run(&good, &[], &[]));
+    let says = "nexter-pay, nothing is wrong";
+    let odd = |line: &&str| !line.ends_with(says) && !line.contains("paytoken curl");
+    assert!(table.lines().count() == 2 && table.lines().find(odd).is_none(), "{table}");
+    assert!(table.starts_with("ok       one  nexter-pay") || !has_tool("curl"), "{table}");
+    // The worst counts, and each is told of itself alone.
+    let output = run(&(good.clone() + &bad), &[], &[("NTXPAY_CLIENT_ID_FILE", "/no/such")]);
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{table}");
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!(lines.len(), 5, "{table}");
+    for (name, state, says) in [
+        ("one", "", ""),
+        ("two", "", ""),
+        ("three", "wrong", "settings: "),
+        ("three", "wrong", "did you mean user_name?"),
+        ("four", "wrong", "client_id file: cannot be read"),
+        ("ntx-pay", "wrong", "client_secret: not set; set NTXPAY_CLIENT_SECRET"),
+        ("ntx-pay", "wrong", "more: paytoken check ntx-pay)"),
+    ] {
+        let line = lines.iter().find(|line| line.split_whitespace().nth(1) == Some(name)).unwrap();
+        assert!(line.starts_with(state) && line.contains(says), "{name}: {table}");
+        assert_eq!(line.starts_with("wrong"), state == "wrong", "{table}");
+    }
+    let output = run(&(good.clone() + &bad), &["--json"], &[]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let oks = json.as_array().unwrap().iter().map(|table| (&table["account"], &table["ok"]));
+    let oks: Vec<_> = oks.map(|(name, ok)| (name.as_str().unwrap(), ok == true)).collect();
+    assert_eq!(oks, [("four", false), ("one", true), ("three", false), ("two", true)]);
+    assert_eq!(output.status.code(), Some(78));
+    // No credentials are sent unless that is asked for; then all are.
+    let requests = |service| world.sandbox.token_requests(service);
+    assert_eq!(requests(Service::NexterPay), 0);
+    text(run(&good, &["--fetch"], &[]));
+    assert!(requests(Service::NexterPay) > 0);
+    for (content, arguments, says) in [
+        ("", &[][..], "config.toml names no account"),
+        ("[defaults]\nca = \"ca.pem\"\n", &["--json"], "config.toml names no account"),
+    ] {
+        let output = run(content, arguments, &[]);
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        assert!(told(&output).contains(says), "{output:?}");
+    }
+    let mut command = world.paytoken(&["check"]);
+    let output = command.env_clear().env("HOME", &world.folder).output().unwrap();
+    assert!(told(&output).contains("there is no ") && output.status.code() == Some(78));
+}
+
+/// The first row that is wrong is the cause, and those below it that it makes meaningless are not
+/// tried.
+fn order_of_causes() {
+    let world = World::new();
+    let strange = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    write_private(world.folder.join("strange.pem"), strange);
+    let path = |name: &str| world.folder.join(name).to_str().unwrap().to_owned();
+    let (strange, key) = (path("strange.pem"), path("client.key.pem"));
+    let nothing = ["credentials", "stored token", "connection", "fetch"];
+    let no_way = [nothing[0], nothing[2], nothing[3]];
+    let no_store = ["store", nothing[1], nothing[3]];
+    for (provider, variable, value, first, untried) in [
+        ("ntx-pay", "NTXPAY_CLIENT_CERT", "/no/such", "certificate", &nothing[..]),
+        ("ntx-pay", "NTXPAY_CLIENT_CERT", "", "certificate", &nothing),
+        ("ntx-pay", "NTXPAY_CLIENT_CERT", &key, "certificate", &nothing),
+        ("ntx-pay", "NTXPAY_BASE_URL", "http://x", "address", &nothing),
+        ("ntx-pay", "NTXPAY_CLIENT_KEY", &strange, "certificate", &no_way),
+        ("ntx-pay", "NTXPAY_CLIENT_SECRET", "", "client_secret", &no_way),
+        ("ntx-pay", "PAYTOKEN_CA", "/no/such", "authorities file", &no_way),
+        ("ntx-pay", "PAYTOKEN_CA", &strange, "authorities file", &no_way),
+        // No certificate is asked for, so the way is tried.
+        ("nexter-pay", "NEXTERPAY_PASSWORD", "", "password", &["credentials", "fetch"]),
+        ("nexter-pay", "NEXTERPAY_BASE_URL", "https://127.0.0.1:1", "connection", &["fetch"]),
+        ("nexter-pay", "PAYTOKEN_STORE", "/dev/null/x", "store", &no_store[1..]),
+        ("nexter-pay", "PAYTOKEN_STORE_KEY_FILE", "/no/such", "store key file", &no_store),
+        ("nexter-pay", "PAYTOKEN_STORE_KEY", "hunter2", "store", &no_store[1..]),
+    ] {
+        let mut command = world.paytoken(&["check", provider, "--fetch", "--json"]);
+        let output = command.env(variable, value).output().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let rows = json["rows"].as_array().unwrap();
+        let of = |state: &str| -> Vec<&str> {
+            let rows = rows.iter().filter(|row| row["state"] == state);
+            rows.map(|row| row["what"].as_str().unwrap()).collect()
+        };
+        assert_eq!(of("wrong"), [first], "{variable}={value}: {json:#}");
+        assert_eq!(of("untried"), untried, "{variable}={value}: {json:#}");
+        let is_guess = |text: &str| text.contains("did not accept") || text.contains("hunter2");
+        assert!(!is_guess(&json.to_string()), "{variable}={value}: {json:#}");
+        assert_eq!(output.status.code(), Some(78));
+    }
+    // Without its key, the certificate loads, and none is shown.
+    let mut command = world.paytoken(&["check", "ntx-pay"]);
+    let table = command.env("NTXPAY_CLIENT_KEY", "").output().unwrap();
+    let table = String::from_utf8(table.stdout).unwrap();
+    let wrong = table.lines().find(|line| line.starts_with("wrong")).unwrap();
+    assert!(wrong.contains("asks for a client certificate, and none was shown"), "{table}");
+    // A command that takes all of the time leaves none to reach anybody in.
+    for (command, says) in [
+        ("[\"sleep\", \"60\"]", "has not ended"),
+        ("[\"sh\", \"-c\", \"echo run >> runs; exit 75\"]", "try again"),
+    ] {
+        let file = whole(&world, "nexter-pay", Service::NexterPay)
+            .replace("\npassword = ", &format!("\npassword_command = {command} # "));
+        let arguments = ["check", "nexter-pay", "--timeout", "1s"];
+        let table = with_file(&world, &file, &arguments).output().unwrap();
+        let table = String::from_utf8(table.stdout).unwrap();
+        let wrong: Vec<_> = table.lines().filter(|line| line.starts_with("wrong")).collect();
+        assert!(wrong.len() == 1 && wrong[0].contains(says), "{table}");
+        assert!(wrong[0].starts_with("wrong    password "), "{table}");
+    }
+    // It is run once.
+    assert_eq!(fs::read_to_string(world.folder.join("runs")).unwrap(), "run\n");
+    assert_eq!(world.sandbox.token_requests(Service::NtxPay), 0);
+    assert_eq!(world.sandbox.token_requests(Service::NexterPay), 0);
+}
+
+fn expired_authorities() {
+    let world = World::new();
+    let expired = || {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_before = rcgen::date_time_ymd(2010, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+    };
+    let good = world.sandbox.ca_pem();
+    for (content, state, says) in [
+        (good.to_owned(), "ok", "(mode 600)"),
+        (expired(), "wrong", "has expired, all of it"),
+        (expired() + "# and another\n" + &expired(), "wrong", "has expired, all of it"),
+        (expired() + good, "warning", "1 of its 2 authorities have expired"),
+        (good.to_owned() + &expired() + &expired(), "warning", "2 of its 3 authorities have"),
+    ] {
+        let path = world.folder.join("authorities.pem");
+        write_private(&path, content);
+        let output = world.paytoken(&["check", "nexter-pay"]).env("PAYTOKEN_CA", &path).output();
+        let output = output.unwrap();
+        let table = String::from_utf8(output.stdout).unwrap();
+        let mut rows = table.lines().filter(|line| line.contains("  authorities file  "));
+        let row = rows.next_back().unwrap();
+        assert!(row.starts_with(state) && row.contains(says), "{table}");
+        assert_eq!(output.status.code(), Some(if state == "wrong" { 78 } else { 0 }), "{table}");
+    }
 }

@@ -320,6 +320,7 @@ fn passwords() {
         for arguments in [
             &["check", "send-payments"][..],
             &["check", "send-payments", "--json"],
+            &["check", "-v"],
             &["status", "send-payments"],
             &["status", "--json"],
             &["token", "send-payments", "-v"],
@@ -338,6 +339,7 @@ fn passwords() {
                 let output = run.output().unwrap();
                 let told = told(&output) + &String::from_utf8_lossy(&output.stdout);
                 assert!(!told.contains("hunter2"), "{address} {arguments:?}: {told}");
+                assert!(!told.contains("Credentials"), "no word of the library's: {told}");
             }
             let output = by_variable.output().unwrap();
             let is_of_all = arguments == ["status", "--json"];

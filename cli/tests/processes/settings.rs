@@ -66,7 +66,7 @@ fn secret(world: &World, service: Service) -> String {
     format!("{name} = \"{}\"\n", world.sandbox.client_secret(service))
 }
 
-fn whole(world: &World, name: &str, service: Service) -> String {
+pub(crate) fn whole(world: &World, name: &str, service: Service) -> String {
     table(world, name, service) + &secret(world, service)
 }
 
