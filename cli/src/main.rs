@@ -99,6 +99,8 @@ fn run() -> Result<(), Failure> {
             check::run(account.as_deref(), file.as_ref(), &options, &wish)
         }
         Command::Invalidate { account } => invalidate::run(&open(account)?),
+        #[cfg(feature = "pages")]
+        Command::Accounts => pages::accounts(file.as_ref()),
         Command::Purge { json } => purge::run(&options, file.as_ref(), *json),
         _ => Ok(()),
     }

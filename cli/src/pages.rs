@@ -5,16 +5,49 @@ use std::io;
 use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
+use paytoken::Provider;
 
 use crate::command_line::{Extent, definition};
 use crate::exit::Failure;
+use crate::settings::SettingsFile;
 use crate::terminal::print;
 
 pub(crate) fn completions(shell: &str) -> Result<(), Failure> {
     let shell: Shell = shell.parse().map_err(Failure::Usage)?;
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut definition(Extent::Whole), "paytoken", &mut text);
-    print(&String::from_utf8_lossy(&text))
+    let mut definition = definition(Extent::Whole);
+    clap_complete::generate(shell, &mut definition, "paytoken", &mut text);
+    let providers: Vec<_> = Provider::ALL.iter().map(|provider| provider.facts().name).collect();
+    let providers = providers.join(" ");
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    if shell != Shell::Fish {
+        // Both evaluate the list each time, the crate's list of the providers being part of it.
+        let accounts = format!("{providers} $({ACCOUNTS})");
+        return print(&text.replace(&providers, &accounts));
+    }
+    // The crate knows no values of arguments for fish.
+    let takes_account = |command: &&Command| {
+        command.get_arguments().any(|argument| argument.get_id() == "provider")
+    };
+    for command in definition.get_subcommands().filter(takes_account) {
+        text += &format!(
+            "complete -c paytoken -n '__fish_paytoken_using_subcommand {}; and test (count (commandline -opc)) -eq 2' -f -a '{providers} ({ACCOUNTS})'\n",
+            command.get_name()
+        );
+    }
+    print(&text)
+}
+
+/// What prints the names of the settings file's accounts.
+const ACCOUNTS: &str = "paytoken completions accounts 2>/dev/null";
+
+/// A line each, but for providers' own; not those that a shell may take for something else.
+pub(crate) fn accounts(file: Option<&SettingsFile>) -> Result<(), Failure> {
+    let is_plain =
+        |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    let names = file.into_iter().flat_map(SettingsFile::accounts).filter(is_plain);
+    let names = names.filter(|name| name.parse::<Provider>().is_err());
+    print(&names.flat_map(|name| [name, "\n"]).collect::<String>())
 }
 
 pub(crate) fn manual() -> Result<(), Failure> {

@@ -53,9 +53,10 @@ fn authorities(path: &Path, target: &Target, table: &mut Table) {
     let expired = left.iter().filter(|left| left.is_zero()).count();
     let Some(last) = left.iter().max().copied() else { return };
     match expired {
-        _ if last.is_zero() => {
-            table.wrong(WHAT, "has expired, all of it; ask for the authority's new certificate")
-        }
+        _ if last.is_zero() => table.wrong(
+            WHAT,
+            "has expired, all of it, so curl refuses it; ask for the authority's new certificate",
+        ),
         0 if last < Duration::from_secs(SOON * 86_400) => {
             table.warning(WHAT, format!("expires in {}; ask for the new one", spoken(last)))
         }

@@ -1,6 +1,9 @@
 //! The command line as it is defined once: for parsing, for the help, for completions and for the
 //! manual page.
 
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use paytoken::{Environment, Provider};
 
@@ -73,7 +76,31 @@ fn provider() -> Arg {
     Arg::new("provider")
         .value_name("PROVIDER")
         .required(true)
+        .value_parser(AccountName)
+        .hide_possible_values(true)
         .help(format!("{}, or an account of the settings file", providers()))
+}
+
+/// Any text: which names there are, the settings file says. Completions begin with the providers'.
+#[derive(Clone)]
+struct AccountName;
+
+impl TypedValueParser for AccountName {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names = Provider::ALL.iter().map(|provider| provider.facts().name);
+        Some(Box::new(names.map(PossibleValue::new)))
+    }
 }
 
 /// `ntx-pay, nexter-pay or send-payments`
@@ -166,16 +193,26 @@ that shares the store. The first line seals, all open. To change the key, add th
 second line for every job, then put it first for every job, and remove the old one after an hour.
 To seal a store that jobs use: PAYTOKEN_ACCEPT_UNSEALED=write for every job, then =read, then none.";
 
+/// For a shell's completions: prints the settings file's accounts.
+#[cfg(feature = "pages")]
+pub(super) const ACCOUNTS: &str = "accounts";
+
 #[cfg(feature = "pages")]
 fn completions(command: Command) -> Command {
     let shell = Arg::new("shell")
         .value_name("SHELL")
         .required(true)
-        .value_parser(clap::builder::PossibleValuesParser::new(["bash", "fish", "zsh"]))
+        .value_parser(clap::builder::PossibleValuesParser::new([
+            "bash".into(),
+            "fish".into(),
+            "zsh".into(),
+            // What the scripts run.
+            PossibleValue::new(ACCOUNTS).hide(true),
+        ]))
         .hide_possible_values(true)
         .help("bash, fish or zsh");
     command.arg(shell).after_help(
-        "Example\n  paytoken completions bash > ~/.local/share/bash-completion/completions/paytoken",
+        "Example\n  paytoken completions bash > ~/.local/share/bash-completion/completions/paytoken\n\nThey know the providers, and the accounts that the settings file names.",
     )
 }
 

@@ -56,6 +56,8 @@ pub(crate) enum Command {
         shell: String,
     },
     #[cfg(feature = "pages")]
+    Accounts,
+    #[cfg(feature = "pages")]
     Manual,
 }
 
@@ -152,7 +154,10 @@ fn command(name: &str, matches: &ArgMatches) -> Result<Command, Failure> {
         "purge" => Command::Purge { json: json() },
         "new-store-key" => Command::NewStoreKey,
         #[cfg(feature = "pages")]
-        "completions" => Command::Completions { shell: text(matches, "shell").unwrap_or_default() },
+        "completions" => match text(matches, "shell").unwrap_or_default() {
+            names if names == definition::ACCOUNTS => Command::Accounts,
+            shell => Command::Completions { shell },
+        },
         #[cfg(feature = "pages")]
         "man" => Command::Manual,
         _ => return Err(Failure::Usage("no such command".into())),

@@ -26,6 +26,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_file_that_others_can_read_or_change_is_refused", modes),
         trial("a_file_that_a_setting_names_is_refused_where_others_have_a_hand_in_it", named_files),
         trial("on_a_read_only_mount_owner_and_mode_of_a_file_do_not_count", read_only_mounts),
+        #[cfg(feature = "pages")]
+        trial("completions_know_the_providers_and_the_accounts_of_the_settings_file", completions),
         trial("the_file_is_found_where_the_user_keeps_settings", places),
     ]
 }
@@ -516,4 +518,54 @@ fn places() {
         text(command.output().unwrap());
         assert!(home.join(folder).join("store").is_dir(), "relative to where the file was found");
     }
+}
+
+#[cfg(feature = "pages")]
+fn completions() {
+    let world = World::new();
+    let marker = world.folder.join("marker");
+    let file = format!(
+        "[defaults]\n[merchant-7]\n[ntx-pay]\n[\"Merch_8.b\"]\n[\"$(touch {})\"]\n[\"`x`\"]\n",
+        marker.display()
+    );
+    let complete = |content: &str, shell: &str, script: &str| {
+        let scripts = world.folder.join("completions");
+        let written = world.paytoken(&["completions", shell]).output().unwrap();
+        fs::write(&scripts, text(written)).unwrap();
+        let path = std::path::Path::new(PAYTOKEN).parent().unwrap().display();
+        let command = with_file(&world, content, &[]);
+        let path = format!("{path}:{}", std::env::var("PATH").unwrap());
+        let mut run = Command::new(shell);
+        run.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        run.env("PATH", path).env("HOME", &world.folder).args(["-c", script]).arg(&scripts);
+        text(run.output().unwrap())
+    };
+    let bash = |word: &str| {
+        format!(
+            ". \"$0\"; COMP_WORDS=(paytoken check '{word}'); COMP_CWORD=2; _paytoken paytoken '{word}' check; echo \"${{COMPREPLY[@]}}\""
+        )
+    };
+    assert_eq!(complete(&file, "bash", &bash("mer")), "merchant-7");
+    assert_eq!(complete(&file, "bash", &bash("Mer")), "Merch_8.b");
+    assert_eq!(complete(&file, "bash", &bash("n")), "ntx-pay nexter-pay");
+    // Where the file cannot be read, the providers are known, and nothing is said.
+    assert_eq!(complete("no TOML", "bash", &bash("n")), "ntx-pay nexter-pay");
+    assert!(!marker.exists());
+    if has_tool("fish") {
+        let fish = "source $argv[1]; complete -C 'paytoken token '";
+        let found = complete(&file, "fish", fish);
+        let mut found: Vec<_> = found.lines().collect();
+        found.sort_unstable();
+        assert_eq!(found, ["Merch_8.b", "merchant-7", "nexter-pay", "ntx-pay", "send-payments"]);
+    }
+    if has_tool("zsh") {
+        // As _arguments evaluates what stands in parentheses.
+        let script = text(world.paytoken(&["completions", "zsh"]).output().unwrap());
+        let names = script.lines().find_map(|line| line.split_once(":(ntx-pay ")).unwrap().1;
+        let names = names.strip_suffix(")' \\").unwrap();
+        let zsh = format!("ws=(ntx-pay {names}); print -r -- $ws");
+        let found = complete(&file, "zsh", &zsh);
+        assert_eq!(found, "ntx-pay nexter-pay send-payments Merch_8.b merchant-7");
+    }
+    assert!(!marker.exists());
 }
