@@ -258,8 +258,8 @@ impl Account {
     /// meant.
     fn add(&mut self, defaults: Values) {
         let has = |key| self.get(key).is_some();
-        let is_meant = |key| !has(key) && !(key == "store_private_key" && has("store_certificate"));
-        self.defaults = defaults.into_iter().filter(|(key, _)| is_meant(*key)).collect();
+        let is_hidden = |key| has(key) || (key == "store_private_key" && has("store_certificate"));
+        self.defaults = defaults.into_iter().filter(|(key, _)| !is_hidden(*key)).collect();
     }
 
     fn read(name: &str, table: &Table, file: &Path) -> Result<Self, String> {
@@ -524,5 +524,24 @@ mod tests {
             }
         }
         assert!(kinds >= 3 * 10, "{kinds}");
+    }
+    #[test]
+    fn a_defaults_private_key_is_not_meant_beside_an_accounts_own_certificate() {
+        let file = Path::new("/etc/paytoken/config.toml");
+        let key_of = |own: &str| {
+            let table = |text: &str| text.parse::<Table>().unwrap();
+            let mut account = Account::read("ntx-pay", &table(own), file).unwrap();
+            let shared = table("store_certificate = \"c\"\nstore_private_key = \"k\"");
+            account.add(read_defaults(&shared, file).unwrap());
+            match account.get("store_private_key") {
+                Some(Setting::Path(path)) => path.to_str().unwrap().to_owned(),
+                _ => String::new(),
+            }
+        };
+        assert_eq!(key_of(""), "/etc/paytoken/k");
+        assert_eq!(key_of("store_certificate = \"own\""), "");
+        let both = "store_certificate = \"own\"\nstore_private_key = \"own.key\"";
+        assert_eq!(key_of(both), "/etc/paytoken/own.key");
+        assert_eq!(key_of("store_private_key = \"own.key\""), "/etc/paytoken/own.key");
     }
 }
