@@ -76,9 +76,13 @@ fn run() -> Result<(), Failure> {
         Command::Completions { shell } => return pages::completions(&shell),
         #[cfg(feature = "pages")]
         Command::Manual => return pages::manual(),
-        // It says so in its JSON, too, where the settings cannot be read.
+        // These say so in their JSON, too, where the settings cannot be read.
         Command::Status { account, json } => {
             return status::run(account.as_deref(), settings::open_file(), &options, json);
+        }
+        Command::Check { account, fetch, force, json } => {
+            let wish = check::Wish { fetch, force, json };
+            return check::run(account.as_deref(), settings::open_file(), &options, &wish);
         }
         _ => settings::open_file()?,
     };
@@ -93,10 +97,6 @@ fn run() -> Result<(), Failure> {
             // It holds other accounts' secrets, and curl may run for hours.
             drop(file);
             curl::run(&target, wanted, curl)
-        }
-        Command::Check { account, fetch, force, json } => {
-            let wish = check::Wish { fetch: *fetch, force: *force, json: *json };
-            check::run(account.as_deref(), file.as_ref(), &options, &wish)
         }
         Command::Invalidate { account } => invalidate::run(&open(account)?),
         #[cfg(feature = "pages")]

@@ -142,7 +142,9 @@ pub(super) fn file(what: &str, path: &Path, is_secret: bool, table: &mut Table) 
         let leads = fs::canonicalize(path).map(|path| path.display().to_string());
         text += &format!(" (a link to {})", leads.unwrap_or_default());
     }
-    if !metadata.is_file() {
+    if metadata.is_dir() {
+        table.wrong(what, format!("{text} is a directory; give the path of the file in it"));
+    } else if !metadata.is_file() {
         table.warning(
             what,
             format!(

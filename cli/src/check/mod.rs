@@ -8,7 +8,7 @@ mod stores;
 
 use serde_json::{Value, json};
 
-use crate::command_line::Options;
+use crate::command_line::{Options, is_a_plain_word};
 use crate::exit::Failure;
 use crate::settings::{Origin, SettingsFile, Target, is_set_up, nothing_is_set_up};
 use crate::status::everybody;
@@ -22,13 +22,24 @@ pub(crate) struct Wish {
 
 pub(crate) fn run(
     name: Option<&str>,
-    file: Option<&SettingsFile>,
+    file: Result<Option<SettingsFile>, Failure>,
     options: &Options,
     wish: &Wish,
 ) -> Result<(), Failure> {
     if wish.force && !wish.fetch {
         return Err(Failure::Usage("--force: only with --fetch".into()));
     }
+    let file = match &file {
+        Ok(file) => file.as_ref(),
+        Err(failure) => {
+            // A name that is not known may be a secret in the wrong place.
+            let plain = name.filter(|name| is_a_plain_word(name));
+            let mut table =
+                Table::new(plain.or(name.and(Some("account"))).unwrap_or("all accounts"));
+            table.wrong("settings file", failure.to_string());
+            return show(name, &[table], wish);
+        }
+    };
     let all = || everybody(file).into_iter().filter(|name| is_set_up(name, file)).collect();
     let names = name.map_or_else(all, |name| vec![name]);
     let tables = names.iter().map(|known| {
@@ -37,19 +48,24 @@ pub(crate) fn run(
         table.fill(file, options, wish)
     });
     let tables = tables.collect::<Result<Vec<_>, _>>()?;
-    let text = match (wish.json, name, &tables[..]) {
+    match show(name, &tables, wish) {
+        Ok(()) if tables.is_empty() => Err(nothing_is_set_up(file)),
+        result => result,
+    }
+}
+
+fn show(name: Option<&str>, tables: &[Table], wish: &Wish) -> Result<(), Failure> {
+    let text = match (wish.json, name, tables) {
         (true, Some(_), [table]) => format!("{:#}\n", table.value()),
         (true, ..) => format!("{:#}\n", Value::Array(tables.iter().map(Table::value).collect())),
         (false, Some(_), [table]) => table.text(),
         (false, ..) => {
-            let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+            let width = tables.iter().map(|table| table.account.chars().count()).max();
+            let width = width.unwrap_or(0);
             tables.iter().map(|table| table.summary(width)).collect()
         }
     };
     print(&text)?;
-    if tables.is_empty() {
-        return Err(nothing_is_set_up(file));
-    }
     match tables.iter().any(|table| table.is_any(Verdict::Wrong)) {
         true => Err(Failure::Code(78)),
         false => Ok(()),

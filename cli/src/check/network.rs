@@ -136,7 +136,9 @@ fn fetch(target: &Target, wish: &Wish, table: &mut Table) {
     };
     let replaces = target.provider().facts().renewal == Renewal::ReplacesPrevious;
     let status = store.as_ref().zip(target.account().ok());
-    let status = status.and_then(|(store, account)| account.stored_status(store.store()).ok());
+    let status = status.map(|(store, account)| account.stored_status(store.store()));
+    // It may hold the good token that a fetch would end.
+    let Ok(status) = status.transpose() else { return table.untried("fetch") };
     let has_good_token = status.as_ref().is_some_and(|status| good_token(status).is_some());
     if replaces && has_good_token && !wish.force {
         return table.warning("fetch", "not tried, since it would end the good token that is stored; use --force if that is meant");

@@ -217,6 +217,7 @@ fn order_of_causes() {
         ("ntx-pay", "NTXPAY_CLIENT_SECRET", "", "client_secret", &no_way),
         ("ntx-pay", "PAYTOKEN_CA", "/no/such", "authorities file", &no_way),
         ("ntx-pay", "PAYTOKEN_CA", &strange, "authorities file", &no_way),
+        ("ntx-pay", "PAYTOKEN_CA", "/", "authorities file", &no_way),
         // No certificate is asked for, so the way is tried.
         ("nexter-pay", "NEXTERPAY_PASSWORD", "", "password", &["credentials", "fetch"]),
         ("nexter-pay", "NEXTERPAY_BASE_URL", "https://127.0.0.1:1", "connection", &["fetch"]),

@@ -326,6 +326,13 @@ fn twice() {
         assert_eq!(output.status.code(), Some(78), "{more}: {told}");
         assert!(told.contains(&format!("line {}{says}", last + line)), "{more}: {told}");
         assert!(!told.contains("hunter2") && told.lines().count() == 1, "{told}");
+        // As a row, which monitoring reads.
+        let mut run = with_file(&world, &(good.clone() + more), &["check", "--json"]);
+        let output = run.output().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let row = &json[0]["rows"][0];
+        assert_eq!((&row["what"], output.status.code()), (&"settings file".into(), Some(78)));
+        assert!(row["text"].as_str().unwrap().contains(says), "{json:#}");
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("check_and_status_tell_of_an_entry_that_cannot_be_read", unreadable),
         trial("a_server_s_address_is_refused_where_it_cannot_be_used_or_would_show", addresses),
         #[cfg(feature = "redis")]
+        trial("while_the_store_is_away_check_fetches_no_token", server::no_fetch),
+        #[cfg(feature = "redis")]
         trial("runs_share_a_token_on_a_server", server::shared),
         #[cfg(feature = "redis")]
         trial("every_job_that_meets_a_fail_over_waits_for_its_end", server::fail_over),
@@ -326,6 +328,19 @@ mod server {
         (output.status.code(), text, told)
     }
 
+    /// The store that is away may hold the good token that a fetch would end.
+    pub(super) fn no_fetch() {
+        let world = World::new();
+        let mut command = world.paytoken(&["check", "send-payments", "--fetch", "--timeout", "2s"]);
+        let command = command.env("PAYTOKEN_STORE", "redis://127.0.0.1:1");
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_row(&text, "wrong", "store server", "nothing listens there");
+        assert_row(&text, "untried", "stored token", "not tried");
+        assert_row(&text, "untried", "fetch", "not tried");
+        assert_eq!(world.sandbox.token_requests(SEND), 0);
+    }
+
     const ASKED_AGAIN: &str = "; asked again in ";
 
     /// Eight lines of jobs, one after the other, from before the master's death until after it is
@@ -461,7 +476,7 @@ mod server {
         let (code, text) = check(&world, &format!("{}?user=shop&pass=hunter2", server.url));
         assert_eq!(code, Some(78), "{text}");
         assert_row(&text, "wrong", "store server", "cannot be reached");
-        assert!(!text.contains("stored token"), "{text}");
+        assert_row(&text, "untried", "stored token", "not tried");
     }
 
     /// A row of what is given: a variable, a key of the settings file, what is given, and what is said.
