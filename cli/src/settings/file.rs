@@ -117,6 +117,17 @@ impl SettingsFile {
     }
 
     fn defaults(&self) -> Result<Values, Problem> {
+        // By its name and its keys it is meant as the defaults, which would then be missing in silence.
+        let is_misspelt = |(name, value): &(&String, &Value)| {
+            let is_account = value.get("provider").is_some() || name.parse::<Provider>().is_ok();
+            *name != DEFAULTS && !is_account && closest(&name.to_lowercase(), [DEFAULTS]).is_some()
+        };
+        if let Some((name, _)) = self.tables.iter().find(is_misspelt) {
+            return Err(format!(
+                "{}: [{name}] has no provider, so it is no account: did you mean [{DEFAULTS}]?",
+                self.path.display()
+            ));
+        }
         let Some(table) = self.tables.get(DEFAULTS).and_then(Value::as_table) else {
             return Ok(Values::new());
         };
@@ -126,11 +137,15 @@ impl SettingsFile {
 
     /// The table of this name, with what `[defaults]` adds. A provider without a table has that alone.
     pub(crate) fn account(&self, name: &str) -> Result<Option<Account>, Problem> {
-        if let Some((stray, _)) = self.tables.iter().find(|(_, value)| !value.is_table()) {
-            return Err(format!(
-                "{}: {stray} stands outside of a table; put it below [ntx-pay], [nexter-pay], [send-payments], an account's name, or [defaults] where all accounts share it",
-                self.path.display()
-            ));
+        if let Some((stray, value)) = self.tables.iter().find(|(_, value)| !value.is_table()) {
+            let is_list = value.as_array().is_some_and(|all| all.iter().any(Value::is_table));
+            let path = self.path.display();
+            return Err(match is_list {
+                true => format!("{path}: [[{stray}]] is a list of tables; write [{stray}], once"),
+                false => format!(
+                    "{path}: {stray} stands outside of a table; put it below [ntx-pay], [nexter-pay], [send-payments], an account's name, or [defaults] where all accounts share it"
+                ),
+            });
         }
         let problem = |what| format!("{}: [{name}] {what}", self.path.display());
         let mut account = match (self.tables.get(name).and_then(Value::as_table), name.parse()) {

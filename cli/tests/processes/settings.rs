@@ -229,6 +229,17 @@ fn no_defaults() {
         assert!(told.contains("[defaults]") && told.contains(says), "{says}: {told}");
         assert!(!told.contains("hunter2") && told.lines().count() == 1, "{told}");
     }
+    // A name that is meant as theirs would leave them out in silence.
+    for name in ["default", "Defaults", "DEFAULTS", "defualts"] {
+        let file = format!("{good}[{name}]\nstore = \"other\"\n");
+        let output = with_file(&world, &file, &["token", "send-payments"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{name}: {output:?}");
+        let says =
+            format!("[{name}] has no provider, so it is no account: did you mean [defaults]?");
+        assert!(told(&output).contains(&says), "{}", told(&output));
+        let file = file.replace("\"other\"", "\"other\"\nprovider = \"ntx-pay\"");
+        text(with_file(&world, &file, &["token", "send-payments"]).output().unwrap());
+    }
     let output = with_file(&world, &format!("defaults = 5\n{good}"), &["token", "send-payments"]);
     let output = { output }.output().unwrap();
     assert!(told(&output).contains("defaults stands outside of a table"), "{}", told(&output));
@@ -271,6 +282,7 @@ fn mistakes() {
         (good.clone() + "certificate = \"x\"", "certificate: not known"),
         (good.clone() + "client_secret_file = \"x\"", "are both set; keep one"),
         (good.replace("client_secret = \"", "client_secret = "), "is not TOML"),
+        (good.replace("[send-payments]", "[[send-payments]]"), "is a list of tables; write [send"),
         (good.clone() + "timeout = \"soon\"", "timeout: not a time"),
         (good.clone() + "timeout = 5", "timeout: has to be a text"),
         (good.replace("\"sandbox\"", "\"live\""), "environment"),
