@@ -88,7 +88,7 @@ fn certificate(target: &Target, table: &mut Table) {
         table.ok("private key", from(target, &of_key));
     }
     // What is not there has been told; the error would repeat what may be a key in the wrong place. A
-    // pipe has been read, with the credentials.
+    // pipe is read once, with all of the credentials.
     let is_file = |path: &PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     if ![Some(&path), key.as_ref()].into_iter().flatten().all(is_file) {
         return;
