@@ -255,6 +255,10 @@ impl Book {
         self.notes += 1;
         self.last_failure = Remembered::of(error, now, Duration::ZERO, 1);
         let allowed = error.ran_out_of_time().then_some(asker.allows);
+        // In a row is whatever concerned this caller: those who had less time do not count.
+        let known = self.outages().chain(&self.renewal);
+        let known = known.filter(|known| known.is_for_who_allows(asker.allows));
+        let before = known.map(|known| known.times_within(now, LAPSE)).max().unwrap_or(0);
         let renewals = self.failed_renewals(now);
         if asker.renews {
             // 1 % of the token's lifetime, then 2, 4 and 5 %.
@@ -270,18 +274,12 @@ impl Book {
             // not enough.
             allowed?;
         }
+        let times = before.saturating_add(failed.requests);
         let place = match (holds, allowed) {
             (Holds::Process, _) => &mut self.own_outage,
             (_, Some(_)) => &mut self.too_slow,
             (_, None) => &mut self.outage,
         };
-        // Those who had less time do not count.
-        let is_alike =
-            |known: &&Remembered| allowed.is_none_or(|time| known.is_for_who_allows(time));
-        let before =
-            place.as_ref().filter(is_alike).map_or(0, |known| known.times_within(now, LAPSE));
-        let before = if allowed.is_none() { before.max(renewals) } else { before };
-        let times = before.saturating_add(failed.requests);
         let wait = pause(times, failed.chance);
         let noted = Remembered::of(error, now, wait, times)?;
         *place = Some(Remembered { allowed, ..noted });

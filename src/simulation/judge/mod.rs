@@ -348,7 +348,7 @@ impl Case {
             judge.requests.iter().filter(|other| other.ended.is_none() && !other.is_orphaned);
         for other in open {
             assert!(
-                judge.has_lost_its_lease_since(other.process, other.begun)
+                judge.has_lost_its_lease_since(other.process, other.asked)
                     || judge.has_lost_its_lease_since(request.process, request.asked),
                 "processes {} and {} ask at the same time",
                 other.process,
