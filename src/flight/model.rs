@@ -216,7 +216,8 @@ fn that_a_flight_s_time_ran_out_is_its_leader_s_error_alone() {
             let source = source(renewal, &[Fate::TooLate]);
             let other = spawn(&source, secret);
             let results = [secret(&source), other.join().unwrap()];
-            assert_eq!(results.iter().filter(|result| result.is_err()).count(), 1);
+            // None where the next flight overtook the leader, who then has that one's token.
+            assert!(results.iter().filter(|result| result.is_err()).count() <= 1);
             assert!(results.into_iter().flatten().all(|token| token == "new-2"));
         });
     }
