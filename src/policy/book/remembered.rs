@@ -125,7 +125,7 @@ impl Remembered {
 }
 
 /// By what a secret is known again: in this process by a number, in a store by what is slow to compute.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Mark {
     derived: Option<Derived>,
     /// Secrets of this process, and whether it is theirs.
@@ -146,7 +146,7 @@ impl Mark {
         self.derived.as_ref().is_some_and(|own| own.salt == other.salt)
     }
 
-    fn is_same(&self, other: &Self) -> bool {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
         let is_known =
             |(secret, is_its): &(u64, bool)| *is_its && self.is_of(*secret) == Some(true);
         other.derived.as_ref().is_some_and(|derived| self.has_salt_of(derived))
@@ -172,9 +172,9 @@ impl Mark {
     }
 
     /// Makes it one that a store can hold. Slow on purpose.
-    pub(super) fn derive(&mut self, number: u64, secret: &Secret) {
+    pub(super) fn derive(&mut self, number: u64, secret: impl Fn() -> Secret) {
         if self.derived.is_none() && self.is_of(number) == Some(true) {
-            self.derived = Derived::of(secret);
+            self.derived = Derived::of(&secret());
         }
     }
 }

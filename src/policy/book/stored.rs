@@ -14,8 +14,7 @@ impl Book {
         for refusal in &mut self.refusals {
             refusal.pin(now, LONGEST, &known.refusals);
         }
-        let marks = self.refusals.iter_mut().filter_map(|refusal| refusal.secret.as_mut());
-        marks.chain(&mut self.accepted).for_each(|mark| mark.take_over(known.marks()));
+        self.marks_mut().for_each(|mark| mark.take_over(known.marks()));
         let own = [&mut self.outage, &mut self.too_slow, &mut self.renewal, &mut self.last_failure];
         let before = [&known.outage, &known.too_slow, &known.renewal, &known.last_failure];
         let longest = [PAUSED, PAUSED, LONGEST, Duration::ZERO];
@@ -61,6 +60,11 @@ impl Book {
         self.refusals.iter().filter_map(|refusal| refusal.secret.as_ref()).chain(&self.accepted)
     }
 
+    fn marks_mut(&mut self) -> impl Iterator<Item = &mut Mark> {
+        let refused = self.refusals.iter_mut().filter_map(|refusal| refusal.secret.as_mut());
+        refused.chain(&mut self.accepted)
+    }
+
     /// The store could not be told of a revoked token.
     pub(crate) fn note_untold(&mut self) {
         self.notes += 1;
@@ -71,10 +75,13 @@ impl Book {
         self.notes != self.written
     }
 
-    /// The store has been told what `book` knew, a copy of this one whose marks a store can hold.
+    /// The store has been told what `book` knew, a copy of this one whose marks a store can hold: they are
+    /// this one's, too. What was noted since the copy was made stays.
     pub(crate) fn was_written(&mut self, book: &Self) {
-        if self.notes == book.notes {
-            self.clone_from(book);
+        for mark in self.marks_mut() {
+            if let Some(written) = book.marks().find(|written| written.is_same(mark)) {
+                mark.clone_from(written);
+            }
         }
         self.written = book.notes;
         self.api_accepts = false;
@@ -82,13 +89,7 @@ impl Book {
 
     /// Makes the marks of this secret ones that a store can hold. Slow on purpose where one is new.
     pub(crate) fn derive(&mut self, number: u64, secret: impl Fn() -> Secret) {
-        let marks = self.refusals.iter_mut().filter_map(|refusal| refusal.secret.as_mut());
-        let is_its =
-            |mark: &&mut Mark| mark.derived().is_none() && mark.is_of(number) == Some(true);
-        marks
-            .chain(&mut self.accepted)
-            .filter(is_its)
-            .for_each(|mark| mark.derive(number, &secret()));
+        self.marks_mut().for_each(|mark| mark.derive(number, &secret));
     }
 
     /// What a store may hold of it, whoever wrote it.
@@ -118,9 +119,8 @@ impl Book {
 
     /// What was found out of a mark.
     pub(crate) fn learn(&mut self, of: &Derived, secret: u64, is_its: bool) {
-        let marks = self.refusals.iter_mut().filter_map(|refusal| refusal.secret.as_mut());
-        let is_it = |mark: &&mut Mark| mark.has_salt_of(of);
-        marks.chain(&mut self.accepted).filter(is_it).for_each(|mark| mark.learn(secret, is_its));
+        let its = self.marks_mut().filter(|mark| mark.has_salt_of(of));
+        its.for_each(|mark| mark.learn(secret, is_its));
     }
 }
 

@@ -450,3 +450,18 @@ fn that_the_api_takes_a_token_counts_in_the_store_too() {
     here.note_revoked(now, "one more", Some(secs(1)), false);
     assert!(here.blames_the_api(now));
 }
+
+#[test]
+fn what_is_noted_while_the_store_is_written_to_is_not_lost() {
+    let (mut book, now) = (Book::default(), now());
+    book.note_failure(now, &failed(&rejected()));
+    let mut copy = book.clone();
+    copy.derive(OURS, || Secret::from("ours"));
+    // Another thread hears a 401 meanwhile.
+    book.note_revoked(now, "token", Some(secs(1)), false);
+    book.was_written(&copy);
+    assert!(book.has_revoked("token") && !book.is_unwritten());
+    // And the mark is the one that the store has: nobody has to find out again whose it is.
+    book.take_over(serde_json::from_slice(&json::to_wiped_vec(&copy)).unwrap(), now);
+    assert!(!book.is_open(now, OURS) && book.unknown_mark(now, OURS).is_none());
+}
