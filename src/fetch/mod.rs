@@ -25,7 +25,7 @@ use crate::protocol::{self, Timing};
 use crate::store::account::UNREADABLE;
 use crate::token::{AuthorizationHeader, IssuedToken, Token};
 use crate::transport::Transport;
-use crate::types::error::{Error, Holds, Result, Verdict};
+use crate::types::error::{Error, HoldsBack, Result, Verdict};
 use crate::types::event::{Event, EventHook, EventKind, LOG_TARGET};
 use crate::types::key::StoreKey;
 use crate::types::names::{Environment, Provider};
@@ -153,7 +153,7 @@ impl Fetcher {
                 Err(error) => error,
             };
             may_have_arrived |= error.may_have_arrived();
-            if error.is_remembered() || error.holds_back() != Holds::Nobody {
+            if error.is_remembered() || error.holds_back() != HoldsBack::Nobody {
                 told.push(error.clone());
             }
             let wait = backoff(attempt);
@@ -199,9 +199,8 @@ impl Fetcher {
         // As a provider's own failure would.
         let holds_back = |error: Error| match error.has_verdict() {
             true => error,
-            false => {
-                error.with_verdict(Verdict { holds_back: Holds::Everybody, ..Verdict::default() })
-            }
+            false => error
+                .with_verdict(Verdict { holds_back: HoldsBack::Everybody, ..Verdict::default() }),
         };
         let (secret, lifetime) = supply(deadline).map_err(|error| self.error(holds_back(error)))?;
         protocol::check_token(secret.expose()).map_err(|error| self.error(error))?;

@@ -3,7 +3,7 @@
 //!
 //! The code that meets a failure names its [`Cause`]; what follows from it is decided here alone.
 
-use crate::types::error::{Error, ErrorKind, Holds, Verdict};
+use crate::types::error::{Error, ErrorKind, HoldsBack, Verdict};
 
 /// What happened, while a token was fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +79,14 @@ pub(crate) struct Outcome {
     /// growing while; so do the other processes that share the store.
     pub(crate) is_remembered: bool,
     pub(crate) effect: Effect,
+    /// For a pause, where it is not remembered.
+    pub(crate) holds_back: HoldsBack,
+}
+
+impl Outcome {
+    fn holding(self, holds_back: HoldsBack) -> Self {
+        Self { holds_back, ..self }
+    }
 }
 
 /// Whether the provider may have acted on the request: made a token, and so ended the one before.
@@ -97,34 +105,41 @@ impl Cause {
     pub(crate) fn outcome(self) -> Outcome {
         use Effect::{IfSent, None, Unknown};
         use ErrorKind::*;
+        use HoldsBack::{Everybody, Nobody, Process};
 
-        let passing =
-            |kind, effect| Outcome { kind, is_tried_again: true, is_remembered: false, effect };
-        let lasting =
-            |kind, effect| Outcome { kind, is_tried_again: false, is_remembered: false, effect };
-        let remembered =
-            |kind, effect| Outcome { kind, is_tried_again: false, is_remembered: true, effect };
+        let outcome = |kind, is_tried_again, is_remembered, effect| Outcome {
+            kind,
+            is_tried_again,
+            is_remembered,
+            effect,
+            holds_back: Everybody,
+        };
+        let passing = |kind, effect| outcome(kind, true, false, effect);
+        let lasting = |kind, effect| outcome(kind, false, false, effect);
+        let remembered = |kind, effect| outcome(kind, false, true, effect);
         match self {
-            Self::NoTimeLeft => lasting(Timeout, None),
-            Self::NameNotFound | Self::NoThread | Self::NoDescriptor => passing(Transport, None),
-            Self::NameTooSlow => passing(Timeout, None),
-            Self::NameNotLoopback => lasting(Configuration, None),
+            Self::NoTimeLeft => lasting(Timeout, None).holding(Nobody),
+            Self::NoThread | Self::NoDescriptor => passing(Transport, None).holding(Nobody),
+            Self::NameNotFound => passing(Transport, None).holding(Process),
+            Self::NameTooSlow => passing(Timeout, None).holding(Process),
+            Self::NameNotLoopback => lasting(Configuration, None).holding(Nobody),
 
-            Self::ConnectionRefused | Self::Unreachable | Self::ConnectionFailed => {
-                passing(Transport, None)
-            }
+            Self::ConnectionRefused | Self::ConnectionFailed => passing(Transport, None),
+            Self::Unreachable => passing(Transport, None).holding(Process),
             Self::ConnectionTooSlow => passing(Timeout, None),
-            Self::ProxyUnreachable | Self::ProxyRefused => passing(Transport, None),
-            Self::ProxyTooSlow => passing(Timeout, None),
+            Self::ProxyUnreachable | Self::ProxyRefused => {
+                passing(Transport, None).holding(Process)
+            }
+            Self::ProxyTooSlow => passing(Timeout, None).holding(Process),
             // The proxy refused, and not the provider, so other processes are not told.
-            Self::ProxyWantsCredentials => lasting(Configuration, None),
+            Self::ProxyWantsCredentials => lasting(Configuration, None).holding(Process),
 
             Self::ServerCertificateExpired
             | Self::ServerCertificateNotYetValid
             | Self::ServerCertificateForAnotherHost
             | Self::ServerCertificateUnknownIssuer
             | Self::ServerCertificateRevoked
-            | Self::ServerCertificateUnusable => lasting(Certificate, None),
+            | Self::ServerCertificateUnusable => lasting(Certificate, None).holding(Process),
             // With TLS 1.3 the server's alert can come after the request was sent.
             Self::ClientCertificateRefused => remembered(Certificate, IfSent),
             Self::HandshakeRefused | Self::NoTls => passing(Transport, None),
@@ -174,33 +189,10 @@ impl Cause {
         if error.has_verdict() { error } else { error.with_verdict(self.verdict(true)) }
     }
 
-    /// Whom it holds back for a pause, where it is not remembered as a refusal.
-    fn holds_back(self) -> Holds {
-        match self {
-            Self::NoTimeLeft | Self::NoThread | Self::NoDescriptor | Self::NameNotLoopback => {
-                Holds::Nobody
-            }
-            Self::NameNotFound
-            | Self::NameTooSlow
-            | Self::Unreachable
-            | Self::ProxyUnreachable
-            | Self::ProxyTooSlow
-            | Self::ProxyRefused
-            | Self::ProxyWantsCredentials
-            | Self::ServerCertificateExpired
-            | Self::ServerCertificateNotYetValid
-            | Self::ServerCertificateForAnotherHost
-            | Self::ServerCertificateUnknownIssuer
-            | Self::ServerCertificateRevoked
-            | Self::ServerCertificateUnusable => Holds::Process,
-            _ => Holds::Everybody,
-        }
-    }
-
     fn verdict(self, was_sent: bool) -> Verdict {
         let outcome = self.outcome();
         Verdict {
-            holds_back: self.holds_back(),
+            holds_back: outcome.holds_back,
             is_tried_again: outcome.is_tried_again,
             is_remembered: outcome.is_remembered,
             may_lock_account: matches!(

@@ -50,12 +50,12 @@ pub(crate) struct Verdict {
     pub(crate) is_remembered: bool,
     pub(crate) may_lock_account: bool,
     pub(crate) may_have_arrived: bool,
-    pub(crate) holds_back: Holds,
+    pub(crate) holds_back: HoldsBack,
 }
 
 /// Whom a failure that is no refusal holds back for a pause.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Holds {
+pub(crate) enum HoldsBack {
     /// It says nothing of the provider: nothing was sent.
     #[default]
     Nobody,
@@ -260,8 +260,8 @@ impl Error {
         self.0.kind == ErrorKind::Store
     }
 
-    pub(crate) fn holds_back(&self) -> Holds {
-        self.0.verdict.map_or(Holds::Nobody, |verdict| verdict.holds_back)
+    pub(crate) fn holds_back(&self) -> HoldsBack {
+        self.0.verdict.map_or(HoldsBack::Nobody, |verdict| verdict.holds_back)
     }
 
     pub(crate) fn has_verdict(&self) -> bool {

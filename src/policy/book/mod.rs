@@ -30,7 +30,7 @@ use self::remembered::{Mark, Remembered};
 use crate::base::clock::Now;
 use crate::base::fields::{moment_if_any, read_moment_if_any, read_moments, write_moments};
 use crate::policy::outcome::Cause;
-use crate::types::error::{Error, ErrorKind, Holds};
+use crate::types::error::{Error, ErrorKind, HoldsBack};
 
 /// The first refusal is remembered this long, each further one four times as long as the one
 /// before: a cron job every minute with a wrong password asks at most six times in an hour.
@@ -249,7 +249,7 @@ impl Book {
         }
         // Nothing was sent, or it failed in this process: that says nothing about the provider.
         let holds = error.holds_back();
-        if failed.requests == 0 || holds == Holds::Nobody {
+        if failed.requests == 0 || holds == HoldsBack::Nobody {
             return None;
         }
         self.notes += 1;
@@ -264,7 +264,7 @@ impl Book {
             // 1 % of the token's lifetime, then 2, 4 and 5 %.
             let share = (failed.lifetime / 100 * (1 << renewals.min(3))).min(failed.lifetime / 20);
             let wait = share.max(pause(renewals + 1, failed.chance)).min(LONGEST);
-            if holds == Holds::Process {
+            if holds == HoldsBack::Process {
                 self.next_renewal = now.monotonic.checked_add(wait);
                 return None;
             }
@@ -276,7 +276,7 @@ impl Book {
         }
         let times = before.saturating_add(failed.requests);
         let place = match (holds, allowed) {
-            (Holds::Process, _) => &mut self.own_outage,
+            (HoldsBack::Process, _) => &mut self.own_outage,
             (_, Some(_)) => &mut self.too_slow,
             (_, None) => &mut self.outage,
         };

@@ -15,7 +15,7 @@ use crate::base::sync::simulated::{machine_time, now, slipped};
 use crate::store::entry::Entry;
 use crate::token::Token;
 use crate::token::renewal::end_margin;
-use crate::types::error::{Error, Holds, Result};
+use crate::types::error::{Error, HoldsBack, Result};
 use crate::types::facts::Renewal;
 use crate::types::options::TokenOptions;
 
@@ -407,7 +407,7 @@ impl Case {
             Err(error) => match error.status() {
                 Some(401 | 403) => Outcome::Refused,
                 Some(429) => Outcome::Limited(error.retry_after().unwrap_or_default()),
-                _ if error.holds_back() == Holds::Nobody => Outcome::NotSent,
+                _ if error.holds_back() == HoldsBack::Nobody => Outcome::NotSent,
                 _ => Outcome::Failed,
             },
         };
