@@ -122,11 +122,6 @@ impl Deadline {
         Self(monotonic().checked_add(limit))
     }
 
-    /// The earlier one.
-    pub(crate) fn min(self, other: Self) -> Self {
-        if self.remaining() <= other.remaining() { self } else { other }
-    }
-
     pub(crate) fn at(end: Instant) -> Self {
         Self(Some(end))
     }

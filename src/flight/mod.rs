@@ -211,16 +211,16 @@ impl<W: Backend> SingleFlight<W> {
                         true => (Effort::Background, backend.timeout()),
                         false => (Effort::OneAttempt, patience.min(spare).min(backend.timeout())),
                     };
-                    let leader = self.leader(flight, &wish, effort, time);
                     // The error is not needed: the next decision hands out the token that is
                     // there, or leads another fetch if that was invalidated meanwhile.
-                    match effort {
-                        Effort::OneAttempt if limit >= time => _ = leader.within(deadline).fetch(),
-                        Effort::OneAttempt => {
-                            backend.in_background(leader);
+                    if effort == Effort::OneAttempt && limit >= time {
+                        let time = time.min(deadline.remaining());
+                        let _ = self.leader(flight, &wish, effort, time).fetch();
+                    } else {
+                        backend.in_background(self.leader(flight, &wish, effort, time));
+                        if effort == Effort::OneAttempt {
                             drop(self.wait_for(self.lock(), flight, deadline));
                         }
-                        _ => _ = backend.in_background(leader),
                     }
                     wish.may_renew = false;
                     now = backend.now();
@@ -230,12 +230,13 @@ impl<W: Backend> SingleFlight<W> {
                 // There is no good token and nobody is fetching one: this caller does.
                 Decision::Lead(flight) => {
                     drop(slot);
-                    let leader = self.leader(flight, &wish, Effort::Full, backend.timeout());
-                    if limit >= backend.timeout() || is_alone {
-                        (flight, leader.within(deadline).fetch().err())
+                    let leader = |time| self.leader(flight, &wish, Effort::Full, time);
+                    let time = backend.timeout();
+                    if limit >= time || is_alone {
+                        (flight, leader(time.min(deadline.remaining())).fetch().err())
                     } else {
                         // It lands for those who follow, though this caller may be gone by then.
-                        is_alone = !backend.in_background(leader);
+                        is_alone = !backend.in_background(leader(time));
                         drop(self.flight_in_time(self.lock(), flight, deadline)?);
                         (flight, None)
                     }
@@ -375,12 +376,6 @@ pub(crate) struct Leader<W: Backend> {
 }
 
 impl<W: Backend> Leader<W> {
-    /// On its caller's own thread, which has no more time than that.
-    fn within(mut self, deadline: Deadline) -> Self {
-        self.deadline = self.deadline.min(deadline);
-        self
-    }
-
     /// Fetches for everybody, and reports to the slot what came of it. The error is for the leader;
     /// those who waited find it in the slot.
     pub(crate) fn fetch(mut self) -> Result<()> {
