@@ -84,7 +84,7 @@ impl Book {
             }
         }
         self.written = book.notes;
-        self.api_accepts = false;
+        self.api_accepts &= !book.api_accepts;
     }
 
     /// Makes the marks of this secret ones that a store can hold. Slow on purpose where one is new.
