@@ -11,7 +11,6 @@ use crate::base::sync::Background;
 use crate::fetch::Fetcher;
 use crate::fetch::shared_fetch::SharedFetch;
 use crate::flight::{Backend, Change, Leader, Obtained, Order};
-use crate::policy::book::Asker;
 use crate::token::Token;
 use crate::types::error::{Error, Result};
 use crate::types::event::{EventKind, LOG_TARGET};
@@ -66,13 +65,11 @@ impl Backend for FetchBackend {
     }
 
     fn documented_lifetime(&self) -> Duration {
-        self.fetcher.provider().facts().in_environment(self.fetcher.environment).lifetime
+        self.fetcher.documented_lifetime()
     }
 
     fn blocked(&self, now: Now, allows: Duration, renews: bool) -> Option<Error> {
-        let book = &self.fetcher.book;
-        let asker = Asker { secret: book.secret(), allows, renews };
-        book.lock().blocked(now, asker).map(|error| self.fetcher.error(error))
+        self.fetcher.blocked(now, allows, renews)
     }
 
     fn remembered_for(&self, now: Now) -> Option<Duration> {

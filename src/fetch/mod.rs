@@ -64,10 +64,15 @@ impl Fetcher {
         self.credentials.provider()
     }
 
-    /// Who asks, if this order does.
-    pub(crate) fn asker(&self, order: &Order) -> Asker {
-        let (allows, renews) = (order.deadline.remaining(), order.is_renewal());
-        Asker { secret: self.book.secret(), allows, renews }
+    /// How long a token lives by the document.
+    pub(crate) fn documented_lifetime(&self) -> Duration {
+        self.provider().facts().in_environment(self.environment).lifetime
+    }
+
+    /// The remembered error, if who asks so may not ask the provider now.
+    pub(crate) fn blocked(&self, now: Now, allows: Duration, renews: bool) -> Option<Error> {
+        let asker = Asker { secret: self.book.secret(), allows, renews };
+        self.book.lock().blocked(now, asker).map(|error| self.error(error))
     }
 
     /// One fetch, after which the book knows how it ended. A token that the API has revoked counts as a
@@ -82,7 +87,9 @@ impl Fetcher {
         if let Some(last) = last.filter(|_| !is_forced) {
             self.keep_distance(last, order.deadline)?;
         }
-        let (now, asker) = (self.clock.now(), self.asker(order));
+        let (allows, renews) = (order.deadline.remaining(), order.is_renewal());
+        let asker = Asker { secret: self.book.secret(), allows, renews };
+        let now = self.clock.now();
         let is_probe = !is_forced && self.book.lock().is_probing(now, asker);
         let retries = match order.effort {
             Effort::Full | Effort::Background if !is_probe => self.retries,
@@ -98,7 +105,6 @@ impl Fetcher {
             }
             Err(error) => error,
         };
-        let facts = self.provider().facts();
         // If time ran out in the end, or this machine was short of something, what the provider did before
         // says more.
         let answered = told.iter().rfind(|error| !error.ran_out_of_time());
@@ -107,7 +113,7 @@ impl Fetcher {
             requests: told.len() as u32,
             asker,
             is_forced,
-            lifetime: facts.in_environment(self.environment).lifetime,
+            lifetime: self.documented_lifetime(),
             chance: chance(),
         };
         // The error says how long it is remembered, from the first time on.

@@ -242,11 +242,11 @@ impl SharedFetch {
             return Ok(None);
         }
         compared?;
-        let (now, asker) = (self.fetcher.clock.now(), self.fetcher.asker(order));
-        match self.fetcher.book.lock().blocked(now, asker) {
+        let (now, renews) = (self.fetcher.clock.now(), order.is_renewal());
+        match self.fetcher.blocked(now, order.deadline.remaining(), renews) {
             // The caller's token is still good, so nothing failed.
-            Some(_) if order.is_renewal() => Ok(Some(Obtained::Busy)),
-            Some(error) => Err(self.fetcher.error(error)),
+            Some(_) if renews => Ok(Some(Obtained::Busy)),
+            Some(error) => Err(error),
             None => Ok(None),
         }
     }
