@@ -6,19 +6,22 @@
 //! account's.
 
 mod file;
+mod keys;
+mod lookup;
 mod secret_command;
 
-use std::ffi::OsString;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use paytoken::{Environment, Error, ErrorKind, Provider, Settings, TokenSource};
+use paytoken::{Environment, Error, Provider, Settings, TokenSource};
 use zeroize::Zeroizing;
 
-use self::file::{DEFAULTS, Setting};
-pub(crate) use self::file::{SYSTEM, SettingsFile, home, variable};
-use self::secret_command::Problem;
+use self::file::DEFAULTS;
+pub(crate) use self::file::SettingsFile;
+pub(crate) use self::keys::{SYSTEM, home, variable};
+pub(crate) use self::lookup::Origin;
+use self::lookup::{Lookup, Secrets};
 use crate::command_line::{Options, is_a_plain_word, providers};
 use crate::deadline::{self, Deadline};
 use crate::exit::Failure;
@@ -32,36 +35,6 @@ pub(crate) struct Target {
     pub(crate) settings: Settings,
     options: Options,
     lookup: Arc<Lookup>,
-}
-
-/// The variables of one account.
-struct Lookup {
-    names: Vec<file::Name>,
-    of_file: Option<file::Account>,
-    file: PathBuf,
-    /// Of the account's table in it.
-    name: String,
-    /// The provider's variables in the environment are this account's.
-    takes_variables: bool,
-    deadline: Mutex<Deadline>,
-    secrets: Mutex<Secrets>,
-}
-
-#[derive(Default)]
-struct Secrets {
-    /// What stands in the settings file, and what commands printed, by key.
-    known: Vec<(&'static str, Zeroizing<String>)>,
-    /// The first that could not be had, by its key.
-    failed: Option<(&'static str, Problem)>,
-}
-
-/// Where a setting comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Option(&'static str),
-    Variable(String),
-    File(&'static str),
-    NotSet,
 }
 
 /// The settings file, if there is one.
@@ -102,7 +75,7 @@ impl Target {
         let secret = of_file.as_mut().and_then(file::Account::take_secret);
         let known = secret.map(|secret| (provider.facts().secret.name, secret));
         let lookup = Arc::new(Lookup {
-            names: file::names(provider.facts()),
+            names: keys::names(provider.facts()),
             name: name.to_owned(),
             of_file,
             file: file.map(|file| file.path().to_owned()).unwrap_or_default(),
@@ -353,149 +326,4 @@ pub(crate) fn nothing_is_set_up(file: Option<&SettingsFile>) -> Failure {
         "no account is set up: the environment has no variable of {}, and {where_to}",
         providers()
     ))
-}
-
-impl Lookup {
-    fn deadline(&self) -> Deadline {
-        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn value(&self, variable: &str) -> Option<OsString> {
-        match self.origin(variable) {
-            Origin::Variable(name) if name == variable => std::env::var_os(variable),
-            Origin::File(key) => self.of_file_for(variable, key),
-            _ => None,
-        }
-    }
-
-    /// The settings file's value for a variable that this key sets, be it as text or as a file.
-    fn of_file_for(&self, variable: &str, key: &'static str) -> Option<OsString> {
-        let is_about_a_file = variable.ends_with("_FILE");
-        match self.of_file.as_ref()?.get(key)? {
-            Setting::Inline(text) if !is_about_a_file => Some(text.into()),
-            Setting::Secret if !is_about_a_file => self.known_or(key, || self.read_again()),
-            Setting::Path(path) if is_about_a_file || !key.ends_with("_file") => Some(path.into()),
-            Setting::Command(words) if !is_about_a_file => self.known_or(key, || {
-                let folder = file::folder_of(&self.file);
-                secret_command::output_of(words, &folder, self.deadline())
-            }),
-            _ => None,
-        }
-    }
-
-    fn known_or(
-        &self,
-        key: &'static str,
-        find: impl FnOnce() -> Result<Zeroizing<String>, Problem>,
-    ) -> Option<OsString> {
-        let mut secrets = self.secrets();
-        // A command that failed has said why; another run of it takes as long, and may ask again.
-        if secrets.failed.as_ref().is_some_and(|(failed, _)| *failed == key) {
-            return None;
-        }
-        if let Some((_, secret)) = secrets.known.iter().find(|(known, _)| *known == key) {
-            return Some(secret.as_str().into());
-        }
-        match find() {
-            Ok(secret) => {
-                let value = secret.as_str().into();
-                secrets.known.push((key, secret));
-                Some(value)
-            }
-            Err(problem) => {
-                let text = format!("{}: {}", self.place(key), problem.text);
-                secrets.failed.get_or_insert((key, Problem { text, ..problem }));
-                None
-            }
-        }
-    }
-
-    /// The secret that stands in the settings file, after it was forgotten. It may only be used with
-    /// the address and the id that stand beside it.
-    fn read_again(&self) -> Result<Zeroizing<String>, Problem> {
-        let file = SettingsFile::open().ok().flatten();
-        let again = file.and_then(|file| file.account(&self.name).ok().flatten());
-        let is_as =
-            |again: &file::Account| self.of_file.as_ref().is_some_and(|before| before.is_as(again));
-        again.filter(is_as).and_then(|mut again| again.take_secret()).ok_or_else(|| Problem {
-            text: "the settings were changed while curl ran; the next run reads them".into(),
-            is_temporary: true,
-        })
-    }
-
-    fn secrets(&self) -> MutexGuard<'_, Secrets> {
-        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn origin(&self, variable: &str) -> Origin {
-        let base = variable.strip_suffix("_FILE").unwrap_or(variable);
-        if self.takes_variables || variable.starts_with("PAYTOKEN_") {
-            // A variable that is set, itself or with _FILE, hides the file's key, however that is set.
-            for name in [variable.to_owned(), base.to_owned(), format!("{base}_FILE")] {
-                if file::variable(&name).is_some() {
-                    return Origin::Variable(name);
-                }
-            }
-        }
-        let key = self.key(base);
-        let way = key.and_then(|key| self.of_file.as_ref()?.way(key));
-        way.map_or(Origin::NotSet, Origin::File)
-    }
-
-    /// The settings file's key for what this variable sets.
-    fn key(&self, variable: &str) -> Option<&'static str> {
-        let (key, ..) = self.names.iter().find(|(_, known, _)| known == variable)?;
-        Some(file::stem(key))
-    }
-
-    fn place(&self, key: &str) -> String {
-        let file = self.file.display();
-        match self.of_file.as_ref().is_some_and(|account| account.is_default(key)) {
-            true => format!("{key} in [{DEFAULTS}] of {file}"),
-            false => format!("{key} in {file}"),
-        }
-    }
-
-    fn failure(&self, error: &Error, options: &Options) -> Failure {
-        // Without its output, the library can only say that the secret is not set.
-        if let Some((key, problem)) = &self.secrets().failed
-            && error.kind() == ErrorKind::Configuration
-            && self
-                .names
-                .iter()
-                .any(|(known, variable, _)| known == key && error.to_string().contains(variable))
-        {
-            let failure = match problem.is_temporary {
-                true => Failure::Temporary,
-                false => Failure::Configuration,
-            };
-            return failure(problem.text.clone());
-        }
-        let mut text = words::sentence(error);
-        for (key, variable, _) in &self.names {
-            let is_of_file = !self.takes_variables
-                || match self.origin(variable) {
-                    Origin::File(_) => true,
-                    Origin::NotSet => {
-                        self.of_file.as_ref().is_some_and(|account| account.has_table)
-                    }
-                    _ => false,
-                };
-            if is_of_file {
-                let key = file::stem(key);
-                let (file, key_file) = (format!("{variable}_FILE"), format!("{key}_file"));
-                text = words::renamed(&words::renamed(&text, &file, &key_file), variable, key);
-            }
-        }
-        if options.ca.is_some() {
-            text = words::renamed(&text, "PAYTOKEN_CA", "--ca");
-        }
-        if options.store.is_some() {
-            text = text.replace("PAYTOKEN_STORE: ", "--store: ");
-        }
-        if self.of_file.is_some() && error.kind() == ErrorKind::Configuration {
-            text += &format!(" [settings: {}]", self.file.display());
-        }
-        Failure::of(error.kind(), text)
-    }
 }
