@@ -1,12 +1,16 @@
 //! The pure parts, for `benches/` and `tests/heap` alone (feature `__bench`).
 
-use crate::base::clock::{ClockSource, Now};
+use std::time::Duration;
+
+use crate::base::clock::{ClockSource, Deadline, Now};
 use crate::credentials::Credentials;
-use crate::protocol::message::Response;
+use crate::protocol::message::{Method, Request, Response};
 use crate::protocol::{self, Timing};
 use crate::store::StoreKey;
 use crate::store::entry::Entry;
 use crate::token::{AuthorizationHeader, IssuedToken, Token};
+use crate::transport::{ConnectionSettings, Roots, TlsPool, Transport};
+use crate::types::base_url::BaseUrl;
 use crate::types::error::Result;
 use crate::types::names::Environment;
 
@@ -52,8 +56,35 @@ fn read<'a>(
 }
 
 /// Makes a provider's request; the length of its body.
-pub fn request(credentials: &Credentials) -> usize {
-    protocol::request(credentials).body.len()
+///
+/// # Errors
+/// When the account's private key cannot be used.
+pub fn request(credentials: &Credentials) -> Result<usize> {
+    let wall = Now::from_system().wall;
+    Ok(protocol::request(credentials, "https://nowhere.invalid", wall)?.body.len())
+}
+
+/// Sends a header and a body to a server of loopback; the status of its answer.
+///
+/// # Errors
+/// As for any request.
+pub fn send(url: &str, ca: Option<&str>, header: &str, body: &str) -> Result<u16> {
+    let settings = ConnectionSettings {
+        certificate: None,
+        roots: ca.map(|pem| Roots::from_pem("ca", pem.as_bytes())).transpose()?,
+        proxy: Some(String::new()),
+        connect_timeout: Duration::from_secs(60),
+    };
+    let transport = Transport::new(BaseUrl::parse(url)?, settings, None, &TlsPool::default())?;
+    let request = Request {
+        method: Method::Post,
+        path: "/".into(),
+        headers: vec![("x-key", header.to_owned().into())],
+        content_type: None,
+        body: body.as_bytes().to_vec().into(),
+    };
+    let answer = transport.send(request, Deadline::after(Duration::from_secs(60)))?;
+    Ok(answer.status)
 }
 
 /// The token after it was written into an entry and read again.

@@ -111,8 +111,8 @@ pub use store::FileStore;
 pub use token::Token;
 pub use types::error::{Error, ErrorKind, Result};
 pub use types::event::{Event, EventKind};
-pub use types::facts::{Facts, Field, Renewal, Site};
-pub use types::names::{Environment, Provider};
+pub use types::facts::{Facts, Field, FieldKind, Renewal, Site};
+pub use types::names::{Described, Environment, Provider};
 pub use types::options::TokenOptions;
 pub use types::status::{AddressProbe, Probe, Status, StoredStatus, TokenStatus};
 

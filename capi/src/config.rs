@@ -1,12 +1,14 @@
 //! `paytoken_config`: settings collected by setters, checked when a source is made from them.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use paytoken::store::SealingKeys;
 use paytoken::{
-    ClientCertificate, Credentials, Environment, Provider, Secret, Settings, StoreTls, TokenSource,
+    ClientCertificate, Credentials, Environment, Field, Provider, Secret, Settings, StoreTls,
+    TokenSource,
 };
 use zeroize::Zeroizing;
 
@@ -20,8 +22,8 @@ use crate::store::{self, Keys, Place, Tls};
 pub(crate) struct Config {
     provider: Provider,
     environment: Environment,
-    id: Option<String>,
-    secret: Option<Secret>,
+    /// What the provider asks for, by its name there.
+    values: BTreeMap<String, Secret>,
     certificate: Option<Certificate>,
     private_key: Option<Zeroizing<Vec<u8>>>,
     root_certificates: Option<Vec<u8>>,
@@ -55,8 +57,7 @@ impl Config {
         Self {
             provider,
             environment,
-            id: None,
-            secret: None,
+            values: BTreeMap::new(),
             certificate: None,
             private_key: None,
             root_certificates: None,
@@ -80,10 +81,12 @@ impl Config {
     fn from_environment(provider: Provider) -> Result<Self, Failure> {
         let settings = Settings::from_env(provider)?;
         let mut config = Self::new(provider, settings.environment()?);
-        let (id, secret, certificate) = Credentials::from_env(provider)?.into_parts();
-        config.id = Some(id);
-        config.secret = Some(secret);
-        config.certificate = certificate.map(Certificate::Loaded);
+        let credentials = Credentials::from_env(provider)?;
+        for field in provider.facts().fields {
+            let value = credentials.value(field.name).map(Secret::from);
+            config.values.extend(value.map(|value| (field.name.to_owned(), value)));
+        }
+        config.certificate = credentials.certificate().cloned().map(Certificate::Loaded);
         config.root_certificates = settings.root_certificates_pem()?;
         config.store = Place::from_environment(&settings)?;
         config.store_keys = settings.sealing_keys()?.map(Keys::Loaded);
@@ -173,8 +176,13 @@ impl Config {
     }
 
     fn credentials(&self) -> Result<Credentials, Failure> {
-        let id = self.id.clone().ok_or_else(|| self.missing("client_id"))?;
-        let secret = self.secret.clone().ok_or_else(|| self.missing("client_secret"))?;
+        let value = |field: &Field| self.values.get(field.name).cloned();
+        let [id, secret] = [false, true].map(|is_secret| {
+            let mut fields = self.provider.facts().fields.iter();
+            fields.find(|field| field.is_secret() == is_secret).and_then(value)
+        });
+        let id = id.ok_or_else(|| self.missing("client_id"))?;
+        let secret = secret.ok_or_else(|| self.missing("client_secret"))?;
         let certificate = match self.provider.facts().takes_certificate {
             true => Some(self.certificate()?),
             false if self.certificate.is_some() || self.private_key.is_some() => {
@@ -185,7 +193,7 @@ impl Config {
             }
             false => None,
         };
-        Ok(Credentials::new(self.provider, id, secret, certificate)?)
+        Ok(Credentials::new(self.provider, id.expose(), secret, certificate)?)
     }
 
     fn certificate(&self) -> Result<ClientCertificate, Failure> {
@@ -198,6 +206,13 @@ impl Config {
             Some(pem) => certificate.with_private_key(pem)?,
             None => certificate,
         })
+    }
+
+    /// The id, or the secret, by the name that the provider has for it.
+    fn set_first(&mut self, is_secret: bool, value: Secret) {
+        let mut fields = self.provider.facts().fields.iter();
+        let field = fields.find(|field| field.is_secret() == is_secret);
+        self.values.extend(field.map(|field| (field.name.to_owned(), value)));
     }
 
     fn missing(&self, field: &str) -> Failure {
@@ -276,7 +291,7 @@ extern "C" fn paytoken_config_error_message(config: Option<&Config>) -> *const c
 #[unsafe(no_mangle)]
 extern "C" fn paytoken_config_set_client_id(config: Option<&mut Config>, id: Text) -> i32 {
     set("paytoken_config_set_client_id", config, |config| {
-        config.id = Some(id.read("client_id")?.to_owned());
+        config.set_first(false, Secret::from(id.read("client_id")?));
         Ok(())
     })
 }
@@ -284,7 +299,7 @@ extern "C" fn paytoken_config_set_client_id(config: Option<&mut Config>, id: Tex
 #[unsafe(no_mangle)]
 extern "C" fn paytoken_config_set_client_secret(config: Option<&mut Config>, secret: Text) -> i32 {
     set("paytoken_config_set_client_secret", config, |config| {
-        config.secret = Some(Secret::from(secret.read("client_secret")?));
+        config.set_first(true, Secret::from(secret.read("client_secret")?));
         Ok(())
     })
 }

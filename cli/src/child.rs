@@ -8,6 +8,8 @@ use std::sync::Arc;
 use paytoken::Provider;
 use rustix::io::Errno;
 
+use crate::settings::{all_providers, named};
+
 /// Hold a password, or a key that somebody put there by mistake.
 const OF_THE_STORE: [&str; 2] = ["PAYTOKEN_STORE", "PAYTOKEN_STORE_KEY"];
 
@@ -15,9 +17,13 @@ const OF_THE_STORE: [&str; 2] = ["PAYTOKEN_STORE", "PAYTOKEN_STORE_KEY"];
 /// address: the environment of a process can be read by all that it starts.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    for provider in Provider::ALL {
+    let catalogue = all_providers(None).into_iter();
+    let catalogue = catalogue.filter_map(|(name, _)| named(&name, None)?.ok());
+    for provider in catalogue.chain(Provider::known()) {
         let facts = provider.facts();
-        command.env_remove(facts.variable(facts.secret.variable));
+        for field in facts.fields.iter().filter(|field| field.is_secret()) {
+            command.env_remove(facts.variable(field.variable));
+        }
     }
     // By it curl would write the keys of its connections into a file.
     command.env_remove("SSLKEYLOGFILE");

@@ -9,6 +9,7 @@
 compile_error!("the command is for Unix; elsewhere use the library");
 
 mod bounded;
+mod catalogue;
 mod check;
 mod child;
 mod command_line;
@@ -19,6 +20,7 @@ mod invalidate;
 mod logger;
 #[cfg(feature = "pages")]
 mod pages;
+mod providers;
 mod purge;
 mod settings;
 mod signals;
@@ -101,6 +103,7 @@ fn run() -> Result<(), Failure> {
         Command::Invalidate { account } => invalidate::run(&open(account)?),
         #[cfg(feature = "pages")]
         Command::Accounts => pages::accounts(file.as_ref()),
+        Command::Providers { json } => providers::run(file.as_ref(), *json),
         Command::Purge { json } => purge::run(&options, file.as_ref(), *json),
         _ => Ok(()),
     }

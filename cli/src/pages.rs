@@ -9,7 +9,7 @@ use paytoken::Provider;
 
 use crate::command_line::{Extent, definition};
 use crate::exit::Failure;
-use crate::settings::SettingsFile;
+use crate::settings::{SettingsFile, named};
 use crate::terminal::print;
 
 pub(crate) fn completions(shell: &str) -> Result<(), Failure> {
@@ -46,7 +46,7 @@ pub(crate) fn accounts(file: Option<&SettingsFile>) -> Result<(), Failure> {
     let is_plain =
         |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     let names = file.into_iter().flat_map(SettingsFile::accounts).filter(is_plain);
-    let names = names.filter(|name| name.parse::<Provider>().is_err());
+    let names = names.filter(|name| named(name, None).is_none());
     print(&names.flat_map(|name| [name, "\n"]).collect::<String>())
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::command_line::duration::spoken;
 use crate::command_line::{Options, is_a_plain_word};
 use crate::exit::Failure;
-use crate::settings::{SettingsFile, Target, is_set_up};
+use crate::settings::{SettingsFile, Source, Target, all_providers, is_set_up, named};
 use crate::store::SharedStore;
 use crate::terminal::print;
 use crate::words;
@@ -34,8 +34,8 @@ pub(crate) fn run(
     let states = match file {
         Ok(file) => {
             let file = file.as_ref();
-            let names = name.map_or_else(|| everybody(file), |name| vec![name]);
-            let states = names.into_iter().map(|name| State::of(name, file, options));
+            let names = name.map_or_else(|| everybody(file), |name| vec![name.to_owned()]);
+            let states = names.into_iter().map(|name| State::of(&name, file, options));
             states.collect::<Result<Vec<_>, _>>()?
         }
         // A name that is not known may be a secret in the wrong place.
@@ -68,10 +68,16 @@ pub(crate) fn run(
 }
 
 /// All providers, and all accounts of the settings file.
-pub(crate) fn everybody(file: Option<&SettingsFile>) -> Vec<&str> {
-    let mut names: Vec<&str> = Provider::ALL.iter().map(|provider| provider.facts().name).collect();
-    let accounts = file.into_iter().flat_map(SettingsFile::accounts);
-    names.extend(accounts.filter(|name| name.parse::<Provider>().is_err()));
+pub(crate) fn everybody(file: Option<&SettingsFile>) -> Vec<String> {
+    let providers = all_providers(file).into_iter();
+    let providers =
+        providers.filter(|(name, source)| *source == Source::BuiltIn || is_set_up(name, file));
+    let mut names: Vec<_> = providers.map(|(name, _)| name).collect();
+    for account in file.into_iter().flat_map(SettingsFile::accounts) {
+        if !names.iter().any(|name| name == account) {
+            names.push(account.to_owned());
+        }
+    }
     names
 }
 
@@ -140,7 +146,7 @@ impl State {
         let mut state = Self {
             name: Some(name.to_owned()),
             is_set_up: is_set_up(name, file),
-            provider: name.parse().ok(),
+            provider: named(name, file).and_then(Result::ok),
             ..Self::default()
         };
         match Target::open(name, file, options) {

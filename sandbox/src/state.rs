@@ -67,7 +67,7 @@ struct Settings {
 impl Settings {
     fn of(service: Service) -> Settings {
         Settings {
-            lifetime: service.facts().sandbox.lifetime,
+            lifetime: service.facts().sandbox.lifetime.unwrap_or(Duration::from_secs(3600)),
             delay: Duration::ZERO,
             token_faults: Faults::default(),
             api_faults: Faults::default(),

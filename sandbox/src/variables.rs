@@ -17,8 +17,13 @@ pub(crate) fn of(
         let mut set = |name, value| all.push((facts.variable(name), value));
         set("ENVIRONMENT", Environment::Sandbox.to_string());
         set("BASE_URL", sandbox.url(service));
-        set(facts.id.variable, sandbox.client_id(service).to_owned());
-        set(facts.secret.variable, sandbox.client_secret(service).to_owned());
+        for field in facts.fields {
+            let value = match field.is_secret() {
+                true => sandbox.client_secret(service),
+                false => sandbox.client_id(service),
+            };
+            set(field.variable, value.to_owned());
+        }
         if facts.takes_certificate {
             set("CLIENT_CERT", certificate.to_owned());
             set("CLIENT_KEY", key.to_owned());

@@ -8,7 +8,7 @@ use std::io;
 use std::ops::Deref;
 
 use serde::de::{Deserializer, Error as _};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -27,10 +27,36 @@ impl<'a> Members<'a> {
         self.0.get(name).copied()
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// `None` where it is no JSON that anybody can use.
     pub(crate) fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<Member<T>> {
         self.get(name).map_or(Some(Member::Absent), Member::of)
     }
+}
+
+/// What a JSON pointer (RFC 6901) points to: `Some(None)` where nothing stands there, `None` where what
+/// is on the way is no JSON that anybody can use.
+pub(crate) fn at<'a>(mut json: &'a RawValue, pointer: &str) -> Option<Option<&'a RawValue>> {
+    for segment in pointer.split('/').skip(1) {
+        let name = segment.replace("~1", "/").replace("~0", "~");
+        let next = match json.get().as_bytes()[0] {
+            b'{' => Members::of(json)?.get(&name),
+            b'[' => {
+                let items: Vec<&RawValue> = serde_json::from_str(json.get()).ok()?;
+                let is_index = name == "0" || !name.starts_with(['0', '+']);
+                name.parse().ok().filter(|_| is_index).and_then(|at: usize| items.get(at).copied())
+            }
+            _ => None,
+        };
+        match next {
+            Some(next) => json = next,
+            None => return Some(None),
+        }
+    }
+    Some(Some(json))
 }
 
 /// One of the members.
@@ -63,7 +89,7 @@ impl<T> Member<T> {
 }
 
 impl<'a, T: Deserialize<'a>> Member<T> {
-    fn of(json: &'a RawValue) -> Option<Self> {
+    pub(crate) fn of(json: &'a RawValue) -> Option<Self> {
         if json.get() == "null" {
             return Some(Self::Absent);
         }
@@ -193,15 +219,6 @@ pub(crate) fn to_wiped_vec(value: &impl Serialize) -> Zeroizing<Vec<u8>> {
     let mut json = Zeroizing::new(Vec::with_capacity(size.0));
     serde_json::to_writer(&mut *json, value).expect("the same, and a Vec takes it");
     json
-}
-
-/// An object of texts, its members in this order.
-pub(crate) struct Object<'a>(pub(crate) Vec<(&'a str, &'a str)>);
-
-impl Serialize for Object<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().copied())
-    }
 }
 
 struct Count(usize);

@@ -1,15 +1,24 @@
 //! Who asks for a token: [`Credentials`].
 
+pub(crate) mod assertion;
 pub(crate) mod certificate;
 pub(crate) mod named_file;
-
 pub(crate) mod variables;
 
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use self::assertion::{AssertionKey, SigningAlg};
 use self::variables::{Reading, Variables};
 use crate::base::secret::Secret;
 use crate::credentials::certificate::ClientCertificate;
 use crate::types::error::{Error, Result};
+use crate::types::facts::{
+    ASSERTION_KEY, BasicEncoding, CLIENT_ID, Facts, FieldKind, KID, Part, SCOPE,
+};
 use crate::types::names::Provider;
+use crate::types::words::quoted;
 
 /// What a provider gave you at onboarding. They differ per [`Environment`](crate::Environment).
 ///
@@ -49,6 +58,16 @@ pub enum Credentials {
         /// The client secret.
         client_secret: Secret,
     },
+    /// A provider that was described: see [`Provider::described`].
+    Described {
+        /// Which.
+        provider: Provider,
+        /// What its description asks for, by name: `client_id`, `client_secret`, its placeholders; and
+        /// `scope`, `kid`, and the text of the PEM of `assertion_key`.
+        values: BTreeMap<String, Secret>,
+        /// Shown to the server by TLS, whatever else proves who asks.
+        certificate: Option<ClientCertificate>,
+    },
 }
 
 impl Credentials {
@@ -65,7 +84,8 @@ impl Credentials {
     ///
     /// # Errors
     /// [`Configuration`](crate::ErrorKind::Configuration) when the certificate is missing, or given
-    /// to a provider that takes none.
+    /// to a provider that takes none, and for a provider that was described:
+    /// [`described`](Self::described) takes its values by name.
     pub fn new(
         provider: Provider,
         id: impl Into<String>,
@@ -81,10 +101,45 @@ impl Credentials {
             (Provider::SendPayments, None) => {
                 Ok(Self::SendPayments { client_id: id, client_secret: secret })
             }
+            (Provider::Described(_), _) => {
+                Err("credentials: this provider is described; give its values by their names")
+            }
             (_, None) => Err("certificate: not set; give the client certificate that was issued"),
             (_, Some(_)) => Err("certificate: this provider takes none; do not set one"),
         }
         .map_err(|problem| Error::configuration(problem).with_provider(provider))
+    }
+
+    /// Credentials of a provider that was described, by the names in its description.
+    ///
+    /// ```
+    /// use paytoken::{Credentials, Provider};
+    ///
+    /// let acme = Provider::described(
+    ///     r#"{"name": "acme", "token_endpoint": "https://auth.acme.example/token",
+    ///         "auth": "client_secret_basic", "renewal": "coexists", "lifetime": "1h"}"#,
+    /// )?;
+    /// let values = [("client_id", "merchant-7"), ("client_secret", "not-a-real-secret")];
+    /// let credentials = Credentials::described(acme, values, None)?;
+    /// assert_eq!(credentials.id(), "merchant-7");
+    /// # Ok::<_, paytoken::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Configuration`](crate::ErrorKind::Configuration), naming what is missing, not known, or cannot
+    /// be used.
+    pub fn described<N: Into<String>, V: Into<Secret>>(
+        provider: Provider,
+        values: impl IntoIterator<Item = (N, V)>,
+        certificate: Option<ClientCertificate>,
+    ) -> Result<Self> {
+        let mut known = BTreeMap::new();
+        for (name, value) in values {
+            known.insert(name.into(), value.into());
+        }
+        let credentials = Self::Described { provider, values: known, certificate };
+        credentials.check().map_err(|error| error.with_provider(provider))?;
+        Ok(credentials)
     }
 
     /// Reads a provider's credentials from the environment:
@@ -94,6 +149,7 @@ impl Credentials {
     /// | NTX Pay | `NTXPAY_CLIENT_ID`, `NTXPAY_CLIENT_SECRET`, and files named by `NTXPAY_CLIENT_CERT`, `NTXPAY_CLIENT_KEY` (optional when the certificate's file holds the key) |
     /// | NexterPay | `NEXTERPAY_USERNAME`, `NEXTERPAY_PASSWORD` |
     /// | Send Payments | `SENDPAYMENTS_CLIENT_ID`, `SENDPAYMENTS_CLIENT_SECRET` |
+    /// | a described one | its prefix with `_CLIENT_ID`, `_CLIENT_SECRET` and each placeholder's name in capitals; `_SCOPE`, `_KID`; files named by `_CLIENT_CERT`, `_CLIENT_KEY`, `_ASSERTION_KEY` |
     ///
     /// Each identifier and secret may instead be in a file named by the variable with `_FILE`
     /// appended, or in a pipe that ends within 15 s; a byte order mark and one line end at its end
@@ -117,84 +173,183 @@ impl Credentials {
             Self::NtxPay { .. } => Provider::NtxPay,
             Self::NexterPay { .. } => Provider::NexterPay,
             Self::SendPayments { .. } => Provider::SendPayments,
+            Self::Described { provider, .. } => *provider,
         }
     }
 
-    /// The account's identifier: client id or user name.
+    /// The account's identifier: client id or user name; where a description has neither, what tells
+    /// its accounts apart first.
     pub fn id(&self) -> &str {
-        self.parts().id
+        match self {
+            Self::NtxPay { client_id: id, .. }
+            | Self::NexterPay { user_name: id, .. }
+            | Self::SendPayments { client_id: id, .. } => id,
+            Self::Described { .. } => {
+                self.identity().next().map(|(_, value)| value).unwrap_or_default()
+            }
+        }
     }
 
-    /// Identifier, secret and certificate, whatever the provider calls them.
-    pub fn into_parts(self) -> (String, Secret, Option<ClientCertificate>) {
+    /// The client certificate, where there is one.
+    pub fn certificate(&self) -> Option<&ClientCertificate> {
         match self {
-            Self::NtxPay { client_id, client_secret, certificate } => {
-                (client_id, client_secret, Some(certificate))
-            }
-            Self::NexterPay { user_name: id, password: secret }
-            | Self::SendPayments { client_id: id, client_secret: secret } => (id, secret, None),
+            Self::NtxPay { certificate, .. } => Some(certificate),
+            Self::Described { certificate, .. } => certificate.as_ref(),
+            Self::NexterPay { .. } | Self::SendPayments { .. } => None,
+        }
+    }
+
+    /// One of the values that the provider asks for, by its name there.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        match (self, name) {
+            (
+                Self::NtxPay { client_id: id, .. } | Self::SendPayments { client_id: id, .. },
+                "client_id",
+            )
+            | (Self::NexterPay { user_name: id, .. }, "user_name") => Some(id),
+            (
+                Self::NtxPay { client_secret: secret, .. }
+                | Self::SendPayments { client_secret: secret, .. },
+                "client_secret",
+            )
+            | (Self::NexterPay { password: secret, .. }, "password") => Some(secret.expose()),
+            (Self::Described { values, .. }, name) => values.get(name).map(Secret::expose),
+            _ => None,
         }
     }
 
     /// The same account with another certificate, where it has one.
     pub(crate) fn with_certificate(&self, renewed: ClientCertificate) -> Self {
         let mut credentials = self.clone();
-        if let Self::NtxPay { certificate, .. } = &mut credentials {
-            *certificate = renewed;
+        match &mut credentials {
+            Self::NtxPay { certificate, .. }
+            | Self::Described { certificate: Some(certificate), .. } => *certificate = renewed,
+            _ => {}
         }
         credentials
     }
 
     /// Refuses what can only be a mistake, naming the field.
     pub(crate) fn check(&self) -> Result<()> {
-        let parts = self.parts();
         let facts = self.provider().facts();
-        check_text(facts.id.name, parts.id)?;
-        check_text(facts.secret.name, parts.secret.expose())?;
-        parts.certificate.map_or(Ok(()), ClientCertificate::check_key)
+        if let Self::Described { values, certificate, .. } = self {
+            check_names(facts, values)?;
+            if certificate.is_none() && facts.requires_certificate {
+                return Err(Error::configuration(
+                    "certificate: not set; this provider knows its clients by their certificate",
+                ));
+            }
+        }
+        for field in facts.fields {
+            match (field.kind, self.value(field.name)) {
+                (FieldKind::PrivateKey, _) => {
+                    self.assertion_key()?;
+                }
+                (_, Some(text)) => check_text(field.name, text)?,
+                (FieldKind::Optional, None) => {}
+                (_, None) => {
+                    return Err(Error::configuration(format!("{}: not set; set it", field.name)));
+                }
+            }
+        }
+        self.check_headers(facts)?;
+        self.certificate().map_or(Ok(()), ClientCertificate::check_key)
     }
 
-    /// What a refusal is remembered for: the secret and, where there is a certificate, whether its
+    /// What goes into a header has to fit there.
+    fn check_headers(&self, facts: &Facts) -> Result<()> {
+        for (_, part) in facts.protocol.headers {
+            match part {
+                Part::Value(name)
+                    if !self.value(name).is_some_and(|text| text.bytes().all(is_of_header)) =>
+                {
+                    return Err(Error::configuration(format!(
+                        "{name}: goes into a header, where only printable ASCII fits; copy it again"
+                    )));
+                }
+                Part::Basic(BasicEncoding::None)
+                    if self.value(CLIENT_ID.name).is_some_and(|id| id.contains(':')) =>
+                {
+                    return Err(Error::configuration(
+                        "client_id: has a colon, which ends the id where nothing is encoded (RFC 7617 §2); describe the provider with another basic_encoding",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The key that signs client assertions, where the provider takes them: the account's own, else
+    /// the client certificate's.
+    pub(crate) fn assertion_key(&self) -> Result<Option<AssertionKey>> {
+        let Some(signing) = self.provider().facts().protocol.signing else { return Ok(None) };
+        let alg = signing.alg.and_then(SigningAlg::named);
+        let key = match (self.value(ASSERTION_KEY), self.certificate()) {
+            (Some(pem), _) => AssertionKey::from_pem(ASSERTION_KEY, pem.as_bytes(), alg)?,
+            (None, Some(certificate)) => match certificate.identity() {
+                Some((_, key)) => AssertionKey::of(key.clone(), alg)?,
+                None => return Err(Error::configuration(NO_KEY)),
+            },
+            (None, None) => return Err(Error::configuration(NO_KEY)),
+        };
+        Ok(Some(key))
+    }
+
+    /// What a refusal is remembered for: the secrets and, where there is a certificate, whether its
     /// private key is there. (The certificate itself makes another account.)
     pub(crate) fn proof(&self) -> Secret {
-        let Parts { secret, certificate, .. } = self.parts();
-        match certificate {
-            Some(certificate) if !certificate.has_private_key() => {
-                Secret::from([secret.expose(), "\0without a private key"].concat())
-            }
-            _ => secret.clone(),
+        let mut proof = Zeroizing::new(String::new());
+        let mut parts: Vec<&str> = self.secrets().collect();
+        let key = self.assertion_key().ok().flatten();
+        parts.extend(key.as_ref().map(AssertionKey::fingerprint));
+        if self.certificate().is_some_and(|certificate| !certificate.has_private_key()) {
+            parts.push("without a private key");
         }
+        // Sized at once, so that no growing leaves an unwiped copy behind.
+        proof.reserve_exact(parts.iter().map(|part| part.len() + 1).sum());
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                proof.push('\0');
+            }
+            proof.push_str(part);
+        }
+        Secret::from(std::mem::take(&mut *proof))
     }
 
-    /// The same three things whatever the provider calls them.
-    pub(crate) fn parts(&self) -> Parts<'_> {
-        match self {
-            Self::NtxPay { client_id, client_secret, certificate } => {
-                Parts { id: client_id, secret: client_secret, certificate: Some(certificate) }
-            }
-            Self::NexterPay { user_name, password } => {
-                Parts { id: user_name, secret: password, certificate: None }
-            }
-            Self::SendPayments { client_id, client_secret } => {
-                Parts { id: client_id, secret: client_secret, certificate: None }
-            }
-        }
+    /// What tells one account from another, by name.
+    pub(crate) fn identity(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let fields = self.provider().facts().fields.iter();
+        let identity = fields.filter(|field| field.kind == FieldKind::Identity);
+        identity.filter_map(|field| Some((field.name, self.value(field.name)?)))
     }
-}
 
-impl Credentials {
+    /// What proves who asks, the private keys apart.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let fields = self.provider().facts().fields.iter();
+        let secrets = fields.filter(|field| field.kind == FieldKind::Secret);
+        secrets.filter_map(|field| self.value(field.name))
+    }
+
+    /// The scope that is asked for; `""` is none.
+    pub(crate) fn scope(&self) -> &str {
+        self.value(SCOPE).unwrap_or(self.provider().facts().protocol.scope)
+    }
+
     /// Whether they are the same account's, whatever the secret.
     pub(crate) fn have_account_of(&self, other: &Self) -> bool {
-        self.id() == other.id() && self.provider() == other.provider()
+        self.provider() == other.provider()
+            && self.id() == other.id()
+            && self.scope() == other.scope()
+            && self.identity().eq(other.identity())
     }
 
-    /// Whether every part is equal, the secret included.
+    /// Whether every part is equal, the secrets included.
     pub(crate) fn are(&self, other: &Self) -> bool {
-        let (own, others) = (self.parts(), other.parts());
-        own.id == others.id
-            && own.secret.expose() == others.secret.expose()
-            && self.provider() == other.provider()
-            && match (own.certificate, others.certificate) {
+        self.have_account_of(other)
+            && self.secrets().eq(other.secrets())
+            && [ASSERTION_KEY, KID].iter().all(|name| self.value(name) == other.value(name))
+            && match (self.certificate(), other.certificate()) {
                 (Some(own), Some(other)) => is_same(own, other),
                 (None, None) => true,
                 _ => false,
@@ -202,10 +357,27 @@ impl Credentials {
     }
 }
 
-pub(crate) struct Parts<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) secret: &'a Secret,
-    pub(crate) certificate: Option<&'a ClientCertificate>,
+const NO_KEY: &str =
+    "assertion_key: not set; set it, or certificate and private_key, to the private key that signs";
+
+/// Every value has to be one that the description asks for.
+fn check_names(facts: &Facts, values: &BTreeMap<String, Secret>) -> Result<()> {
+    match values.keys().find(|name| !facts.fields.iter().any(|field| field.name == **name)) {
+        None => Ok(()),
+        Some(name) => {
+            let known: Vec<_> = facts.fields.iter().map(|field| field.name).collect();
+            Err(Error::configuration(format!(
+                "{}: not known for {}; it takes {}",
+                quoted(name),
+                facts.name,
+                known.join(", ")
+            )))
+        }
+    }
+}
+
+fn is_of_header(byte: u8) -> bool {
+    byte == b' ' || byte.is_ascii_graphic()
 }
 
 /// A program's copies of a certificate share their memory, which is compared first: chains are long.

@@ -1,6 +1,7 @@
 //! Reading settings from environment variables and from the files that they name: the same for the
 //! library, the command and the C library.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,6 +16,7 @@ use crate::base::secret::Secret;
 use crate::credentials::certificate::{ClientCertificate, Files, Names};
 use crate::credentials::named_file::{Holds, LARGEST_PEM, NamedFile, Once};
 use crate::types::error::{Error, Result};
+use crate::types::facts::{Facts, Field, FieldKind};
 use crate::types::names::{Environment, Provider};
 
 /// How much of the credentials is read.
@@ -87,61 +89,99 @@ impl<'a> Variables<'a> {
 
     fn read_credentials(&self, provider: Provider, reading: Reading) -> Result<Credentials> {
         let facts = provider.facts();
-        let certificate = match facts.takes_certificate {
-            true => Some(self.certificate(provider, reading)?),
-            false => None,
-        };
-        let id = self.credential(&facts.variable(facts.id.variable))?.to_string();
-        let secret = match reading {
-            Reading::Whole => {
-                Secret::from(self.credential(&facts.variable(facts.secret.variable))?.as_str())
+        let certificate = self.certificate(facts, reading)?;
+        let mut values = BTreeMap::new();
+        for field in facts.fields {
+            let name = facts.variable(field.variable);
+            let value = match (field.kind, reading) {
+                (FieldKind::Secret | FieldKind::PrivateKey, Reading::WithoutSecret) => continue,
+                (FieldKind::Identity | FieldKind::Secret, _) => Some(self.credential(&name)?),
+                (FieldKind::Optional, _) => self.text(&name)?.map(Zeroizing::new),
+                (FieldKind::PrivateKey, _) => self.assertion_key(facts, &name)?,
+            };
+            if let Some(value) = value {
+                values.insert(field.name.to_owned(), Secret::from(value.as_str()));
             }
-            Reading::WithoutSecret => Secret::from(""),
+        }
+        if let Provider::Described(_) = provider {
+            return Ok(Credentials::Described { provider, values, certificate });
+        }
+        let mut value = |index: usize| {
+            let field: Option<&Field> = facts.fields.get(index);
+            field.and_then(|field| values.remove(field.name)).unwrap_or_else(|| Secret::from(""))
         };
-        Credentials::new(provider, id, secret, certificate)
+        Credentials::new(provider, value(0).expose(), value(1), certificate)
+    }
+
+    /// The PEM of the key that signs assertions, unless the client certificate's does.
+    fn assertion_key(&self, facts: &Facts, name: &str) -> Result<Option<Zeroizing<String>>> {
+        let [certificate, key] = certificate_variables(facts);
+        let (name, path) = match (self.path(name), self.path(&key)) {
+            (Some(path), _) => (name, path),
+            (None, Some(path)) if self.path(&certificate).is_none() => (&*key, path),
+            (None, None) if self.path(&certificate).is_none() => {
+                return Err(Error::configuration(format!(
+                    "{key}: not set; set it to the path of the private key's PEM file"
+                )));
+            }
+            _ => return Ok(None),
+        };
+        let pem = NamedFile { holds: Holds::Secret, ..self.pem(name) }.read(&path)?;
+        Ok(Some(Zeroizing::new(String::from_utf8_lossy(&pem).into_owned())))
     }
 
     /// Whether what [`Reading::WithoutSecret`] leaves out is set, and stands in files that may be used.
     /// Those are not read.
     pub(crate) fn check_secrets(&self, provider: Provider) -> Result<()> {
         let facts = provider.facts();
-        let name = facts.variable(facts.secret.variable);
-        let file_name = format!("{name}_FILE");
-        let key_name = facts.variable("CLIENT_KEY");
         let check = || {
-            match (self.text(&name)?, self.path(&file_name)) {
-                (None, Some(path)) => self.secret_file(&file_name).check(&path)?,
-                _ => drop(self.credential(&name)?),
-            }
-            match self.path(&key_name).filter(|_| facts.takes_certificate) {
-                Some(path) => {
-                    let file = self.pem(&key_name);
-                    NamedFile { holds: Holds::Secret, ..file }.check(&path)
+            let mut keys = vec![facts.variable("CLIENT_KEY")];
+            keys.retain(|_| facts.takes_certificate);
+            for field in facts.fields {
+                let name = facts.variable(field.variable);
+                let file_name = format!("{name}_FILE");
+                match (field.kind, self.text(&name)?, self.path(&file_name)) {
+                    (FieldKind::Secret, None, Some(path)) => {
+                        self.secret_file(&file_name).check(&path)?
+                    }
+                    (FieldKind::Secret, ..) => drop(self.credential(&name)?),
+                    (FieldKind::PrivateKey, ..) => keys.push(name),
+                    _ => {}
                 }
-                None => Ok(()),
             }
+            for name in keys {
+                if let Some(path) = self.path(&name) {
+                    NamedFile { holds: Holds::Secret, ..self.pem(&name) }.check(&path)?;
+                }
+            }
+            Ok(())
         };
         check().map_err(|error: Error| error.with_provider(provider))
     }
 
-    fn certificate(&self, provider: Provider, reading: Reading) -> Result<ClientCertificate> {
-        let [name, key_name] =
-            ["CLIENT_CERT", "CLIENT_KEY"].map(|name| provider.facts().variable(name));
-        let path = self.path(&name).ok_or_else(|| {
-            Error::configuration(format!(
-                "{name}: not set; set it to the path of the client certificate's PEM file"
-            ))
-        })?;
+    fn certificate(&self, facts: &Facts, reading: Reading) -> Result<Option<ClientCertificate>> {
+        if !facts.takes_certificate {
+            return Ok(None);
+        }
+        let [name, key_name] = certificate_variables(facts);
         let key = self.path(&key_name);
+        let Some(path) = self.path(&name) else {
+            return match key.filter(|_| facts.protocol.signing.is_none()) {
+                None if !facts.requires_certificate => Ok(None),
+                _ => Err(Error::configuration(format!(
+                    "{name}: not set; set it to the path of the client certificate's PEM file"
+                ))),
+            };
+        };
         if let Reading::WithoutSecret = reading {
             let pem = self.pem(&name).read(&path)?;
             if let Some(certificate) = ClientCertificate::from_pem_without_key(&pem, &name)? {
-                return Ok(certificate);
+                return Ok(Some(certificate));
             }
         }
         let names = Names { certificate: name, key: key_name };
         let files = Files::new(&path, key.as_deref(), Some(names));
-        files.load(self.deadline, &self.once)
+        files.load(self.deadline, &self.once).map(Some)
     }
 
     /// The variable, or the content of the file that `NAME_FILE` names.
@@ -204,6 +244,11 @@ impl<'a> Variables<'a> {
     }
 }
 
+/// Of the files with certificate and private key.
+fn certificate_variables(facts: &Facts) -> [String; 2] {
+    ["CLIENT_CERT", "CLIENT_KEY"].map(|name| facts.variable(name))
+}
+
 /// A secret in a file is short.
 const LARGEST_SECRET_FILE: u64 = 64 * 1024;
 
@@ -241,7 +286,7 @@ mod tests {
         let pairs =
             [("NEXTERPAY_USERNAME", "u"), ("NEXTERPAY_PASSWORD_FILE", path.to_str().unwrap())];
         let read = from(Provider::NexterPay, &pairs);
-        assert_eq!(read.unwrap().parts().secret.expose(), "sandbox-password");
+        assert_eq!(read.unwrap().value("password"), Some("sandbox-password"));
     }
 
     #[test]

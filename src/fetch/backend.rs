@@ -65,7 +65,7 @@ impl Backend for FetchBackend {
     }
 
     fn documented_lifetime(&self) -> Duration {
-        self.fetcher.documented_lifetime()
+        self.fetcher.documented_lifetime(None)
     }
 
     fn blocked(&self, now: Now, allows: Duration, renews: bool) -> Option<Error> {
@@ -73,7 +73,7 @@ impl Backend for FetchBackend {
     }
 
     fn remembered_for(&self, now: Now) -> Option<Duration> {
-        self.fetcher.book.lock().refused_for(now, self.fetcher.book.secret())
+        self.fetcher.refused_for(now)
     }
 
     fn failed_renewals(&self, now: Now) -> u32 {

@@ -44,7 +44,7 @@ impl CertificateReloader {
         transport: &Transport,
         wall: SystemTime,
     ) -> (Option<Arc<Reloaded>>, Vec<EventKind>) {
-        let Some(certificate) = first.parts().certificate else {
+        let Some(certificate) = first.certificate() else {
             return (None, Vec::new());
         };
         let mut state = lock(&self.0);
@@ -79,14 +79,14 @@ impl CertificateReloader {
 
     /// When the certificate in use expires.
     pub(crate) fn not_after(&self, first: &Credentials) -> Option<SystemTime> {
-        let certificate = first.parts().certificate?;
+        let certificate = first.certificate()?;
         lock(&self.0).certificate().unwrap_or(certificate).not_after()
     }
 }
 
 impl State {
     fn certificate(&self) -> Option<&ClientCertificate> {
-        self.newer.as_ref()?.credentials.parts().certificate
+        self.newer.as_ref()?.credentials.certificate()
     }
 
     fn is_to_be_told(&self, wall: SystemTime) -> bool {

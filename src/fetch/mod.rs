@@ -19,7 +19,7 @@ use crate::credentials::Credentials;
 use crate::fetch::account_book::AccountBook;
 use crate::fetch::certificate_reloader::CertificateReloader;
 use crate::flight::{Effort, Order};
-use crate::policy::book::{Asker, BETWEEN_TOKENS, FailedFetch};
+use crate::policy::book::{Asker, BETWEEN_TOKENS, Cap, FailedFetch};
 use crate::policy::outcome::Cause;
 use crate::protocol::{self, Timing};
 use crate::store::account::UNREADABLE;
@@ -51,6 +51,9 @@ pub(crate) struct Fetcher {
     pub(crate) supply: Option<Arc<Supply>>,
 }
 
+/// Where neither the provider's document nor a token says how long one lives.
+const USUAL_LIFETIME: Duration = Duration::from_secs(3600);
+
 /// A token and how long it lives.
 pub(crate) type Supply = dyn Fn(Deadline) -> Result<(Secret, Duration)> + Send + Sync;
 
@@ -64,15 +67,28 @@ impl Fetcher {
         self.credentials.provider()
     }
 
-    /// How long a token lives by the document.
-    pub(crate) fn documented_lifetime(&self) -> Duration {
-        self.provider().facts().in_environment(self.environment).lifetime
+    /// How long a token lives by the document, else as long as this one.
+    pub(crate) fn documented_lifetime(&self, last: Option<&Token>) -> Duration {
+        let documented = self.provider().facts().in_environment(self.environment).lifetime;
+        documented.or(last.map(Token::lifetime)).unwrap_or(USUAL_LIFETIME)
+    }
+
+    /// This source, as it asks the book.
+    pub(crate) fn asker(&self, allows: Duration, renews: bool) -> Asker {
+        let cap = Cap::of(self.provider().facts());
+        Asker { secret: self.book.secret(), allows, renews, cap }
     }
 
     /// The remembered error, if who asks so may not ask the provider now.
     pub(crate) fn blocked(&self, now: Now, allows: Duration, renews: bool) -> Option<Error> {
-        let asker = Asker { secret: self.book.secret(), allows, renews };
+        let asker = self.asker(allows, renews);
         self.book.lock().blocked(now, asker).map(|error| self.error(error))
+    }
+
+    /// How long a refusal, or too many of them, still holds this source back.
+    pub(crate) fn refused_for(&self, now: Now) -> Option<Duration> {
+        let asker = self.asker(self.timeout, false);
+        self.book.lock().refused_for(now, asker)
     }
 
     /// One fetch, after which the book knows how it ended. A token that the API has revoked counts as a
@@ -88,7 +104,7 @@ impl Fetcher {
             self.keep_distance(last, order.deadline)?;
         }
         let (allows, renews) = (order.deadline.remaining(), order.is_renewal());
-        let asker = Asker { secret: self.book.secret(), allows, renews };
+        let asker = self.asker(allows, renews);
         let now = self.clock.now();
         let is_probe = !is_forced && self.book.lock().is_probing(now, asker);
         let retries = match order.effort {
@@ -113,7 +129,7 @@ impl Fetcher {
             requests: told.len() as u32,
             asker,
             is_forced,
-            lifetime: self.documented_lifetime(),
+            lifetime: self.documented_lifetime(last),
             chance: chance(),
         };
         // The error says how long it is remembered, from the first time on.
@@ -182,7 +198,7 @@ impl Fetcher {
             Some(newer) => (&newer.credentials, &newer.transport),
             None => (&self.credentials, &self.transport),
         };
-        if let Some(certificate) = credentials.parts().certificate {
+        if let Some(certificate) = credentials.certificate() {
             certificate.check_validity(sent.wall).map_err(|error| self.error(error))?;
         }
         self.tell(EventKind::Request { attempt });
@@ -190,7 +206,8 @@ impl Fetcher {
         if let Some(supply) = &self.supply {
             return self.supplied(&**supply, sent, deadline);
         }
-        let request = protocol::request(credentials);
+        let request = protocol::request(credentials, transport.base_url().as_str(), sent.wall)
+            .map_err(|error| self.error(error))?;
         let response = transport.send(request, deadline).map_err(|error| self.error(error))?;
         let timing = Timing { sent: sent.wall, answered: self.clock.now().wall };
         let issued = protocol::answer(credentials, self.environment, &response, timing)

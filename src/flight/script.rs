@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::base::sync::{chance, lock};
-use crate::policy::book::{Asker, Book, FailedFetch};
+use crate::policy::book::{Asker, Book, Cap, FailedFetch};
 use crate::policy::outcome::Cause;
 
 pub(super) const TIMEOUT: Duration = Duration::from_secs(3600);
@@ -17,7 +17,7 @@ pub(super) trait Script: Send + Sync + Sized + 'static {
 }
 
 fn asker(allows: Duration, renews: bool) -> Asker {
-    Asker { secret: 0, allows, renews }
+    Asker { secret: 0, allows, renews, cap: Cap { most: 6, is_absolute: false } }
 }
 
 impl<S: Script> Backend for S {

@@ -11,11 +11,12 @@ use zeroize::Zeroizing;
 
 use super::{Timing, checked_scope};
 use crate::base::date;
-use crate::base::json::{Member, Members, NumberOrText, SecretText};
+use crate::base::json::{self, Member, Members, NumberOrText, SecretText};
+use crate::base::shown::shown;
 use crate::protocol::message::Response;
 use crate::token::IssuedToken;
 use crate::types::error::{Error, Result};
-use crate::types::facts::Facts;
+use crate::types::facts::{BEARER, Facts};
 use crate::types::names::Environment;
 
 /// A shorter life is not believed: each caller would ask for another token.
@@ -53,33 +54,40 @@ impl<'a> Answer<'a> {
         is_error.then(|| serde_json::from_str(json).ok())
     }
 
-    /// The token that it issues (RFC 6749 §5.1). It ends at the earliest end that the answer tells,
+    /// The token itself, from where it has to stand.
+    pub(super) fn token(&self, facts: &Facts) -> Result<SecretText<'a>> {
+        let name = name(facts.protocol.token);
+        let token = match facts.protocol.token {
+            "" => Member::Is(self.whole(facts.title, facts.is_described)?),
+            pointer => self.member(Some(pointer))?,
+        };
+        match token {
+            Member::Is(token) => Ok(token),
+            Member::Absent => refused(format!("the answer has no {name}; check base_url")),
+            Member::IsNot => refused(format!("the answer's {name} is not a string")),
+        }
+    }
+
+    /// What it says of that token (RFC 6749 §5.1). It ends at the earliest end that the answer tells,
     /// and lives no longer than is documented or, where the answer has a say in it, allowed.
     pub(super) fn issued_token(
         &self,
+        access_token: SecretText<'a>,
         facts: &Facts,
         environment: Environment,
     ) -> Result<IssuedToken<'a>> {
         let protocol = &facts.protocol;
-        // Whether it is JSON at all is found out before any part of it is judged.
-        let token = match protocol.token {
-            "" => Member::Is(self.whole(facts.title)?),
-            pointer => self.member(Some(pointer))?,
-        };
-        let token_type: Member<String> = self.member(protocol.is_oauth.then_some("/token_type"))?;
+        let is_typed = protocol.is_oauth && facts.scheme == BEARER;
+        let token_type: Member<String> = self.member(is_typed.then_some("/token_type"))?;
         let scope = self.member(protocol.is_oauth.then_some("/scope"))?;
         let expires_in = self.member(protocol.expires_in)?;
         let expires_at = self.member(protocol.expires_at)?;
 
-        let name = name(protocol.token);
-        let access_token = match token {
-            Member::Is(token) => token,
-            Member::Absent => return refused(format!("the answer has no {name}; check base_url")),
-            Member::IsNot => return refused(format!("the answer's {name} is not a string")),
-        };
         match token_type {
             Member::Absent => {}
             Member::Is(kind) if kind.eq_ignore_ascii_case("bearer") => {}
+            // What one provider calls its bearer tokens.
+            Member::Is(kind) if facts.is_described && kind == "access_token" => {}
             _ => {
                 return refused(
                     "the answer's token_type is not Bearer; this library only knows how to use bearer tokens",
@@ -100,23 +108,40 @@ impl<'a> Answer<'a> {
         let earliest = told.into_iter().filter_map(Member::ok).min();
         let documented = facts.in_environment(environment).lifetime;
         let longest = facts.longest_lifetime(environment);
+        let Some(lifetime) = earliest.map(|left| left.min(longest)).or(documented) else {
+            return refused(
+                "the answer does not tell how long its token lives; point expires_in or expires_at to where it does, or set lifetime to what the provider's documents say",
+            );
+        };
         Ok(IssuedToken {
             access_token,
-            lifetime: earliest.map_or(documented, |left| left.min(longest)),
+            lifetime,
             lifetime_not_understood: is_not_understood && earliest.is_none(),
             scope: checked_scope(scope.ok()),
         })
     }
 
     /// The answer that is a token and nothing else: a JSON string, or bare.
-    fn whole(&self, title: &str) -> Result<SecretText<'a>> {
+    fn whole(&self, title: &str, is_described: bool) -> Result<SecretText<'a>> {
         match self.json {
+            // Digits alone are a number, too.
+            Some(json) if is_described && json.get().bytes().all(|byte| byte.is_ascii_digit()) => {
+                Ok(SecretText::Borrowed(json.get()))
+            }
             Some(json) => serde_json::from_str(json.get()).or_else(|_| {
                 refused(format!(
                     "the answer is JSON but not the string {title} documents; check base_url"
                 ))
             }),
             None if is_jwt(self.text) => Ok(SecretText::Borrowed(self.text)),
+            // No page of HTML, and no half of an object.
+            None if is_described
+                && !self.text.is_empty()
+                && !self.text.starts_with(['<', '{', '[', '"'])
+                && self.text.bytes().all(|byte| byte.is_ascii_graphic()) =>
+            {
+                Ok(SecretText::Borrowed(self.text))
+            }
             None => refused("the answer is neither a JSON string nor a JWT; check base_url"),
         }
     }
@@ -125,11 +150,21 @@ impl<'a> Answer<'a> {
     /// anywhere in this provider's answers.
     fn member<T: Deserialize<'a>>(&self, pointer: Option<&str>) -> Result<Member<T>> {
         let Some(pointer) = pointer else { return Ok(Member::Absent) };
-        if self.json.is_some_and(|json| !json.get().starts_with('{')) {
+        if self.json.is_some_and(|json| !json.get().starts_with(['{', '['])) {
             return refused("the answer is not a JSON object; check base_url");
         }
-        let member = self.members.as_ref().and_then(|members| members.read(name(pointer)));
+        let member = self.json.and_then(|json| match json::at(json, pointer)? {
+            Some(json) => Member::of(json),
+            None => Some(Member::Absent),
+        });
         member.map_or_else(|| refused("the answer is not JSON; check base_url"), Ok)
+    }
+
+    /// The names of its members, for whoever has to find out where the token stands.
+    pub(super) fn names(&self) -> Option<String> {
+        const MOST: usize = 12;
+        let names: Vec<_> = self.members.as_ref()?.names().take(MOST).map(shown).collect();
+        Some(names.join(", "))
     }
 
     /// A server may hand out a token that it made earlier, which ends sooner than is documented.
@@ -148,7 +183,7 @@ fn refused<T>(message: impl Into<String>) -> Result<T> {
     Err(Error::invalid_response(message))
 }
 
-/// The name at the end of a pointer. So far, all stands at the top of an answer.
+/// A pointer as a message shows it.
 fn name(pointer: &str) -> &str {
     pointer.trim_start_matches('/')
 }
@@ -254,7 +289,8 @@ mod tests {
             body: format!("{{{members}}}").into_bytes().into(),
         };
         let answer = Answer::new(&response, Timing { sent: now, answered: now }).unwrap();
-        let issued = answer.issued_token(&facts, Environment::Sandbox).ok()?;
+        let token = answer.token(&facts).ok()?;
+        let issued = answer.issued_token(token, &facts, Environment::Sandbox).ok()?;
         Some((issued.lifetime.as_secs(), issued.lifetime_not_understood))
     }
 

@@ -57,8 +57,9 @@ fn start_of(text: &str) -> &str {
 
 /// One line without the credentials, and without anything that looks like one.
 fn clean(line: &str, credentials: &Credentials) -> String {
-    let parts = credentials.parts();
-    let text = redact(line, &forms(parts.id, parts.secret.expose()));
+    let forms: Vec<_> =
+        credentials.secrets().flat_map(|secret| forms(credentials.id(), secret)).collect();
+    let text = redact(line, &forms);
     let mut shown = String::new();
     for word in text.split_whitespace() {
         if !shown.is_empty() {

@@ -1,19 +1,40 @@
 //! The two HTTP messages, a request and its answer, as plain data: what providers write and read, and
 //! what the transport carries.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use zeroize::Zeroizing;
 
 use crate::base::shown::shown;
 
-/// A `POST` to a token endpoint.
+/// What a token endpoint is sent.
 pub(crate) struct Request {
-    /// Appended to the base URL; starts with `/`.
-    pub(crate) path: &'static str,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    /// JSON.
+    pub(crate) method: Method,
+    /// Path and query, appended to the base URL; starts with `/`. It is logged: no secret stands in it.
+    pub(crate) path: Cow<'static, str>,
+    /// Each may be a secret.
+    pub(crate) headers: Vec<(&'static str, Zeroizing<String>)>,
+    /// `None`: the header is not sent.
+    pub(crate) content_type: Option<&'static str>,
+    /// Sent with its length, even an empty one. `GET` sends none.
     pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Post,
+    #[allow(dead_code)]
+    Get,
+}
+
+impl Method {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Get => "GET",
+        }
+    }
 }
 
 /// An answer, whatever its status.

@@ -1,29 +1,30 @@
 //! The providers: what is known of them, what to send, and how to read the answer.
 //!
-//! One file per provider holds its [`Facts`], a constant. From it come the request and what its
-//! answer means, by the same code for every provider.
+//! One file per provider that is built in holds its [`Facts`], a constant; a description becomes the
+//! same. From them come the request and what its answer means, by the same code for every provider.
 
 pub(crate) mod message;
 
 mod answer;
+mod description;
 mod error_body;
 mod explanation;
 mod nexter_pay;
 mod ntx_pay;
 mod refusal;
+mod request;
 mod send_payments;
 
 use std::time::SystemTime;
 
 use self::answer::Answer;
-use crate::base::json;
+pub(crate) use self::request::request;
 use crate::credentials::Credentials;
-use crate::credentials::certificate::ClientCertificate;
 use crate::policy::outcome::needs_body;
-use crate::protocol::message::{Request, Response};
+use crate::protocol::message::Response;
 use crate::token::IssuedToken;
 use crate::types::error::{Error, Result};
-use crate::types::facts::{Facts, Part};
+use crate::types::facts::Facts;
 use crate::types::names::{Environment, Provider};
 
 impl Provider {
@@ -33,6 +34,7 @@ impl Provider {
             Self::NtxPay => &ntx_pay::FACTS,
             Self::NexterPay => &nexter_pay::FACTS,
             Self::SendPayments => &send_payments::FACTS,
+            Self::Described(described) => described.0,
         }
     }
 }
@@ -44,25 +46,6 @@ pub(crate) fn base_url(provider: Provider, environment: Environment) -> Result<&
         .in_environment(environment)
         .base_url
         .ok_or_else(|| Error::configuration(format!("base_url: {}", facts.address_hint)))
-}
-
-/// The request that gets a token for these credentials.
-pub(crate) fn request(credentials: &Credentials) -> Request {
-    let facts = credentials.provider().facts();
-    let parts = credentials.parts();
-    let value = |part| match part {
-        Part::Id => Some(parts.id),
-        Part::Secret => Some(parts.secret.expose()),
-        Part::Certificate => parts.certificate.and_then(ClientCertificate::header_value),
-    };
-    let headers = facts.protocol.headers.iter();
-    let fields = facts.protocol.fields.iter();
-    let fields = fields.filter_map(|&(name, part)| Some((name, value(part)?)));
-    Request {
-        path: facts.endpoint,
-        headers: headers.filter_map(|&(name, part)| Some((name, value(part)?.into()))).collect(),
-        body: json::to_wiped_vec(&json::Object(fields.collect())),
-    }
 }
 
 /// When a request was sent and answered, by the local wall clock.
@@ -87,9 +70,13 @@ pub(crate) fn answer<'a>(
     if let Some(error) = answer.error() {
         return Err(refusal::in_success(provider, credentials, response, error.as_deref()));
     }
-    let issued = answer
-        .issued_token(provider.facts(), environment)
-        .map_err(|error| error.with_status(response.status))?;
+    let facts = provider.facts();
+    let token = answer.token(facts).map_err(|error| match facts.is_described {
+        true => refusal::without_a_token(facts, answer.names()),
+        false => error,
+    });
+    let issued = token.and_then(|token| answer.issued_token(token, facts, environment));
+    let issued = issued.map_err(|error| error.with_status(response.status))?;
     check_token(&issued.access_token)?;
     Ok(issued)
 }

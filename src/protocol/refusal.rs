@@ -10,6 +10,7 @@ use crate::policy::book::LONGEST as LONGEST_WAIT;
 use crate::policy::outcome::Cause;
 use crate::protocol::message::Response;
 use crate::types::error::Error;
+use crate::types::facts::{CLIENT_ID, CLIENT_SECRET, Facts, Part};
 use crate::types::names::Provider;
 
 /// The error for an answer that is not 2xx.
@@ -31,7 +32,7 @@ pub(super) fn read(
     let (cause, advice) = match status {
         400 | 401 if speaks_of_tls_certificate(response) => (
             Cause::CertificateRefusedByFront,
-            "the server in front did not accept the client certificate; give certificate and private key that NTX Pay issued for this environment",
+            "the server in front did not accept the client certificate; give certificate and private key that the provider issued for this environment",
         ),
         403 => (
             Cause::AccountRefused,
@@ -54,12 +55,63 @@ pub(super) fn read(
     };
     cause
         .error(format!(
-            "the token endpoint answered {status}{}; {advice}",
-            explanation(credentials, response)
+            "the token endpoint answered {status}{}; {advice}{}",
+            explanation(credentials, response),
+            if facts.is_described { of_description(cause, credentials) } else { String::new() }
         ))
         .with_status(status)
         .with_retry_after(wait)
         .with_provider(provider)
+}
+
+/// What in a description may be wrong.
+fn of_description(cause: Cause, credentials: &Credentials) -> String {
+    let facts = credentials.provider().facts();
+    let is_encoded = |name| {
+        // Of these, servers that decode make something else than those that do not.
+        credentials.value(name).is_some_and(|text| {
+            !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~*".contains(&b))
+        })
+    };
+    let has_basic = facts.protocol.headers.iter().any(|(_, part)| matches!(part, Part::Basic(_)));
+    match cause {
+        Cause::NoEndpoint | Cause::NotImplemented => {
+            format!(" (the description's path is {})", plain(facts.endpoint))
+        }
+        Cause::Redirect => format!(
+            ", and token_endpoint in the description: its path is {}, and some servers want a slash at its end",
+            plain(facts.endpoint)
+        ),
+        Cause::CredentialsRefused
+            if has_basic && [CLIENT_ID.name, CLIENT_SECRET.name].into_iter().any(is_encoded) =>
+        {
+            "; the id or the secret has characters that servers decode in different ways: another basic_encoding (minimal, form, none) in the description may be meant".into()
+        }
+        _ => String::new(),
+    }
+}
+
+/// Without the query.
+fn plain(path: &str) -> &str {
+    path.split('?').next().unwrap_or(path)
+}
+
+/// The error for a 2xx without the token that the description says is there: some servers answer 200 with
+/// an error inside, and asking again and again could lock the account.
+pub(super) fn without_a_token(facts: &Facts, names: Option<String>) -> Error {
+    let has = match names {
+        Some(names) if names.is_empty() => "the answer is empty".to_owned(),
+        Some(names) => format!("the answer has {names}"),
+        None => "the answer is no JSON object".to_owned(),
+    };
+    let where_to = match facts.protocol.token {
+        "" => "be the whole answer".to_owned(),
+        pointer => format!("stand at {pointer}"),
+    };
+    Cause::RefusalInSuccess.error(format!(
+        "the answer has no token where it should {where_to}; {has}: if that is an error, {}; else correct token in the description",
+        facts.refusal_hint
+    ))
 }
 
 const NO_ENDPOINT: &str = "there is no token endpoint at this address; check base_url: as a rule it is https://host alone, and the path is added";

@@ -15,7 +15,8 @@ use crate::fetch::{Fetcher, Supply};
 use crate::protocol;
 use crate::store::{Account, Store};
 use crate::token::{AuthorizationHeader, Token};
-use crate::transport::{self, BaseUrl, ConnectionSettings, Roots, TlsPool, Transport};
+use crate::transport::{self, ConnectionSettings, Roots, TlsPool, Transport};
+use crate::types::base_url::BaseUrl;
 use crate::types::error::{Error, Result};
 use crate::types::event::{Event, EventHook};
 use crate::types::names::{Environment, Provider};
@@ -350,7 +351,7 @@ impl Builder {
         }
         let header = match &self.header {
             Some((name, prefix)) => authorization_header(name, prefix)?,
-            None => AuthorizationHeader::default(),
+            None => AuthorizationHeader::of(self.credentials.provider().facts()),
         };
         let base_url = match &self.base_url {
             Some(url) => {
@@ -363,11 +364,8 @@ impl Builder {
                 BaseUrl::parse(protocol::base_url(self.credentials.provider(), self.environment)?)?
             }
         };
-        let parts = self.credentials.parts();
-        let certificate = parts.certificate.cloned();
-        let leaf = certificate.as_ref().and_then(|certificate| certificate.leaf());
-        let account =
-            Account::of(self.credentials.provider(), self.environment, &base_url, parts.id, leaf);
+        let certificate = self.credentials.certificate().cloned();
+        let account = Account::of(&self.credentials, self.environment, &base_url);
         if let Some(certificate) = &certificate {
             certificate.check_validity(self.clock.now().wall)?;
         }
@@ -462,10 +460,5 @@ fn authorization_header(name: &str, prefix: &str) -> Result<AuthorizationHeader>
     if !prefix.is_empty() {
         check_header_text("authorization_header: the prefix", prefix)?;
     }
-    let prefix = match prefix {
-        "Bearer" => None,
-        "" => Some(String::new()),
-        prefix => Some(format!("{prefix} ")),
-    };
-    Ok(AuthorizationHeader { name: name.into(), prefix })
+    Ok(AuthorizationHeader::new(name, prefix))
 }

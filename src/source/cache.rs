@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 
 use crate::base::sync::lock;
 use crate::credentials::Credentials;
+use crate::credentials::certificate::ClientCertificate;
 use crate::fetch::account_book::Books;
 use crate::source::TokenSource;
 use crate::source::builder::Builder;
@@ -270,10 +271,11 @@ impl TokenCache {
     }
 
     fn hash_of_secret(&self, credentials: &Credentials, environment: Environment) -> u64 {
-        let parts = credentials.parts();
-        let leaf = parts.certificate.and_then(|certificate| certificate.leaf());
-        let secret = (parts.secret.expose(), leaf);
-        self.0.hasher.hash_one((credentials.provider(), environment, secret))
+        let leaf = credentials.certificate().and_then(ClientCertificate::leaf);
+        let mut hasher = self.0.hasher.build_hasher();
+        (credentials.provider(), environment, leaf).hash(&mut hasher);
+        credentials.secrets().for_each(|secret| secret.hash(&mut hasher));
+        hasher.finish()
     }
 
     fn shard(&self, hash: u64) -> &Shard {

@@ -358,7 +358,7 @@ impl TokenSource {
             last_error: counters
                 .last_error
                 .map(|(kind, at)| (kind, now.monotonic.saturating_duration_since(at))),
-            blocked_for: fetcher.book.lock().refused_for(now, fetcher.book.secret()),
+            blocked_for: fetcher.refused_for(now),
             certificate_not_after: fetcher.certificate_reloader.not_after(&fetcher.credentials),
         }
     }

@@ -16,8 +16,10 @@ use crate::protocol;
 use crate::source::TokenSource;
 use crate::source::builder::Builder;
 use crate::store::{Account, FileStore, Place, Sealed, SealingKeys, Unsealed};
-use crate::transport::{BaseUrl, Roots};
+use crate::transport::Roots;
+use crate::types::base_url::BaseUrl;
 use crate::types::error::{Error, Result};
+use crate::types::facts::Site;
 use crate::types::names::{Environment, Provider};
 
 /// Settings from environment variables; change what you want to decide yourself, then
@@ -153,14 +155,15 @@ impl Settings {
             let url = url.trim_end_matches('/');
             facts.sandbox.base_url.is_some_and(|known| url.eq_ignore_ascii_case(known))
         };
+        let minutes = |site: &Site| site.lifetime.unwrap_or_default().as_secs() / 60;
         if facts.sandbox.lifetime != facts.production.lifetime
             && self.base_url.as_deref().is_some_and(|url| !is_documented(url))
         {
             return Err(Error::configuration(format!(
                 "{}: not set beside an address; set it to sandbox or production, since tokens live {} minutes in one and {} in the other",
                 facts.variable("ENVIRONMENT"),
-                facts.sandbox.lifetime.as_secs() / 60,
-                facts.production.lifetime.as_secs() / 60,
+                minutes(&facts.sandbox),
+                minutes(&facts.production),
             ))
             .with_provider(self.provider));
         }

@@ -9,13 +9,14 @@ use super::{Store, StoreKey};
 use crate::base::clock::{ClockSource, Now};
 use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
-use crate::policy::book::sha256_hex;
+use crate::policy::book::{Cap, sha256_hex};
 use crate::protocol;
 use crate::token::renewal;
 use crate::token::{AuthorizationHeader, Token, without_scheme};
-use crate::transport::BaseUrl;
+use crate::types::base_url::BaseUrl;
 use crate::types::error::{Error, Result};
 use crate::types::event::LOG_TARGET;
+use crate::types::facts::Part;
 use crate::types::names::{Environment, Provider};
 use crate::types::status::{StoredStatus, TokenStatus};
 
@@ -63,10 +64,9 @@ impl Account {
                 Some(url) => BaseUrl::parse(url)?,
                 None => BaseUrl::parse(protocol::base_url(provider, environment)?)?,
             };
-            let parts = credentials.parts();
-            let certificate = parts.certificate.and_then(|certificate| certificate.leaf());
-            let account = Self::of(provider, environment, &base_url, parts.id, certificate);
-            let certificate_not_after = parts.certificate.and_then(ClientCertificate::not_after);
+            let account = Self::of(credentials, environment, &base_url);
+            let certificate = credentials.certificate();
+            let certificate_not_after = certificate.and_then(ClientCertificate::not_after);
             Ok(Self { certificate_not_after, ..account })
         };
         account().map_err(|error: Error| error.with_provider(provider))
@@ -176,7 +176,7 @@ impl Account {
         let now = Now::from_system();
         let entry = self.entry(store)?;
         let token = self.token(&entry, now).map(|token| TokenStatus::of(&token, now));
-        let history = entry.book.history(now);
+        let history = entry.book.history(now, Cap::of(self.provider.facts()));
         let renewals_failing =
             entry.book.is_failing() && token.as_ref().is_some_and(|token| token.is_good);
         Ok(StoredStatus {
@@ -195,16 +195,24 @@ impl Account {
     }
 
     pub(crate) fn of(
-        provider: Provider,
+        credentials: &Credentials,
         environment: Environment,
         base_url: &BaseUrl,
-        id: &str,
-        certificate: Option<&[u8]>,
     ) -> Self {
-        let certificate = certificate.map(sha256_hex).unwrap_or_default();
-        // Each part with its length, so that no two sets of parts are the same text.
+        let provider = credentials.provider();
+        let leaf = credentials.certificate().and_then(ClientCertificate::leaf);
+        let certificate = leaf.map(sha256_hex).unwrap_or_default();
         let [name, place] = [provider.to_string(), environment.to_string()];
-        let parts = [&*name, &*place, base_url.as_str(), id, &*certificate];
+        let mut parts = vec![&*name, &*place, base_url.as_str(), credentials.id(), &*certificate];
+        let facts = provider.facts();
+        if facts.is_described {
+            // All else that makes another token.
+            parts.extend([facts.endpoint, credentials.scope()]);
+            parts.extend(credentials.identity().flat_map(|(name, value)| [name, value]));
+            constants(facts.protocol.headers, &mut parts);
+            constants(facts.protocol.fields, &mut parts);
+        }
+        // Each part with its length, so that no two sets of parts are the same text.
         let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
         let key = StoreKey(format!("{name}-{}", &sha256_hex(text.as_bytes())[..40]));
         Self { provider, environment, key, certificate_not_after: None }
@@ -217,8 +225,21 @@ impl Account {
 
     fn token(&self, entry: &Entry, now: Now) -> Option<Token> {
         let longest = self.provider.facts().longest_lifetime(self.environment);
-        let header = AuthorizationHeader::default();
+        let header = AuthorizationHeader::of(self.provider.facts());
         entry.token.as_ref()?.to_token(now, None, longest, &header, ClockSource::System)
+    }
+}
+
+/// What is the same in every request, by name. What differs from account to account is a part of its
+/// own; where that goes is told by its place among these.
+fn constants(of: &[(&'static str, Part)], parts: &mut Vec<&str>) {
+    for (name, part) in of {
+        parts.push(name);
+        match part {
+            Part::Text(text) | Part::Literal(text) | Part::Value(text) => parts.push(text),
+            Part::Table(members) => constants(members, parts),
+            _ => {}
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::base::clock::{Boot, ClockSource, Now};
 use crate::base::json::SecretText;
+use crate::types::facts::Facts;
 
 /// The scheme of RFC 6750 §2.1, with the space that follows it.
 const BEARER: &str = "Bearer ";
@@ -144,6 +145,23 @@ pub(crate) struct AuthorizationHeader {
 impl Default for AuthorizationHeader {
     fn default() -> Self {
         Self { name: "Authorization".into(), prefix: None }
+    }
+}
+
+impl AuthorizationHeader {
+    /// As the provider has it.
+    pub(crate) fn of(facts: &Facts) -> Self {
+        Self::new(facts.header, facts.scheme)
+    }
+
+    /// An empty prefix is the token alone.
+    pub(crate) fn new(name: &str, prefix: &str) -> Self {
+        let prefix = match prefix {
+            "Bearer" => None,
+            "" => Some(String::new()),
+            prefix => Some(format!("{prefix} ")),
+        };
+        Self { name: name.into(), prefix }
     }
 }
 

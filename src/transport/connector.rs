@@ -1,8 +1,8 @@
 //! How a connection is made: ureq's own link for proxies, with three of ours.
 //!
 //! [`Tcp`] holds every read and write to the request's one deadline: ureq gives each read of a proxy's
-//! answer the whole time again. [`Tls`] is in a file of its own. [`Veil`], above TLS, knows when the request's first byte is sent, and keeps both bodies
-//! from ureq's log.
+//! answer the whole time again. [`Tls`] is in a file of its own. [`Veil`], above TLS, knows when the request's first byte is sent, and keeps secrets from
+//! ureq's log.
 
 use std::fmt;
 use std::io::ErrorKind::{Interrupted, InvalidInput, TimedOut, WouldBlock, WriteZero};
@@ -16,12 +16,14 @@ use ureq::unversioned::transport::{
     Transport,
 };
 use ureq::{Error, Timeout};
+use zeroize::Zeroize as _;
 
 use super::EXPLANATION;
 use super::cover::Cover;
 use super::failure::RequestFailure;
 use super::tls::{Configs, Tls};
-use super::wire::{FILL, Phase, Wire};
+use super::unveil::Unveil;
+use super::wire::{Phase, Wire};
 use crate::policy::outcome::needs_body;
 
 /// The chain for one request. The settings of TLS are shared: they hold the sessions to resume.
@@ -148,7 +150,7 @@ impl<In: Transport> Connector<In> for Veil {
             wire: self.0.clone(),
             is_to_proxy,
             buffers: LazyBuffers::new(sizes.0, sizes.1),
-            sent: Sent::default(),
+            unveil: Unveil::default(),
             cover: Cover::default(),
         }))
     }
@@ -160,16 +162,8 @@ struct Veiled<T> {
     /// Then only the request to connect passes here, and its answer.
     is_to_proxy: bool,
     buffers: LazyBuffers,
-    sent: Sent,
+    unveil: Unveil,
     cover: Cover,
-}
-
-/// How much of the request was sent.
-#[derive(Default)]
-struct Sent {
-    /// Bytes of the blank line that ends the head.
-    end_of_head: usize,
-    body: usize,
 }
 
 impl<T: Transport> Transport for Veiled<T> {
@@ -188,10 +182,11 @@ impl<T: Transport> Transport for Veiled<T> {
             let (now, later) = rest.split_at(rest.len().min(output.len()));
             let output = &mut output[..now.len()];
             output.copy_from_slice(now);
-            self.sent.unveil(output, self.wire.request());
-            self.inner.transmit_output(now.len(), timeout)?;
-            // Its buffer is not wiped otherwise.
-            self.inner.buffers().output()[..now.len()].fill(0);
+            self.unveil.unveil(output, self.wire.hidden());
+            let sent = self.inner.transmit_output(now.len(), timeout);
+            // Its buffer is not wiped otherwise, whatever became of it.
+            self.inner.buffers().output()[..now.len()].zeroize();
+            sent?;
             rest = later;
         }
         Ok(())
@@ -236,25 +231,5 @@ impl<T: Transport> Transport for Veiled<T> {
 impl<T: fmt::Debug> fmt::Debug for Veiled<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Veiled").field("inner", &self.inner).finish_non_exhaustive()
-    }
-}
-
-impl Sent {
-    /// Puts the real body where ureq wrote fill characters.
-    fn unveil(&mut self, output: &mut [u8], body: &[u8]) {
-        const END: &[u8] = b"\r\n\r\n";
-
-        for byte in output {
-            if self.end_of_head < END.len() {
-                self.end_of_head = match *byte {
-                    b if b == END[self.end_of_head] => self.end_of_head + 1,
-                    b'\r' => 1,
-                    _ => 0,
-                };
-            } else if *byte == FILL {
-                *byte = body.get(self.body).copied().unwrap_or_default();
-                self.body += 1;
-            }
-        }
     }
 }

@@ -4,7 +4,6 @@
 //! request, TLS 1.2 or newer. Each request has an agent, and so a connection, of its own; TLS
 //! sessions are resumed. Identity and roots are checked before a transport is made.
 
-mod base_url;
 mod connector;
 mod cover;
 mod failure;
@@ -15,6 +14,7 @@ mod resolver;
 mod roots;
 mod tls;
 mod tls_failure;
+mod unveil;
 mod wire;
 
 use std::collections::HashMap;
@@ -26,20 +26,21 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use ureq::config::AutoHeaderValue;
-use zeroize::Zeroizing;
+use ureq::http::request::Builder;
 
-pub(crate) use self::base_url::BaseUrl;
 use self::failure::RequestFailure;
 pub(crate) use self::proxy::check_proxy;
 pub(crate) use self::roots::Roots;
 use self::tls::Configs;
-use self::wire::{FILL, Wire};
+use self::unveil::Hidden;
+use self::wire::Wire;
 use crate::base::clock::Deadline;
 use crate::base::dial::Dialer;
 use crate::base::sync::lock;
 use crate::credentials::certificate::ClientCertificate;
 use crate::policy::outcome::Cause;
-use crate::protocol::message::{Request, Response};
+use crate::protocol::message::{Method, Request, Response};
+use crate::types::base_url::BaseUrl;
 use crate::types::error::{Error, Result};
 
 /// Room for the head of a request with the largest certificate that passes a proxy (8,171 bytes), and
@@ -143,20 +144,20 @@ impl Transport {
     ///
     /// The error knows whether the request's first byte left this machine.
     pub(crate) fn send(&self, request: Request, deadline: Deadline) -> Result<Response> {
-        let wire = self.wire(request.body, time_left(deadline)?, LARGEST_BODY + 1);
-        let mut post = self
-            .agent(&wire)
-            .post(format!("{}{}", self.base_url.as_str(), request.path))
-            .header("User-Agent", &self.user_agent)
-            .header("Content-Type", "application/json")
-            .header("Accept", "application/json");
-        for (name, value) in &request.headers {
-            post = post.header(*name, value);
-        }
+        let Request { method, path, headers, content_type, body } = request;
+        let hidden = Hidden::new(headers, body)?;
+        let wire = self.wire(hidden, time_left(deadline)?, LARGEST_BODY + 1);
+        let uri = format!("{}{path}", self.base_url.as_str());
+        let head = Builder::new().method(method.name()).uri(uri);
+        let head = self.headers(head, content_type, wire.hidden());
+        let agent = self.agent(&wire);
+        let sent = head.body(()).map_err(ureq::Error::from).and_then(|request| match method {
+            Method::Post => agent.run(request.map(|()| wire.hidden().body())),
+            Method::Get => agent.run(request),
+        });
         // What ureq reads is covered; it tells how much of what was kept is the body.
         let mut covered = Vec::new();
-        let answered = post
-            .send(&vec![FILL; wire.request().len()][..])
+        let answered = sent
             .and_then(|mut answer| {
                 let body = answer.body_mut().as_reader();
                 body.take(LARGEST_BODY as u64 + 1).read_to_end(&mut covered)?;
@@ -179,10 +180,23 @@ impl Transport {
         })
     }
 
-    fn wire(&self, body: Zeroizing<Vec<u8>>, left: Duration, largest: usize) -> Arc<Wire> {
+    /// Ours give way to one of the request's own that has their name.
+    fn headers(&self, head: Builder, content_type: Option<&str>, hidden: &Hidden) -> Builder {
+        let own = [
+            ("User-Agent", Some(&*self.user_agent)),
+            ("Content-Type", content_type),
+            ("Accept", Some("application/json")),
+        ];
+        let own = own.into_iter().filter(|(name, _)| !hidden.has(name));
+        let own = own.filter_map(|(name, value)| Some((name, value?)));
+        let head = own.fold(head, |head, (name, value)| head.header(name, value));
+        hidden.headers().fold(head, |head, (name, fill)| head.header(name, fill))
+    }
+
+    fn wire(&self, hidden: Hidden, left: Duration, largest: usize) -> Arc<Wire> {
         Arc::new(Wire::new(
             self.dialer.clone(),
-            body,
+            hidden,
             left,
             self.connect_timeout,
             self.proxy.is_some(),

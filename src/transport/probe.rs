@@ -4,6 +4,7 @@ use std::io;
 use std::time::SystemTime;
 
 use super::failure::RequestFailure;
+use super::unveil::Hidden;
 use super::wire::Phase;
 use super::{LARGEST_BODY, Transport, resolver, time_left};
 use crate::base::clock::Deadline;
@@ -19,7 +20,7 @@ impl Transport {
         deadline: Deadline,
         wall: impl FnOnce() -> SystemTime,
     ) -> Result<(u16, Option<(SystemTime, SystemTime)>)> {
-        let wire = self.wire(Vec::new().into(), time_left(deadline)?, LARGEST_BODY);
+        let wire = self.wire(Hidden::default(), time_left(deadline)?, LARGEST_BODY);
         let answered = self
             .agent(&wire)
             .head(format!("{}/", self.base_url.as_str()))
@@ -36,7 +37,7 @@ impl Transport {
 
     /// Connects to every address of the host that requests go to.
     pub(crate) fn probe_addresses(&self, deadline: Deadline) -> Result<AddressProbe> {
-        let wire = self.wire(Vec::new().into(), time_left(deadline)?, 0);
+        let wire = self.wire(Hidden::default(), time_left(deadline)?, 0);
         let own = self.base_url.as_str().parse();
         let (uri, is_proxy) = match &self.proxy {
             Some(proxy) => (proxy.uri().clone(), true),

@@ -1,9 +1,12 @@
-//! Sharing of TLS configurations, and names with several addresses.
+//! Sharing of TLS configurations, names with several addresses, what is sent, and what of it is logged.
 
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 
+use log::LevelFilter;
 use paytoken_sandbox::{Sandbox, Service};
+use paytoken_testing::{Server, bytes_logged};
 
 use super::*;
 use crate::base::dial::tests::{BlackHole, hang, know, refusing};
@@ -55,8 +58,7 @@ fn a_name_that_is_not_resolved_in_time_leaves_nothing_sent() {
     };
     let url = BaseUrl::parse("https://never-resolved.example").unwrap();
     let transport = Transport::new(url, settings, None, &TlsPool::default()).unwrap();
-    let request = Request { path: "/", headers: Vec::new(), body: b"{}".to_vec().into() };
-    let error = transport.send(request, Deadline::after(Duration::from_secs(60))).unwrap_err();
+    let error = error(&transport);
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     let told = "not resolved within 5ms; allow more with connect_timeout, or check base_url";
     assert!(error.message().contains(told), "{error}");
@@ -77,8 +79,33 @@ fn reach(url: &str, addresses: &[SocketAddr], time: Duration, roots: Option<Root
 }
 
 fn error(transport: &Transport) -> Error {
-    let request = Request { path: "/", headers: Vec::new(), body: b"{}".to_vec().into() };
-    transport.send(request, Deadline::after(Duration::from_secs(60))).unwrap_err()
+    send(transport, request(Method::Post, &[], None, "{}")).unwrap_err()
+}
+
+fn request(
+    method: Method,
+    headers: &[(&'static str, &str)],
+    content_type: Option<&'static str>,
+    body: &str,
+) -> Request {
+    let headers = headers.iter().map(|(name, value)| (*name, (*value).to_owned().into()));
+    let (headers, body) = (headers.collect(), body.as_bytes().to_vec().into());
+    Request { method, path: "/token?a=b:c".to_owned().into(), headers, content_type, body }
+}
+
+fn send(transport: &Transport, request: Request) -> Result<Response> {
+    transport.send(request, Deadline::after(Duration::from_secs(60)))
+}
+
+/// The way to a server on loopback.
+fn to(url: &str, roots: Option<Roots>) -> Transport {
+    let settings = ConnectionSettings {
+        certificate: None,
+        roots,
+        proxy: Some(String::new()),
+        connect_timeout: Duration::from_secs(60),
+    };
+    Transport::new(BaseUrl::parse(url).unwrap(), settings, None, &TlsPool::default()).unwrap()
 }
 
 #[test]
@@ -158,4 +185,113 @@ fn a_proxy_is_reached_by_the_address_that_answers_too() {
     let told = through(&[refusing(), refusing(), refusing()]);
     let expected = "the proxy cannot be reached (3 addresses tried); check the proxy setting";
     assert!(told.message().starts_with(expected), "{told}");
+}
+
+const ANSWER: &str = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+
+#[test]
+fn a_request_has_the_headers_and_the_body_that_it_is_given_and_no_other() {
+    let server = Server::answering(ANSWER);
+    let transport = to(&server.url, None);
+    let host = server.address;
+    let own = concat!("user-agent: paytoken/", env!("CARGO_PKG_VERSION"));
+    let key = ("X-API-Key", "xkéy: x");
+    let basic = ("Authorization", "Basic eDp4");
+    let agent = ("user-agent", "shop/1");
+    let accept = ("ACCEPT", "text/plain");
+    let form = Some("application/x-www-form-urlencoded");
+    for (request, expected) in [
+        (
+            request(Method::Post, &[basic, key], form, "a=x&b=y"),
+            format!(
+                "POST /token?a=b:c HTTP/1.1\r\ncontent-length: 7\r\nhost: {host}\r\n{own}\r\ncontent-type: application/x-www-form-urlencoded\r\naccept: application/json\r\nauthorization: Basic eDp4\r\nx-api-key: xkéy: x\r\n\r\na=x&b=y"
+            ),
+        ),
+        (
+            request(Method::Post, &[key, agent], None, ""),
+            format!(
+                "POST /token?a=b:c HTTP/1.1\r\ncontent-length: 0\r\nhost: {host}\r\naccept: application/json\r\nx-api-key: xkéy: x\r\nuser-agent: shop/1\r\n\r\n"
+            ),
+        ),
+        (
+            request(Method::Get, &[accept, basic], None, ""),
+            format!(
+                "GET /token?a=b:c HTTP/1.1\r\nhost: {host}\r\n{own}\r\naccept: text/plain\r\nauthorization: Basic eDp4\r\n\r\n"
+            ),
+        ),
+    ] {
+        assert_eq!(send(&transport, request).unwrap().status, 204);
+        let received = server.received();
+        assert_eq!(String::from_utf8_lossy(received.last().unwrap()), expected);
+    }
+}
+
+#[test]
+fn a_header_that_would_be_two_is_not_sent() {
+    let server = Server::answering(ANSWER);
+    let request = request(Method::Post, &[("x-key", "a\r\nx-admin: 1")], None, "");
+    let error = send(&to(&server.url, None), request).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    assert_eq!(server.received().len(), 0);
+}
+
+thread_local! {
+    /// What this thread has logged, where that is asked for.
+    static RECORDS: RefCell<Option<Vec<(String, String)>>> = const { RefCell::new(None) };
+}
+
+/// Every record of every crate, of the threads that ask for it.
+struct Recorder;
+
+impl log::Log for Recorder {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        RECORDS.with_borrow_mut(|records| {
+            if let Some(records) = records {
+                records.push((record.target().to_owned(), record.args().to_string()));
+            }
+        });
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn no_level_shows_a_secret_in_a_header_or_a_body() {
+    log::set_logger(&Recorder).unwrap();
+    let plain = Server::answering(ANSWER);
+    let sandbox = Sandbox::start().unwrap();
+    let roots = Roots::from_pem("ca", sandbox.ca_pem().as_bytes()).unwrap();
+    let tls = sandbox.url(Service::SendPayments);
+    let secrets = ["Basic c2VjcmV0", "s3cr\"t-key", "b0dy-s3cret"];
+    for (url, roots) in [(&plain.url, None), (&tls, Some(roots))] {
+        let transport = to(url, roots);
+        for level in LevelFilter::iter() {
+            log::set_max_level(level);
+            RECORDS.set(Some(Vec::new()));
+            let headers = [("Authorization", secrets[0]), ("X-Key", secrets[1])];
+            send(&transport, request(Method::Post, &headers, None, secrets[2])).unwrap();
+            let records = RECORDS.take().unwrap();
+            let bytes = bytes_logged(&records);
+            assert_eq!(bytes.contains("x-key: xxxxxxxxxx\r\n"), level == LevelFilter::Trace);
+            for text in records.iter().map(|(_, text)| text).chain([&bytes]) {
+                assert!(!secrets.iter().any(|secret| text.contains(secret)), "{level}: {text}");
+            }
+        }
+    }
+    log::set_max_level(LevelFilter::Off);
+    // What is not logged has arrived.
+    let received = [plain.received(), sandbox.received(Service::SendPayments)].map(|requests| {
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        requests.iter().map(text).collect::<Vec<_>>()
+    });
+    for requests in received {
+        assert_eq!(requests.len(), LevelFilter::iter().count());
+        for request in requests {
+            assert!(secrets.iter().all(|secret| request.contains(secret)), "{request}");
+        }
+    }
 }

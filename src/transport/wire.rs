@@ -1,9 +1,9 @@
-//! One request's way over the network: how far it got, by when it has to be over, and the two
-//! texts that hold secrets.
+//! One request's way over the network: how far it got, by when it has to be over, and what
+//! holds secrets.
 //!
 //! ureq's protocol layer logs every byte it writes and reads at `trace`, and has no switch for it.
-//! So it never sees a secret: it is given a body of fill characters, which are replaced by the real
-//! one below it; and of the answer's body it gets as many fill characters, while the real bytes are
+//! So it never sees a secret: it is given a body and headers of fill characters, which are replaced by
+//! the real ones below it; and of the answer's body it gets as many fill characters, while the real bytes are
 //! kept here.
 
 use std::fmt;
@@ -15,11 +15,12 @@ use ureq::unversioned::transport::ConnectionDetails;
 use zeroize::Zeroizing;
 
 use super::head::Head;
+use super::unveil::Hidden;
 use crate::base::clock::{Deadline, monotonic};
 use crate::base::dial::{Dialer, Route};
 use crate::base::sync::lock;
 
-/// What ureq sees instead of a byte of a body.
+/// What ureq sees instead of a byte of a body, or of a header of the request.
 pub(super) const FILL: u8 = b'x';
 
 pub(super) struct Wire {
@@ -30,7 +31,7 @@ pub(super) struct Wire {
     limits: Mutex<Limits>,
     has_proxy: bool,
     is_plain_http: bool,
-    request: Zeroizing<Vec<u8>>,
+    hidden: Hidden,
     head: Mutex<Head>,
     answer: Mutex<Zeroizing<Vec<u8>>>,
     largest: usize,
@@ -80,7 +81,7 @@ pub(super) enum Phase {
 impl Wire {
     pub(super) fn new(
         dialer: Arc<Dialer>,
-        request: Zeroizing<Vec<u8>>,
+        hidden: Hidden,
         left: Duration,
         connect: Duration,
         has_proxy: bool,
@@ -96,7 +97,7 @@ impl Wire {
             limits: Mutex::new(Limits { connect, left, step: now + connect, end }),
             has_proxy,
             is_plain_http,
-            request,
+            hidden,
             head: Mutex::default(),
             // Sized at once, so that no growing leaves an unwiped copy behind.
             answer: Mutex::new(Zeroizing::new(Vec::with_capacity(largest))),
@@ -141,8 +142,8 @@ impl Wire {
         self.is_plain_http
     }
 
-    pub(super) fn request(&self) -> &[u8] {
-        &self.request
+    pub(super) fn hidden(&self) -> &Hidden {
+        &self.hidden
     }
 
     /// What is left for the phase it is in; whoever answers, and however slowly.
@@ -215,7 +216,7 @@ mod tests {
     fn each_step_of_a_connection_has_the_whole_time_within_that_for_all() {
         let seconds = Duration::from_secs;
         let wire = |connect, left| {
-            Wire::new(Arc::default(), Vec::new().into(), left, connect, false, false, 0)
+            Wire::new(Arc::default(), Hidden::default(), left, connect, false, false, 0)
         };
         let long = wire(seconds(600), seconds(60_000));
         let ends =

@@ -1,8 +1,12 @@
 //! Whom a token is for, and which of its systems: [`Provider`] and [`Environment`].
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-/// A payment provider. `Display` and `FromStr` use `ntx-pay`, `nexter-pay`, `send-payments`.
+use crate::types::facts::Facts;
+
+/// Whose tokens. `Display` and `FromStr` use `ntx-pay`, `nexter-pay`, `send-payments`, and the names of
+/// those that this process has described.
 ///
 /// ```
 /// use paytoken::Provider;
@@ -20,6 +24,44 @@ pub enum Provider {
     NexterPay,
     /// Send Payments.
     SendPayments,
+    /// Another one, by its description: see [`Provider::described`].
+    Described(Described),
+}
+
+/// A provider that was described; its name is all that it is known by in this process.
+#[derive(Clone, Copy)]
+pub struct Described(pub(crate) &'static Facts);
+
+impl PartialEq for Described {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Described {}
+
+impl PartialOrd for Described {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Described {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.name.cmp(other.0.name)
+    }
+}
+
+impl Hash for Described {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl fmt::Debug for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Described({})", self.0.name)
+    }
 }
 
 /// Which of a provider's environments. `Display` and `FromStr` use `sandbox` and `production`.
@@ -40,7 +82,7 @@ pub enum Environment {
 }
 
 impl Provider {
-    /// All providers, in the order of their documents.
+    /// All that are built in, in the order of their documents.
     pub const ALL: &'static [Self] = &[Self::NtxPay, Self::NexterPay, Self::SendPayments];
 
     pub(crate) fn name(self) -> &'static str {

@@ -10,10 +10,11 @@ impl FromStr for Provider {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.iter().copied().find(|provider| provider.name() == text).ok_or_else(|| {
+        let built_in = Self::ALL.iter().copied().find(|provider| provider.name() == text);
+        built_in.or_else(|| Self::of_description(text)).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|provider| provider.name()).collect();
             Error::configuration(format!(
-                "provider: {} is not known; use {}",
+                "provider: {} is not known; use {}, or describe it first",
                 quoted(text),
                 known.join(", ")
             ))

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a failure here is the test's
 
 mod clock;
+mod logged;
 pub mod machine;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -20,6 +21,7 @@ mod wait;
 mod world;
 
 pub use clock::ManualClock;
+pub use logged::bytes_logged;
 pub use server::{Server, Trap, nobody_listens, read_request, server_config};
 pub use sources::{
     builder, credentials, credentials_with, injected_credentials, reach, with_certificate,

@@ -126,7 +126,7 @@ impl Cell {
 
     /// How old the held token is when the fault begins.
     fn age(&self) -> Duration {
-        let lifetime = self.provider.facts().sandbox.lifetime;
+        let lifetime = self.provider.facts().sandbox.lifetime.unwrap();
         match self.state {
             State::Empty => Duration::ZERO,
             State::Valid if self.replaces() => Duration::ZERO,

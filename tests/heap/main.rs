@@ -1,17 +1,21 @@
 //! No copy of a token or a secret that this library made stays in memory that was given back.
 //!
 //! An allocator looks at every block before it is freed. That takes `unsafe`, which the library
-//! forbids; this binary is no part of it. It runs the parts that are pure (feature `__bench`): what
-//! ureq and rustls leave behind in their buffers is theirs.
+//! forbids; this binary is no part of it. It runs the parts that are pure (feature `__bench`), and
+//! sends requests: what ureq and rustls leave behind of an answer in their buffers is theirs.
 
 #![allow(clippy::unwrap_used)] // it is a test
 
 mod memory;
 
 use std::fmt::Write as _;
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::thread;
 
 use paytoken::{Credentials, Error, Provider, bench};
-use paytoken_testing::injected_credentials;
+use paytoken_sandbox::{Sandbox, Service};
+use paytoken_testing::{Server, injected_credentials};
 
 use memory::leftovers;
 
@@ -108,6 +112,35 @@ fn a_request_leaves_no_copy_of_its_secret() {
             assert_eq!(leftovers(NEEDLE, || _ = bench::request(&credentials)), 0);
         }
     }
+}
+
+#[test]
+fn what_was_sent_leaves_no_copy_of_its_secrets() {
+    let plain = Server::answering("HTTP/1.1 204 No Content\r\n\r\n");
+    let sandbox = Sandbox::start().unwrap();
+    let tls = sandbox.url(Service::SendPayments);
+    for (url, ca) in [(&plain.url, None), (&tls, Some(sandbox.ca_pem()))] {
+        for (header, body) in [(1, 0), (0, 1), (1000, 0), (0, 1000), (500, 100_000)] {
+            let (header, body) = (long(header), long(body));
+            let left = leftovers(NEEDLE, || _ = bench::send(url, ca, &header, &body).unwrap());
+            assert_eq!(left, 0, "{url} {} {}", header.len(), body.len());
+        }
+    }
+    assert_eq!(plain.received().len(), 5);
+    let arrived = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).contains(NEEDLE);
+    assert!(plain.received().iter().all(arrived));
+}
+
+#[test]
+fn a_request_that_breaks_off_leaves_no_copy_of_its_secrets() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // The connection is reset in the middle of the body: no system's buffers hold so much.
+    let cuts = thread::spawn(move || listener.accept().unwrap().0.read_exact(&mut [0; 100_000]));
+    let (header, body) = (long(500), long(4_000_000));
+    let left = leftovers(NEEDLE, || _ = bench::send(&url, None, &header, &body).unwrap_err());
+    assert_eq!(left, 0);
+    cuts.join().unwrap().unwrap();
 }
 
 #[test]

@@ -53,9 +53,9 @@ fn bad_credentials_name_the_field() {
                 ErrorKind::Configuration,
                 says,
             ));
-            let (_, secret, certificate) =
-                credentials_with(&sandbox, provider, "good-secret").into_parts();
-            let with_id = Credentials::new(provider, bad, secret, certificate).unwrap();
+            let good = credentials_with(&sandbox, provider, "good-secret");
+            let certificate = good.certificate().cloned();
+            let with_id = Credentials::new(provider, bad, "good-secret", certificate).unwrap();
             rows.push((
                 "id",
                 reach(&sandbox, provider, with_id).build(),

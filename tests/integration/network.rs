@@ -193,14 +193,16 @@ fn one_fetch_without_a_cache_works_for_each_provider() {
         }
     };
     let sandbox_env = Environment::Sandbox;
-    let (client_id, client_secret, certificate) =
-        credentials(&sandbox, Provider::NtxPay).into_parts();
-    let certificate = certificate.unwrap();
+    let credentials = credentials(&sandbox, Provider::NtxPay);
+    let [client_id, client_secret] =
+        ["client_id", "client_secret"].map(|name| credentials.value(name).unwrap());
+    let client_secret = &paytoken::Secret::from(client_secret);
+    let certificate = credentials.certificate().unwrap();
     for _ in 0..2 {
         ntx_pay::fetch_token(
-            &client_id,
-            &client_secret,
-            &certificate,
+            client_id,
+            client_secret,
+            certificate,
             sandbox_env,
             to(Provider::NtxPay),
         )

@@ -155,7 +155,7 @@ fn text_is_text_whatever_its_script_and_however_its_file_was_saved() {
             sandbox.add_client(provider, &id, secret);
             let facts = provider.facts();
             let [id_name, name] =
-                [facts.id, facts.secret].map(|field| facts.variable(field.variable));
+                [facts.fields[0], facts.fields[1]].map(|field| facts.variable(field.variable));
             let said = world.run(provider, &[(&id_name, &id), (&name, secret)]);
             assert!(said.contains(&format!("fine: {id}")), "{provider}: {said}");
             let utf_16: Vec<u8> = std::iter::once(0xfeff)

@@ -17,7 +17,7 @@ pub fn source(sandbox: &Sandbox, provider: Provider) -> (TokenSource, ManualCloc
 
 /// The documented lifetime in the sandbox environment.
 pub fn lifetime(provider: Provider) -> Duration {
-    provider.facts().sandbox.lifetime
+    provider.facts().sandbox.lifetime.unwrap()
 }
 
 /// Runs the same thing on many threads that start together, and collects what they return.

@@ -13,7 +13,7 @@ use paytoken::{
     Attempt, Environment, Error, Event, Provider, TokenCache, TokenOptions, TokenSource,
 };
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{ManualClock, PATIENCE, credentials_with, reach};
+use paytoken_testing::{ManualClock, PATIENCE, bytes_logged, credentials_with, reach};
 
 /// A secret with characters that JSON, URLs and base64 write differently.
 const SECRET: &str = "s3cr\"t/&+%-value";
@@ -89,18 +89,6 @@ fn record_nothing_yet() {
 
 /// The level is the whole process's.
 static LEVEL: Mutex<()> = Mutex::new(());
-
-/// ureq's protocol layer logs all that it sees, in rows of up to sixteen bytes: digits, then text.
-fn bytes_logged(records: &[(String, String)]) -> String {
-    let mut bytes = Vec::new();
-    for (_, text) in records.iter().filter(|(target, _)| target.starts_with("ureq_proto::util")) {
-        let digits: String = text.chars().take(40).filter(char::is_ascii_hexdigit).collect();
-        for pair in digits.as_bytes().chunks(2) {
-            bytes.extend(u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16));
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
 
 fn source(sandbox: &Sandbox, provider: Provider, events: &Arc<Mutex<Vec<Event>>>) -> TokenSource {
     let events = events.clone();
@@ -212,6 +200,8 @@ fn nothing_that_can_be_printed_shows_a_secret_or_a_token() {
             "our own records are there"
         );
         logged.check(&tokens, "logged");
+        let certificate = sandbox.client_certificate_header();
+        assert!(!logged.0.last().unwrap().contains(&certificate), "values of headers are covered");
     }
 }
 

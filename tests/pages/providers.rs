@@ -39,7 +39,7 @@ fn the_table_of_providers_says_what_the_facts_say() {
         let minutes = |lifetime: Duration| lifetime.as_secs() / 60;
         let facts = provider.facts();
         let (sandbox, production) =
-            (minutes(facts.sandbox.lifetime), minutes(facts.production.lifetime));
+            (minutes(facts.sandbox.lifetime.unwrap()), minutes(facts.production.lifetime.unwrap()));
         cell == match sandbox == production {
             true => format!("{sandbox} min"),
             false => format!("{sandbox} min in the sandbox, {production} min in production"),
@@ -57,7 +57,7 @@ fn the_table_of_providers_says_what_the_facts_say() {
     });
     each("environment variables", |provider, cell| {
         let facts = provider.facts();
-        let mut names = vec![facts.id.variable, facts.secret.variable];
+        let mut names = vec![facts.fields[0].variable, facts.fields[1].variable];
         if facts.takes_certificate {
             names.extend(["CLIENT_CERT", "CLIENT_KEY"]);
         }

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use paytoken::{ClientCertificate, Settings};
+use paytoken::{ClientCertificate, FieldKind, Settings};
 
 use super::{Table, Verdict, from, from_or};
 use crate::command_line::duration::spoken;
@@ -17,13 +17,16 @@ const LONGEST_HEADER: usize = 8_171;
 
 pub(super) fn check(target: &Target, table: &mut Table) {
     let facts = target.provider().facts();
-    for field in [facts.id, facts.secret] {
-        let variable = format!("{}_FILE", field.variable);
+    for field in facts.fields {
+        let variable = match field.kind {
+            FieldKind::PrivateKey => field.variable.to_owned(),
+            _ => format!("{}_FILE", field.variable),
+        };
         if let Some(path) = target.path(&variable) {
-            file(&format!("{} file", field.name), &path, field.name == facts.secret.name, table);
+            file(&format!("{} file", field.name), &path, field.is_secret(), table);
         }
     }
-    if facts.takes_certificate {
+    if facts.requires_certificate || target.path("CLIENT_CERT").is_some() {
         certificate(target, table);
     }
     let origin = target.origin("PAYTOKEN_CA");

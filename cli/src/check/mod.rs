@@ -6,6 +6,7 @@ mod network;
 mod server;
 mod stores;
 
+use paytoken::FieldKind;
 use serde_json::{Value, json};
 
 use crate::command_line::{Options, is_a_plain_word};
@@ -41,7 +42,7 @@ pub(crate) fn run(
         }
     };
     let all = || everybody(file).into_iter().filter(|name| is_set_up(name, file)).collect();
-    let names = name.map_or_else(all, |name| vec![name]);
+    let names: Vec<String> = name.map_or_else(all, |name| vec![name.to_owned()]);
     let tables = names.iter().map(|known| {
         let mut table = Table::new(known);
         settings_file(file, name, &mut table);
@@ -222,8 +223,12 @@ fn settings_file(file: Option<&SettingsFile>, name: Option<&str>, table: &mut Ta
 /// Where they come from, and what looks like a mistake in them.
 fn credentials(target: &Target, table: &mut Table) {
     let facts = target.provider().facts();
-    for field in [facts.id, facts.secret] {
+    for field in facts.fields {
         let variable = facts.variable(field.variable);
+        let is_needed = !matches!(field.kind, FieldKind::Optional | FieldKind::PrivateKey);
+        if !is_needed && target.origin(&variable) == Origin::NotSet {
+            continue;
+        }
         let origin = target.origin(&variable);
         let text = target.text_of(field.variable);
         let problem = match &origin {

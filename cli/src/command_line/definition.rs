@@ -39,6 +39,9 @@ pub(crate) fn command(extent: Extent) -> Command {
             subcommand("check", "Says what is set up right and wrong; sends no credentials", check),
             subcommand("invalidate", "Reads a token that the API answered 401 to on stdin, and drops it from the store", invalidate),
             subcommand("status", "Shows the stored token, the last success and error, the certificate's days, the store; never a secret", status),
+            subcommand("providers", "Lists the providers: built in, described in the settings file, or in the catalogue", |command| {
+                command.arg(json("The list as JSON"))
+            }),
             subcommand("purge", "Removes entries of the store that have not been used for 7 days", |command| {
                 command.arg(json("The result as JSON"))
             }),
@@ -78,7 +81,10 @@ fn provider() -> Arg {
         .required(true)
         .value_parser(AccountName)
         .hide_possible_values(true)
-        .help(format!("{}, or an account of the settings file", providers()))
+        .help(format!(
+            "{}, another of `paytoken providers`, or an account of the settings file",
+            providers()
+        ))
 }
 
 /// Any text: which names there are, the settings file says. Completions begin with the providers'.
@@ -278,8 +284,8 @@ fn credentials() -> String {
     for provider in Provider::ALL {
         let facts = provider.facts();
         let name = |variable| facts.variable(variable);
-        let (id, secret) = (name(facts.id.variable), name(facts.secret.variable));
-        lines += &format!("  {provider:<15}{id}, {secret}");
+        let fields: Vec<_> = facts.fields.iter().map(|field| name(field.variable)).collect();
+        lines += &format!("  {provider:<15}{}", fields.join(", "));
         if facts.takes_certificate {
             let (certificate, key) = (name("CLIENT_CERT"), name("CLIENT_KEY"));
             lines += &format!(",\n{:17}and files named by {certificate}, {key}", "");

@@ -48,6 +48,9 @@ pub(crate) enum Command {
         account: Option<String>,
         json: bool,
     },
+    Providers {
+        json: bool,
+    },
     Purge {
         json: bool,
     },
@@ -151,6 +154,7 @@ fn command(name: &str, matches: &ArgMatches) -> Result<Command, Failure> {
         },
         "invalidate" => Command::Invalidate { account: account() },
         "status" => Command::Status { account: text(matches, "provider"), json: json() },
+        "providers" => Command::Providers { json: json() },
         "purge" => Command::Purge { json: json() },
         "new-store-key" => Command::NewStoreKey,
         #[cfg(feature = "pages")]

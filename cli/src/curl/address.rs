@@ -6,20 +6,26 @@ use std::ffi::OsStr;
 pub(super) struct Hosts {
     /// The provider's own address.
     own: Option<Place>,
-    /// Others, in small letters.
-    allowed: Vec<String>,
+    /// Others, in small letters; one of the description's may have a port.
+    allowed: Vec<Place>,
 }
 
 impl Hosts {
-    pub(super) fn new(base_url: Option<&str>, allowed: &[String]) -> Result<Self, String> {
+    /// `api` is the description's, `allowed` the command line's.
+    pub(super) fn new(
+        base_url: Option<&str>,
+        api: &[&str],
+        allowed: &[String],
+    ) -> Result<Self, String> {
         // Not repeated where it is not understood.
         let host = |name: &String| match Place::of(&format!("https://{name}")) {
             Some(place) if place.port.is_empty() && !name.contains(['/', '?', '#', ':']) => {
-                Ok(place.host)
+                Ok(place)
             }
             _ => Err("--allow-host: not a host name; give it alone, as in api.example.com"),
         };
-        let allowed = allowed.iter().map(host).collect::<Result<_, _>>()?;
+        let mut allowed = allowed.iter().map(host).collect::<Result<Vec<_>, _>>()?;
+        allowed.extend(api.iter().filter_map(|host| Place::of(&format!("https://{host}"))));
         Ok(Self { own: base_url.and_then(Place::of), allowed })
     }
 
@@ -42,7 +48,11 @@ impl Hosts {
             "https" => own.host == place.host,
             _ => *own == place,
         };
-        let is_allowed = place.scheme == "https" && self.allowed.contains(&place.host);
+        let is_it = |allowed: &Place| {
+            allowed.host == place.host
+                && (allowed.port.is_empty() || allowed.port() == place.port())
+        };
+        let is_allowed = place.scheme == "https" && self.allowed.iter().any(is_it);
         if is_allowed || self.own.as_ref().is_some_and(is_own) {
             return Ok(());
         }
@@ -64,6 +74,11 @@ struct Place {
 }
 
 impl Place {
+    /// Of https, where none is said.
+    fn port(&self) -> &str {
+        if self.port.is_empty() { ":443" } else { &self.port }
+    }
+
     /// `SCHEME://HOST[:PORT]` of an address; `None` where curl might read another one in it.
     fn of(address: &str) -> Option<Self> {
         let (scheme, rest) = address.split_once("://")?;
@@ -100,7 +115,8 @@ mod tests {
 
     #[test]
     fn only_the_providers_own_host_may_see_the_token() {
-        let hosts = Hosts::new(Some("https://api.example:444"), &["Other.example".into()]).unwrap();
+        let hosts =
+            Hosts::new(Some("https://api.example:444"), &[], &["Other.example".into()]).unwrap();
         for fine in [
             "https://api.example/api/balance",
             "HTTPS://API.example:8443?x",
@@ -153,15 +169,34 @@ mod tests {
         ] {
             assert!(hosts.check(OsStr::new(bad)).is_err(), "{bad}");
         }
-        assert!(Hosts::new(None, &[]).unwrap().check(OsStr::new("https://a")).is_err());
+        assert!(Hosts::new(None, &[], &[]).unwrap().check(OsStr::new("https://a")).is_err());
         for bad in ["a b", "https://a", "a/b", "a:443", "user@a", "a?b", "", "[::1", "a\n"] {
-            assert!(Hosts::new(None, &[bad.into()]).is_err(), "{bad}");
+            assert!(Hosts::new(None, &[], &[bad.into()]).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_of_the_description_means_any_port_unless_it_has_one() {
+        let hosts =
+            Hosts::new(None, &["a.example", "b.example:444", "c.example:443"], &[]).unwrap();
+        for (address, is_fine) in [
+            ("https://a.example/x", true),
+            ("https://A.example:8443/x", true),
+            ("http://a.example/x", false),
+            ("https://b.example:444/x", true),
+            ("https://b.example/x", false),
+            ("https://b.example:443/x", false),
+            ("https://c.example/x", true),
+            ("https://c.example:444/x", false),
+            ("https://d.example/x", false),
+        ] {
+            assert_eq!(hosts.check(OsStr::new(address)).is_ok(), is_fine, "{address}");
         }
     }
 
     #[test]
     fn plain_http_is_for_the_very_program_on_this_machine() {
-        let hosts = Hosts::new(Some("http://127.0.0.1:81"), &["a.example".into()]).unwrap();
+        let hosts = Hosts::new(Some("http://127.0.0.1:81"), &[], &["a.example".into()]).unwrap();
         assert_eq!(hosts.plain(), Some("127.0.0.1"));
         for (address, is_fine) in [
             ("http://127.0.0.1:81/x", true),
@@ -174,8 +209,8 @@ mod tests {
         ] {
             assert_eq!(hosts.check(OsStr::new(address)).is_ok(), is_fine, "{address}");
         }
-        let hosts = Hosts::new(Some("http://[::1]:81/"), &[]).unwrap();
+        let hosts = Hosts::new(Some("http://[::1]:81/"), &[], &[]).unwrap();
         assert_eq!(hosts.check(OsStr::new("http://[::1]:81/x")), Ok(()));
-        assert_eq!(Hosts::new(Some("https://a"), &[]).unwrap().plain(), None);
+        assert_eq!(Hosts::new(Some("https://a"), &[], &[]).unwrap().plain(), None);
     }
 }

@@ -29,18 +29,17 @@ use crate::signals;
 use crate::terminal::tell;
 use crate::token;
 
-/// The token's, of each provider.
-const HEADER: &str = "authorization";
-
 pub(crate) fn run(target: &Target, wanted: &Wanted, options: &CurlOptions) -> Result<(), Failure> {
-    let hosts = Hosts::new(Some(&target.base_url()?), &options.allowed_hosts);
+    let facts = target.provider().facts();
+    let hosts = Hosts::new(Some(&target.base_url()?), facts.api, &options.allowed_hosts);
     let hosts = hosts.map_err(Failure::Usage)?;
-    let arguments = Arguments::read(&options.arguments, HEADER).map_err(|problem| {
-        Failure::Usage(format!(
-            "curl: {problem}; for what only curl can judge: paytoken header {} | curl -H @- …",
-            target.name
-        ))
-    })?;
+    let arguments = Arguments::read(&options.arguments, &facts.header.to_ascii_lowercase())
+        .map_err(|problem| {
+            Failure::Usage(format!(
+                "curl: {problem}; for what only curl can judge: paytoken header {} | curl -H @- …",
+                target.name
+            ))
+        })?;
     for address in arguments.values(Takes::Address) {
         hosts.check(address).map_err(|problem| Failure::Usage(format!("curl: {problem}")))?;
     }

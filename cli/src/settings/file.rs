@@ -12,6 +12,7 @@ use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 use super::keys::{Setting, Values, home, names, read, shared_names, stem, variable};
+use super::providers::{self, PROVIDERS, named};
 use crate::store;
 use crate::words::closest;
 
@@ -33,8 +34,8 @@ pub(crate) struct SettingsFile {
 /// One account's table.
 pub(crate) struct Account {
     pub(crate) provider: Provider,
-    /// Where it stands in the file itself: [`Setting::Secret`] among the values.
-    secret: Option<Zeroizing<String>>,
+    /// Those that stand in the file itself: [`Setting::Secret`] among the values.
+    secrets: Vec<(&'static str, Zeroizing<String>)>,
     values: Values,
     /// What `[defaults]` adds.
     defaults: Values,
@@ -77,7 +78,13 @@ impl SettingsFile {
         }
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let tables = text.parse::<Table>().map_err(|error| problem(&mistake(text, &error)))?;
-        Ok(Self { path, tables, metadata })
+        let file = Self { path, tables, metadata };
+        // All of them, so that it is known which variables hold secrets. What is wrong with one is told
+        // to whoever uses it.
+        for name in file.descriptions() {
+            let _ = named(name, Some(&file));
+        }
+        Ok(file)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -87,7 +94,17 @@ impl SettingsFile {
     /// The names of all accounts' tables.
     pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
         let tables = self.tables.iter().filter(|(_, value)| value.is_table());
-        tables.map(|(name, _)| name.as_str()).filter(|name| *name != DEFAULTS)
+        tables.map(|(name, _)| name.as_str()).filter(|name| ![DEFAULTS, PROVIDERS].contains(name))
+    }
+
+    /// The names of the providers that it describes.
+    pub(crate) fn descriptions(&self) -> impl Iterator<Item = &str> {
+        let tables = self.tables.get(PROVIDERS).and_then(Value::as_table);
+        tables.into_iter().flat_map(Table::keys).map(String::as_str)
+    }
+
+    pub(super) fn description(&self, name: &str) -> Option<&Value> {
+        self.tables.get(PROVIDERS)?.get(name)
     }
 
     /// The store of all accounts.
@@ -101,8 +118,11 @@ impl SettingsFile {
     fn defaults(&self) -> Result<Values, Problem> {
         // By its name and its keys it is meant as the defaults, which would then be missing in silence.
         let is_misspelt = |(name, value): &(&String, &Value)| {
-            let is_account = value.get("provider").is_some() || name.parse::<Provider>().is_ok();
-            *name != DEFAULTS && !is_account && closest(&name.to_lowercase(), [DEFAULTS]).is_some()
+            let is_account =
+                value.get("provider").is_some() || providers::source(name, Some(self)).is_some();
+            ![DEFAULTS, PROVIDERS].contains(&&***name)
+                && !is_account
+                && closest(&name.to_lowercase(), [DEFAULTS]).is_some()
         };
         if let Some((name, _)) = self.tables.iter().find(is_misspelt) {
             return Err(format!(
@@ -130,19 +150,48 @@ impl SettingsFile {
             });
         }
         let problem = |what| format!("{}: [{name}] {what}", self.path.display());
-        let mut account = match (self.tables.get(name).and_then(Value::as_table), name.parse()) {
-            _ if name == DEFAULTS => return Ok(None),
-            (Some(table), _) => Account::read(name, table, &self.path).map_err(problem)?,
-            (None, Ok(provider)) if self.tables.contains_key(DEFAULTS) => {
-                Account::of(provider, false)
+        let mut account = match self.tables.get(name).and_then(Value::as_table) {
+            _ if [DEFAULTS, PROVIDERS].contains(&name) => return Ok(None),
+            Some(table) => {
+                let provider = self.provider_of(name, table).map_err(problem)?;
+                Account::read(provider, table, &self.path).map_err(problem)?
             }
-            (None, _) => return Ok(None),
+            None if self.tables.contains_key(DEFAULTS) => match named(name, Some(self)) {
+                Some(provider) => Account::of(provider.map_err(problem)?, false),
+                None => return Ok(None),
+            },
+            None => return Ok(None),
         };
         account.add(self.defaults()?);
         // Whoever can change the file says where the secret goes, and which command is run.
         Settings::check_file(&self.path, &self.metadata, account.holds_a_secret())
             .map_err(|error| problem(error.to_string()))?;
         Ok(Some(account))
+    }
+}
+
+impl SettingsFile {
+    /// Whose account a table is.
+    fn provider_of(&self, name: &str, table: &Table) -> Result<Provider, Problem> {
+        let of_name = named(name, Some(self));
+        let not_known = |what: &str| {
+            let described: String = self.descriptions().map(|name| format!(", {name}")).collect();
+            format!(
+                "provider{what}; use {}{described}, or one of `paytoken providers`",
+                crate::command_line::providers()
+            )
+        };
+        let provider = match table.get("provider") {
+            Some(Value::String(provider)) => {
+                named(provider, Some(self)).ok_or_else(|| not_known(": not known"))??
+            }
+            Some(_) => return Err("provider: has to be a text in quotes".into()),
+            None => of_name.clone().ok_or_else(|| not_known(" is missing"))??,
+        };
+        match of_name {
+            Some(Ok(named)) if named != provider => Err("provider: is another one than the table's name says; give the table a name of your own".into()),
+            _ => Ok(provider),
+        }
     }
 }
 
@@ -200,7 +249,7 @@ fn read_defaults(table: &Table, file: &Path) -> Result<Values, String> {
 
 impl Account {
     fn of(provider: Provider, has_table: bool) -> Self {
-        Self { provider, secret: None, values: Vec::new(), defaults: Vec::new(), has_table }
+        Self { provider, secrets: Vec::new(), values: Vec::new(), defaults: Vec::new(), has_table }
     }
 
     /// A key goes with its certificate, so where that is the account's own, the default's key is not
@@ -211,33 +260,23 @@ impl Account {
         self.defaults = defaults.into_iter().filter(|(key, _)| !is_hidden(*key)).collect();
     }
 
-    fn read(name: &str, table: &Table, file: &Path) -> Result<Self, String> {
-        let provider = match table.get("provider") {
-            Some(Value::String(provider)) => provider.parse().map_err(|_| {
-                format!("provider: not known; use {}", crate::command_line::providers())
-            })?,
-            Some(_) => return Err("provider: has to be a text in quotes".into()),
-            None => name.parse().map_err(|_| {
-                format!("provider is missing; use {}", crate::command_line::providers())
-            })?,
-        };
-        if name.parse().is_ok_and(|named: Provider| named != provider) {
-            return Err("provider: is another one than the table's name says; give the table a name of your own".into());
-        }
+    fn read(provider: Provider, table: &Table, file: &Path) -> Result<Self, String> {
         let mut account = Self::of(provider, true);
-        let secret_name = provider.facts().secret.name;
+        let fields = provider.facts().fields;
+        let is_secret =
+            |key: &str| fields.iter().any(|field| field.name == key && field.is_secret());
         let settings = table.iter().filter(|(key, _)| *key != "provider");
         let not_known = |_: &str| format!("not known for {provider}");
         for (key, setting) in read(settings, names(provider.facts()), not_known, file)? {
             match setting {
-                Setting::Inline(text) if key == secret_name => {
-                    account.secret = Some(Zeroizing::new(text));
+                Setting::Inline(text) if is_secret(key) => {
+                    account.secrets.push((key, Zeroizing::new(text)));
                     account.values.push((key, Setting::Secret));
                 }
                 setting => account.values.push((key, setting)),
             }
         }
-        for key in [provider.facts().id.name, secret_name] {
+        for key in fields.iter().map(|field| field.name) {
             let ways: Vec<_> = account
                 .values
                 .iter()
@@ -251,9 +290,9 @@ impl Account {
         Ok(account)
     }
 
-    /// The secret that stands in the file.
-    pub(super) fn take_secret(&mut self) -> Option<Zeroizing<String>> {
-        self.secret.take()
+    /// The secrets that stand in the file, by their keys.
+    pub(super) fn take_secrets(&mut self) -> Vec<(&'static str, Zeroizing<String>)> {
+        std::mem::take(&mut self.secrets)
     }
 
     /// Whether both say the same, the secret apart.
@@ -302,8 +341,9 @@ impl Account {
             Some(Setting::Path(path)) => store::address(path),
             _ => None,
         };
+        let mut fields = self.provider.facts().fields.iter();
         server.is_some_and(store::names_a_password)
-            || self.get(self.provider.facts().secret.name).is_some()
+            || fields.any(|field| field.is_secret() && self.get(field.name).is_some())
     }
 }
 
@@ -316,7 +356,7 @@ mod tests {
         let file = Path::new("/etc/paytoken/config.toml");
         let key_of = |own: &str| {
             let table = |text: &str| text.parse::<Table>().unwrap();
-            let mut account = Account::read("ntx-pay", &table(own), file).unwrap();
+            let mut account = Account::read(Provider::NtxPay, &table(own), file).unwrap();
             let shared = table("store_certificate = \"c\"\nstore_private_key = \"k\"");
             account.add(read_defaults(&shared, file).unwrap());
             match account.get("store_private_key") {

@@ -6,8 +6,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use paytoken::Facts;
 use paytoken::store::Place;
+use paytoken::{Facts, FieldKind};
 use toml::Value;
 
 use crate::command_line::duration;
@@ -95,7 +95,11 @@ pub(super) fn names(facts: &Facts) -> Vec<Name> {
         names.push(("certificate", facts.variable("CLIENT_CERT"), Kind::Path));
         names.push(("private_key", facts.variable("CLIENT_KEY"), Kind::Path));
     }
-    for field in [facts.id, facts.secret] {
+    for field in facts.fields {
+        if field.kind == FieldKind::PrivateKey {
+            names.push((field.name, facts.variable(field.variable), Kind::Path));
+            continue;
+        }
         let [file, command] = ways(field.name);
         for (key, kind) in [(field.name, Kind::Text), (file, Kind::Path), (command, Kind::Command)]
         {
@@ -111,7 +115,9 @@ fn ways(name: &str) -> [&'static str; 2] {
         "client_id" => ["client_id_file", "client_id_command"],
         "user_name" => ["user_name_file", "user_name_command"],
         "password" => ["password_file", "password_command"],
-        _ => ["client_secret_file", "client_secret_command"],
+        "client_secret" => ["client_secret_file", "client_secret_command"],
+        // Kept for as long as the command runs, as the description itself is.
+        name => ["file", "command"].map(|way| &*format!("{name}_{way}").leak()),
     }
 }
 

@@ -64,7 +64,7 @@ impl Lookup {
         let is_about_a_file = variable.ends_with("_FILE");
         match self.of_file.as_ref()?.get(key)? {
             Setting::Inline(text) if !is_about_a_file => Some(text.into()),
-            Setting::Secret if !is_about_a_file => self.known_or(key, || self.read_again()),
+            Setting::Secret if !is_about_a_file => self.known_or(key, || self.read_again(key)),
             Setting::Path(path) if is_about_a_file || !key.ends_with("_file") => Some(path.into()),
             Setting::Command(words) if !is_about_a_file => self.known_or(key, || {
                 let folder = keys::folder_of(&self.file);
@@ -103,12 +103,14 @@ impl Lookup {
 
     /// The secret that stands in the settings file, after it was forgotten. It may only be used with
     /// the address and the id that stand beside it.
-    fn read_again(&self) -> Result<Zeroizing<String>, Problem> {
+    fn read_again(&self, key: &str) -> Result<Zeroizing<String>, Problem> {
         let file = SettingsFile::open().ok().flatten();
         let again = file.and_then(|file| file.account(&self.name).ok().flatten());
         let is_as =
             |again: &file::Account| self.of_file.as_ref().is_some_and(|before| before.is_as(again));
-        again.filter(is_as).and_then(|mut again| again.take_secret()).ok_or_else(|| Problem {
+        let secrets = again.filter(is_as).map(|mut again| again.take_secrets()).unwrap_or_default();
+        let secret = secrets.into_iter().find(|(known, _)| *known == key);
+        secret.map(|(_, secret)| secret).ok_or_else(|| Problem {
             text: "the settings were changed while curl ran; the next run reads them".into(),
             is_temporary: true,
         })

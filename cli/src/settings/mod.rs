@@ -8,6 +8,7 @@
 mod file;
 mod keys;
 mod lookup;
+mod providers;
 mod secret_command;
 
 use std::io::Read as _;
@@ -22,6 +23,7 @@ pub(crate) use self::file::SettingsFile;
 pub(crate) use self::keys::{SYSTEM, home, variable};
 pub(crate) use self::lookup::Origin;
 use self::lookup::{Lookup, Secrets};
+pub(crate) use self::providers::{Source, all as all_providers, named};
 use crate::command_line::{Options, is_a_plain_word, providers};
 use crate::deadline::{self, Deadline};
 use crate::exit::Failure;
@@ -48,10 +50,10 @@ pub(crate) fn is_set_up(name: &str, file: Option<&SettingsFile>) -> bool {
     let is_in_file = file.is_some_and(|file| file.accounts().any(|account| account == name));
     let is_in_environment = |provider: Provider| {
         let facts = provider.facts();
-        let names = [facts.id, facts.secret].map(|field| facts.variable(field.variable));
-        names.iter().any(|name| variable(name).or(variable(&format!("{name}_FILE"))).is_some())
+        let mut names = facts.fields.iter().map(|field| facts.variable(field.variable));
+        names.any(|name| variable(&name).or(variable(&format!("{name}_FILE"))).is_some())
     };
-    is_in_file || name.parse().is_ok_and(is_in_environment)
+    is_in_file || named(name, file).is_some_and(|it| it.is_ok_and(is_in_environment))
 }
 
 impl Target {
@@ -64,7 +66,10 @@ impl Target {
             Some(file) => file.account(name).map_err(Failure::Configuration)?,
             None => None,
         };
-        let of_name = name.parse::<Provider>().ok();
+        let of_name = named(name, file).transpose().map_err(|what| {
+            let place = file.map(|file| format!("{}: ", file.path().display()));
+            Failure::Configuration(place.unwrap_or_default() + &what)
+        })?;
         let Some(provider) = of_file.as_ref().map(|account| account.provider).or(of_name) else {
             return Err(unknown(name, file));
         };
@@ -72,8 +77,7 @@ impl Target {
         let timeout = options.timeout.or_else(|| time("timeout"));
         let deadline = Deadline::after(timeout.unwrap_or(deadline::DEFAULT));
         let connect_timeout = options.connect_timeout.or_else(|| time("connect_timeout"));
-        let secret = of_file.as_mut().and_then(file::Account::take_secret);
-        let known = secret.map(|secret| (provider.facts().secret.name, secret));
+        let known = of_file.as_mut().map(file::Account::take_secrets).unwrap_or_default();
         let lookup = Arc::new(Lookup {
             names: keys::names(provider.facts()),
             name: name.to_owned(),
@@ -81,7 +85,7 @@ impl Target {
             file: file.map(|file| file.path().to_owned()).unwrap_or_default(),
             takes_variables: of_name.is_some(),
             deadline: Mutex::new(deadline),
-            secrets: Mutex::new(Secrets { known: known.into_iter().collect(), failed: None }),
+            secrets: Mutex::new(Secrets { known, failed: None }),
         });
         let variables = lookup.clone();
         let settings = Settings::from_variables(provider, move |name| variables.value(name));
@@ -276,7 +280,8 @@ const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
 
 fn unknown(name: &str, file: Option<&SettingsFile>) -> Failure {
     let accounts: Vec<&str> = file.map(|file| file.accounts().collect()).unwrap_or_default();
-    let known = Provider::ALL.iter().map(|provider| provider.facts().name);
+    let all = providers::all(file);
+    let known = all.iter().map(|(name, _)| name.as_str());
     // What is no plain word may be a secret in the wrong place.
     let word = if is_a_plain_word(name) { format!(" '{name}'") } else { String::new() };
     if name == DEFAULTS {

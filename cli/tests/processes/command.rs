@@ -55,7 +55,8 @@ fn help() {
     let help = text(World::new().paytoken(&["--help"]).output().unwrap());
     for service in Service::ALL {
         let facts = service.facts();
-        let [id, secret] = [facts.id, facts.secret].map(|field| facts.variable(field.variable));
+        let [id, secret] =
+            [facts.fields[0], facts.fields[1]].map(|field| facts.variable(field.variable));
         let line = format!("  {service:<15}{id}, {secret}");
         assert!(help.contains(&line), "{line}");
         assert_eq!(help.contains(&facts.variable("CLIENT_KEY")), facts.takes_certificate);

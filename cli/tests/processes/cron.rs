@@ -89,7 +89,7 @@ fn run(settings: &str, line: &str, secret: &str, way: usize) {
     }
     // The page's table, with the sandbox's address and authority, and this secret.
     let own = settings.split("\n\n").find(|table| table.contains(&format!("[{account}]"))).unwrap();
-    let key = service.facts().secret.name;
+    let key = service.facts().fields[1].name;
     let kept = own.lines().filter(|line| !line.starts_with(key) && !line.starts_with("base_url"));
     let mut file: String = kept.map(|line| line.to_owned() + "\n").collect();
     file += &format!(

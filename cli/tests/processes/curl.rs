@@ -373,7 +373,7 @@ fn nothing_shows() {
         let processes = processes_below(&child);
         let curl = processes.iter().find(|(arguments, _)| arguments.starts_with("curl\0"));
         let (_, environment) = curl.expect("curl runs below paytoken");
-        assert!(!environment.contains(&facts.variable(facts.secret.variable)), "{service}");
+        assert!(!environment.contains(&facts.variable(facts.fields[1].variable)), "{service}");
         assert!(!environment.contains(secret) && !environment.contains("PAYTOKEN_STORE"));
         for (arguments, environment) in &processes {
             assert!(!arguments.contains(secret) && !arguments.contains(&token), "{service}");

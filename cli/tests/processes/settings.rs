@@ -54,7 +54,7 @@ pub(crate) fn table(world: &World, name: &str, service: Service) -> String {
         "[{name}]\nprovider = \"{}\"\nenvironment = \"sandbox\"\nbase_url = \"{}\"\n{} = \"{}\"\nca = \"ca.pem\"\nstore = \"store\"\n",
         facts.name,
         world.sandbox.url(service),
-        facts.id.name,
+        facts.fields[0].name,
         world.sandbox.client_id(service),
     );
     if facts.takes_certificate {
@@ -64,7 +64,7 @@ pub(crate) fn table(world: &World, name: &str, service: Service) -> String {
 }
 
 fn secret(world: &World, service: Service) -> String {
-    let name = service.facts().secret.name;
+    let name = service.facts().fields[1].name;
     format!("{name} = \"{}\"\n", world.sandbox.client_secret(service))
 }
 

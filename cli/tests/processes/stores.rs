@@ -75,7 +75,7 @@ fn sealed() {
         // By the settings file, too; its keys stand beside it.
         let both = [fs::read(&second).unwrap(), fs::read(&first).unwrap()].concat();
         write_private(world.folder.join("both.key"), both);
-        let secret = service.facts().secret.name;
+        let secret = service.facts().fields[1].name;
         let file = table(&world, name, service)
             + &format!("{secret} = \"{}\"\n", world.sandbox.client_secret(service))
             + "store_key_file = \"both.key\"\n";

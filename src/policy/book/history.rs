@@ -15,8 +15,8 @@ pub(crate) struct History<'a> {
 
 impl Book {
     /// What monitoring is told.
-    pub(crate) fn history(&self, now: Now) -> History<'_> {
-        let blocked = self.longest(now);
+    pub(crate) fn history(&self, now: Now, cap: Cap) -> History<'_> {
+        let blocked = self.longest(now, cap);
         // What still holds requests back is told first, then what has been wrong since the last token.
         let last_error = blocked.and_then(|(known, _)| known).or(self.last_failure.as_ref());
         History {
@@ -33,11 +33,12 @@ impl Book {
     }
 
     /// What holds requests back for longest, whatever the secret.
-    fn longest(&self, now: Now) -> Option<(Option<&Remembered>, Duration)> {
+    fn longest(&self, now: Now, cap: Cap) -> Option<(Option<&Remembered>, Duration)> {
         let left = |known, longest| Remembered::left(known, now, longest);
         let refusals = self.refusals.iter();
         let refusals = refusals.filter_map(|known| Some((Some(known), left(known, LONGEST)?)));
-        let capped = self.cap_ends(now).filter(|_| self.accepted.is_none());
+        let capped = self.cap_ends(now, cap.most);
+        let capped = capped.filter(|_| self.accepted.is_none() || cap.is_absolute);
         let capped = capped.and_then(|until| until.duration_since(now.wall).ok());
         let capped = capped.map(|left| (self.refusals.last(), left));
         let outage = self.outage.as_ref();

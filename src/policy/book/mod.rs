@@ -8,7 +8,7 @@
 //!   longer, up to 15 minutes.
 //! - Six refused requests within an hour hold back every secret that was refused before, and one that was
 //!   not for ten minutes after the last: an account could be locked. The secret that brought the last
-//!   token goes on.
+//!   token goes on. Where the provider was described, it is three, or what it says, and every secret.
 //! - An outage holds back everybody for a growing pause: 1, 2, 5, 10, then 15 seconds, and a little more
 //!   at random. One of this machine's own holds back this process alone.
 //! - A request that ran out of time holds back those who allow no more.
@@ -31,6 +31,7 @@ use crate::base::clock::Now;
 use crate::base::fields::{moment_if_any, read_moment_if_any, read_moments, write_moments};
 use crate::policy::outcome::Cause;
 use crate::types::error::{Error, ErrorKind, HoldsBack};
+use crate::types::facts::Facts;
 
 /// The first refusal is remembered this long, each further one four times as long as the one
 /// before: a cron job every minute with a wrong password asks at most six times in an hour.
@@ -40,7 +41,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// A refusal holds for at least this long, even with `Retry-After: 0`: the provider asked to go slower.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// So many refused requests an hour that nobody forced, whatever the secret: an account could be locked.
+/// No more of them count.
 const MOST_REFUSED: usize = 6;
 const HOUR: Duration = Duration::from_secs(3600);
 /// Above that, a secret that was never refused is tried so long after the last refused request: a
@@ -120,6 +121,21 @@ pub(crate) struct Asker {
     pub(crate) allows: Duration,
     /// It has a good token, and would renew it.
     pub(crate) renews: bool,
+    pub(crate) cap: Cap,
+}
+
+/// So many refused requests an hour that nobody forced, whatever the secret: an account could be locked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cap {
+    pub(crate) most: usize,
+    /// Not even a secret that was never refused, or the one that brought the last token, goes on then.
+    pub(crate) is_absolute: bool,
+}
+
+impl Cap {
+    pub(crate) fn of(facts: &Facts) -> Self {
+        Self { most: facts.refusals_per_hour as usize, is_absolute: facts.is_described }
+    }
 }
 
 /// A fetch that failed.
@@ -155,13 +171,22 @@ impl Book {
             };
             return Some(answer(refusal.error(), left, way_out));
         }
-        if let Some(left) = self.too_many_refused(now, asker.secret) {
+        if let Some(left) = self.too_many_refused(now, asker) {
             let error = self.refusals.last().map(Remembered::error).unwrap_or_else(|| {
                 Error::new(ErrorKind::Rejected, "the provider refused the credentials")
             });
+            let another = match asker.cap.is_absolute {
+                true => "no secret is tried before".to_owned(),
+                false => {
+                    format!(
+                        "another secret is tried once in {} minutes",
+                        NEXT_SECRET.as_secs() / 60
+                    )
+                }
+            };
             let note = format!(
-                "; {MOST_REFUSED} requests of this account were refused within an hour, so another secret is tried once in {} minutes; call refresh() to override",
-                NEXT_SECRET.as_secs() / 60
+                "; {} requests of this account were refused within an hour, so {another}; call refresh() to override",
+                asker.cap.most
             );
             return Some(answer(error, left, &note));
         }
@@ -195,22 +220,25 @@ impl Book {
     }
 
     /// How long this secret waits since so many requests were refused within the last hour.
-    fn too_many_refused(&self, now: Now, secret: u64) -> Option<Duration> {
-        if is_its(&self.accepted, secret) {
+    fn too_many_refused(&self, now: Now, asker: Asker) -> Option<Duration> {
+        let Asker { secret, cap, .. } = asker;
+        if is_its(&self.accepted, secret) && !cap.is_absolute {
             return None;
         }
-        let until = self.cap_ends(now)?;
+        let until = self.cap_ends(now, cap.most)?;
         let was_refused = self.refusals.iter().any(|refusal| is_its(&refusal.secret, secret));
         let last = self.refused_at.iter().filter(|at| is_recent(at, now)).max()?;
-        let until = if was_refused { until } else { until.min(*last + NEXT_SECRET) };
+        let waits_for_all = was_refused || cap.is_absolute;
+        let until = if waits_for_all { until } else { until.min(*last + NEXT_SECRET) };
         until.duration_since(now.wall).ok().filter(|left| !left.is_zero())
     }
 
     /// Until when there are so many refused requests in the last hour.
-    fn cap_ends(&self, now: Now) -> Option<SystemTime> {
-        let recent = self.refused_at.iter().filter(|at| is_recent(at, now));
-        (recent.clone().count() >= MOST_REFUSED)
-            .then(|| *recent.min().expect("there are some") + HOUR)
+    fn cap_ends(&self, now: Now, most: usize) -> Option<SystemTime> {
+        let mut recent: Vec<_> = self.refused_at.iter().filter(|at| is_recent(at, now)).collect();
+        recent.sort_unstable();
+        let first = recent.len().checked_sub(most)?;
+        recent.get(first).map(|at| **at + HOUR)
     }
 
     fn outages(&self) -> impl Iterator<Item = &Remembered> {
@@ -218,9 +246,9 @@ impl Book {
     }
 
     /// How long a refusal still holds this secret back.
-    pub(crate) fn refused_for(&self, now: Now, secret: u64) -> Option<Duration> {
-        let refused = self.refusal_of(now, secret).map(|(_, left)| left);
-        refused.max(self.too_many_refused(now, secret))
+    pub(crate) fn refused_for(&self, now: Now, asker: Asker) -> Option<Duration> {
+        let refused = self.refusal_of(now, asker.secret).map(|(_, left)| left);
+        refused.max(self.too_many_refused(now, asker))
     }
 
     /// Whether the provider failed when it was last asked. Then the next fetch makes a single attempt, to

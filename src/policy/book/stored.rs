@@ -106,7 +106,8 @@ impl Book {
         // The newest refusal first: it is most likely this secret's.
         let counts = self.refusals.iter().rev().filter(|known| known.times_within(now, HOUR) > 0);
         let refused = counts.filter_map(|refusal| refusal.secret.as_ref());
-        let accepted = self.accepted.as_ref().filter(|_| self.cap_ends(now).is_some());
+        let accepted =
+            self.accepted.as_ref().filter(|_| self.cap_ends(now, MOST_REFUSED).is_some());
         refused.chain(accepted).find(unknown)?.derived().cloned()
     }
 

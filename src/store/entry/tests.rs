@@ -3,7 +3,7 @@
 use super::*;
 use crate::base::secret::Secret;
 use crate::base::shown::LONGEST as LONGEST_MESSAGE;
-use crate::policy::book::{Asker, FailedFetch};
+use crate::policy::book::{Asker, Cap, FailedFetch};
 use crate::policy::outcome::Cause;
 use crate::types::error::ErrorKind;
 
@@ -141,7 +141,8 @@ fn what_others_wrote_is_checked_as_an_answer_is() {
 /// A book in which a refusal of this secret stands, with this message.
 fn refused(secret: &str, message: &str) -> Book {
     let mut book = Book::default();
-    let asker = Asker { secret: 1, allows: DAY, renews: false };
+    let asker =
+        Asker { secret: 1, allows: DAY, renews: false, cap: Cap { most: 6, is_absolute: false } };
     for error in [Cause::CredentialsRefused.error(message), Cause::ServerFailing.error(message)] {
         let lifetime = Duration::from_secs(600);
         let error = &error.with_status(401);
@@ -162,7 +163,7 @@ fn a_refusal_knows_its_secret_and_hides_it() {
     let mark = read.unknown_mark(now(), 1).unwrap();
     assert!(mark.is_of(&Secret::from("wrong-password")));
     assert!(!mark.is_of(&Secret::from("wrong-passwore")));
-    let history = read.history(now());
+    let history = read.history(now(), Cap { most: 6, is_absolute: false });
     let left = history.blocked_for.unwrap();
     assert_eq!(history.last_error.unwrap().0, ErrorKind::Rejected);
     assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
@@ -197,7 +198,12 @@ fn a_planted_message_is_one_short_line_that_shows_all_that_it_holds() {
     let mark = read.unknown_mark(now(), 1).unwrap();
     for is_ours in [true, false] {
         read.learn(&mark, if is_ours { 1 } else { 2 }, is_ours);
-        let asker = Asker { secret: if is_ours { 1 } else { 2 }, allows: DAY, renews: false };
+        let asker = Asker {
+            secret: if is_ours { 1 } else { 2 },
+            allows: DAY,
+            renews: false,
+            cap: Cap { most: 6, is_absolute: false },
+        };
         let said = read.blocked(now(), asker).unwrap().to_string();
         let said = said.split(" [remembered").next().unwrap();
         assert!(said.starts_with("gnp.exe [2J ok: xxx"), "{said:?}");

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use percent_encoding::percent_decode_str;
 use ureq::{Proxy, ProxyProtocol};
 
-use super::base_url::{BaseUrl, address_of};
+use crate::types::base_url::{BaseUrl, address_of};
 use crate::types::error::{Error, Result};
 
 /// Whether a proxy that was set can be used at all.

@@ -28,8 +28,9 @@ pub(super) fn draw() -> String {
 
 fn row(svg: &mut Svg, provider: Provider, top: f64) {
     let facts = provider.facts();
-    let life = facts.sandbox.lifetime;
-    let (sandbox, production) = (life.as_secs() / 60, facts.production.lifetime.as_secs() / 60);
+    let life = facts.sandbox.lifetime.unwrap();
+    let (sandbox, production) =
+        (life.as_secs() / 60, facts.production.lifetime.unwrap().as_secs() / 60);
     let title = match sandbox == production {
         true => format!("{}: {sandbox} min", facts.title),
         false => format!("{}: {sandbox} min (production: {production} min)", facts.title),

@@ -14,13 +14,13 @@ fn a_failure_is_told_until_a_token_comes_however_long_that_takes() {
         // As monitoring reads it, from the store.
         let mut book = stored(&book);
         let much_later = now.after(secs(3 * 86_400));
-        let history = book.history(much_later);
+        let history = book.history(much_later, SIX);
         let (kind, message, at) = history.last_error.unwrap();
         assert_eq!((kind, message, at), (error.kind(), error.message(), Some(now.wall)));
         assert_eq!((history.blocked_for, history.succeeded_at), (None, Some(came)));
         assert!(book.is_open(much_later, OURS) && book.is_failing());
         book.note_success(much_later, OURS);
-        let history = book.history(much_later);
+        let history = book.history(much_later, SIX);
         assert_eq!(history.succeeded_at, Some(much_later.wall));
         assert!(history.last_error.is_none() && !book.is_failing());
     }
@@ -31,14 +31,14 @@ fn what_holds_requests_back_is_told_before_what_failed_last() {
     let (mut book, now) = (Book::default(), now());
     book.note_failure(now, &failed(&rejected()));
     book.note_failure(now.after(secs(2)), &failed(&down()));
-    let kind = |seconds| book.history(now.after(secs(seconds))).last_error.unwrap().0;
+    let kind = |seconds| book.history(now.after(secs(seconds)), SIX).last_error.unwrap().0;
     assert_eq!(kind(3), ErrorKind::Rejected);
     assert_eq!(kind(61), ErrorKind::ServerUnavailable);
     // A refusal that stands is as old as its last request.
     let mut book = Book::default();
     book.note_failure(now, &failed(&rejected().with_retry_after(Some(secs(600)))));
     book.note_failure(now.after(secs(5)), &failed(&rejected()));
-    let (.., at) = book.history(now.after(secs(6))).last_error.unwrap();
+    let (.., at) = book.history(now.after(secs(6)), SIX).last_error.unwrap();
     assert_eq!(at, Some(now.after(secs(5)).wall));
 }
 
@@ -61,7 +61,7 @@ fn a_failure_that_could_not_be_written_is_told_unless_a_token_came_later() {
     let mut here = Book::default();
     here.note_success(now.after(secs(1)), OURS);
     here.take_over(stored(&theirs), now.after(secs(2)));
-    let history = here.history(now.after(secs(2)));
+    let history = here.history(now.after(secs(2)), SIX);
     assert!(!here.is_failing() && history.succeeded_at == Some(now.after(secs(1)).wall));
 }
 
@@ -73,8 +73,8 @@ fn refused_requests_of_the_last_hour_are_counted_but_for_those_that_were_forced(
         book.note_failure(at, &with_secret(&rejected(), number));
         let error = rejected();
         book.note_failure(at, &FailedFetch { is_forced: true, ..failed(&error) });
-        let counted = book.history(at).refused_in_last_hour;
+        let counted = book.history(at, SIX).refused_in_last_hour;
         assert_eq!(counted, (number as usize + 1).min(3), "{number}");
     }
-    assert_eq!(book.history(now.after(secs(8 * 1200 + 3600))).refused_in_last_hour, 0);
+    assert_eq!(book.history(now.after(secs(8 * 1200 + 3600)), SIX).refused_in_last_hour, 0);
 }

@@ -22,8 +22,11 @@ fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+/// As at the providers that are built in.
+const SIX: Cap = Cap { most: 6, is_absolute: false };
+
 fn asker(allows: Duration) -> Asker {
-    Asker { secret: OURS, allows, renews: false }
+    Asker { secret: OURS, allows, renews: false, cap: SIX }
 }
 
 fn failed(error: &Error) -> FailedFetch<'_> {
@@ -252,7 +255,7 @@ fn an_outage_holds_everybody_back_for_a_growing_pause_until_a_token_comes() {
         }
         now = now.after(wait);
     }
-    assert_eq!(book.refused_for(now, OURS), None, "it is no refusal");
+    assert_eq!(book.refused_for(now, asker(PATIENT)), None, "it is no refusal");
     book.note_success(now, OTHER);
     // Each attempt of a fetch counts, and the pause is spread by a fifth.
     let thrice = FailedFetch { requests: 3, chance: 199, ..failed(&error) };
@@ -323,7 +326,7 @@ fn an_api_that_refuses_fresh_tokens_is_a_refusal_and_an_old_token_s_end_is_none(
         // A token was fetched in between: that alone proves nothing.
         book.note_success(now, OURS);
         revoke(&mut book, now, FRESH / 2);
-        let wait = book.refused_for(now, OURS).unwrap_or_default();
+        let wait = book.refused_for(now, asker(PATIENT)).unwrap_or_default();
         assert_eq!((wait.as_secs(), book.blames_the_api(now)), (seconds, seconds > 0), "{fresh}");
         now = now.after(wait);
     }
@@ -391,7 +394,7 @@ fn a_clock_that_is_ahead_holds_nobody_back() {
     let mut here = Book::default();
     here.take_over(stored(&theirs), now);
     assert!(here.is_open(now, OURS) && !here.may_be_refused(now, OURS));
-    assert_eq!(here.history(now).blocked_for, None);
+    assert_eq!(here.history(now, SIX).blocked_for, None);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::types::error::{Error, Result};
 #[derive(Clone, Debug)]
 pub(crate) struct BaseUrl {
     text: String,
-    pub(super) is_https: bool,
+    pub(crate) is_https: bool,
 }
 
 impl BaseUrl {
@@ -65,14 +65,14 @@ impl BaseUrl {
     }
 
     /// The host alone, an IPv6 address in its brackets.
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         let rest = self.text.split_once("://").map_or(self.text.as_str(), |(_, rest)| rest);
         split_port(rest.split('/').next().unwrap_or_default()).0
     }
 }
 
 /// Host and port, where it is one with a port or without.
-pub(super) fn address_of(authority: &str) -> Option<(String, Option<u16>)> {
+pub(crate) fn address_of(authority: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = split_port(authority);
     host_of(host).zip(port_of(port))
 }

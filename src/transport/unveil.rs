@@ -1,0 +1,166 @@
+//! Follows a request byte by byte and puts its secrets in, where others handle fill characters.
+
+use zeroize::Zeroizing;
+
+use super::wire::FILL;
+use crate::types::error::{Error, Result};
+
+/// What of a request only the server sees.
+#[derive(Default)]
+pub(super) struct Hidden {
+    headers: Vec<(&'static str, Zeroizing<String>)>,
+    body: Zeroizing<Vec<u8>>,
+}
+
+impl Hidden {
+    /// A value with a line end in it would become a header of its own, and nobody below looks for it.
+    pub(super) fn new(
+        headers: Vec<(&'static str, Zeroizing<String>)>,
+        body: Zeroizing<Vec<u8>>,
+    ) -> Result<Self> {
+        match headers.iter().find(|(_, value)| value.contains(char::is_control)) {
+            Some((name, _)) => Err(Error::configuration(format!(
+                "{name}: the header's value holds a control character (a line end, or NUL); remove it"
+            ))),
+            None => Ok(Self { headers, body }),
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+    }
+
+    /// Their names, and fill characters for their values.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+        self.headers.iter().map(|(name, value)| (*name, vec![FILL; value.len()]))
+    }
+
+    /// As many fill characters.
+    pub(super) fn body(&self) -> Vec<u8> {
+        vec![FILL; self.body.len()]
+    }
+}
+
+/// How much of a request has passed.
+#[derive(Default)]
+pub(super) struct Unveil {
+    place: Place,
+    /// The line before its colon.
+    name: Vec<u8>,
+    /// The headers that have passed, by their index.
+    passed: Vec<usize>,
+    /// How much of the header's value, or of the body, was put in.
+    put: usize,
+}
+
+/// Where in a request the next byte stands.
+#[derive(Clone, Copy, Default)]
+enum Place {
+    /// In the request line, or before a colon.
+    #[default]
+    Name,
+    /// Behind the colon; in one of the hidden headers, which this is the index of, or in another.
+    Value(Option<usize>),
+    Body,
+}
+
+impl Unveil {
+    /// Replaces the fill characters in what is sent next.
+    pub(super) fn unveil(&mut self, output: &mut [u8], hidden: &Hidden) {
+        for byte in output {
+            let secret = match (self.place, *byte) {
+                (Place::Body, FILL) => &hidden.body[..],
+                (Place::Value(Some(header)), FILL) => hidden.headers[header].1.as_bytes(),
+                (Place::Body, _) => continue,
+                (_, b'\n') => {
+                    let is_end = matches!(self.place, Place::Name) && self.name == b"\r";
+                    self.begin(if is_end { Place::Body } else { Place::Name });
+                    continue;
+                }
+                (Place::Name, b':') => {
+                    let header = self.header(hidden);
+                    self.passed.extend(header);
+                    self.begin(Place::Value(header));
+                    continue;
+                }
+                (Place::Name, byte) => {
+                    self.name.push(byte);
+                    continue;
+                }
+                (Place::Value(_), _) => continue,
+            };
+            *byte = secret.get(self.put).copied().unwrap_or_default();
+            self.put += 1;
+        }
+    }
+
+    fn begin(&mut self, place: Place) {
+        self.place = place;
+        self.name.clear();
+        self.put = 0;
+    }
+
+    /// The header whose name has passed. Those of one name pass in their order.
+    fn header(&self, hidden: &Hidden) -> Option<usize> {
+        hidden.headers.iter().enumerate().position(|(index, (name, _))| {
+            self.name.eq_ignore_ascii_case(name.as_bytes()) && !self.passed.contains(&index)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hidden() -> Hidden {
+        let headers =
+            [("x-Key", "sécret"), ("Empty", ""), ("x-key-2", "a:xb"), ("X-KEY", "other: x")];
+        let headers = headers.map(|(name, value)| (name, value.to_owned().into())).to_vec();
+        Hidden::new(headers, b"x-key: \r\n\r\nx".to_vec().into()).unwrap()
+    }
+
+    #[test]
+    fn only_our_own_headers_and_the_body_are_put_in_however_the_request_is_cut() {
+        let seen = "POST /x-key:xx HTTP/1.1\r\nHost: xxx:1\r\nx-key: xxxxxxx\r\nx-key-3: xx\r\nX-Key: xxxxxxxx\r\nx-ke: xx\r\nempty: \r\nX-key-2: xxxx\r\n\r\nxxxxxxxxxxxx";
+        let sent = "POST /x-key:xx HTTP/1.1\r\nHost: xxx:1\r\nx-key: sécret\r\nx-key-3: xx\r\nX-Key: other: x\r\nx-ke: xx\r\nempty: \r\nX-key-2: a:xb\r\n\r\nx-key: \r\n\r\nx";
+        let hidden = hidden();
+        for one in 0..=seen.len() {
+            for other in one..=seen.len() {
+                let mut bytes = seen.as_bytes().to_vec();
+                let mut unveil = Unveil::default();
+                let (first, rest) = bytes.split_at_mut(one);
+                let (second, third) = rest.split_at_mut(other - one);
+                for piece in [first, second, third] {
+                    unveil.unveil(piece, &hidden);
+                }
+                assert_eq!(String::from_utf8(bytes).unwrap(), sent, "{one} {other}");
+            }
+        }
+        let mut bytes = seen.as_bytes().to_vec();
+        let mut unveil = Unveil::default();
+        bytes.chunks_mut(1).for_each(|byte| unveil.unveil(byte, &hidden));
+        assert_eq!(String::from_utf8(bytes).unwrap(), sent);
+    }
+
+    #[test]
+    fn others_see_as_many_fill_characters() {
+        let hidden = hidden();
+        let seen: Vec<_> = hidden.headers().map(|(name, fill)| (name, fill.len())).collect();
+        assert_eq!(seen, [("x-Key", 7), ("Empty", 0), ("x-key-2", 4), ("X-KEY", 8)]);
+        assert!(hidden.headers().all(|(_, fill)| fill.iter().all(|byte| *byte == FILL)));
+        assert_eq!(hidden.body(), [FILL; 12]);
+        assert!(hidden.has("X-Key") && hidden.has("empty") && !hidden.has("x-ke"));
+    }
+
+    #[test]
+    fn a_value_that_would_end_its_line_is_refused_and_not_repeated() {
+        for bad in ["se\r\ncret", "se\ncret", "se\rcret", "se\0cret", "secret\t", "\u{7f}secret"] {
+            let headers = vec![("x-key", bad.to_owned().into())];
+            let Err(error) = Hidden::new(headers, Zeroizing::default()) else {
+                panic!("{bad:?} is taken");
+            };
+            assert!(error.message().starts_with("x-key: "), "{error}");
+            assert!(!error.message().contains("cret") && !error.may_have_arrived(), "{error}");
+        }
+    }
+}
