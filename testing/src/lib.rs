@@ -10,6 +10,7 @@
 
 mod clock;
 mod logged;
+pub mod foreign;
 pub mod machine;
 #[cfg(feature = "redis")]
 pub mod redis;

@@ -16,6 +16,7 @@ mod crashes;
 mod cron;
 mod curl;
 mod curl_lines;
+mod foreign;
 mod herd;
 mod memory;
 mod pipes;
@@ -42,6 +43,7 @@ fn main() {
         cron::trials(),
         curl::trials(),
         curl_lines::trials(),
+        foreign::trials(),
         herd::trials(),
         memory::trials(),
         pipes::trials(),
