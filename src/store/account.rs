@@ -214,7 +214,8 @@ impl Account {
         }
         // Each part with its length, so that no two sets of parts are the same text.
         let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
-        let key = StoreKey(format!("{name}-{}", &sha256_hex(text.as_bytes())[..40]));
+        let hash = sha256_hex(text.as_bytes());
+        let key = StoreKey(format!("{}-{}", name.replace('_', "-"), &hash[..40]));
         Self { provider, environment, key, certificate_not_after: None }
     }
 

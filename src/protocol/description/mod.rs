@@ -485,10 +485,10 @@ fn keep(text: &str) -> &'static str {
 
 fn check_name(name: &str) -> Result<()> {
     let is_fine = name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.len() <= 40
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        && name.len() <= 32
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
     if !is_fine {
-        return Err(bad("name", "use a-z, 0-9 and -, a letter first, at most 40 of them"));
+        return Err(bad("name", "use a-z, 0-9, - and _, a letter first, at most 32 of them"));
     }
     if Provider::ALL.iter().any(|built_in| built_in.facts().name == name) {
         return Err(bad("name", &format!("{name} is built in; take another")));
