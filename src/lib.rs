@@ -55,9 +55,9 @@
 //! # Logging
 //!
 //! Events go to the `log` crate, target `paytoken`, without secrets. At `trace` the HTTP library
-//! below logs every byte that it reads and writes; the two bodies with the secret and the token
-//! never reach it (it handles fill characters of the same length), so no level of any thread shows
-//! them. It does log the heads: the public client certificate among the headers sent, and the
+//! below logs every byte that it reads and writes; the two bodies with the secret and the token, and
+//! the headers that a provider wants, never reach it (it handles fill characters of the same length),
+//! so no level of any thread shows them. It does log the rest of the heads: the address, and the
 //! headers of the answer, where no provider puts a token. Log your own API calls no lower than
 //! `debug`: your HTTP client may log the token at `trace`.
 

@@ -2,7 +2,7 @@
 //! logged, by others.
 
 use super::head::Head;
-use super::wire::FILL;
+use super::unveil::FILL;
 
 /// Where in an answer the next byte stands.
 #[derive(Default)]

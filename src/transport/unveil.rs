@@ -2,8 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use super::wire::FILL;
 use crate::types::error::{Error, Result};
+
+/// What ureq sees instead of a byte of a body, or of a header of the request.
+pub(super) const FILL: u8 = b'x';
 
 /// What of a request only the server sees.
 #[derive(Default)]
@@ -18,7 +20,7 @@ impl Hidden {
         headers: Vec<(&'static str, Zeroizing<String>)>,
         body: Zeroizing<Vec<u8>>,
     ) -> Result<Self> {
-        match headers.iter().find(|(_, value)| value.contains(char::is_control)) {
+        match headers.iter().find(|(_, value)| value.bytes().any(|byte| byte.is_ascii_control())) {
             Some((name, _)) => Err(Error::configuration(format!(
                 "{name}: the header's value holds a control character (a line end, or NUL); remove it"
             ))),
@@ -67,44 +69,50 @@ enum Place {
 impl Unveil {
     /// Replaces the fill characters in what is sent next.
     pub(super) fn unveil(&mut self, output: &mut [u8], hidden: &Hidden) {
-        for byte in output {
-            let secret = match (self.place, *byte) {
-                (Place::Body, FILL) => &hidden.body[..],
-                (Place::Value(Some(header)), FILL) => hidden.headers[header].1.as_bytes(),
-                (Place::Body, _) => continue,
-                (_, b'\n') => {
-                    let is_end = matches!(self.place, Place::Name) && self.name == b"\r";
-                    self.begin(if is_end { Place::Body } else { Place::Name });
-                    continue;
-                }
-                (Place::Name, b':') => {
-                    let header = self.header(hidden);
-                    self.passed.extend(header);
-                    self.begin(Place::Value(header));
-                    continue;
-                }
-                (Place::Name, byte) => {
-                    self.name.push(byte);
-                    continue;
-                }
-                (Place::Value(_), _) => continue,
+        let mut rest = output;
+        while !rest.is_empty() {
+            let end = match self.place {
+                Place::Name => rest.iter().position(|byte| matches!(byte, b':' | b'\n')),
+                Place::Value(_) => rest.iter().position(|byte| *byte == b'\n'),
+                Place::Body => None,
             };
-            *byte = secret.get(self.put).copied().unwrap_or_default();
-            self.put += 1;
+            let (now, later) = rest.split_at_mut(end.unwrap_or(rest.len()));
+            match self.place {
+                Place::Name => self.name.extend_from_slice(now),
+                Place::Value(None) => {}
+                Place::Value(Some(header)) => self.put(now, hidden.headers[header].1.as_bytes()),
+                Place::Body => self.put(now, &hidden.body),
+            }
+            let Some((end, later)) = later.split_first_mut() else {
+                return;
+            };
+            self.place = match (self.place, *end) {
+                (Place::Name, b':') => Place::Value(self.pass(hidden)),
+                (Place::Name, _) if self.name == b"\r" => Place::Body,
+                _ => Place::Name,
+            };
+            self.name.clear();
+            self.put = 0;
+            rest = later;
         }
     }
 
-    fn begin(&mut self, place: Place) {
-        self.place = place;
-        self.name.clear();
-        self.put = 0;
+    /// What is left of the secret, over the fill characters of this piece.
+    fn put(&mut self, piece: &mut [u8], secret: &[u8]) {
+        let left = &secret[self.put..];
+        let fill = piece.iter().position(|byte| *byte == FILL).unwrap_or(piece.len());
+        let count = left.len().min(piece.len() - fill);
+        piece[fill..fill + count].copy_from_slice(&left[..count]);
+        self.put += count;
     }
 
     /// The header whose name has passed. Those of one name pass in their order.
-    fn header(&self, hidden: &Hidden) -> Option<usize> {
-        hidden.headers.iter().enumerate().position(|(index, (name, _))| {
+    fn pass(&mut self, hidden: &Hidden) -> Option<usize> {
+        let header = hidden.headers.iter().enumerate().position(|(index, (name, _))| {
             self.name.eq_ignore_ascii_case(name.as_bytes()) && !self.passed.contains(&index)
-        })
+        });
+        self.passed.extend(header);
+        header
     }
 }
 

@@ -20,9 +20,6 @@ use crate::base::clock::{Deadline, monotonic};
 use crate::base::dial::{Dialer, Route};
 use crate::base::sync::lock;
 
-/// What ureq sees instead of a byte of a body, or of a header of the request.
-pub(super) const FILL: u8 = b'x';
-
 pub(super) struct Wire {
     pub(super) dialer: Arc<Dialer>,
     /// To the host whose name was looked up.
