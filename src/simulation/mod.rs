@@ -143,5 +143,5 @@ impl Case {
     }
 }
 
-/// After six refusals within an hour that hour is waited for; nothing else holds anybody longer.
+/// After too many refusals within an hour that hour is waited for; nothing else holds anybody longer.
 const PATIENCE: Duration = Duration::from_secs(70 * 60);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::base::sync::simulated::Chance;
+use crate::simulation::provider::replaces;
 use crate::types::names::{Environment, Provider};
 
 #[derive(Debug)]
@@ -63,12 +64,14 @@ pub(super) enum Mood {
 
 impl Plan {
     pub(super) fn of(chance: &mut Chance) -> Self {
-        let provider = match chance.below(10) {
+        let provider = match chance.below(12) {
             0..5 => Provider::SendPayments,
             5..9 => Provider::NtxPay,
-            _ => Provider::NexterPay,
+            9 => Provider::NexterPay,
+            10 => described("coexists"),
+            _ => described("replaces-previous"),
         };
-        let is_replacing = provider == Provider::SendPayments;
+        let is_replacing = replaces(provider);
         let spells = match chance.below(5) {
             0..2 => Vec::new(),
             spells => Self::spells(chance, spells - 1),
@@ -128,7 +131,11 @@ impl Plan {
     pub(super) fn life(&self) -> Duration {
         match self.lives_are_short {
             true => Duration::from_millis(1500),
-            false => self.provider.facts().in_environment(Environment::Sandbox).lifetime,
+            false => {
+                let documented =
+                    self.provider.facts().in_environment(Environment::Sandbox).lifetime;
+                documented.expect("each of these says so")
+            }
         }
     }
 
@@ -164,6 +171,14 @@ impl Plan {
     fn mood_is_slow(&self) -> bool {
         self.spells.iter().any(|(_, mood)| *mood == Mood::Slow)
     }
+}
+
+/// One that nobody built in.
+fn described(renewal: &str) -> Provider {
+    let text = format!(
+        r#"{{"name": "of-{renewal}", "token_endpoint": "/token", "auth": "client_secret_post", "lifetime": "8m", "renewal": "{renewal}"}}"#
+    );
+    Provider::described(&text).expect("it is good")
 }
 
 /// Less than so many milliseconds, of two kinds.

@@ -77,9 +77,14 @@ impl Clock for Clocks {
 }
 
 pub(super) fn credentials(plan: &Plan, secret: usize) -> Credentials {
-    let takes_certificate = plan.provider.facts().takes_certificate;
-    let certificate = takes_certificate.then(ClientCertificate::injected_by_proxy);
-    Credentials::new(plan.provider, "id", format!("secret-{secret}"), certificate).unwrap()
+    let facts = plan.provider.facts();
+    let secret = format!("secret-{secret}");
+    if facts.is_described {
+        let values = [("client_id", "id"), ("client_secret", &*secret)];
+        return Credentials::described(plan.provider, values, None).unwrap();
+    }
+    let certificate = facts.takes_certificate.then(ClientCertificate::injected_by_proxy);
+    Credentials::new(plan.provider, "id", secret, certificate).unwrap()
 }
 
 impl Case {

@@ -12,6 +12,7 @@ use super::{Case, RIGHT};
 use crate::base::secret::Secret;
 use crate::base::sync::lock;
 use crate::base::sync::simulated::{machine_time, now, slipped};
+use crate::policy::book::Cap;
 use crate::store::entry::Entry;
 use crate::token::Token;
 use crate::token::renewal::end_margin;
@@ -333,7 +334,8 @@ impl Case {
             // Nor does the judge know whether a token that lives for a moment was being renewed.
             let is_unclear = some_may_renew || self.plan.lives_are_short;
             let most_failures = if is_unclear { 4 } else { 3 };
-            judge.is_in_pace(&request, self.plan.machines_stop, most_failures);
+            let cap = Cap::of(self.plan.provider.facts());
+            judge.is_in_pace(&request, self.plan.machines_stop, most_failures, cap);
             self.keeps_distance(&judge, &request);
         }
         judge.requests.push(request);

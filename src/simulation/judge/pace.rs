@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Ask, HOUR, Judge, Outcome, Request};
 use crate::base::sync::lock;
 use crate::base::sync::simulated::now;
+use crate::policy::book::Cap;
 use crate::simulation::{Case, RIGHT};
 use crate::types::error::Error;
 
@@ -53,7 +54,13 @@ impl Case {
 
 impl Judge {
     /// Requests that nobody forces, of processes that see each other.
-    pub(super) fn is_in_pace(&self, request: &Request, machines_stop: bool, most_failures: usize) {
+    pub(super) fn is_in_pace(
+        &self,
+        request: &Request,
+        machines_stop: bool,
+        most_failures: usize,
+        cap: Cap,
+    ) {
         let now = request.begun;
         // A token that came ends what was remembered.
         let since = self.requests.iter().filter(|other| other.outcome == Outcome::Token);
@@ -75,8 +82,9 @@ impl Judge {
             let unforced = self.requests.iter().filter(|other| refused(other) && !other.is_forced);
             unforced.filter(|other| other.ended.is_some_and(|ended| ended + time > now)).count()
         };
+        let may_go_on = !cap.is_absolute && (is_accepted || ago(Duration::from_secs(600)) == 0);
         assert!(
-            is_accepted || ago(HOUR) < 6 || ago(Duration::from_secs(600)) == 0,
+            may_go_on || ago(HOUR) < cap.most,
             "process {who} asks after {} refusals within an hour",
             ago(HOUR)
         );
