@@ -1,8 +1,9 @@
-//! The ground: clocks, locks, secrets, dates, JSON, files, connections. It knows nothing of tokens.
+//! The ground: clocks, locks, secrets, dates, hashes, JSON, files, connections. It knows nothing of tokens.
 
 pub(crate) mod clock;
 pub(crate) mod date;
 pub(crate) mod dial;
+pub(crate) mod digest;
 pub(crate) mod fields;
 pub(crate) mod files;
 pub(crate) mod json;

@@ -288,7 +288,7 @@ impl Credentials {
         let key = match (self.value(ASSERTION_KEY), self.certificate()) {
             (Some(pem), _) => AssertionKey::from_pem(ASSERTION_KEY, pem.as_bytes(), alg)?,
             (None, Some(certificate)) => match certificate.identity() {
-                Some((_, key)) => AssertionKey::of(key.clone(), alg)?,
+                Some((_, key)) => AssertionKey::of("private_key", key.clone(), alg)?,
                 None => return Err(Error::configuration(NO_KEY)),
             },
             (None, None) => return Err(Error::configuration(NO_KEY)),

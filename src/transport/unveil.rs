@@ -1,4 +1,4 @@
-//! Follows a request byte by byte and puts its secrets in, where others handle fill characters.
+//! Follows a request and puts its secrets in, where others handle fill characters.
 
 use zeroize::Zeroizing;
 

@@ -1,10 +1,10 @@
 //! DER, as far as certificates and keys are looked into (X.690; RFC 5280, 5208, 5915, 8017).
 
-pub(super) const INTEGER: u8 = 0x02;
+pub(in crate::credentials) const INTEGER: u8 = 0x02;
 pub(super) const BIT_STRING: u8 = 0x03;
 pub(super) const OCTET_STRING: u8 = 0x04;
 pub(super) const OID: u8 = 0x06;
-pub(super) const SEQUENCE: u8 = 0x30;
+pub(in crate::credentials) const SEQUENCE: u8 = 0x30;
 
 /// The first DER element: its tag, its content, and what follows it.
 pub(super) fn value(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
@@ -25,13 +25,13 @@ pub(super) fn value(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 /// The content of the first element, which has this tag, and what follows it.
-pub(super) fn of_tag(bytes: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
+pub(in crate::credentials) fn of_tag(bytes: &[u8], wanted: u8) -> Option<(&[u8], &[u8])> {
     let (tag, content, rest) = value(bytes)?;
     (tag == wanted).then_some((content, rest))
 }
 
 /// The content of the one element that this is.
-pub(super) fn only(bytes: &[u8], tag: u8) -> Option<&[u8]> {
+pub(in crate::credentials) fn only(bytes: &[u8], tag: u8) -> Option<&[u8]> {
     of_tag(bytes, tag).filter(|(_, rest)| rest.is_empty()).map(|(content, _)| content)
 }
 

@@ -1,4 +1,4 @@
-//! Private keys: made ready for TLS, or what is wrong with them and what mends it.
+//! Private keys: made ready for TLS and for signatures, or what is wrong with them and what mends it.
 
 use std::sync::Arc;
 
@@ -9,10 +9,64 @@ use rustls::sign::SigningKey;
 use super::FieldNames;
 use super::der::{self, BIT_STRING, INTEGER, OCTET_STRING, OID, SEQUENCE};
 use super::pem::{self, Block};
-use crate::types::error::Result;
+use crate::types::error::{Error, Result};
 
-/// A key that TLS can use. (ring's copy of it is not wiped on drop; there is no other.)
-pub(super) type Key = Arc<dyn SigningKey>;
+/// A key that can sign. (ring's copy of it is not wiped on drop; there is no other.)
+pub(in crate::credentials) type Key = Arc<dyn SigningKey>;
+
+/// What a key is for, as errors tell it.
+pub(in crate::credentials) struct Purpose {
+    pub(super) error: fn(String) -> Error,
+    name: &'static str,
+    keys: &'static str,
+    /// What has to be done with a new key.
+    next: &'static str,
+}
+
+impl Purpose {
+    pub(super) const TLS: Self = Self {
+        error: |text| Error::certificate(text),
+        name: "TLS",
+        keys: "RSA (2048 to 4096 bits), EC P-256 or P-384, or Ed25519",
+        next: "ask NTX Pay for a certificate for it",
+    };
+    pub(super) const ASSERTIONS: Self = Self {
+        error: |text| Error::configuration(text),
+        name: "client assertions",
+        keys: "RSA (2048 to 4096 bits), EC P-256 or Ed25519",
+        next: "register its public part with the provider",
+    };
+
+    fn damaged(&self) -> String {
+        let Self { name, keys, .. } = self;
+        format!("not usable for {name}, or damaged; use {keys}, and copy the file again")
+    }
+
+    fn dsa(&self) -> String {
+        self.another(&format!("DSA keys are not used in {}", self.name))
+    }
+
+    /// The advice where no command mends a key.
+    pub(super) fn another(&self, problem: &str) -> String {
+        format!(
+            "{problem}; make another (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY) and {}",
+            self.next
+        )
+    }
+}
+
+/// The one key in a text.
+pub(in crate::credentials) fn sole(text: &[u8], field: FieldNames<'_>) -> Result<Key> {
+    let blocks = pem::blocks(text);
+    let mut keys = blocks.iter().filter_map(|block| of(block, field));
+    let key = keys.next().unwrap_or_else(|| Err(field.no_key(text)))?;
+    match keys.next() {
+        None => Ok(key),
+        Some(_) => {
+            Err(field.key_error("holds more than one private key; keep the one that signs alone"))
+        }
+    }
+}
 
 /// The key in a block: `None` where the block is of another kind.
 pub(super) fn of(block: &Block, field: FieldNames<'_>) -> Option<Result<Key>> {
@@ -31,7 +85,8 @@ pub(super) fn of(block: &Block, field: FieldNames<'_>) -> Option<Result<Key>> {
         return Some(Err(field.error(pem::DAMAGED)));
     };
     Some(any_supported_type(&by_shape(der)).map_err(|error| {
-        let problem = if label == "DSA " { another(DSA) } else { problem(der) };
+        let purpose = field.purpose;
+        let problem = if label == "DSA " { purpose.dsa() } else { problem(der, purpose) };
         field.key_error(&problem).with_source(error)
     }))
 }
@@ -48,28 +103,18 @@ fn by_shape(der: &[u8]) -> PrivateKeyDer<'_> {
     }
 }
 
-const DSA: &str = "DSA keys are not used in TLS any more";
-const DAMAGED: &str = "not usable for TLS, or damaged; use RSA (2048 to 4096 bits), EC P-256 or P-384, or Ed25519, and copy the file again";
-
-/// The advice where no command mends a key.
-fn another(problem: &str) -> String {
-    format!(
-        "{problem}; make another (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY) and ask NTX Pay for a certificate for it"
-    )
-}
-
 /// What is wrong with a key that cannot be used.
-fn problem(der: &[u8]) -> String {
+fn problem(der: &[u8], purpose: &Purpose) -> String {
     match by_shape(der) {
-        PrivateKeyDer::Pkcs1(key) => of_rsa(key.secret_pkcs1_der()),
-        PrivateKeyDer::Sec1(key) => of_ec(key.secret_sec1_der(), None),
-        _ => of_pkcs8(der),
+        PrivateKeyDer::Pkcs1(key) => of_rsa(key.secret_pkcs1_der(), purpose),
+        PrivateKeyDer::Sec1(key) => of_ec(key.secret_sec1_der(), None, purpose),
+        _ => of_pkcs8(der, purpose),
     }
-    .unwrap_or_else(|| DAMAGED.into())
+    .unwrap_or_else(|| purpose.damaged())
 }
 
 /// PrivateKeyInfo (RFC 5208 §5): version, algorithm, key.
-fn of_pkcs8(der: &[u8]) -> Option<String> {
+fn of_pkcs8(der: &[u8], purpose: &Purpose) -> Option<String> {
     const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     const RSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a];
     const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -84,20 +129,20 @@ fn of_pkcs8(der: &[u8]) -> Option<String> {
     let (algorithm, parameters) = der::of_tag(algorithm, OID)?;
     let (key, _) = der::of_tag(rest, OCTET_STRING)?;
     let problem = match algorithm {
-        RSA => return of_rsa(key),
-        EC => return of_ec(key, Some(parameters)),
+        RSA => return of_rsa(key, purpose),
+        EC => return of_ec(key, Some(parameters), purpose),
         RSA_PSS => "a key for RSA-PSS alone is not supported",
-        DSA_OID => DSA,
+        DSA_OID => return Some(purpose.dsa()),
         X25519 | X448 => "a key for key agreement (X25519, X448) cannot sign",
         ED25519 => return None,
         ED448 => "Ed448 is not supported",
         _ => "its algorithm is not supported",
     };
-    Some(another(problem))
+    Some(purpose.another(problem))
 }
 
 /// RSAPrivateKey (RFC 8017 §A.1.2): version, modulus, …
-fn of_rsa(der: &[u8]) -> Option<String> {
+fn of_rsa(der: &[u8], purpose: &Purpose) -> Option<String> {
     let (_, rest) = der::of_tag(der::only(der, SEQUENCE)?, INTEGER)?;
     let (modulus, _) = der::of_tag(rest, INTEGER)?;
     let first = modulus.iter().position(|byte| *byte != 0)?;
@@ -107,11 +152,11 @@ fn of_rsa(der: &[u8]) -> Option<String> {
         2048..=4096 => return None,
         _ => "too long: 4096 is the most",
     };
-    Some(another(&format!("RSA of {bits} bits is {is}")))
+    Some(purpose.another(&format!("RSA of {bits} bits is {is}")))
 }
 
 /// ECPrivateKey (RFC 5915 §3): version, key, [0] curve, [1] public key.
-fn of_ec(der: &[u8], parameters: Option<&[u8]>) -> Option<String> {
+fn of_ec(der: &[u8], parameters: Option<&[u8]>, purpose: &Purpose) -> Option<String> {
     const CURVE: u8 = 0xa0;
     const PUBLIC: u8 = 0xa1;
 
@@ -130,7 +175,7 @@ fn of_ec(der: &[u8], parameters: Option<&[u8]>) -> Option<String> {
         }
         Some((OID, curve, _)) => {
             if let Some(name) = unsupported_curve(curve) {
-                return Some(another(&format!("EC {name} is not supported")));
+                return Some(purpose.another(&format!("EC {name} is not supported")));
             }
         }
         _ => {}

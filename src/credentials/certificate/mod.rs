@@ -3,8 +3,8 @@
 //! Everything that could go wrong with it on the wire is found here, before anything is sent:
 //! ureq panics on an unusable identity at its first request.
 
-mod der;
-mod key;
+pub(super) mod der;
+pub(super) mod key;
 pub(crate) mod pem;
 mod watch;
 mod x509;
@@ -17,7 +17,7 @@ use std::time::SystemTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::pki_types::CertificateDer;
 
-use self::key::Key;
+use self::key::{Key, Purpose};
 use self::watch::Origin;
 pub(crate) use self::watch::{Files, Names, Stamps};
 use self::x509::Fields;
@@ -233,19 +233,26 @@ const COMPRESSED: &str = "certificate: its public key is a compressed point, whi
 
 /// What an error calls a text, and a key in it: the fields' names, or a variable's.
 #[derive(Clone, Copy)]
-struct FieldNames<'a> {
+pub(super) struct FieldNames<'a> {
     name: &'a str,
     key: &'a str,
+    purpose: &'static Purpose,
 }
 
 impl FieldNames<'static> {
-    const CERTIFICATE: Self = Self { name: "certificate", key: "private_key" };
-    const PRIVATE_KEY: Self = Self { name: "private_key", key: "private_key" };
+    const CERTIFICATE: Self = Self { name: "certificate", ..Self::PRIVATE_KEY };
+    const PRIVATE_KEY: Self =
+        Self { name: "private_key", key: "private_key", purpose: &Purpose::TLS };
 }
 
 impl<'a> FieldNames<'a> {
     fn of_variable(name: &'a str) -> Self {
-        Self { name, key: name }
+        Self { name, key: name, purpose: &Purpose::TLS }
+    }
+
+    /// Of a key that signs client assertions.
+    pub(super) fn of_assertion(name: &'a str) -> Self {
+        Self { name, key: name, purpose: &Purpose::ASSERTIONS }
     }
 }
 
@@ -333,11 +340,16 @@ impl Loaded {
 
 impl FieldNames<'_> {
     fn error(&self, problem: &str) -> Error {
-        Error::certificate(format!("{}: {problem}", self.name))
+        (self.purpose.error)(format!("{}: {problem}", self.name))
     }
 
     fn key_error(&self, problem: &str) -> Error {
-        Error::certificate(format!("{}: {problem}", self.key))
+        (self.purpose.error)(format!("{}: {problem}", self.key))
+    }
+
+    /// Where only another key helps.
+    pub(super) fn another_key(&self, problem: &str) -> Error {
+        self.key_error(&self.purpose.another(problem))
     }
 
     fn no_certificate(&self, text: &[u8]) -> Error {

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
+use crate::base::digest::sha256_hex;
 use crate::base::sync::lock;
-use crate::policy::book::sha256_hex;
 use crate::store::entry::Entry;
 use crate::token::Token;
 

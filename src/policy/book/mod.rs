@@ -23,11 +23,11 @@ mod tests;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use ring::digest;
 use serde::{Deserialize, Serialize};
 
 use self::remembered::{Mark, Remembered};
 use crate::base::clock::Now;
+use crate::base::digest::sha256_hex;
 use crate::base::fields::{moment_if_any, read_moment_if_any, read_moments, write_moments};
 use crate::policy::outcome::Cause;
 use crate::types::error::{Error, ErrorKind, HoldsBack};
@@ -470,12 +470,4 @@ fn pause(failures: u32, chance: u64) -> Duration {
 
 fn keep_last<T>(most: usize, list: &mut Vec<T>) {
     list.drain(..list.len().saturating_sub(most));
-}
-
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes)
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

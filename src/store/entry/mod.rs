@@ -16,9 +16,10 @@ use zeroize::Zeroizing;
 
 use super::StoreKey;
 use crate::base::clock::{Boot, ClockSource, Now};
+use crate::base::digest::sha256_hex;
 use crate::base::fields::{moment, or_absent, read_moment, read_secret, read_span, secret, span};
 use crate::base::json::{self, SecretText};
-use crate::policy::book::{Book, MOST_REVOKED, sha256_hex};
+use crate::policy::book::{Book, MOST_REVOKED};
 use crate::protocol::{check_token, checked_scope};
 use crate::token::renewal::end_margin;
 use crate::token::{AuthorizationHeader, IssuedToken, Token};
