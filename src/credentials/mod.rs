@@ -167,6 +167,32 @@ impl Credentials {
         Variables::of_process().credentials(provider, Reading::Whole)
     }
 
+    /// Of nobody, for a source that fetches nothing with them.
+    pub(crate) fn for_tests(provider: Provider) -> Self {
+        let certificate = ClientCertificate::injected_by_proxy;
+        let secret = || Secret::from("test");
+        match provider {
+            Provider::NtxPay => Self::NtxPay {
+                client_id: "test".into(),
+                client_secret: secret(),
+                certificate: certificate(),
+            },
+            Provider::NexterPay => Self::NexterPay { user_name: "test".into(), password: secret() },
+            Provider::SendPayments => {
+                Self::SendPayments { client_id: "test".into(), client_secret: secret() }
+            }
+            Provider::Described(_) => {
+                let fields = provider.facts().fields.iter();
+                let values = fields.filter(|field| field.kind != FieldKind::Optional);
+                Self::Described {
+                    provider,
+                    values: values.map(|field| (field.name.to_owned(), secret())).collect(),
+                    certificate: None,
+                }
+            }
+        }
+    }
+
     /// Whose credentials these are.
     pub fn provider(&self) -> Provider {
         match self {

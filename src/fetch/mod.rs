@@ -284,7 +284,7 @@ impl Fetcher {
             ),
             EventKind::CertificateExpiresSoon { not_after, remaining } => warn!(
                 target: LOG_TARGET,
-                "{provider}: the client certificate expires on {}, in {} days; ask NTX Pay for a renewal{label}",
+                "{provider}: the client certificate expires on {}, in {} days; ask the provider for a renewal{label}",
                 date::utc(*not_after),
                 remaining.as_secs() / (24 * 3600)
             ),

@@ -324,7 +324,10 @@ impl Builder {
     }
 
     fn checked(self) -> Result<(Arc<Fetcher>, Option<SharedFetch>)> {
-        self.credentials.check()?;
+        // Where tokens come from elsewhere, nothing is done with them.
+        if self.supply.is_none() || !self.credentials.provider().facts().is_described {
+            self.credentials.check()?;
+        }
         check_limit("timeout", self.timeout)?;
         check_limit("connect_timeout", self.connect_timeout)?;
         if self.retries > MOST_RETRIES {

@@ -16,7 +16,6 @@ use log::warn;
 use crate::base::clock::{Deadline, monotonic};
 use crate::base::secret::Secret;
 use crate::credentials::Credentials;
-use crate::credentials::certificate::ClientCertificate;
 use crate::fetch::Fetcher;
 use crate::fetch::backend::FetchBackend;
 use crate::fetch::shared_fetch::SharedFetch;
@@ -133,13 +132,9 @@ impl TokenSource {
         provider: Provider,
         fetch: impl Fn() -> Result<(Secret, Duration)> + Send + Sync + 'static,
     ) -> Self {
-        let certificate =
-            provider.facts().takes_certificate.then(ClientCertificate::injected_by_proxy);
-        Credentials::new(provider, "test", "test", certificate)
-            .and_then(|credentials| {
-                Self::builder(credentials, Environment::Sandbox).fetch_with(fetch).build()
-            })
-            .expect("these settings are good")
+        let credentials = Credentials::for_tests(provider);
+        let builder = Self::builder(credentials, Environment::Sandbox).fetch_with(fetch);
+        builder.build().expect("these settings are good")
     }
 
     /// A source with settings of your own.

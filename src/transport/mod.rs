@@ -32,7 +32,7 @@ use self::failure::RequestFailure;
 pub(crate) use self::proxy::check_proxy;
 pub(crate) use self::roots::Roots;
 use self::tls::Configs;
-use self::unveil::Hidden;
+use self::unveil::{Hidden, LONGEST};
 use self::wire::Wire;
 use crate::base::clock::Deadline;
 use crate::base::dial::Dialer;
@@ -150,11 +150,16 @@ impl Transport {
         let uri = format!("{}{path}", self.base_url.as_str());
         let head = Builder::new().method(method.name()).uri(uri);
         let head = self.headers(head, content_type, wire.hidden());
+        let Some(request) = head.body(()).ok().filter(|_| path.len() <= LONGEST) else {
+            return Err(Error::configuration(
+                "the endpoint's path or a header's name is too long, or holds what none may hold; correct it",
+            ));
+        };
         let agent = self.agent(&wire);
-        let sent = head.body(()).map_err(ureq::Error::from).and_then(|request| match method {
+        let sent = match method {
             Method::Post => agent.run(request.map(|()| wire.hidden().body())),
             Method::Get => agent.run(request),
-        });
+        };
         // What ureq reads is covered; it tells how much of what was kept is the body.
         let mut covered = Vec::new();
         let answered = sent

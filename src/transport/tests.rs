@@ -227,11 +227,23 @@ fn a_request_has_the_headers_and_the_body_that_it_is_given_and_no_other() {
 }
 
 #[test]
-fn a_header_that_would_be_two_is_not_sent() {
+fn a_request_that_cannot_be_written_down_is_not_sent() {
     let server = Server::answering(ANSWER);
-    let request = request(Method::Post, &[("x-key", "a\r\nx-admin: 1")], None, "");
-    let error = send(&to(&server.url, None), request).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    let with_header = |name, value: &str| request(Method::Post, &[(name, value)], None, "");
+    let to_path = |path: &str| Request { path: path.to_owned().into(), ..with_header("x", "") };
+    for request in [
+        with_header("x-key", "a\r\nx-admin: 1"),
+        with_header("x-key", &"a".repeat(40_000)),
+        with_header("x key", "a"),
+        with_header("", "a"),
+        to_path("/a b"),
+        to_path(&"/a".repeat(20_000)),
+        to_path("/a\r\nx-admin: 1"),
+    ] {
+        let error = send(&to(&server.url, None), request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+        assert!(!error.may_have_arrived(), "{error}");
+    }
     assert_eq!(server.received().len(), 0);
 }
 

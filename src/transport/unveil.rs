@@ -7,6 +7,9 @@ use crate::types::error::{Error, Result};
 /// What ureq sees instead of a byte of a body, or of a header of the request.
 pub(super) const FILL: u8 = b'x';
 
+/// Common servers take no longer line; one that does not fit a buffer would break off in the middle.
+pub(super) const LONGEST: usize = 16 * 1024;
+
 /// What of a request only the server sees.
 #[derive(Default)]
 pub(super) struct Hidden {
@@ -20,12 +23,18 @@ impl Hidden {
         headers: Vec<(&'static str, Zeroizing<String>)>,
         body: Zeroizing<Vec<u8>>,
     ) -> Result<Self> {
-        match headers.iter().find(|(_, value)| value.bytes().any(|byte| byte.is_ascii_control())) {
-            Some((name, _)) => Err(Error::configuration(format!(
-                "{name}: the header's value holds a control character (a line end, or NUL); remove it"
-            ))),
-            None => Ok(Self { headers, body }),
+        for (name, value) in &headers {
+            let problem = if value.bytes().any(|byte| byte.is_ascii_control()) {
+                "holds a control character (a line end, or NUL); remove it".to_owned()
+            } else if value.len() > LONGEST {
+                format!("is longer than {LONGEST} bytes; shorten it")
+            } else {
+                continue;
+            };
+            let text = format!("{name}: the header's value {problem}");
+            return Err(Error::configuration(text));
         }
+        Ok(Self { headers, body })
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -161,8 +170,18 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_would_end_its_line_is_refused_and_not_repeated() {
-        for bad in ["se\r\ncret", "se\ncret", "se\rcret", "se\0cret", "secret\t", "\u{7f}secret"] {
+    fn a_value_that_no_header_may_hold_is_refused_and_not_repeated() {
+        let [longest, too_long] = [LONGEST, LONGEST + 1].map(|n| "cret".repeat(n)[..n].to_owned());
+        assert!(Hidden::new(vec![("x-key", longest.into())], Zeroizing::default()).is_ok());
+        for bad in [
+            "se\r\ncret",
+            "se\ncret",
+            "se\rcret",
+            "se\0cret",
+            "secret\t",
+            "\u{7f}secret",
+            &too_long,
+        ] {
             let headers = vec![("x-key", bad.to_owned().into())];
             let Err(error) = Hidden::new(headers, Zeroizing::default()) else {
                 panic!("{bad:?} is taken");

@@ -4,7 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use paytoken::{AddressProbe, ClientCertificate, Credentials, Renewal, TokenOptions, TokenSource};
+use paytoken::{
+    AddressProbe, ClientCertificate, Credentials, FieldKind, Renewal, TokenOptions, TokenSource,
+};
 
 use super::{Table, Wish};
 use crate::child;
@@ -113,10 +115,17 @@ fn addresses(probe: &AddressProbe, table: &mut Table) {
 /// been said.
 fn without_credentials(target: &Target) -> Option<TokenSource> {
     let provider = target.provider();
-    let takes_certificate = provider.facts().takes_certificate;
-    let certificate = takes_certificate.then(ClientCertificate::injected_by_proxy);
+    let facts = provider.facts();
+    let certificate = facts.requires_certificate.then(ClientCertificate::injected_by_proxy);
     let source = || -> paytoken::Result<_> {
-        let credentials = Credentials::new(provider, "check", "check", certificate)?;
+        let needed = facts.fields.iter().filter(|field| field.kind != FieldKind::Optional);
+        let credentials = match facts.is_described {
+            true => {
+                let values = needed.map(|field| (field.name, "check"));
+                Credentials::described(provider, values, certificate)?
+            }
+            false => Credentials::new(provider, "check", "check", certificate)?,
+        };
         let mut builder = TokenSource::builder(credentials, target.settings.environment()?);
         if let Some(url) = &target.settings.base_url {
             builder = builder.base_url(url);

@@ -28,7 +28,7 @@ impl Purpose {
         error: |text| Error::certificate(text),
         name: "TLS",
         keys: "RSA (2048 to 4096 bits), EC P-256 or P-384, or Ed25519",
-        next: "ask NTX Pay for a certificate for it",
+        next: "ask the provider for a certificate for it",
     };
     pub(super) const ASSERTIONS: Self = Self {
         error: |text| Error::configuration(text),

@@ -36,10 +36,10 @@ pub(crate) const UNRESERVED: &AsciiSet =
 /// behind `X-SSL-Client-Cert: ` and before the line end.
 const LONGEST_HEADER_VALUE: usize = 8_171;
 
-/// The X.509 client certificate NTX Pay issued, with or without its private key.
+/// The X.509 client certificate that the provider issued, with or without its private key.
 ///
-/// With a key it is both the `X-SSL-Client-Cert` header and the TLS client identity. Without one
-/// it is the header alone. Where a proxy in front adds both, use
+/// With a key it is the TLS client identity and, for NTX Pay, the `X-SSL-Client-Cert` header. Without
+/// one it is the header alone. Where a proxy in front adds both, use
 /// [`injected_by_proxy`](Self::injected_by_proxy).
 ///
 /// Made from files, it is read again when they have changed, before the next token is fetched: a
@@ -168,12 +168,12 @@ impl ClientCertificate {
         let clock = || format!("this machine's clock says {}", date::utc(wall));
         match self.loaded() {
             Some(loaded) if wall > loaded.not_after => Err(Error::certificate(format!(
-                "certificate: it has expired (valid until {}; {}); ask NTX Pay for a renewal (or set this machine's clock, if that is wrong)",
+                "certificate: it has expired (valid until {}; {}); ask the provider for a renewal (or set this machine's clock, if that is wrong)",
                 date::utc(loaded.not_after),
                 clock()
             ))),
             Some(loaded) if wall < loaded.not_before => Err(Error::certificate(format!(
-                "certificate: it is not valid yet (valid from {}; {}); set this machine's clock, if that is wrong, else wait or ask NTX Pay",
+                "certificate: it is not valid yet (valid from {}; {}); set this machine's clock, if that is wrong, else wait or ask the provider",
                 date::utc(loaded.not_before),
                 clock()
             ))),
@@ -229,7 +229,7 @@ impl fmt::Debug for ClientCertificate {
 
 const NOT_A_PAIR: &str =
     "it does not belong to the certificate; give the pair that was issued together";
-const COMPRESSED: &str = "certificate: its public key is a compressed point, which TLS servers refuse; ask NTX Pay for another, with a request made from the key after openssl ec -in KEY -conv_form uncompressed -out NEW";
+const COMPRESSED: &str = "certificate: its public key is a compressed point, which TLS servers refuse; ask the provider for another, with a request made from the key after openssl ec -in KEY -conv_form uncompressed -out NEW";
 
 /// What an error calls a text, and a key in it: the fields' names, or a variable's.
 #[derive(Clone, Copy)]
@@ -279,7 +279,7 @@ impl Loaded {
             utf8_percent_encode(&pem::certificate_text(&chain[0]), UNRESERVED).to_string();
         if header_value.len() > LONGEST_HEADER_VALUE {
             return Err(field.error(&format!(
-                "its X-SSL-Client-Cert header value is {} bytes, over the {LONGEST_HEADER_VALUE} that fit nginx's 8 KiB header buffer; ask NTX Pay for a smaller certificate (fewer names, an EC key)",
+                "its X-SSL-Client-Cert header value is {} bytes, over the {LONGEST_HEADER_VALUE} that fit nginx's 8 KiB header buffer; ask the provider for a smaller certificate (fewer names, an EC key)",
                 header_value.len()
             )));
         }
@@ -360,7 +360,7 @@ impl FieldNames<'_> {
         self.error(if has_key {
             "holds a private key but no certificate; give the file that has -----BEGIN CERTIFICATE-----, and the key apart"
         } else {
-            "no -----BEGIN CERTIFICATE----- block found; give the PEM file NTX Pay issued"
+            "no -----BEGIN CERTIFICATE----- block found; give the PEM file that the provider issued"
         })
     }
 

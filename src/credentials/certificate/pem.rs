@@ -109,7 +109,7 @@ fn what_blocks_instead(file: &[u8], is_key: bool) -> Option<&'static str> {
             "holds PKCS#7; take the certificates out of it: openssl pkcs7 -print_certs -in FILE -out NEW.pem",
         ),
         "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" if !is_key => Some(
-            "holds a certificate request, which is what you send to NTX Pay; give the certificate that came back",
+            "holds a certificate request, which is what you send to the provider; give the certificate that came back",
         ),
         "PUBLIC KEY" | "RSA PUBLIC KEY" if is_key => {
             Some("holds a public key; give the private key that was made with it")

@@ -190,6 +190,34 @@ fn after_six_refused_requests_another_secret_is_tried_every_ten_minutes() {
 }
 
 #[test]
+fn where_the_provider_was_described_no_secret_at_all_goes_on_above_its_cap() {
+    let now = Now::from_system();
+    let cap = Cap { most: 3, is_absolute: true };
+    let asks = |secret| Asker { secret, cap, ..asker(PATIENT) };
+    let mut book = Book::default();
+    let mut at = now;
+    for refused in 0..3 {
+        assert!(book.blocked(at, asks(OTHER)).is_none(), "after {refused}");
+        book.note_failure(at, &with_secret(&rejected(), OTHER));
+        // Each secret is another one, and one of them brings a token in between.
+        if refused == 0 {
+            book.note_success(at, OURS);
+        }
+        at = at.after(secs(16 * 60));
+    }
+    for secret in [OURS, OTHER, 77] {
+        for book in [book.clone(), stored(&book)] {
+            let error = book.blocked(at, asks(secret)).unwrap();
+            assert!(error.to_string().contains("3 requests of this account"), "{error}");
+            assert!(error.to_string().contains("no secret is tried before"), "{error}");
+        }
+    }
+    // The first of the three was an hour ago.
+    let later = now.after(secs(3601));
+    assert!(book.blocked(later, asks(77)).is_none());
+}
+
+#[test]
 fn what_holds_a_secret_back_above_the_cap_is_said_with_the_rule() {
     let now = now();
     let error = six_refused(now).blocked(now.after(secs(1)), asker(PATIENT)).unwrap();
