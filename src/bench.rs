@@ -11,8 +11,8 @@ use crate::store::entry::Entry;
 use crate::token::{AuthorizationHeader, IssuedToken, Token};
 use crate::transport::{ConnectionSettings, Roots, TlsPool, Transport};
 use crate::types::base_url::BaseUrl;
+use crate::types::environment::Environment;
 use crate::types::error::Result;
-use crate::types::names::Environment;
 
 /// Reads a provider's answer with status 200; the length of its token.
 ///

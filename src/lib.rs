@@ -1,4 +1,4 @@
-//! Gets, caches and renews the bearer tokens of payment providers' APIs. Blocking, small, careful.
+//! Gets, caches and renews the bearer tokens that APIs ask for. Blocking, small, careful.
 //!
 //! ```no_run
 //! use paytoken::{Attempt, Error, Provider, TokenSource};
@@ -43,6 +43,8 @@
 //! | NexterPay | `POST /security/createToken`, user name and password | 600 min in the sandbox, 90 min in production | after 90 %, the same way |
 //! | Send Payments | `POST /auth`, client credentials | 5 min | after 95 %; all wait: a new token invalidates the old |
 //!
+//! Any other token endpoint is a description: [`Provider::described`].
+//!
 //! Start with [`TokenSource`]; serve many merchants with [`TokenCache`]; share tokens between
 //! processes with a [`FileStore`]; for one token without a cache there is a `fetch_token` per
 //! provider in [`provider`]. In your own tests, [`TokenSource::from_fn`] needs no network.
@@ -69,7 +71,7 @@
 //   credentials  credentials ─ certificate ─ variables ─ named files
 //   token        token ─ renewal: good, due, ended
 //   policy       outcome: what a failure means ─ book: what is remembered, and who may ask now
-//   protocol     a constant per provider, one request, one answer; refusals
+//   protocol     a constant per provider, built in or described; one request, one answer; refusals
 //   transport    the only place that names ureq                                       ▶ the network
 //   flight       single flight (Mutex + Condvar) ─ slot: who fetches next ─ the published token
 //   store        trait ─ entry ─ account ─ FileStore ─ sealed ─ conformance           ▶ files
@@ -109,10 +111,11 @@ pub use source::settings::{Settings, StoreTls};
 pub use source::{Attempt, Invalidated, TokenSource};
 pub use store::FileStore;
 pub use token::Token;
+pub use types::environment::Environment;
 pub use types::error::{Error, ErrorKind, Result};
 pub use types::event::{Event, EventKind};
 pub use types::facts::{Facts, Field, FieldKind, Renewal, Site};
-pub use types::names::{Described, Environment, Provider};
+pub use types::names::{Described, Provider};
 pub use types::options::TokenOptions;
 pub use types::status::{AddressProbe, Probe, Status, StoredStatus, TokenStatus};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use paytoken::Provider;
 use rustix::io::Errno;
 
-use crate::settings::{all_providers, named};
+use crate::catalogue;
 
 /// Hold a password, or a key that somebody put there by mistake.
 const OF_THE_STORE: [&str; 2] = ["PAYTOKEN_STORE", "PAYTOKEN_STORE_KEY"];
@@ -17,8 +17,7 @@ const OF_THE_STORE: [&str; 2] = ["PAYTOKEN_STORE", "PAYTOKEN_STORE_KEY"];
 /// address: the environment of a process can be read by all that it starts.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    let catalogue = all_providers(None).into_iter();
-    let catalogue = catalogue.filter_map(|(name, _)| named(&name, None)?.ok());
+    let catalogue = catalogue::NAMES.iter().filter_map(|name| catalogue::provider(name)?.ok());
     for provider in catalogue.chain(Provider::known()) {
         let facts = provider.facts();
         for field in facts.fields.iter().filter(|field| field.is_secret()) {

@@ -15,6 +15,7 @@ mod child;
 mod command_line;
 mod curl;
 mod deadline;
+mod description;
 mod exit;
 mod invalidate;
 mod logger;

@@ -15,9 +15,10 @@ use crate::base::files::{self, PATIENCE};
 use crate::base::secret::Secret;
 use crate::credentials::certificate::{ClientCertificate, Files, Names};
 use crate::credentials::named_file::{Holds, LARGEST_PEM, NamedFile, Once};
+use crate::types::environment::Environment;
 use crate::types::error::{Error, Result};
 use crate::types::facts::{Facts, Field, FieldKind};
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 
 /// How much of the credentials is read.
 #[derive(Clone, Copy)]

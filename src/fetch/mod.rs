@@ -25,10 +25,11 @@ use crate::protocol::{self, Timing};
 use crate::store::account::UNREADABLE;
 use crate::token::{AuthorizationHeader, IssuedToken, Token};
 use crate::transport::Transport;
+use crate::types::environment::Environment;
 use crate::types::error::{Error, HoldsBack, Result, Verdict};
 use crate::types::event::{Event, EventHook, EventKind, LOG_TARGET};
 use crate::types::key::StoreKey;
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 
 /// What all clones and workers of a source share.
 pub(crate) struct Fetcher {

@@ -15,9 +15,9 @@ use crate::base::json::{self, Member, Members, NumberOrText, SecretText};
 use crate::base::shown::shown;
 use crate::protocol::message::Response;
 use crate::token::IssuedToken;
+use crate::types::environment::Environment;
 use crate::types::error::{Error, Result};
 use crate::types::facts::{BEARER, Facts};
-use crate::types::names::Environment;
 
 /// A shorter life is not believed: each caller would ask for another token.
 const SHORTEST: Duration = Duration::from_secs(1);

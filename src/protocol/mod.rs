@@ -23,9 +23,10 @@ use crate::credentials::Credentials;
 use crate::policy::outcome::needs_body;
 use crate::protocol::message::Response;
 use crate::token::IssuedToken;
+use crate::types::environment::Environment;
 use crate::types::error::{Error, Result};
 use crate::types::facts::Facts;
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 
 impl Provider {
     /// What is known of this provider: lifetimes, addresses, names of settings.

@@ -33,8 +33,8 @@ use self::provider::Endpoint;
 use self::store::Shelf;
 use crate::base::sync::simulated::{self, Chance, Seeds, now};
 use crate::store::Account;
+use crate::types::environment::Environment;
 use crate::types::key::StoreKey;
-use crate::types::names::Environment;
 
 /// In the gate.
 const HISTORIES: u64 = 10_000;

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::base::sync::simulated::Chance;
-use crate::simulation::provider::replaces;
-use crate::types::names::{Environment, Provider};
+use crate::types::environment::Environment;
+use crate::types::names::Provider;
 
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -171,6 +171,10 @@ impl Plan {
     fn mood_is_slow(&self) -> bool {
         self.spells.iter().any(|(_, mood)| *mood == Mood::Slow)
     }
+}
+
+pub(super) fn replaces(provider: Provider) -> bool {
+    provider.facts().renewal.replaces()
 }
 
 /// One that nobody built in.

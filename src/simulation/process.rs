@@ -19,7 +19,7 @@ use crate::base::sync::simulated::{self, machine_time, now, sleep};
 use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
 use crate::source::{Attempt, TokenSource};
-use crate::types::names::Environment;
+use crate::types::environment::Environment;
 use crate::types::options::TokenOptions;
 
 pub(super) struct State {

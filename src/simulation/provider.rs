@@ -76,10 +76,6 @@ enum Answer {
     Limited(Duration),
 }
 
-pub(super) fn replaces(provider: Provider) -> bool {
-    provider.facts().renewal == Renewal::ReplacesPrevious
-}
-
 pub(super) fn name_of(token: usize) -> String {
     format!("token-{token}")
 }

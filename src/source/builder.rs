@@ -17,9 +17,10 @@ use crate::store::{Account, Store};
 use crate::token::{AuthorizationHeader, Token};
 use crate::transport::{self, ConnectionSettings, Roots, TlsPool, Transport};
 use crate::types::base_url::BaseUrl;
+use crate::types::environment::Environment;
 use crate::types::error::{Error, Result};
 use crate::types::event::{Event, EventHook};
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 
 /// The time for one whole fetch, retries included.
 const TIMEOUT: Duration = Duration::from_secs(15);

@@ -19,8 +19,8 @@ use crate::source::TokenSource;
 use crate::source::builder::Builder;
 use crate::token::Token;
 use crate::transport::TlsPool;
+use crate::types::environment::Environment;
 use crate::types::error::{Error, Result};
-use crate::types::names::Environment;
 
 /// Of ten thousand entries, forty are copied when one comes.
 const SHARDS: usize = 256;

@@ -22,10 +22,11 @@ use crate::fetch::shared_fetch::SharedFetch;
 use crate::flight::SingleFlight;
 use crate::source::builder::Builder;
 use crate::token::{Token, without_scheme};
+use crate::types::environment::Environment;
 use crate::types::error::{Error, Result};
 use crate::types::event::{EventKind, LOG_TARGET};
 use crate::types::facts::Renewal;
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 use crate::types::options::TokenOptions;
 use crate::types::status::{AddressProbe, Probe, Status, TokenStatus};
 

@@ -5,8 +5,8 @@ use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
 use crate::source::builder::Builder;
 use crate::token::Token;
+use crate::types::environment::Environment;
 use crate::types::error::Result;
-use crate::types::names::Environment;
 
 /// NTX Pay México: client credentials and a client certificate.
 pub mod ntx_pay {

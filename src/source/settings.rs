@@ -18,9 +18,10 @@ use crate::source::builder::Builder;
 use crate::store::{Account, FileStore, Place, Sealed, SealingKeys, Unsealed};
 use crate::transport::Roots;
 use crate::types::base_url::BaseUrl;
+use crate::types::environment::Environment;
 use crate::types::error::{Error, Result};
 use crate::types::facts::Site;
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 
 /// Settings from environment variables; change what you want to decide yourself, then
 /// [`builder`](Self::builder).
@@ -36,7 +37,7 @@ use crate::types::names::{Environment, Provider};
 /// | `PAYTOKEN_STORE_CA`, `PAYTOKEN_STORE_CLIENT_CERT`, `PAYTOKEN_STORE_CLIENT_KEY` | paths of PEM files, for a server's store that is reached by TLS: see [`store_tls`](Settings::store_tls) |
 /// | those of [`Credentials::from_env`](crate::Credentials::from_env) | read when they are needed |
 ///
-/// `<PREFIX>` is `NTXPAY`, `NEXTERPAY` or `SENDPAYMENTS`. An empty variable counts as not set.
+/// `<PREFIX>` is `NTXPAY`, `NEXTERPAY`, `SENDPAYMENTS`, or a described provider's own. An empty variable counts as not set.
 /// A file may be a pipe (`<(…)`, `/dev/stdin`): it is read once for all that follows. One that others
 /// have a hand in is refused: [`check_file`](Self::check_file) says which.
 ///

@@ -15,10 +15,11 @@ use crate::protocol;
 use crate::token::renewal;
 use crate::token::{AuthorizationHeader, Token, without_scheme};
 use crate::types::base_url::BaseUrl;
+use crate::types::environment::Environment;
 use crate::types::error::{Error, Result};
 use crate::types::event::LOG_TARGET;
 use crate::types::facts::Part;
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 use crate::types::status::{StoredStatus, TokenStatus};
 
 /// An account at a provider, without its secret: what a [`Store`] keeps an entry for.

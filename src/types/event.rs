@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::types::environment::Environment;
 use crate::types::error::Error;
 use crate::types::key::StoreKey;
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 
 /// Something that happened in a [`TokenSource`](crate::TokenSource), told to the hook set with
 /// [`Builder::on_event`](crate::Builder::on_event). It never holds a secret or a token.

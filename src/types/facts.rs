@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::types::names::Environment;
+use crate::types::environment::Environment;
 
 /// What is known of a provider: see [`Provider::facts`](crate::Provider::facts).
 ///

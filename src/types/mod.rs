@@ -1,6 +1,7 @@
 //! The vocabulary: what the other floors speak of.
 
 pub(crate) mod base_url;
+pub(crate) mod environment;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod facts;

@@ -1,4 +1,4 @@
-//! Whom a token is for, and which of its systems: [`Provider`] and [`Environment`].
+//! Whom a token is for: [`Provider`].
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -64,23 +64,6 @@ impl fmt::Debug for Described {
     }
 }
 
-/// Which of a provider's environments. `Display` and `FromStr` use `sandbox` and `production`.
-///
-/// ```
-/// use paytoken::Environment;
-///
-/// assert_eq!("production".parse::<Environment>()?, Environment::Production);
-/// # Ok::<_, paytoken::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Environment {
-    /// The provider's test system.
-    Sandbox,
-    /// Real money.
-    Production,
-}
-
 impl Provider {
     /// All that are built in, in the order of their documents.
     pub const ALL: &'static [Self] = &[Self::NtxPay, Self::NexterPay, Self::SendPayments];
@@ -91,24 +74,6 @@ impl Provider {
 }
 
 impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl Environment {
-    /// Both.
-    pub const ALL: &'static [Self] = &[Self::Sandbox, Self::Production];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Sandbox => "sandbox",
-            Self::Production => "production",
-        }
-    }
-}
-
-impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }

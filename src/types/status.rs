@@ -4,8 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
+use crate::types::environment::Environment;
 use crate::types::error::ErrorKind;
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 
 /// A snapshot of a [`TokenSource`](crate::TokenSource): ages and counters, never a secret.
 ///

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::types::environment::Environment;
 use crate::types::error::{Error, ErrorKind, Result};
-use crate::types::names::{Environment, Provider};
+use crate::types::names::Provider;
 
 impl FromStr for Provider {
     type Err = Error;

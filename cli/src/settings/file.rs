@@ -12,7 +12,8 @@ use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 use super::keys::{Setting, Values, home, names, read, shared_names, stem, variable};
-use super::providers::{self, PROVIDERS, named};
+use super::providers::{named, source};
+use crate::description::PROVIDERS;
 use crate::store;
 use crate::words::closest;
 
@@ -81,8 +82,8 @@ impl SettingsFile {
         let file = Self { path, tables, metadata };
         // All of them, so that it is known which variables hold secrets. What is wrong with one is told
         // to whoever uses it.
-        for name in file.descriptions() {
-            let _ = named(name, Some(&file));
+        for name in file.descriptions().into_iter().flat_map(Table::keys) {
+            let _ = named(name, file.descriptions());
         }
         Ok(file)
     }
@@ -97,14 +98,9 @@ impl SettingsFile {
         tables.map(|(name, _)| name.as_str()).filter(|name| ![DEFAULTS, PROVIDERS].contains(name))
     }
 
-    /// The names of the providers that it describes.
-    pub(crate) fn descriptions(&self) -> impl Iterator<Item = &str> {
-        let tables = self.tables.get(PROVIDERS).and_then(Value::as_table);
-        tables.into_iter().flat_map(Table::keys).map(String::as_str)
-    }
-
-    pub(super) fn description(&self, name: &str) -> Option<&Value> {
-        self.tables.get(PROVIDERS)?.get(name)
+    /// The providers that it describes, by name.
+    pub(super) fn descriptions(&self) -> Option<&Table> {
+        self.tables.get(PROVIDERS)?.as_table()
     }
 
     /// The store of all accounts.
@@ -119,7 +115,7 @@ impl SettingsFile {
         // By its name and its keys it is meant as the defaults, which would then be missing in silence.
         let is_misspelt = |(name, value): &(&String, &Value)| {
             let is_account =
-                value.get("provider").is_some() || providers::source(name, Some(self)).is_some();
+                value.get("provider").is_some() || source(name, self.descriptions()).is_some();
             ![DEFAULTS, PROVIDERS].contains(&&***name)
                 && !is_account
                 && closest(&name.to_lowercase(), [DEFAULTS]).is_some()
@@ -156,7 +152,7 @@ impl SettingsFile {
                 let provider = self.provider_of(name, table).map_err(problem)?;
                 Account::read(provider, table, &self.path).map_err(problem)?
             }
-            None if self.tables.contains_key(DEFAULTS) => match named(name, Some(self)) {
+            None if self.tables.contains_key(DEFAULTS) => match named(name, self.descriptions()) {
                 Some(provider) => Account::of(provider.map_err(problem)?, false),
                 None => return Ok(None),
             },
@@ -173,9 +169,10 @@ impl SettingsFile {
 impl SettingsFile {
     /// Whose account a table is.
     fn provider_of(&self, name: &str, table: &Table) -> Result<Provider, Problem> {
-        let of_name = named(name, Some(self));
+        let of_name = named(name, self.descriptions());
         let not_known = |what: &str| {
-            let described: String = self.descriptions().map(|name| format!(", {name}")).collect();
+            let described = self.descriptions().into_iter().flat_map(Table::keys);
+            let described: String = described.map(|name| format!(", {name}")).collect();
             format!(
                 "provider{what}; use {}{described}, or one of `paytoken providers`",
                 crate::command_line::providers()
@@ -183,7 +180,7 @@ impl SettingsFile {
         };
         let provider = match table.get("provider") {
             Some(Value::String(provider)) => {
-                named(provider, Some(self)).ok_or_else(|| not_known(": not known"))??
+                named(provider, self.descriptions()).ok_or_else(|| not_known(": not known"))??
             }
             Some(_) => return Err("provider: has to be a text in quotes".into()),
             None => of_name.clone().ok_or_else(|| not_known(" is missing"))??,

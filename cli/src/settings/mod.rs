@@ -23,7 +23,7 @@ pub(crate) use self::file::SettingsFile;
 pub(crate) use self::keys::{SYSTEM, home, variable};
 pub(crate) use self::lookup::Origin;
 use self::lookup::{Lookup, Secrets};
-pub(crate) use self::providers::{Source, all as all_providers, named};
+pub(crate) use self::providers::Source;
 use crate::command_line::{Options, is_a_plain_word, providers};
 use crate::deadline::{self, Deadline};
 use crate::exit::Failure;
@@ -42,6 +42,16 @@ pub(crate) struct Target {
 /// The settings file, if there is one.
 pub(crate) fn open_file() -> Result<Option<SettingsFile>, Failure> {
     SettingsFile::open().map_err(Failure::Configuration)
+}
+
+/// The provider of this name, or what is wrong with its description; `None` where there is none.
+pub(crate) fn named(name: &str, file: Option<&SettingsFile>) -> Option<Result<Provider, String>> {
+    providers::named(name, file.and_then(SettingsFile::descriptions))
+}
+
+/// Those that could be used, each with where it is known from.
+pub(crate) fn all_providers(file: Option<&SettingsFile>) -> Vec<(String, Source)> {
+    providers::all(file.and_then(SettingsFile::descriptions))
 }
 
 /// Whether somebody meant to use this account: it has a table in the file or, as a provider, an id or a
@@ -280,7 +290,7 @@ const PRIVATE_KEY: &[u8] = b"PRIVATE KEY-----";
 
 fn unknown(name: &str, file: Option<&SettingsFile>) -> Failure {
     let accounts: Vec<&str> = file.map(|file| file.accounts().collect()).unwrap_or_default();
-    let all = providers::all(file);
+    let all = all_providers(file);
     let known = all.iter().map(|(name, _)| name.as_str());
     // What is no plain word may be a secret in the wrong place.
     let word = if is_a_plain_word(name) { format!(" '{name}'") } else { String::new() };

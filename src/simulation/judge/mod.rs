@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use shuttle::current::me;
 
-use super::provider::{Moment, name_of, number_of, replaces};
+use super::plan::replaces;
+use super::provider::{Moment, name_of, number_of};
 use super::{Case, RIGHT};
 use crate::base::secret::Secret;
 use crate::base::sync::lock;

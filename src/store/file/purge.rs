@@ -64,7 +64,8 @@ mod tests {
     use super::*;
     use crate::credentials::Credentials;
     use crate::store::{Account, Store as _};
-    use crate::types::names::{Environment, Provider};
+    use crate::types::environment::Environment;
+    use crate::types::names::Provider;
 
     fn account(id: &str) -> Account {
         let credentials = Credentials::new(Provider::NexterPay, id, "s", None).unwrap();
