@@ -150,7 +150,9 @@ impl<'a> Answer<'a> {
     /// anywhere in this provider's answers.
     fn member<T: Deserialize<'a>>(&self, pointer: Option<&str>) -> Result<Member<T>> {
         let Some(pointer) = pointer else { return Ok(Member::Absent) };
-        if self.json.is_some_and(|json| !json.get().starts_with(['{', '['])) {
+        let is_item = name(pointer).starts_with(|c: char| c.is_ascii_digit());
+        let begins = if is_item { '[' } else { '{' };
+        if self.json.is_some_and(|json| !json.get().starts_with(['{', begins])) {
             return refused("the answer is not a JSON object; check base_url");
         }
         let member = self.json.and_then(|json| match json::at(json, pointer)? {
