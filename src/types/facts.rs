@@ -171,6 +171,14 @@ pub struct Field {
 }
 
 /// What a [`Field`] is to an account.
+///
+/// ```
+/// use paytoken::{FieldKind, Provider};
+///
+/// let fields = Provider::NexterPay.facts().fields;
+/// let kinds = fields.iter().map(|field| (field.name, field.kind)).collect::<Vec<_>>();
+/// assert_eq!(kinds, [("user_name", FieldKind::Identity), ("password", FieldKind::Secret)]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FieldKind {

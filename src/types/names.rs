@@ -29,6 +29,18 @@ pub enum Provider {
 }
 
 /// A provider that was described; its name is all that it is known by in this process.
+///
+/// ```
+/// use paytoken::{Described, Provider};
+///
+/// let of = |provider| -> Option<Described> {
+///     match provider {
+///         Provider::Described(described) => Some(described),
+///         _ => None,
+///     }
+/// };
+/// assert!(of(Provider::NtxPay).is_none());
+/// ```
 #[derive(Clone, Copy)]
 pub struct Described(pub(crate) &'static Facts);
 

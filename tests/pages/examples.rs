@@ -16,9 +16,10 @@ use crate::world::{World, program};
 use crate::{built, root};
 
 /// The examples, and what each prints.
-const EXAMPLES: [(&str, &[&str]); 9] = [
+const EXAMPLES: [(&str, &[&str]); 10] = [
     ("catalogue", &["Mexico"]),
     ("create_account", &["created:", "shop-1001"]),
+    ("described", &["market: a token that lives 300s", "requests: 1"]),
     ("cron_job", &["requests: 1; good for "]),
     (
         "merchants",
