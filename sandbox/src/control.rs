@@ -22,6 +22,8 @@ Control of the payment provider sandbox.
 GET  /stats                                    what was counted, as JSON
 POST /SERVICE/lifetime?seconds=5               lifetime of tokens from now on
 POST /SERVICE/delay?ms=300                     pause before every token answer
+POST /SERVICE/hold                             token requests are counted, and wait
+POST /SERVICE/release                          those that wait go on, and no more are held
 POST /SERVICE/fault?kind=status=503&times=3    the next 3 token requests fail (times=always: all;
                                                kind=none: no more; endpoint=api: the API calls)
 POST /SERVICE/revoke-all                       ends every token
@@ -61,6 +63,7 @@ pub(crate) fn answer(services: &[Arc<ServiceState>], request: &Request) -> Answe
         ("GET" | "HEAD", ["stats"]) => Answer::json(200, &stats(services)),
         ("POST", ["reset"]) => {
             for state in services {
+                state.open_gates();
                 state.reset_settings();
                 state.reset_counts();
                 state.clear_received();
@@ -108,6 +111,16 @@ fn act(state: &ServiceState, action: &str, query: &str) -> Result<Option<String>
             format!("{service}: token answers wait {value} ms")
         }
         "fault" => set_fault(state, &Query::of(query, &["kind", "times", "endpoint"])?)?,
+        "hold" => {
+            Query::of(query, &[])?;
+            state.add_gate();
+            format!("{service}: token requests wait")
+        }
+        "release" => {
+            Query::of(query, &[])?;
+            state.open_gates();
+            format!("{service}: token requests go on")
+        }
         "revoke-all" => {
             Query::of(query, &[])?;
             state.revoke_all();

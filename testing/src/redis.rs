@@ -176,7 +176,7 @@ impl Server {
 
     /// It listens, and answers nothing.
     pub fn pause(&self) {
-        signal(&self.child, Signal::STOP);
+        stop(&self.child);
     }
 
     /// After [`pause`](Self::pause).
@@ -291,4 +291,17 @@ fn spawn(program: &str, folder: &Path, arguments: &[String]) -> Child {
 pub fn signal(child: &Child, signal: Signal) {
     let pid = Pid::from_raw(child.id() as i32).unwrap();
     kill_process(pid, signal).unwrap();
+}
+
+/// Stops a child, and waits until each of its threads stands still: the signal alone leaves those that run
+/// on another processor a moment, in which they may answer.
+pub fn stop(child: &Child) {
+    signal(child, Signal::STOP);
+    until("all of its threads stand still", || {
+        let threads = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+        threads.map(|thread| thread.unwrap().path().join("stat")).all(|stat| {
+            let stat = fs::read_to_string(stat).unwrap_or_default();
+            stat.rsplit(") ").next().is_some_and(|after| after.starts_with('T'))
+        })
+    });
 }

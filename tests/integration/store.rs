@@ -15,7 +15,7 @@ use paytoken::{
     ClientCertificate, Environment, Error, ErrorKind, FileStore, Provider, TokenOptions,
 };
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{ManualClock, PATIENCE, builder, credentials_with, with_certificate};
+use paytoken_testing::{ManualClock, PATIENCE, builder, credentials_with, until, with_certificate};
 
 use crate::processes::{Folder, key, process, process_with, secret, secs};
 use crate::support::{Acting, Does, Step, lifetime, together};
@@ -304,14 +304,14 @@ fn the_wait_for_a_lock_is_bounded_and_send_never_fetches_without_it() {
         let clock = ManualClock::new();
         let store = folder.store();
         let guard = store.lock(&key(&sandbox, provider), PATIENCE, PATIENCE).unwrap().unwrap();
-        let process = builder(&sandbox, provider).store(folder.store()).clock(clock.clone());
-        let source = process.timeout(Duration::from_millis(150)).build().unwrap();
+        let process = || builder(&sandbox, provider).store(folder.store()).clock(clock.clone());
+        let source = process().timeout(Duration::from_millis(150)).build().unwrap();
         let error = source.token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         assert!(error.to_string().contains("another process"), "{error}");
         assert_eq!(sandbox.token_requests(provider), 0, "{provider}");
         drop(guard);
-        assert!(source.token().is_ok());
+        assert!(process().build().unwrap().token().is_ok());
     }
 }
 
@@ -323,12 +323,29 @@ fn forced_by_many_at_once_there_is_one_fetch_too() {
     for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
-        let sources: Vec<_> =
-            (0..8).map(|_| process(&sandbox, provider, &folder, &clock)).collect();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let sources: Vec<_> = (0..8)
+            .map(|_| {
+                let asked = asked.clone();
+                let store = Acting(folder.store(), move |step| {
+                    asked.fetch_add(usize::from(step == Step::Lock), Ordering::SeqCst);
+                    Does::AsAsked
+                });
+                builder(&sandbox, provider).store(store).clock(clock.clone()).build().unwrap()
+            })
+            .collect();
         let first = secret(&sources[0]);
         clock.advance(secs(10));
-        sandbox.set_delay(provider, Duration::from_millis(100));
-        let tokens = together(8, |index| sources[index].refresh().unwrap().secret().to_owned());
+        asked.store(0, Ordering::SeqCst);
+        let hold = sandbox.hold(provider);
+        let tokens: Vec<String> = std::thread::scope(|scope| {
+            let refreshing: Vec<_> =
+                sources.iter().map(|source| scope.spawn(|| source.refresh().unwrap())).collect();
+            until("all are there", || asked.load(Ordering::SeqCst) >= 8);
+            hold.release();
+            let ends = refreshing.into_iter().map(|thread| thread.join().unwrap());
+            ends.map(|token| token.secret().to_owned()).collect()
+        });
         assert!(tokens.iter().all(|token| *token == tokens[0] && *token != first), "{provider}");
         assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
     }

@@ -63,11 +63,13 @@ pub(crate) fn of_language(page: &str, language: &str) -> Vec<Block> {
 }
 
 /// A new project beside the copy, with the page's dependencies and its program.
-fn project(world: &World, page: &str) -> PathBuf {
+///
+/// Each has a name of its own: cargo puts the programs of all into one folder, and runs what is there.
+fn project(world: &World, name: &str, page: &str) -> PathBuf {
     beside_the_copy(world);
-    let new = cargo(&mut world.command("cargo")).args(["new", "--quiet", "shop"]).output();
+    let new = cargo(&mut world.command("cargo")).args(["new", "--quiet", name]).output();
     text(&new.unwrap());
-    let project = world.folder.join("shop");
+    let project = world.folder.join(name);
     let manifest = fs::read_to_string(project.join("Cargo.toml")).unwrap();
     let dependencies = &of_language(page, "toml")[0].text;
     assert!(dependencies.starts_with("[dependencies]\n"), "{dependencies}");
@@ -88,7 +90,7 @@ fn run(world: &World, project: &Path) -> String {
 #[test]
 fn the_readmes_program_compiles_in_an_empty_project_and_runs() {
     let world = World::new();
-    let project = project(&world, README);
+    let project = project(&world, "readme", README);
     assert!(run(&world, &project).contains("Mexico"));
     // A 401 costs one replay.
     world.sandbox.api_fault_next(Provider::NexterPay, 1, Fault::Status(401));
@@ -100,9 +102,9 @@ fn the_readmes_program_compiles_in_an_empty_project_and_runs() {
 #[test]
 fn the_program_with_tokio_compiles_in_an_empty_project_and_makes_one_request() {
     let world = World::new();
-    // Long enough that all tasks ask while it is under way.
+    // Long enough that many tasks ask while it is under way.
     world.sandbox.set_delay(Provider::SendPayments, Duration::from_millis(300));
-    let printed = run(&world, &project(&world, ASYNC));
+    let printed = run(&world, &project(&world, "tasks", ASYNC));
     assert_eq!(printed, "1000 tasks have a token, 1 request\n");
     assert_eq!(world.sandbox.token_requests(Provider::SendPayments), 1);
 }

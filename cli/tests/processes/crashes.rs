@@ -43,9 +43,13 @@ fn two_hundred_kills() {
         world.token(service);
     }
     // How long an undisturbed run takes decides where the kills fall.
-    let began = Instant::now();
-    text(world.paytoken(&["token", "ntx-pay", "--force"]).output().unwrap());
-    let whole = began.elapsed();
+    let run = || {
+        let began = Instant::now();
+        text(world.paytoken(&["token", "ntx-pay", "--force"]).output().unwrap());
+        began.elapsed()
+    };
+    // The shortest, as one that something disturbed would let most of them fall after the end.
+    let whole = (0..5).map(|_| run()).min().unwrap();
     let mut landed = 0;
     for kill in 0..KILLS {
         let service = Service::ALL[kill % Service::ALL.len()];

@@ -22,7 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 const SIGNALS: [(&str, i32); 3] = [("TERM", 15), ("INT", 2), ("HUP", 1)];
 
 /// Whoever started the tests may ignore some, and that would be kept.
-const WITH_SIGNALS: [&str; 2] = ["env", "--default-signal=TERM,INT,HUP"];
+pub(crate) const WITH_SIGNALS: [&str; 2] = ["env", "--default-signal=TERM,INT,HUP"];
 
 /// Waits for the provider for a minute, below these words.
 fn start(world: &World, words: &[&str]) -> Child {

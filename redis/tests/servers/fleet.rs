@@ -10,7 +10,7 @@ use paytoken::store::Store as _;
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
 use paytoken_testing::machine::{self, Report};
-use paytoken_testing::redis::{Server, signal};
+use paytoken_testing::redis::{Server, signal, stop};
 use paytoken_testing::{builder, has_tool, say, until};
 use rustix::process::Signal;
 
@@ -185,21 +185,10 @@ pub(crate) fn hold_a_lock() {
     drop(guard);
 }
 
-/// The signal stops a process only once one of its threads has got to it: on a busy machine another
-/// one goes on until then.
-fn is_stopped(process: &Child) -> bool {
-    let threads = std::fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-    threads.map(|thread| thread.unwrap().path().join("stat")).all(|stat| {
-        let stat = std::fs::read_to_string(stat).unwrap_or_default();
-        stat.rsplit(") ").next().is_some_and(|after| after.starts_with('T'))
-    })
-}
-
 fn stopped_holder() {
     let world = World::new(Server::start(&[]));
     let (mut holder, hold) = in_the_middle(&world);
-    signal(&holder, Signal::STOP);
-    until("all of its threads stand still", || is_stopped(&holder));
+    stop(&holder);
     drop(hold);
     // Its request may have been answered: it stands still and cannot tell.
     let follower = world.source(Duration::from_secs(15));

@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use paytoken::{ErrorKind, TokenSource};
 use paytoken_redis::RedisStore;
 use paytoken_sandbox::Sandbox;
-use paytoken_testing::{builder, has_tool, say, until};
+use paytoken_testing::{PATIENCE, builder, has_tool, say, until};
 
 use crate::support::{SEND, settle};
 use crate::trial;
@@ -38,6 +38,9 @@ fn cut_off() {
 
 /// LIMIT of the store's calls.
 const LIMIT: Duration = Duration::from_millis(500);
+
+/// For some of them, on a busy machine. A source's own time-out is ten seconds.
+const SOME_LIMITS: Duration = Duration::from_secs(8);
 
 struct Network {
     redis: Child,
@@ -99,7 +102,7 @@ fn inside(pid: u32, words: &str) {
 /// By the link that stays.
 fn ask(words: &[&str]) -> redis::RedisResult<redis::Value> {
     let client = redis::Client::open("redis://10.77.1.2")?;
-    let mut connection = client.get_connection_with_timeout(Duration::from_secs(2))?;
+    let mut connection = client.get_connection_with_timeout(PATIENCE)?;
     let mut command = redis::cmd(words[0]);
     words[1..].iter().for_each(|word| _ = command.arg(word));
     command.query(&mut connection)
@@ -137,7 +140,7 @@ fn goes_on_until_its_token_ends(network: &Network, sandbox: &Sandbox, sources: &
     };
     assert_eq!(error.kind(), ErrorKind::Store, "{error}");
     assert!(tokens[1].remaining() < Duration::from_secs(1), "it failed before its token had ended");
-    assert!(longest < 3 * LIMIT, "{longest:?}");
+    assert!(longest < SOME_LIMITS, "{longest:?}");
     let newer = sources[0].token().unwrap();
     assert_ne!(newer.secret(), tokens[0].secret());
     assert_eq!(sources[1].token().unwrap_err().kind(), ErrorKind::Store);
@@ -173,7 +176,7 @@ fn is_cut_off_with_the_lock(network: &Network, sandbox: &Sandbox, sources: &[Tok
         drop(hold);
         let asked = Instant::now();
         assert!(cut_off.join().unwrap().is_ok(), "what it has fetched is a token");
-        assert!(asked.elapsed() < 4 * LIMIT, "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < SOME_LIMITS, "{:?}", asked.elapsed());
         follower.join().unwrap().unwrap();
     });
     network.mend();

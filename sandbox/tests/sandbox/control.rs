@@ -85,6 +85,30 @@ fn everything_can_be_set() {
 }
 
 #[test]
+fn held_requests_wait_for_a_release_or_a_reset() {
+    let sandbox = Sandbox::start().unwrap();
+    let service = Service::NexterPay;
+    for goes_on in ["/nexter-pay/release", "/reset"] {
+        let counts = || sandbox.counts(service);
+        post(&sandbox, "/reset");
+        post(&sandbox, "/nexter-pay/hold");
+        std::thread::scope(|scope| {
+            let ask = || Client::new(&sandbox, service).send(&token_request(&sandbox, service));
+            let held = scope.spawn(ask);
+            until("it has arrived", || counts().token_requests == 1);
+            // The other services go on.
+            let other = token_request(&sandbox, Service::NtxPay);
+            Client::new(&sandbox, Service::NtxPay).send(&other).unwrap().token();
+            assert_eq!(counts().tokens_issued, 0, "{goes_on}");
+            assert!(!held.is_finished(), "{goes_on}");
+            post(&sandbox, goes_on);
+            held.join().unwrap().unwrap().token();
+            ask().unwrap().token();
+        });
+    }
+}
+
+#[test]
 fn bad_input_is_refused_with_a_clear_line() {
     let sandbox = Sandbox::start().unwrap();
     for (target, word) in [
