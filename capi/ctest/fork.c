@@ -32,7 +32,7 @@ static void with_a_renewal_under_way(void) {
     paytoken_source *renewing = source_from(config);
     paytoken_status state = {.size = sizeof state};
     CODE(PAYTOKEN_OK, paytoken_source_token(renewing, 0, token, sizeof token, NULL, NULL));
-    sandbox("/ntx-pay/fault?kind=delay=3000&times=always");
+    sandbox("/ntx-pay/fault?kind=delay=6000&times=always");
     for (int waited = 0; waited < 60000 && state.requests < 2; waited += 10) {
         nanosleep(&(struct timespec){0, 10 * 1000 * 1000}, NULL);
         CODE(PAYTOKEN_OK, paytoken_source_token(renewing, 0, token, sizeof token, NULL, NULL));

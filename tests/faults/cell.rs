@@ -29,7 +29,7 @@ pub struct Cell {
 
 /// Where a time-out is what is awaited. Long enough to get the first token on a busy machine.
 const SHORT: Duration = Duration::from_millis(1500);
-const CONNECT: Duration = Duration::from_millis(300);
+const CONNECT: Duration = Duration::from_millis(1000);
 /// Nothing that ends at once takes as long, on the busiest machine.
 const LONG: Duration = Duration::from_secs(30);
 
