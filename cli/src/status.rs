@@ -14,11 +14,11 @@ use crate::store::SharedStore;
 use crate::terminal::print;
 use crate::words;
 
-/// From so many days on, a certificate's end is pointed out.
-pub(crate) const SOON: u64 = 30;
-
 /// The exit code while the stored token is good and its renewals fail: nothing is broken yet.
-const WARNING: u8 = 1;
+const RENEWALS_FAIL: u8 = 1;
+
+/// The exit code where a person has to ask for another certificate, and there is time for it.
+const CERTIFICATE_ENDS_SOON: u8 = 2;
 
 pub(crate) fn run(
     name: Option<&str>,
@@ -105,15 +105,18 @@ pub(crate) struct Certificate {
     pub(crate) not_after: SystemTime,
     /// Zero once it has expired.
     pub(crate) left: Duration,
+    /// Whether it is time to ask for another.
+    pub(crate) ends_soon: bool,
 }
 
 impl Certificate {
-    pub(crate) fn of(account: &Account) -> Option<Self> {
+    pub(crate) fn of(target: &Target, account: &Account) -> Option<Self> {
         let not_after = account.certificate_not_after()?;
-        Some(Self { not_after, left: not_after.duration_since(now()).unwrap_or_default() })
+        let left = not_after.duration_since(now()).unwrap_or_default();
+        Some(Self { not_after, left, ends_soon: left < target.certificate_warning })
     }
 
-    pub(crate) fn days(&self) -> u64 {
+    fn days(&self) -> u64 {
         self.left.as_secs() / 86_400
     }
 }
@@ -164,7 +167,8 @@ impl State {
         self.environment = target.environment().ok();
         self.base_url = target.base_url().ok();
         let (store, account, rest) = (target.store(), target.account(), target.check_the_rest());
-        self.certificate = account.as_ref().ok().and_then(Certificate::of);
+        self.certificate =
+            account.as_ref().ok().and_then(|account| Certificate::of(target, account));
         let stored = match (&store, &account) {
             (Ok(Some(store)), Ok(account)) => account.stored_status(store.store()).map(Some),
             _ => Ok(None),
@@ -198,11 +202,15 @@ impl State {
         if self.certificate.as_ref().is_some_and(|certificate| certificate.left.is_zero()) {
             return 78;
         }
-        let Some(stored) = &self.stored else { return 0 };
-        match stored.last_error {
+        let of_token = self.stored.as_ref().map_or(0, |stored| match stored.last_error {
             Some(kind) if good_token(stored).is_none() => Failure::of(kind, String::new()).code(),
-            _ if stored.renewals_failing => WARNING,
+            _ if stored.renewals_failing => RENEWALS_FAIL,
             _ => 0,
+        });
+        match &self.certificate {
+            // What fails already is told first.
+            Some(certificate) if certificate.ends_soon && of_token == 0 => CERTIFICATE_ENDS_SOON,
+            _ => of_token,
         }
     }
 
@@ -221,7 +229,7 @@ impl State {
             Some(certificate) if certificate.left.is_zero() => {
                 parts.push("the certificate has expired".into());
             }
-            Some(certificate) if certificate.days() < SOON => {
+            Some(certificate) if certificate.ends_soon => {
                 let left = spoken(certificate.left);
                 parts.push(format!("the certificate expires in {left}: renew it"));
             }

@@ -3,14 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use paytoken::{ClientCertificate, FieldKind, Settings};
 
 use super::{Table, Verdict, from, from_or};
 use crate::command_line::duration::spoken;
 use crate::settings::{Origin, SYSTEM, Target, holds_a_key};
-use crate::status::{Certificate, SOON, now};
+use crate::status::{Certificate, now};
 
 /// nginx's default buffer for a header line, less its name.
 const LONGEST_HEADER: usize = 8_171;
@@ -60,7 +59,7 @@ fn authorities(path: &Path, target: &Target, table: &mut Table) {
             WHAT,
             "has expired, all of it, so curl refuses it; ask for the authority's new certificate",
         ),
-        0 if last < Duration::from_secs(SOON * 86_400) => {
+        0 if last < target.certificate_warning => {
             table.warning(WHAT, format!("expires in {}; ask for the new one", spoken(last)))
         }
         0 => {}
@@ -115,16 +114,16 @@ fn certificate(target: &Target, table: &mut Table) {
         let length = header.len();
         table.ok("certificate", format!("{length} bytes as a header, of {LONGEST_HEADER}"));
     }
-    if let Some(certificate) = target.account().ok().and_then(|account| Certificate::of(&account)) {
+    if let Some(certificate) =
+        target.account().ok().and_then(|account| Certificate::of(target, &account))
+    {
         let left = spoken(certificate.left);
-        match certificate.days() {
+        match certificate.ends_soon {
             _ if certificate.left.is_zero() => {
                 table.wrong("certificate", "has expired; ask for a new one")
             }
-            days if days < SOON => {
-                table.warning("certificate", format!("expires in {left}; ask for a new one"))
-            }
-            _ => table.ok("certificate", format!("expires in {left}")),
+            true => table.warning("certificate", format!("expires in {left}; ask for a new one")),
+            false => table.ok("certificate", format!("expires in {left}")),
         }
     }
 }

@@ -180,6 +180,7 @@ const STATUS: &str = "\
 Exit codes, for monitoring; of several accounts, the highest
   0   a good token is stored, or nothing keeps one from being fetched
   1   a warning: the stored token is good, and its renewals fail
+  2   a warning: the certificate ends within 30 days (certificate_warning in the settings file)
   69  no good token: at the last request, the provider or the network was down
   74  the store cannot be read
   75  no good token: at the last request, too slow, or too many requests
@@ -323,6 +324,8 @@ paytoken/config.toml in $XDG_CONFIG_HOME, else in ~/.config:
 
 Exit codes
    0  it worked
+   1  status: a good token is stored, and its renewals fail
+   2  status: the certificate ends soon
   64  the command line is wrong
   65  invalidate: nothing dropped
   66  nothing on stdin
@@ -331,5 +334,6 @@ Exit codes
   75  too slow, or too many requests: try later
   76  the answer is not what is documented
   77  refused: wrong credentials, suspended account
-  78  a setting or a certificate is wrong
+  78  a setting or a certificate is wrong; check: something is wrong
+ 127  curl: there is none
 ";

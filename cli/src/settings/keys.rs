@@ -38,7 +38,7 @@ pub(super) fn read<'a>(
     file: &Path,
 ) -> Result<Values, String> {
     let mut keys: Vec<_> = names.into_iter().map(|(key, _, kind)| (key, kind)).collect();
-    keys.extend(["timeout", "connect_timeout"].map(|key| (key, Kind::Time)));
+    keys.extend(["timeout", "connect_timeout", "certificate_warning"].map(|key| (key, Kind::Time)));
     let read = |(key, value): (&String, &Value)| {
         let Some(&(key, kind)) = keys.iter().find(|(known, _)| known == key) else {
             let close = closest(key, keys.iter().map(|(known, _)| *known));
@@ -72,7 +72,7 @@ pub(super) enum Kind {
 /// A key of the file, the variable that sets the same, and what stands there.
 pub(super) type Name = (&'static str, String, Kind);
 
-/// What all accounts may share: `[defaults]` takes these, and the two times.
+/// What all accounts may share: `[defaults]` takes these, and the times.
 pub(super) fn shared_names() -> Vec<Name> {
     let names = [
         ("ca", "PAYTOKEN_CA", Kind::Path),

@@ -14,6 +14,7 @@ mod secret_command;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use paytoken::{Environment, Error, Provider, Settings, TokenSource};
 use zeroize::Zeroizing;
@@ -35,6 +36,8 @@ pub(crate) struct Target {
     /// As on the command line.
     pub(crate) name: String,
     pub(crate) settings: Settings,
+    /// From so long before its end on, a certificate is warned of.
+    pub(crate) certificate_warning: Duration,
     options: Options,
     lookup: Arc<Lookup>,
 }
@@ -86,6 +89,7 @@ impl Target {
         let time = |key| of_file.as_ref().and_then(|account: &file::Account| account.time(key));
         let timeout = options.timeout.or_else(|| time("timeout"));
         let deadline = Deadline::after(timeout.unwrap_or(deadline::DEFAULT));
+        let certificate_warning = time("certificate_warning").unwrap_or(CERTIFICATE_WARNING);
         let connect_timeout = options.connect_timeout.or_else(|| time("connect_timeout"));
         let known = of_file.as_mut().map(file::Account::take_secrets).unwrap_or_default();
         let lookup = Arc::new(Lookup {
@@ -105,7 +109,7 @@ impl Target {
         settings.ca = options.ca.clone().or(settings.ca);
         settings.store = options.store.clone().or(settings.store);
         let options = Options { connect_timeout, ..options.clone() };
-        Ok(Self { name: name.to_owned(), settings, options, lookup })
+        Ok(Self { name: name.to_owned(), settings, certificate_warning, options, lookup })
     }
 
     pub(crate) fn provider(&self) -> Provider {
@@ -261,7 +265,10 @@ impl Target {
 }
 
 /// A time-out of nothing is a mistake to the library, and here it means that the time is up.
-const LEAST: std::time::Duration = std::time::Duration::from_millis(1);
+const LEAST: Duration = Duration::from_millis(1);
+
+/// As the library's own record of it.
+const CERTIFICATE_WARNING: Duration = Duration::from_secs(30 * 86_400);
 
 /// Whether reading it may take for ever.
 pub(crate) fn is_no_file(path: &Path) -> bool {

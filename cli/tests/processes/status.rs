@@ -279,9 +279,61 @@ fn rows() -> Vec<Row> {
         (
             "the certificate ends soon",
             |world| certificate(world, 10),
-            0,
+            2,
             "the certificate expires in ",
             json!({"/certificate_days_left": 9, "/token/good": true}),
+        ),
+        (
+            "the certificate ends soon, and there is no token yet",
+            |world| {
+                certificate(world, 10);
+                fs::remove_dir_all(world.store()).unwrap();
+                vec![]
+            },
+            2,
+            "the certificate expires in ",
+            json!({"/certificate_days_left": 9, "/token": null}),
+        ),
+        (
+            "the certificate ends, though not soon by the settings file",
+            |world| {
+                certificate(world, 10);
+                vec![warning(world, "9d")]
+            },
+            0,
+            "certificate 9 days",
+            json!({"/certificate_days_left": 9, "/token/good": true}),
+        ),
+        (
+            "the certificate ends soon by the settings file",
+            |world| {
+                good(world);
+                vec![warning(world, "366d")]
+            },
+            2,
+            "the certificate expires in ",
+            json!({"/token/good": true}),
+        ),
+        (
+            "the certificate ends soon, and renewals fail",
+            |world| {
+                certificate(world, 10);
+                renewal(world, Fault::Status(503))
+            },
+            1,
+            "the certificate expires in ",
+            json!({"/renewals_failing": true, "/certificate_days_left": 9}),
+        ),
+        (
+            "the certificate ends soon, and the provider is down",
+            |world| {
+                certificate(world, 10);
+                fs::remove_dir_all(world.store()).unwrap();
+                fails(world, Fault::Status(503))
+            },
+            69,
+            "the certificate expires in ",
+            failed("ServerUnavailable", NUMBER.into()),
         ),
         (
             "the certificate has expired",
@@ -423,6 +475,13 @@ fn certificate(world: &World, days: i64) -> Vec<(&'static str, String)> {
     write_private(world.folder.join("client.cert.pem"), issued.certificate_pem);
     write_private(world.folder.join("client.key.pem"), issued.key_pem);
     if days > 0 { good(world) } else { vec![] }
+}
+
+/// `[defaults]` with this for a certificate's warning.
+fn warning(world: &World, time: &str) -> (&'static str, String) {
+    let path = world.folder.join("config.toml");
+    write_private(&path, format!("[defaults]\ncertificate_warning = \"{time}\"\n"));
+    ("PAYTOKEN_CONFIG", path.display().to_string())
 }
 
 /// Lets time pass: all moments in the entry lie further back. (Its checksum is none of secrecy.)
