@@ -30,7 +30,12 @@ pub(super) fn read(
         .and_then(|text| retry_after(text, date.unwrap_or(wall)));
     let facts = provider.facts();
     let (cause, advice) = match status {
-        400 | 401 if speaks_of_tls_certificate(response) => (
+        // nginx answers a client certificate that is missing, or that it does not trust, with a page of HTML.
+        400 | 401 if says(response, "no required ssl certificate was sent") => (
+            Cause::CertificateRefusedByFront,
+            "no client certificate arrived at the server in front; give certificate and private key, and see that nothing in between ends TLS",
+        ),
+        400 | 401 if says(response, "the ssl certificate error") => (
             Cause::CertificateRefusedByFront,
             "the server in front did not accept the client certificate; give certificate and private key that the provider issued for this environment",
         ),
@@ -148,14 +153,10 @@ pub(super) fn in_success(
         .with_provider(provider)
 }
 
-/// nginx answers a missing or untrusted client certificate with 400 and a page of HTML.
-fn speaks_of_tls_certificate(response: &Response) -> bool {
-    // Looked for in place: the body may repeat the secret.
-    let says = |words: &str| {
-        let mut parts = response.body.windows(words.len());
-        parts.any(|part| part.eq_ignore_ascii_case(words.as_bytes()))
-    };
-    says("no required ssl certificate was sent") || says("the ssl certificate error")
+/// Looked for in place: the body may repeat the secret.
+fn says(response: &Response, words: &str) -> bool {
+    let mut parts = response.body.windows(words.len());
+    parts.any(|part| part.eq_ignore_ascii_case(words.as_bytes()))
 }
 
 /// `Retry-After` (RFC 9110 §10.2.3): whole seconds or an HTTP-date; garbage is ignored.

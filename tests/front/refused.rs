@@ -48,20 +48,29 @@ fn nginx_refuses_bad_client_certificates_and_we_say_which_kind_of_error_it_is() 
 
     let without_key = ClientCertificate::from_pem(&good.certificate).unwrap();
     let refused = [
-        ("revoked", builder(&url, &roots, &revoked)),
+        ("revoked", "did not accept the client certificate", builder(&url, &roots, &revoked)),
         (
             "expired, on a machine that does not know",
+            "did not accept the client certificate",
             builder(&url, &roots, &old).clock(middle_of_2020()),
         ),
-        ("untrusted", builder(&url, &roots, &other.client(|_| ()))),
-        ("missing", with_certificate(&url, &roots, without_key)),
+        (
+            "untrusted",
+            "did not accept the client certificate",
+            builder(&url, &roots, &other.client(|_| ())),
+        ),
+        (
+            "missing",
+            "no client certificate arrived at the server in front; give certificate and private key",
+            with_certificate(&url, &roots, without_key),
+        ),
     ];
-    for (what, builder) in refused {
+    for (what, says, builder) in refused {
         let source = builder.build().unwrap();
         let error = source.token().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Certificate, "{what}: {error:?}");
         assert_eq!(error.status(), Some(400), "{what}: {error:?}");
-        assert!(error.to_string().contains("client certificate"), "{what}: {error}");
+        assert!(error.to_string().contains(says), "{what}: {error}");
         assert!(!error.is_retryable(), "{what}");
         // Remembered: nginx is not asked again at once.
         assert!(source.token().unwrap_err().retry_after().is_some(), "{what}");

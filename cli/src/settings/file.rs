@@ -11,7 +11,7 @@ use paytoken::{Provider, Settings};
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
-use super::keys::{Setting, Values, home, names, read, shared_names, stem, variable};
+use super::keys::{Setting, Values, home, is_shared, names, read, shared_names, stem, variable};
 use super::providers::{named, source};
 use crate::description::PROVIDERS;
 use crate::store;
@@ -40,6 +40,8 @@ pub(crate) struct Account {
     values: Values,
     /// What `[defaults]` adds.
     defaults: Values,
+    /// What it does not add, since here it is empty.
+    turned_off: Vec<String>,
     /// Not where `[defaults]` is all that the file says of it.
     pub(super) has_table: bool,
 }
@@ -158,7 +160,7 @@ impl SettingsFile {
             },
             None => return Ok(None),
         };
-        account.add(self.defaults()?);
+        account.add(self.defaults()?).map_err(problem)?;
         // Whoever can change the file says where the secret goes, and which command is run.
         Settings::check_file(&self.path, &self.metadata, account.holds_a_secret())
             .map_err(|error| problem(error.to_string()))?;
@@ -246,15 +248,23 @@ fn read_defaults(table: &Table, file: &Path) -> Result<Values, String> {
 
 impl Account {
     fn of(provider: Provider, has_table: bool) -> Self {
-        Self { provider, secrets: Vec::new(), values: Vec::new(), defaults: Vec::new(), has_table }
+        let (values, defaults, turned_off) = (Vec::new(), Vec::new(), Vec::new());
+        Self { provider, secrets: Vec::new(), values, defaults, turned_off, has_table }
     }
 
     /// A key goes with its certificate, so where that is the account's own, the default's key is not
     /// meant.
-    fn add(&mut self, defaults: Values) {
-        let has = |key| self.get(key).is_some();
+    fn add(&mut self, defaults: Values) -> Result<(), String> {
+        let is_in = |key: &str| defaults.iter().any(|(known, _)| *known == key);
+        if let Some(key) = self.turned_off.iter().find(|key| !is_in(key)) {
+            return Err(format!(
+                "{key}: is empty, and [{DEFAULTS}] has none that it could turn off"
+            ));
+        }
+        let has = |key| self.get(key).is_some() || self.turned_off.iter().any(|off| off == key);
         let is_hidden = |key| has(key) || (key == "store_private_key" && has("store_certificate"));
         self.defaults = defaults.into_iter().filter(|(key, _)| !is_hidden(*key)).collect();
+        Ok(())
     }
 
     fn read(provider: Provider, table: &Table, file: &Path) -> Result<Self, String> {
@@ -262,7 +272,11 @@ impl Account {
         let fields = provider.facts().fields;
         let is_secret =
             |key: &str| fields.iter().any(|field| field.name == key && field.is_secret());
-        let settings = table.iter().filter(|(key, _)| *key != "provider");
+        let is_off =
+            |(key, value): &(&String, &Value)| value.as_str() == Some("") && is_shared(key);
+        account.turned_off = table.iter().filter(is_off).map(|(key, _)| key.clone()).collect();
+        let is_setting = |entry: &(&String, &Value)| entry.0 != "provider" && !is_off(entry);
+        let settings = table.iter().filter(is_setting);
         let not_known = |_: &str| format!("not known for {provider}");
         for (key, setting) in read(settings, names(provider.facts()), not_known, file)? {
             match setting {
@@ -355,7 +369,7 @@ mod tests {
             let table = |text: &str| text.parse::<Table>().unwrap();
             let mut account = Account::read(Provider::NtxPay, &table(own), file).unwrap();
             let shared = table("store_certificate = \"c\"\nstore_private_key = \"k\"");
-            account.add(read_defaults(&shared, file).unwrap());
+            account.add(read_defaults(&shared, file).unwrap()).unwrap();
             match account.get("store_private_key") {
                 Some(Setting::Path(path)) => path.to_str().unwrap().to_owned(),
                 _ => String::new(),
@@ -363,6 +377,8 @@ mod tests {
         };
         assert_eq!(key_of(""), "/etc/paytoken/k");
         assert_eq!(key_of("store_certificate = \"own\""), "");
+        assert_eq!(key_of("store_certificate = \"\""), "");
+        assert_eq!(key_of("store_private_key = \"\""), "");
         let both = "store_certificate = \"own\"\nstore_private_key = \"own.key\"";
         assert_eq!(key_of(both), "/etc/paytoken/own.key");
         assert_eq!(key_of("store_private_key = \"own.key\""), "/etc/paytoken/own.key");

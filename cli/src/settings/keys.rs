@@ -38,7 +38,7 @@ pub(super) fn read<'a>(
     file: &Path,
 ) -> Result<Values, String> {
     let mut keys: Vec<_> = names.into_iter().map(|(key, _, kind)| (key, kind)).collect();
-    keys.extend(["timeout", "connect_timeout", "certificate_warning"].map(|key| (key, Kind::Time)));
+    keys.extend(TIMES.map(|key| (key, Kind::Time)));
     let read = |(key, value): (&String, &Value)| {
         let Some(&(key, kind)) = keys.iter().find(|(known, _)| known == key) else {
             let close = closest(key, keys.iter().map(|(known, _)| *known));
@@ -84,6 +84,13 @@ pub(super) fn shared_names() -> Vec<Name> {
         ("store_private_key", "PAYTOKEN_STORE_CLIENT_KEY", Kind::Path),
     ];
     names.map(|(key, variable, kind)| (key, variable.to_owned(), kind)).into()
+}
+
+const TIMES: [&str; 3] = ["timeout", "connect_timeout", "certificate_warning"];
+
+/// Whether `[defaults]` may have it.
+pub(super) fn is_shared(key: &str) -> bool {
+    TIMES.contains(&key) || shared_names().iter().any(|(known, ..)| *known == key)
 }
 
 /// All that both the file and the environment can say of a provider's account.

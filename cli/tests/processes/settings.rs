@@ -195,6 +195,25 @@ fn defaults() {
         let output = command.output().unwrap();
         assert!(told(&output).contains(says), "{}", told(&output));
     }
+    // An account may turn one off: it goes to the store that it had without the defaults, and asks authorities
+    // that do not know the sandbox.
+    let home = world.folder.join("cache");
+    let turned_off = |key: &str| {
+        let line = format!("{key} = \"\"\n");
+        let file = file.replace("[nexter-pay]\n", &format!("[nexter-pay]\n{line}"));
+        let mut command = with_file(&world, &file, &["check", "nexter-pay"]);
+        let output = command.env("XDG_CACHE_HOME", &home).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let table = turned_off("store");
+    assert!(table.contains(&format!("{}/paytoken, the default", home.display())), "{table}");
+    let table = turned_off("ca");
+    assert!(table.contains("the built-in ones (Mozilla's)"), "{table}");
+    for key in ["store_key_file", "accept_unsealed", "certificate_warning", "store_ca"] {
+        let says = format!("{key}: is empty, and [defaults] has none that it could turn off");
+        let table = turned_off(key);
+        assert!(table.contains(&says), "{key}: {table}");
+    }
     // A password in them is a secret in the file.
     let with_password = file.replace("\"store\"", "\"redis://x:hunter2@127.0.0.1:1\"");
     let mut command = with_file(&world, &with_password, &["token", "nexter-pay"]);
