@@ -19,7 +19,7 @@ start_sandbox() {
   # shellcheck disable=SC2086
   $with_us "$target/debug/paytoken-sandbox" --directory "$work/sandbox" >"$work/sandbox.log" &
   sandbox=$!
-  for ((waited = 0; waited < 1000; waited++)); do
+  for ((waited = 0; waited < 3000; waited++)); do
     ! grep -q '^In another shell' "$work/sandbox.log" || break
     kill -0 "$sandbox" || { echo "the sandbox ended before it served" >&2; exit 1; }
     sleep 0.01

@@ -24,7 +24,7 @@ fn a_c_program_is_served_by_every_function_as_the_header_says() {
     let status = Command::new(capi.join("ctest/run"))
         .current_dir(capi.parent().unwrap())
         .env("PLAIN_LIBRARY", "--lib --example token_loop")
-        .args(["header", "symbols", "basic", "unload"])
+        .args(["header", "symbols", "basic", "tables", "unload"])
         .env("CARGO_TARGET_DIR", target)
         .env("SANDBOX", "given")
         .envs(world.variables.clone())

@@ -21,7 +21,7 @@ setpriv --pdeathsig TERM redis-server --port 0 --unixsocket "$socket" --bind 127
   --tls-cert-file "$work/redis/server.pem" --tls-key-file "$work/redis/server.key" --tls-ca-cert-file "$work/redis/ca.pem" --save "" --dir "$work/redis" >"$work/redis/log" 2>&1 &
 server=$!
 trap 'kill $server; wait $server || true' EXIT
-for ((waited = 0; waited < 1000; waited++)); do
+for ((waited = 0; waited < 3000; waited++)); do
   [ ! -S "$socket" ] || break
   kill -0 $server || break
   sleep 0.01

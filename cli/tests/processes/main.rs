@@ -20,6 +20,8 @@ mod foreign;
 mod herd;
 mod memory;
 mod pipes;
+#[cfg(feature = "redis")]
+mod redis_tables;
 mod places;
 mod secret_commands;
 mod settings;
@@ -27,6 +29,7 @@ mod signals;
 mod status;
 mod stores;
 mod support;
+mod tables;
 mod usage;
 
 use libtest_mimic::{Arguments, Trial};
@@ -48,11 +51,14 @@ fn main() {
         memory::trials(),
         pipes::trials(),
         places::trials(),
+        #[cfg(feature = "redis")]
+        redis_tables::trials(),
         secret_commands::trials(),
         settings::trials(),
         signals::trials(),
         status::trials(),
         stores::trials(),
+        tables::trials(),
         usage::trials(),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials.into_iter().flatten().collect()).exit();

@@ -448,7 +448,7 @@ fn too_slow(world: &World) -> Vec<(&'static str, String)> {
 }
 
 /// The token is handed out all the same.
-fn renewal(world: &World, fault: Fault) -> Vec<(&'static str, String)> {
+pub(crate) fn renewal(world: &World, fault: Fault) -> Vec<(&'static str, String)> {
     let token = world.token(NTX);
     pass(world, 500);
     world.sandbox.fault_always(NTX, Some(fault));
@@ -465,7 +465,7 @@ fn away(world: &World) -> Vec<(&'static str, String)> {
 }
 
 /// A certificate that ends so many days from now; with a token, unless it has expired: then nothing is sent.
-fn certificate(world: &World, days: i64) -> Vec<(&'static str, String)> {
+pub(crate) fn certificate(world: &World, days: i64) -> Vec<(&'static str, String)> {
     let mut params = CertificateParams::new(vec!["merchant.example".into()]).unwrap();
     let now = SystemTime::now();
     let by = Duration::from_secs(DAY * days.unsigned_abs());

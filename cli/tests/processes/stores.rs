@@ -285,7 +285,7 @@ fn addresses() {
 }
 
 #[cfg(feature = "redis")]
-mod server {
+pub(crate) mod server {
     use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::{Command, Stdio};
@@ -480,7 +480,7 @@ mod server {
     }
 
     /// A row of what is given: a variable, a key of the settings file, what is given, and what is said.
-    const FILES: [(&str, &str, &str); 3] = [
+    pub(crate) const FILES: [(&str, &str, &str); 3] = [
         ("PAYTOKEN_STORE_CA", "store_ca", "ca.pem"),
         ("PAYTOKEN_STORE_CLIENT_CERT", "store_certificate", "client.cert.pem"),
         ("PAYTOKEN_STORE_CLIENT_KEY", "store_private_key", "client.key.pem"),
@@ -574,8 +574,15 @@ mod server {
 
     /// In a network of its own, where an address other than loopback is there for sure.
     pub(super) fn in_the_open() {
+        let Some(text) = in_a_network() else { return };
+        assert_row(&text, "ok", "store server", "answers");
+        assert_row(&text, "warning", "store network", "use rediss://");
+    }
+
+    /// What `check` says there.
+    pub(crate) fn in_a_network() -> Option<String> {
         if !["redis-server", "redis-cli", "unshare"].into_iter().all(has_tool) {
-            return;
+            return None;
         }
         let world = World::new();
         let script = "ip link set lo up && ip address add 192.0.2.1/32 dev lo || exit 3
@@ -592,12 +599,12 @@ mod server {
         let output = command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         if text.is_empty() && String::from_utf8_lossy(&output.stderr).contains("unshare failed") {
-            return say(
+            say(
                 "not run: the warning of a server without TLS; network namespaces are not allowed here",
             );
+            return None;
         }
-        assert_row(&text, "ok", "store server", "answers");
-        assert_row(&text, "warning", "store network", "use rediss://");
+        Some(text)
     }
 
     pub(super) fn shared() {
