@@ -11,7 +11,8 @@ use paytoken::Provider;
 use paytoken_sandbox::{Service, example_call};
 use paytoken_testing::{has_tool, is_installed, say, write_private};
 
-use crate::support::{PAYTOKEN, World};
+use crate::settings::{table, with_file};
+use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
 
 const PAGES: [&str; 2] =
@@ -36,6 +37,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             crontab,
         ),
         trial("the_pages_units_are_ones_that_systemd_takes", units),
+        trial("what_the_pages_unit_runs_works_with_what_the_unit_gives_it", unit_runs),
+        trial("the_pages_lines_give_a_new_certificate_in_one_step", new_certificate),
         trial("the_debian_packages_units_are_the_pages", examples),
     ]
 }
@@ -163,13 +166,111 @@ fn service_of(settings: &str, account: &str) -> Service {
     *Service::ALL.iter().find(|service| service.facts().name == provider.facts().name).unwrap()
 }
 
-fn examples() {
-    let page = blocks(PAGES[1], "ini");
-    let example = |name| {
+/// The line of the page's unit that begins with these words, for the account `merchant-7`.
+fn of_unit(begin: &str) -> String {
+    let unit = &blocks(PAGES[1], "ini")[0];
+    let line = unit.lines().find_map(|line| line.strip_prefix(begin)).unwrap();
+    line.replace("%i", "merchant-7")
+}
+
+/// As systemd does: credentials under their names in a folder, `$CURL` split at blanks.
+fn unit_runs() {
+    if !has_tool("curl") {
+        return;
+    }
+    let world = World::new();
+    let service = Service::SendPayments;
+    let example = |name: &str| {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/debian/examples/");
         fs::read_to_string(format!("{folder}{name}")).unwrap()
     };
-    assert_eq!(page, ["balance.service", "balance.timer"].map(example));
+    let credentials = world.folder.join("credentials");
+    fs::create_dir(&credentials).unwrap();
+    assert_eq!(of_unit("LoadCredential=config.toml:"), "/etc/paytoken/config.toml");
+    assert_eq!(of_unit("LoadCredential=account:"), "/etc/paytoken/merchant-7");
+    let url = world.sandbox.url(service);
+    let own = format!("{url}\"\nca = \"{}", world.folder.join("ca.pem").display());
+    let file = example("config.toml").replace("https://send.example", &own);
+    world.sandbox.add_client(service, "merchant-7", "its secret");
+    write_private(credentials.join("config.toml"), file);
+    write_private(credentials.join("account_secret"), "its secret\n");
+    assert_eq!(of_unit("EnvironmentFile="), "/etc/paytoken/merchant-7.env");
+    let curl = example("merchant-7.env")
+        .replace("https://send.example/balance", &format!("{url}/accounts"));
+    let curl = curl.lines().find_map(|line| line.strip_prefix("CURL=")).unwrap().to_owned();
+    let config = of_unit("Environment=PAYTOKEN_CONFIG=");
+    let config = config.replace("%d", &credentials.display().to_string());
+    let run = |line: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line.replace("/usr/bin/paytoken", PAYTOKEN)]).env_clear();
+        shell.env("PATH", std::env::var_os("PATH").unwrap());
+        shell.envs([("PAYTOKEN_CONFIG", &config), ("CURL", &curl)]);
+        shell.env("CACHE_DIRECTORY", world.folder.join("cache")).output().unwrap()
+    };
+    for _ in 0..2 {
+        let output = run(&of_unit("ExecStart="));
+        assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");
+    }
+    assert_eq!(world.sandbox.token_requests_by(service, "merchant-7"), 1);
+    let output = run("/usr/bin/paytoken status merchant-7");
+    assert!(text(output).contains("token good for"));
+}
+
+/// The page's lines, in a folder with the old pair and the new one, while another process watches.
+fn new_certificate() {
+    let world = World::new();
+    let folder = |name: &str, days| {
+        crate::status::certificate_for(&world, days);
+        let folder = world.folder.join(name);
+        fs::create_dir(&folder).unwrap();
+        for (from, to) in
+            [("client.cert.pem", "certificate.pem"), ("client.key.pem", "private.pem")]
+        {
+            fs::rename(world.folder.join(from), folder.join(to)).unwrap();
+        }
+    };
+    folder("2025-09", 10);
+    folder("2026-09", 300);
+    symlink("2025-09", world.folder.join("current")).unwrap();
+    let file = table(&world, "ntx-pay", Service::NtxPay)
+        .replace("client.cert.pem", "current/certificate.pem")
+        .replace("client.key.pem", "current/private.pem")
+        + &format!("client_secret = \"{}\"\n", world.sandbox.client_secret(Service::NtxPay));
+    let run = |words: &[&str]| with_file(&world, &file, words).output().unwrap();
+    assert_eq!(run(&["status", "ntx-pay"]).status.code(), Some(2), "it ends soon");
+    let old = text(run(&["token", "ntx-pay"]));
+    let lines = blocks(PAGES[1], "sh").into_iter().find(|block| block.contains("mv -T")).unwrap();
+    let mut shell = with_file(&world, &file, &[]);
+    let path = format!("{}:{}", world.folder.join("bin").display(), std::env::var("PATH").unwrap());
+    fs::create_dir(world.folder.join("bin")).unwrap();
+    symlink(PAYTOKEN, world.folder.join("bin/paytoken")).unwrap();
+    let config = shell.get_envs().find(|(name, _)| *name == "PAYTOKEN_CONFIG").unwrap().1.unwrap();
+    let config = config.to_owned();
+    shell = Command::new("sh");
+    shell.args(["-ec", &lines]).env_clear().env("PATH", path).env("PAYTOKEN_CONFIG", config);
+    let told = text(shell.current_dir(&world.folder).output().unwrap());
+    assert!(
+        told.contains("fits the certificate") && told.contains("expires in 299 days"),
+        "{told}"
+    );
+    let new = text(run(&["token", "ntx-pay"]));
+    assert_ne!(new, old);
+    assert_eq!(text(run(&["token", "ntx-pay"])), new);
+    assert_eq!(run(&["status", "ntx-pay"]).status.code(), Some(0));
+    // And back.
+    let back = "ln -s 2025-09 next; mv -T next current";
+    text(Command::new("sh").args(["-ec", back]).current_dir(&world.folder).output().unwrap());
+    assert_eq!(text(run(&["token", "ntx-pay"])), old);
+    assert_eq!(world.sandbox.token_requests(Service::NtxPay), 2);
+}
+
+fn examples() {
+    let page = blocks(PAGES[1], "ini");
+    let example = |name| {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/debian/systemd/");
+        fs::read_to_string(format!("{folder}{name}")).unwrap()
+    };
+    assert_eq!(page, ["paytoken@.service", "paytoken@.timer"].map(example));
 }
 
 fn units() {
@@ -186,17 +287,22 @@ fn units() {
         fs::create_dir(&folder).unwrap();
         let mut units = BTreeMap::new();
         for block in blocks(page, "ini") {
-            let name = if block.contains("[Timer]") { "balance.timer" } else { "balance.service" };
-            let block = block.replace("%h/.cargo/bin/paytoken", PAYTOKEN);
-            assert!(units.insert(name, folder.join(name)).is_none(), "one of each");
-            fs::write(folder.join(name), block).unwrap();
+            let kind = if block.contains("[Timer]") { "timer" } else { "service" };
+            let name = format!("paytoken@merchant-7.{kind}");
+            let block = block.replace("/usr/bin/paytoken", PAYTOKEN);
+            fs::write(folder.join(&name), block).unwrap();
+            let path = folder.join(&name);
+            assert!(units.insert(name, path).is_none(), "one of each");
         }
         assert_eq!(units.len(), 2);
-        let output =
-            Command::new("systemd-analyze").arg("verify").args(units.values()).output().unwrap();
+        let output = Command::new("systemd-analyze")
+            .args(["verify", "--man=no"])
+            .args(units.values())
+            .output();
+        let output = output.unwrap();
         let told = String::from_utf8_lossy(&output.stderr);
         // Of others' units on this machine it may complain.
-        let ours: Vec<_> = told.lines().filter(|line| line.contains("balance")).collect();
+        let ours: Vec<_> = told.lines().filter(|line| line.contains("paytoken")).collect();
         assert!(ours.is_empty(), "{told}");
     }
     assert_eq!(pages, 1);

@@ -21,6 +21,7 @@ use crate::trial;
 
 const CRON: &str = include_str!("../../../docs/cron.md");
 const ERRORS: &str = include_str!("../../../docs/errors.md");
+#[cfg(feature = "redis")]
 pub(crate) const REDIS: &str = include_str!("../../../docs/redis.md");
 const STORES: &str = include_str!("../../../docs/stores.md");
 const SEND: Service = Service::SendPayments;
@@ -46,6 +47,7 @@ pub(crate) fn rows(page: &'static str, head: &str) -> Vec<Vec<&'static str>> {
 }
 
 /// Runs each row by what its first cell names; a row without a run fails, and a run without a row.
+#[cfg(feature = "redis")]
 pub(crate) fn run_each(rows: &[Vec<&str>], runs: &[(&str, &dyn Fn(&[&str]))]) {
     let known: Vec<_> = runs.iter().map(|(name, _)| *name).collect();
     let named: Vec<_> = rows.iter().map(|row| row[0]).collect();
