@@ -17,6 +17,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_redis_on_a_socket_does_what_a_store_has_to", on_a_socket),
         trial("a_redis_on_a_port_does_so_for_a_user_who_may_do_no_more_than_the_page_says", by_acl),
         trial("a_valkey_does_what_a_store_has_to", on_valkey),
+        trial("the_pages_administrator_gives_the_user_another_password", another_password),
         trial("a_lock_is_lost_with_its_lease_and_with_its_key", lost_locks),
         trial("a_dead_holders_lock_is_free_when_its_lease_ends", dead_holder),
         trial("a_lock_whose_answer_was_lost_is_its_machines_and_nobody_elses", lost_answer),
@@ -85,6 +86,55 @@ fn by_acl() {
     for right in line.split(' ').filter(|word| word.starts_with('+')) {
         assert!(is_needed(&right.replacen('+', "-", 1)), "{right} is not needed");
     }
+}
+
+/// The page's users as a file, and its lines for another password, one after the other.
+fn another_password() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/redis.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let users = page.split("```\nuser paytoken ").nth(1).unwrap().split("```").next().unwrap();
+    let folder = paytoken_testing::temporary_folder();
+    let file = folder.path().join("users.acl");
+    std::fs::write(&file, format!("user paytoken {users}")).unwrap();
+    let server = Server::start(&["--aclfile", file.to_str().unwrap()]);
+    let lets_in = |password: &str| {
+        let url = format!("{}?user=paytoken&pass={password}", server.url);
+        RedisStore::open(&url).unwrap().stamp(&key())
+    };
+    let administer = |line: &str| {
+        let url = format!("{}?user=admin&pass=ANOTHER", server.url);
+        let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+        let words = line.split("  ").next().unwrap().split(' ').map(|word| word.trim_matches('\''));
+        let mut words = words.skip_while(|word| *word != "--askpass").skip(1);
+        let mut command = redis::cmd(words.next().unwrap());
+        words.for_each(|word| _ = command.arg(word));
+        command.query::<redis::Value>(&mut connection).unwrap();
+    };
+    let nobody = RedisStore::open(&server.url).unwrap().stamp(&key()).unwrap_err();
+    assert!(nobody.to_string().contains("asks for a password"), "{nobody}");
+    lets_in("PASSWORD").unwrap();
+    let running = RedisStore::open(&format!("{}?user=paytoken&pass=PASSWORD", server.url)).unwrap();
+    running.stamp(&key()).unwrap();
+    let lines: Vec<_> =
+        page.lines().filter(|line| line.starts_with("redis-cli --user admin")).collect();
+    let [add, take, end, save] = lines[..] else { panic!("{lines:?}") };
+    administer(add);
+    for password in ["PASSWORD", "NEW"] {
+        lets_in(password).unwrap();
+    }
+    administer(take);
+    lets_in("NEW").unwrap();
+    lets_in("PASSWORD").unwrap_err();
+    // A connection that was logged in before stays so until it is ended.
+    running.stamp(&key()).unwrap();
+    administer(end);
+    running.stamp(&key()).unwrap_err();
+    administer(save);
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(kept.lines().filter(|line| line.contains(" off")).count(), 1, "{kept}");
+    administer("--askpass ACL LOAD");
+    lets_in("NEW").unwrap();
+    lets_in("PASSWORD").unwrap_err();
 }
 
 /// Whether a user without this right fails at something.
