@@ -258,6 +258,10 @@ fn odd(text: &str) -> Option<&'static str> {
         )
     } else if text.contains(char::is_whitespace) {
         Some("it holds a blank; see whether it was copied whole, and alone")
+    } else if text.trim_start_matches('\u{feff}').contains(is_unseen) {
+        Some("it holds a character that does not show; type it anew, or copy it from elsewhere")
+    } else if text.starts_with('<') && text.ends_with('>') {
+        Some("it stands in < and >, as what is to be replaced does")
     } else if text.starts_with("${") || text.starts_with("$(") {
         Some("it begins like a shell's variable that was not replaced")
     } else if text.starts_with('/') && std::path::Path::new(text).exists() {
@@ -265,6 +269,12 @@ fn odd(text: &str) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// What web pages leave in the middle of a text. (At its ends it is refused; the mark of a byte order at a
+/// file's beginning does not count.)
+fn is_unseen(letter: char) -> bool {
+    matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// `from NTXPAY_CLIENT_ID`

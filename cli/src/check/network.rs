@@ -58,12 +58,13 @@ fn connection(target: &Target, source: Option<TokenSource>, table: &mut Table) -
         table.untried("connection");
         return false;
     };
-    let is_plain = source.status().base_url.starts_with("http://");
+    let base_url = source.status().base_url;
+    let is_plain = base_url.starts_with("http://");
     let probe = source.probe(time).map_err(|error| target.failure(&error));
     let is_reached = probe.is_ok();
     // Where the name leads nowhere, the connection's row says so. The other rows need time, too.
     if let Ok(addresses) = source.probe_addresses(LONGEST_LOOK.min(target.deadline().left() / 2)) {
-        self::addresses(&addresses, table);
+        self::addresses(&addresses, &base_url, table);
     }
     match probe {
         Ok(probe) => {
@@ -92,23 +93,42 @@ fn connection(target: &Target, source: Option<TokenSource>, table: &mut Table) -
         Err(failure) if !shows_all && failure.to_string().contains(CLIENT_CERTIFICATE) => {
             table.untried("connection");
         }
+        // What a server by TLS answers to plain http is no HTTP.
+        Err(failure) if is_plain => table.wrong(
+            "connection",
+            format!("{failure}; if the server speaks TLS, write https:// in the address"),
+        ),
         Err(failure) => table.wrong("connection", failure.to_string()),
     }
     is_reached
 }
 
 /// Which of them answers: one that does not can cost each new connection time.
-fn addresses(probe: &AddressProbe, table: &mut Table) {
+fn addresses(probe: &AddressProbe, base_url: &str, table: &mut Table) {
     let each = |(address, result): &(SocketAddr, Result<Duration, io::ErrorKind>)| match result {
         Ok(took) => format!("{} answers in {} ms", address.ip(), took.as_millis()),
         Err(why) => format!("{} does not answer ({why})", address.ip()),
     };
     let list = probe.addresses.iter().map(each).collect::<Vec<_>>().join(", ");
-    let text = format!("{}: {list}", probe.host);
+    let whose = if is_of_provider(probe, base_url) { "" } else { "the proxy " };
+    let text = format!("{whose}{}: {list}", probe.host);
     match probe.addresses.iter().all(|(_, result)| result.is_ok()) {
         true => table.ok("addresses", text),
         false => table.warning("addresses", text),
     }
+}
+
+/// Whether it is the provider's host, and not a proxy's that requests go through.
+fn is_of_provider(probe: &AddressProbe, base_url: &str) -> bool {
+    let (scheme, rest) = base_url.split_once("://").unwrap_or(("https", base_url));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let port = match authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok()) {
+        Some(port) => port,
+        None if scheme == "http" => 80,
+        None => 443,
+    };
+    authority.starts_with(&probe.host)
+        && probe.addresses.iter().all(|(address, _)| address.port() == port)
 }
 
 /// The way to the provider can be tried while its credentials are incomplete; what else is missing has

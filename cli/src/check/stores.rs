@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use paytoken::{FileStore, Renewal};
+use rustix::fs::{Mode, OFlags};
 
 use super::{Table, Verdict, files, from, from_or, server};
 use crate::command_line::duration::spoken;
@@ -92,7 +93,7 @@ fn check_directory(directory: &Path, store: &SharedStore, origin: &str, table: &
     // Where it is, or will be made.
     let existing = directory.ancestors().find(|folder| folder.exists()).unwrap_or(directory);
     let writable = rustix::fs::access(existing, rustix::fs::Access::WRITE_OK);
-    match (free_of(existing), writable) {
+    match (free_of(existing), writable.and_then(|()| write_in(existing))) {
         (_, Err(error)) => table.wrong(
             "store",
             format!(
@@ -108,6 +109,18 @@ fn check_directory(directory: &Path, store: &SharedStore, origin: &str, table: &
         }
         _ => table.ok("store", format!("{store}, {origin}")),
     }
+}
+
+/// Writes there as a run will, into a file that never has a name: quotas, and what only looks writable.
+fn write_in(folder: &Path) -> rustix::io::Result<()> {
+    use rustix::io::Errno;
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR) {
+        // Not every file system can do this; nothing is known of those then.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => return Ok(()),
+        file => file?,
+    };
+    rustix::io::write(&file, b"x").map(drop)
 }
 
 /// Blocks for us on the disk that it is on; what has no blocks is no disk.

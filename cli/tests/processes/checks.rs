@@ -8,8 +8,10 @@ use paytoken_sandbox::{Service, rcgen};
 use paytoken_testing::{Server, has_tool, write_private};
 
 use crate::settings::{told, whole, with_file};
-use crate::support::{World, text};
+use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
+
+const SEND: Service = Service::SendPayments;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -17,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("check_without_a_name_is_a_line_for_each_account_that_is_set_up", all),
         trial("what_is_wrong_above_keeps_check_from_guessing_below", order_of_causes),
         trial("check_finds_authorities_that_have_expired", expired_authorities),
+        trial("what_check_says_first_is_the_cause", first_said),
     ]
 }
 
@@ -292,4 +295,132 @@ fn expired_authorities() {
         assert!(row.starts_with(state) && row.contains(says), "{table}");
         assert_eq!(output.status.code(), Some(if state == "wrong" { 78 } else { 0 }), "{table}");
     }
+}
+
+/// Broken situations, and the first line of `check` that is not "ok".
+fn first_said() {
+    let world = World::new();
+    let path = |name: &str| world.folder.join(name).display().to_string();
+    let private = |name: &str, content: &str| {
+        write_private(world.folder.join(name), content);
+        path(name)
+    };
+    let mark = private("mark", &format!("\u{feff}{}\n", world.sandbox.client_secret(SEND)));
+    let no_mark = private("two-lines", "secret\nand another\n");
+    let empty = private("empty.pem", "");
+    fs::create_dir(world.folder.join("folder")).unwrap();
+    let folder = path("folder");
+    let plain = world.sandbox.url(SEND).replace("https:", "http:");
+    let control = format!("https://{}", world.sandbox.control_address());
+    let nobody = format!("https://{}", paytoken_testing::nobody_listens());
+    let (certificate, key) = (path("client.cert.pem"), path("client.key.pem"));
+    const ID: &str = "SENDPAYMENTS_CLIENT_ID";
+    const SECRET: &str = "SENDPAYMENTS_CLIENT_SECRET";
+    const URL: &str = "SENDPAYMENTS_BASE_URL";
+    let cases: &[(&str, &str, &[(&str, &str)], &str)] = &[
+        (
+            "the proxy is gone",
+            "send-payments",
+            &[("https_proxy", "http://127.0.0.1:1")],
+            "warning addresses the proxy 127.0.0.1: 127.0.0.1 does not answer",
+        ),
+        (
+            "plain http to TLS",
+            "send-payments",
+            &[(URL, &plain)],
+            "wrong connection send-payments: ",
+        ),
+        (
+            "TLS to plain http",
+            "send-payments",
+            &[(URL, &control)],
+            "wrong connection send-payments: ",
+        ),
+        (
+            "nobody at the address",
+            "send-payments",
+            &[(URL, &nobody)],
+            "warning addresses 127.0.0.1: 127.0.0.1 does not answer (connection refused)",
+        ),
+        (
+            "no such host",
+            "send-payments",
+            &[(URL, "https://no-such-host.invalid")],
+            "wrong connection send-payments: the host name was not found; check --base-url",
+        ),
+        (
+            "certificate and key swapped",
+            "ntx-pay",
+            &[("NTXPAY_CLIENT_CERT", &key), ("NTXPAY_CLIENT_KEY", &certificate)],
+            "wrong certificate certificate: holds a private key but no certificate",
+        ),
+        (
+            "no certificate in the authorities",
+            "send-payments",
+            &[("PAYTOKEN_CA", &empty)],
+            "wrong authorities file PAYTOKEN_CA: no CERTIFICATE block found",
+        ),
+        (
+            "the wrong authorities",
+            "send-payments",
+            &[("PAYTOKEN_CA", &certificate)],
+            "wrong connection send-payments: the server's certificate is from an authority",
+        ),
+        (
+            "a placeholder",
+            "send-payments",
+            &[(SECRET, "<your-secret>")],
+            "warning client_secret from SENDPAYMENTS_CLIENT_SECRET; it stands in < and >",
+        ),
+        (
+            "copied from a web page",
+            "send-payments",
+            &[(ID, "sandbox\u{200b}-client")],
+            "warning client_id from SENDPAYMENTS_CLIENT_ID; it holds a character that does not show",
+        ),
+        (
+            "two lines in the secret's file",
+            "send-payments",
+            &[(SECRET, ""), ("SENDPAYMENTS_CLIENT_SECRET_FILE", &no_mark)],
+            "warning client_secret from SENDPAYMENTS_CLIENT_SECRET_FILE; it holds a blank",
+        ),
+        (
+            "the secret's file is a folder",
+            "send-payments",
+            &[(SECRET, ""), ("SENDPAYMENTS_CLIENT_SECRET_FILE", &folder)],
+            "wrong client_secret file ",
+        ),
+        (
+            "the settings file is a folder",
+            "send-payments",
+            &[("PAYTOKEN_CONFIG", &folder)],
+            "wrong settings file ",
+        ),
+        (
+            "a mark of the byte order",
+            "send-payments",
+            &[(SECRET, ""), ("SENDPAYMENTS_CLIENT_SECRET_FILE", &mark)],
+            "",
+        ),
+    ];
+    for (what, provider, variables, says) in cases {
+        let mut command = world.paytoken(&["check", provider, "--timeout", "8s"]);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        let table = String::from_utf8(output.stdout).unwrap();
+        let mut lines =
+            table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        let is_told = |line: &String| !line.starts_with("ok ") && !line.contains("paytoken curl");
+        let first = lines.find(is_told).unwrap_or_default();
+        assert!(first.starts_with(says) && first.is_empty() == says.is_empty(), "{what}: {table}");
+        if *what == "plain http to TLS" {
+            assert!(first.contains("if the server speaks TLS, write https://"), "{first}");
+        }
+    }
+    // What only looks writable: no file may grow, as with a quota that is used up.
+    let script = "ulimit -f 0; exec \"$0\" check send-payments";
+    let output = world.program("sh").args(["-c", script, PAYTOKEN]).output().unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{table}");
+    let line = table.lines().find(|line| line.starts_with("wrong")).unwrap();
+    assert!(line.contains("store  ") && line.contains("cannot be written"), "{table}");
 }
