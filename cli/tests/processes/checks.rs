@@ -297,6 +297,9 @@ fn expired_authorities() {
     }
 }
 
+/// What it is, the account, the variables, and what is said.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
 /// Broken situations, and the first line of `check` that is not "ok".
 fn first_said() {
     let world = World::new();
@@ -317,7 +320,7 @@ fn first_said() {
     const ID: &str = "SENDPAYMENTS_CLIENT_ID";
     const SECRET: &str = "SENDPAYMENTS_CLIENT_SECRET";
     const URL: &str = "SENDPAYMENTS_BASE_URL";
-    let cases: &[(&str, &str, &[(&str, &str)], &str)] = &[
+    let cases: &[Case] = &[
         (
             "the proxy is gone",
             "send-payments",

@@ -14,7 +14,7 @@ use paytoken_testing::{ManualClock, PATIENCE, builder, has_tool};
 
 use crate::stores::server::{FILES, in_a_network};
 use crate::support::{World, text};
-use crate::tables::{REDIS, code_words, rows, run_each};
+use crate::tables::{REDIS, Run, code_words, rows, run_each};
 use crate::trial;
 
 const SEND: Service = Service::SendPayments;
@@ -61,7 +61,7 @@ fn addresses() {
         return;
     }
     let same = |builder| builder;
-    let by_port: &dyn Fn(&[&str]) = &|row| {
+    let by_port: Run = &|row| {
         assert_eq!(row[1], "user, password, port and database may be left out");
         let server = Server::start_on_port(&[]);
         let port = server.port.unwrap();
@@ -70,7 +70,7 @@ fn addresses() {
         leads_to(&format!("redis://paytoken:p%2Fw%401@127.0.0.1:{port}/3"), same, &[]);
         leads_to(&format!("redis://:another@127.0.0.1:{port}/4"), same, &[]);
     };
-    let by_tls: &dyn Fn(&[&str]) = &|_| {
+    let by_tls: Run = &|_| {
         let world = World::new();
         let (_server, port) = Server::start_by_tls(&world.sandbox);
         let url = format!("rediss://localhost:{port}");
@@ -90,14 +90,14 @@ fn addresses() {
         let error = RedisStore::open(&url).unwrap().server().unwrap_err();
         assert!(error.to_string().contains("by TLS"), "{error}");
     };
-    let by_socket: &dyn Fn(&[&str]) = &|_| {
+    let by_socket: Run = &|_| {
         let server = Server::start(&[]);
         leads_to(&server.url, same, &[]);
         let url = server.url.clone();
         make_user(&server);
         leads_to(&format!("{url}?db=2&user=paytoken&pass=p%2Fw%401"), same, &[]);
     };
-    let by_sentinel: &dyn Fn(&[&str]) = &|_| {
+    let by_sentinel: Run = &|_| {
         let mut trio = Trio::start();
         leads_to(&trio.url(), same, &[]);
         for server in [&trio.master, &trio.replica] {
@@ -222,7 +222,7 @@ fn keys() {
         return;
     }
     const HOUR: i64 = 3_600_000;
-    let of_entry: &dyn Fn(&[&str]) = &|row| {
+    let of_entry: Run = &|row| {
         let world = World::new();
         let server = Server::start(&[]);
         text(run(&world, &server.url, &["token", "send-payments"]));
@@ -241,7 +241,7 @@ fn keys() {
         let longest = all_keys(&server, "}").iter().map(|key| left(&server, key)).max().unwrap();
         assert!((6 * 24 * HOUR..=7 * 24 * HOUR + HOUR).contains(&longest), "{longest}");
     };
-    let of_lock: &dyn Fn(&[&str]) = &|row| {
+    let of_lock: Run = &|row| {
         let world = World::new();
         let server = Server::start(&[]);
         let hold = world.sandbox.hold(SEND);
@@ -274,7 +274,7 @@ fn away() {
     if !has_tool("redis-server") {
         return;
     }
-    let in_memory: &dyn Fn(&[&str]) = &|_| {
+    let in_memory: Run = &|_| {
         let (world, mut server, clock) = (World::new(), Server::start(&[]), ManualClock::new());
         for &provider in Provider::ALL {
             let source = source(&world, provider, &server, &clock);
@@ -288,7 +288,7 @@ fn away() {
             server.start_again();
         }
     };
-    let coexisting: &dyn Fn(&[&str]) = &|row| {
+    let coexisting: Run = &|row| {
         let (world, mut server, clock) = (World::new(), Server::start(&[]), ManualClock::new());
         server.kill();
         for provider in [Provider::NtxPay, Provider::NexterPay] {
@@ -309,7 +309,7 @@ fn away() {
             assert!(world.sandbox.is_valid(provider, &text(output)));
         }
     };
-    let replacing: &dyn Fn(&[&str]) = &|_| {
+    let replacing: Run = &|_| {
         let (world, mut server, clock) = (World::new(), Server::start(&[]), ManualClock::new());
         let running = source(&world, Provider::SendPayments, &server, &clock);
         running.token().unwrap();
@@ -323,7 +323,7 @@ fn away() {
         assert_eq!(output.status.code(), Some(74), "{output:?}");
         assert_eq!(world.sandbox.token_requests(SEND), 1, "nothing is fetched without the lock");
     };
-    let not_stored: &dyn Fn(&[&str]) = &|_| {
+    let not_stored: Run = &|_| {
         let (world, mut server) = (World::new(), Server::start(&[]));
         let hold = world.sandbox.hold(SEND);
         let mut command = world.paytoken(&["token", "send-payments"]);
@@ -337,7 +337,7 @@ fn away() {
         assert!(told.contains("this process goes on without sharing"), "{told}");
         assert!(world.sandbox.is_valid(SEND, &text(output)), "{told}");
     };
-    let is_back: &dyn Fn(&[&str]) = &|_| {
+    let is_back: Run = &|_| {
         let (world, mut server, clock) = (World::new(), Server::start(&[]), ManualClock::new());
         let source = source(&world, Provider::SendPayments, &server, &clock);
         source.token().unwrap();

@@ -46,9 +46,13 @@ pub(crate) fn rows(page: &'static str, head: &str) -> Vec<Vec<&'static str>> {
     rows
 }
 
+/// What brings a row about, given its cells.
+#[cfg(feature = "redis")]
+pub(crate) type Run<'a> = &'a dyn Fn(&[&str]);
+
 /// Runs each row by what its first cell names; a row without a run fails, and a run without a row.
 #[cfg(feature = "redis")]
-pub(crate) fn run_each(rows: &[Vec<&str>], runs: &[(&str, &dyn Fn(&[&str]))]) {
+pub(crate) fn run_each(rows: &[Vec<&str>], runs: &[(&str, Run)]) {
     let known: Vec<_> = runs.iter().map(|(name, _)| *name).collect();
     let named: Vec<_> = rows.iter().map(|row| row[0]).collect();
     assert_eq!(named, known, "the rows of the page, and those that are run");
