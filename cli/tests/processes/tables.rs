@@ -286,8 +286,9 @@ fn settings_keys() {
             !told.contains("not known for")
         };
         let is_of = |key: &str| match key {
-            "client_id" | "client_secret" => facts.secret.name == "client_secret",
-            "user_name" | "password" => facts.secret.name == "password",
+            "client_id" | "client_secret" | "user_name" | "password" => {
+                facts.fields.iter().any(|field| field.name == key)
+            }
             "certificate" | "private_key" => facts.takes_certificate,
             _ => true,
         };
