@@ -29,5 +29,5 @@ pub(crate) fn watch() {
     });
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 pub(crate) fn watch() {}

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Beside them: `store` opens the store that a config names, `words` puts the library's sentences
-//! into C's words, `fork` notices a fork, `panic` catches what unwinds, `code` has the numbers.
+//! into C's words, `fork` notices a fork, `pin` keeps the library loaded on Windows, `panic` catches
+//! what unwinds, `code` has the numbers.
 //!
 //! Objects come and go as `Option<&T>`, `Option<&mut T>` and `Option<Box<T>>`, which have a C
 //! pointer's layout with NULL as `None`; everything else that is a pointer has a type in
@@ -28,6 +29,8 @@ mod logger;
 mod memory;
 mod misc;
 mod panic;
+#[cfg(windows)]
+mod pin;
 mod source;
 mod status;
 mod store;

@@ -101,6 +101,8 @@ extern "C" fn paytoken_source_new(
         let config = config.ok_or_else(|| Failure::null("config"))?;
         out.check("out")?;
         fork::watch();
+        #[cfg(windows)]
+        crate::pin::stay_loaded();
         let source =
             Source { inner: config.build()?, forks: fork::count(), undelivered: Mutex::default() };
         out.write(Box::into_raw(Box::new(source)));

@@ -303,7 +303,9 @@ mod tests {
             assert_eq!(utc(at(seconds)), text);
         }
         assert_eq!(utc(UNIX_EPOCH - Duration::from_secs(1)), "1969-12-31 23:59:59 UTC");
-        assert!(utc(at(1 << 50)).starts_with("9999-12-31"));
+        // Windows knows no such time.
+        let far = UNIX_EPOCH.checked_add(Duration::from_secs(1 << 50));
+        assert!(far.is_none_or(|far| utc(far).starts_with("9999-12-31")));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Component, Path, Prefix};
 use std::thread;
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ pub(crate) fn check_access(
             ));
         }
     }
-    #[cfg(not(unix))]
+    // Windows tells who else may only `unsafe` code.
+    #[cfg(windows)]
     let _ = (path, file, holds_a_secret);
     Ok(())
 }
@@ -174,13 +175,21 @@ pub(crate) fn oddity(path: &Path) -> Option<Odd> {
     // `redis:6379`; and `//user:password@host`, of which a part was lost.
     let is_login = text.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
     // A drive's letter is followed by a colon.
-    let is_on_a_drive = cfg!(windows) && path.is_absolute();
+    let is_on_a_drive = matches!(
+        path.components().next(),
+        Some(Component::Prefix(prefix)) if is_drive(prefix.kind())
+    );
     // Beside the colon, what parts and escapes the parts of an address, and what is drawn like them.
     let has_signs = first.contains([':', '?', '=', '%', ';', '&', '\u{ff1a}', '\u{ff20}']);
     if !is_on_a_drive && (has_signs || is_login) {
         return Some(Odd::Address);
     }
     None
+}
+
+/// `C:`, which only Windows has.
+fn is_drive(prefix: Prefix<'_>) -> bool {
+    matches!(prefix, Prefix::Disk(_) | Prefix::VerbatimDisk(_))
 }
 
 /// As keys, tokens and passwords are made by machines, and directories are not named.
@@ -242,6 +251,13 @@ pub(crate) fn read_bounded(
 
 /// A file that is not read yet.
 pub(crate) fn open_bounded(path: &Path, limit: u64) -> io::Result<(File, Metadata)> {
+    #[cfg(windows)]
+    if is_device(path)? {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not a regular file: it is a device or a pipe",
+        ));
+    }
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(io::Error::new(
@@ -276,10 +292,25 @@ fn open(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Whether a name leads elsewhere than to a disk: opening it would call somebody's pipe, or wait for
+/// a console.
+#[cfg(windows)]
+fn is_device(path: &Path) -> io::Result<bool> {
+    // It makes `\\.\CON` of `CON`, where this Windows takes that for a device.
+    let absolute = std::path::absolute(path)?;
+    let Some(Component::Prefix(prefix)) = absolute.components().next() else { return Ok(true) };
+    Ok(match prefix.kind() {
+        Prefix::UNC(_, share) | Prefix::VerbatimUNC(_, share) => {
+            ["ipc$", "mailslot", "pipe"].iter().any(|pipes| share.eq_ignore_ascii_case(pipes))
+        }
+        kind => !is_drive(kind),
+    })
+}
+
 fn is_fifo(metadata: &Metadata) -> bool {
     #[cfg(unix)]
     return std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type());
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     {
         let _ = metadata;
         false
@@ -363,6 +394,36 @@ mod tests {
         ] {
             assert_eq!(refusal(ourselves, owner, mode, true), of_a_secret, "{owner:?} {mode:o}");
             assert_eq!(refusal(ourselves, owner, mode, false), of_the_rest, "{owner:?} {mode:o}");
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_device_or_a_pipe_is_no_file() {
+        for device in [
+            "NUL",
+            "nul.txt",
+            "CON",
+            r"C:\windows\con",
+            "com1",
+            r"\\.\pipe\x",
+            "//./pipe/x",
+            r"\\.\C:",
+            r"\\?\GLOBALROOT\Device\Null",
+            r"\\server\pipe\x",
+            r"\\?\UNC\server\PIPE\x",
+            r"\\server\IPC$\x",
+            r"\\server\mailslot\x",
+            r"\\.\PhysicalDrive0",
+        ] {
+            let error = open_bounded(Path::new(device), 10).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{device}: {error}");
+        }
+        let folder = paytoken_testing::temporary_folder();
+        let file = folder.path().join("console.txt");
+        fs::write(&file, "x").unwrap();
+        for file in [&file, &fs::canonicalize(&file).unwrap()] {
+            assert_eq!(open_bounded(file, 10).unwrap().1.len(), 1);
         }
     }
 

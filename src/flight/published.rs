@@ -92,7 +92,7 @@ mod tests {
             }
             assert!(!is_good_for(longest + 1), "{age} s");
         }
-        let instant = Duration::from_nanos(1);
+        let instant = Duration::from_nanos(100); // as finely as Windows counts
         let [mut monotonic, mut wall] = [quiet_until; 2];
         monotonic.wall -= instant;
         wall.monotonic -= instant;

@@ -261,22 +261,21 @@ impl RequestFailure {
 
 const EXCHANGE: &str = "the exchange failed; check the network";
 
-/// `EMFILE`, `ENFILE`: for this process, for the machine.
 fn lacks_descriptors(error: &io::Error) -> bool {
+    // For this process, for the machine.
     #[cfg(unix)]
-    return matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
-    #[cfg(not(unix))]
-    {
-        let _ = error;
-        false
-    }
+    const LACKING: [i32; 2] = [libc::EMFILE, libc::ENFILE];
+    // ERROR_TOO_MANY_OPEN_FILES, WSAEMFILE.
+    #[cfg(windows)]
+    const LACKING: [i32; 2] = [4, 10024];
+    error.raw_os_error().is_some_and(|code| LACKING.contains(&code))
 }
 
 /// The system's look-up calls everything "not found", so ask whether a file can be opened at all.
 fn no_file_opens() -> Option<io::Error> {
     #[cfg(unix)]
     return std::fs::File::open("/dev/null").err().filter(lacks_descriptors);
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     None
 }
 
@@ -287,3 +286,18 @@ impl fmt::Display for RequestFailure {
 }
 
 impl StdError for RequestFailure {}
+
+#[cfg(windows)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_too_many_is_told_from_other_failures() {
+        const WSAEMFILE: i32 = 10024;
+        const WSAECONNREFUSED: i32 = 10061;
+        for (code, is_so) in [(WSAEMFILE, true), (4, true), (WSAECONNREFUSED, false)] {
+            assert_eq!(lacks_descriptors(&io::Error::from_raw_os_error(code)), is_so, "{code}");
+        }
+    }
+}

@@ -30,4 +30,4 @@ pub use sources::{
 pub use tempfile::TempDir;
 pub use tools::{has_tool, is_installed, not_run, say};
 pub use wait::{PATIENCE, until};
-pub use world::{World, temporary_folder, variables, write_private};
+pub use world::{World, temporary_folder, temporary_folder_in, variables, write_private};

@@ -65,8 +65,13 @@ pub fn write_private(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
 
 /// A private folder, empty, with a name short enough for a socket in it. It goes with this value.
 pub fn temporary_folder() -> TempDir {
+    temporary_folder_in(&std::env::temp_dir())
+}
+
+/// The same in another place.
+pub fn temporary_folder_in(parent: &Path) -> TempDir {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-    builder.prefix("paytoken-").tempdir().unwrap()
+    builder.prefix("paytoken-").tempdir_in(parent).unwrap()
 }

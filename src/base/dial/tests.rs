@@ -1,5 +1,6 @@
 //! Attempts beside each other on real sockets of loopback: some answer, some refuse, some do neither.
 
+#[cfg(target_os = "linux")]
 use std::collections::BTreeSet;
 use std::io;
 #[cfg(target_os = "linux")]
@@ -31,6 +32,7 @@ pub(crate) fn refusing() -> SocketAddr {
 }
 
 /// An address that does not answer: the queue of its listener is full.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // what it holds on to
 pub(crate) struct BlackHole {
     listener: TcpListener,
     pub(crate) address: SocketAddr,

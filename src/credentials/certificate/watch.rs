@@ -127,6 +127,9 @@ fn stamp(path: &Path) -> Option<Stamp> {
             metadata.ctime().wrapping_mul(1_000_000_000).wrapping_add(metadata.ctime_nsec());
         Some((metadata.dev(), metadata.ino(), metadata.len(), written, changed))
     }
-    #[cfg(not(unix))]
-    Some((0, 0, metadata.len(), written, 0))
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::MetadataExt as _;
+        Some((metadata.creation_time(), 0, metadata.len(), written, 0))
+    }
 }

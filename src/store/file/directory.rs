@@ -5,13 +5,17 @@
 
 #[cfg(unix)]
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, Metadata};
+#[cfg(unix)]
+use std::fs::File;
+use std::fs::{self, DirBuilder, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 #[cfg(unix)]
 use log::warn;
 
+#[cfg(windows)]
+use super::windows;
 #[cfg(unix)]
 use crate::base::files::ourselves;
 use crate::types::error::{Error, Result};
@@ -57,6 +61,7 @@ impl Directory {
             Err(error) => return Err(self.error("cannot be read", error)),
         }
         for missing in self.missing()?.iter().rev() {
+            #[cfg_attr(windows, expect(unused_mut))]
             let mut builder = DirBuilder::new();
             #[cfg(unix)]
             std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -74,6 +79,18 @@ impl Directory {
     pub(super) fn check_now(&self) -> Result<bool> {
         let metadata = fs::symlink_metadata(&self.0);
         self.check(&metadata.map_err(|error| self.error("cannot be read", error))?)
+    }
+
+    /// That it is there, or can be made.
+    pub(super) fn check_can_be_there(&self) -> Result<()> {
+        self.missing().map(drop)
+    }
+
+    /// A directory of this name, whatever it is.
+    #[cfg(windows)]
+    #[cfg(test)]
+    pub(super) fn unchecked(path: &Path) -> Self {
+        Self(path.to_owned())
     }
 
     /// Whether nobody can enter it, and why is known.
@@ -97,6 +114,13 @@ impl Directory {
             if metadata.mode() & 0o077 != 0 {
                 return self.close().map(|()| true);
             }
+        }
+        #[cfg(windows)]
+        {
+            if windows::is_link(metadata) {
+                return Err(self.refused(IS_NO_DIRECTORY));
+            }
+            self.check_may_make_in(&self.0, metadata)?;
         }
         Ok(false)
     }
@@ -180,11 +204,8 @@ impl Directory {
 
             Ok(file.uid() == self.ourselves()?)
         }
-        #[cfg(not(unix))]
-        {
-            let _ = file;
-            Ok(true)
-        }
+        #[cfg(windows)]
+        Ok(!windows::is_link(file))
     }
 
     /// What has to be made, the innermost first. Refused where that would be in a directory of
@@ -226,9 +247,13 @@ impl Directory {
         )))
     }
 
-    #[cfg(not(unix))]
-    fn check_may_make_in(&self, _: &Path, _: &Metadata) -> Result<()> {
-        Ok(())
+    #[cfg(windows)]
+    fn check_may_make_in(&self, parent: &Path, _: &Metadata) -> Result<()> {
+        match windows::is_private(parent) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.refused(windows::IS_ELSEWHERE)),
+            Err(error) => Err(self.error("cannot be checked", error)),
+        }
     }
 
     #[cfg(unix)]
@@ -247,7 +272,7 @@ impl Directory {
                     .map_err(|error| self.error("cannot be made private", error))?;
             }
         }
-        #[cfg(not(unix))]
+        #[cfg(windows)]
         let _ = path;
         Ok(())
     }
@@ -321,7 +346,7 @@ fn needs_mode(directory: &Metadata) -> bool {
 
         directory.is_dir() && directory.mode() & 0o100 == 0
     }
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     {
         let _ = directory;
         false

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{FileStore, StoreGuard, StoreKey, make_private, private_options};
+use super::{FileStore, StoreGuard, StoreKey, make_private, patiently, private_options};
 use crate::types::error::Result;
 
 /// Holds the kernel's lock on `KEY.lock`.
@@ -37,11 +37,9 @@ impl<'a> FileGuard<'a> {
             let named = fs::symlink_metadata(self.store.path(&self.key, "lock")).map(id).ok();
             ours.is_some() && ours == named
         }
-        #[cfg(not(unix))]
-        {
-            // A file that is open cannot be removed there.
-            self.lock.metadata().is_ok()
-        }
+        // Nobody can remove it, nor rename it, while it is open.
+        #[cfg(windows)]
+        true
     }
 
     fn check_still_ours(&self) -> Result<()> {
@@ -55,7 +53,7 @@ impl<'a> FileGuard<'a> {
         let new = self.store.path(&self.key, "new");
         let entry_path = self.store.path(&self.key, "entry");
         // What a writer that was killed has left behind; only the lock's holder comes here.
-        match fs::remove_file(&new) {
+        match patiently(|| fs::remove_file(&new)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
@@ -66,7 +64,7 @@ impl<'a> FileGuard<'a> {
             date_after(&entry_path, &file)?;
             file.sync_all()?;
             drop(file);
-            fs::rename(&new, &entry_path)?;
+            patiently(|| fs::rename(&new, &entry_path))?;
             // The rename itself has to survive a power cut, too.
             #[cfg(unix)]
             sync_directory(self.store.directory())?;
@@ -150,7 +148,7 @@ mod tests {
     }
 
     fn lock<'a>(store: &'a FileStore, key: &StoreKey) -> FileGuard<'a> {
-        let lock = store.open_lock(key).unwrap();
+        let lock = store.open_lock(key).unwrap().unwrap();
         lock.try_lock().unwrap();
         FileGuard::new(store, key, lock)
     }

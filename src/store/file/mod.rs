@@ -6,8 +6,11 @@
 
 mod directory;
 mod guard;
+#[cfg(unix)]
 mod place;
 mod purge;
+#[cfg(windows)]
+mod windows;
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::hash::{Hash as _, Hasher as _};
@@ -20,6 +23,10 @@ use zeroize::Zeroizing;
 
 use self::directory::Directory;
 use self::guard::FileGuard;
+#[cfg(unix)]
+use self::place::of_user;
+#[cfg(windows)]
+use self::windows::of_user;
 use super::entry::Entry;
 use super::{Place, Store, StoreGuard, StoreKey};
 use crate::base::clock::Deadline;
@@ -31,6 +38,9 @@ const LARGEST_ENTRY: u64 = 257 * 1024;
 /// Waits between attempts at a lock that another process holds.
 const FIRST_WAIT: Duration = Duration::from_millis(1);
 const LONGEST_WAIT: Duration = Duration::from_millis(20);
+
+/// How long a file is waited for that another program has open.
+const LONGEST_USE_BY_OTHERS: Duration = Duration::from_secs(1);
 
 /// Shares tokens between the processes of one user on one machine.
 ///
@@ -45,6 +55,10 @@ const LONGEST_WAIT: Duration = Duration::from_millis(20);
 ///
 /// Reading makes nothing: the directory is made by the first that locks an entry, and never in
 /// another user's directory, except one like `/tmp` or one of root's.
+///
+/// On Windows the directory has to be below the user's own `%LOCALAPPDATA%`, which the system keeps
+/// other users out of; any other is refused, at each use. (Do not let others into it: that is not
+/// noticed.)
 ///
 /// ```
 /// use paytoken::{Credentials, Environment, FileStore, Secret, TokenSource};
@@ -87,14 +101,15 @@ impl FileStore {
 
     /// The user's own directory: `paytoken` in `$CACHE_DIRECTORY`, which systemd sets in a unit
     /// with `CacheDirectory=` (the first, if they are several), else in `$XDG_CACHE_HOME`, else in
-    /// `~/.cache`. Where HOME is not set, the home is that of `/etc/passwd`.
+    /// `~/.cache`. Where HOME is not set, the home is that of `/etc/passwd`. On Windows,
+    /// `%LOCALAPPDATA%\paytoken`.
     ///
     /// # Errors
     /// As [`open`](Self::open); [`Configuration`](crate::ErrorKind::Configuration) when there is no
     /// home, either.
     pub fn open_default() -> Result<Self> {
         // What the system says of the user's home is no address, whatever it looks like.
-        Self::at(&place::of_user()?)
+        Self::at(&of_user()?)
     }
 
     fn at(directory: &Path) -> Result<Self> {
@@ -114,9 +129,13 @@ impl FileStore {
     fn open_entry(&self, key: &StoreKey) -> Result<Option<(File, Metadata)>> {
         let path = self.path(key, "entry");
         let cannot_be_read = |error| self.directory.error("cannot be read", error);
-        let file = match private_options().read(true).open(&path) {
+        let file = match patiently(|| private_options().read(true).open(&path)) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Windows says the same of a directory that is missing and cannot be made.
+                self.directory.check_can_be_there()?;
+                return Ok(None);
+            }
             // The next to lock an entry mends it.
             Err(_) if self.directory.lacks_its_mode() => return Ok(None),
             // A link, a directory, a socket: not an entry. The next write replaces it.
@@ -160,19 +179,21 @@ impl FileStore {
     }
 
     /// The lock's file, opened and of the right kind.
-    fn open_lock(&self, key: &StoreKey) -> Result<File> {
+    /// None while another program has it to itself.
+    fn open_lock(&self, key: &StoreKey) -> Result<Option<File>> {
         // Somebody may have removed the directory while we run: it is only a cache.
         self.directory.make_ready()?;
         let path = self.path(key, "lock");
         let cannot_be_locked = |error| self.directory.error("cannot be locked", error);
         let open =
-            || private_options().read(true).write(true).create(true).truncate(false).open(&path);
+            || lock_options().read(true).write(true).create(true).truncate(false).open(&path);
         let file = match open() {
             // Its maker was killed before it could set the mode.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.mend_lock(&path).map_err(|_| cannot_be_locked(error))?;
                 open()
             }
+            Err(error) if is_shut_out(&error) => return Ok(None),
             result => result,
         }
         .map_err(cannot_be_locked)?;
@@ -183,18 +204,19 @@ impl FileStore {
                 .refused("holds a lock file that is not a file of this user; remove it"));
         }
         make_private(&file, &metadata).map_err(cannot_be_locked)?;
-        Ok(file)
+        Ok(Some(file))
     }
 
     /// Gives a lock file of ours the mode that it needs, by its path, since it cannot be opened.
     fn mend_lock(&self, path: &Path) -> io::Result<()> {
-        let metadata = fs::symlink_metadata(path)?;
         #[cfg(unix)]
-        if metadata.is_file() {
+        if fs::symlink_metadata(path)?.is_file() {
             use std::os::unix::fs::PermissionsExt as _;
 
             return fs::set_permissions(path, fs::Permissions::from_mode(PRIVATE));
         }
+        #[cfg(windows)]
+        let _ = path;
         Err(io::ErrorKind::PermissionDenied.into())
     }
 }
@@ -214,6 +236,8 @@ impl Store for FileStore {
         metadata.len().hash(&mut hasher);
         #[cfg(unix)]
         std::os::unix::fs::MetadataExt::ino(&metadata).hash(&mut hasher);
+        #[cfg(windows)]
+        std::os::windows::fs::MetadataExt::creation_time(&metadata).hash(&mut hasher);
         Ok(Some(hasher.finish()))
     }
 
@@ -227,18 +251,19 @@ impl Store for FileStore {
         let deadline = Deadline::after(limit);
         let mut wait = FIRST_WAIT;
         loop {
-            let file = self.open_lock(key)?;
-            match file.try_lock() {
-                Ok(()) => {
-                    let guard = FileGuard::new(self, key, file);
-                    // The file may have been removed and made anew between opening and locking.
-                    if guard.is_still_ours() {
-                        return Ok(Some(Box::new(guard)));
+            if let Some(file) = self.open_lock(key)? {
+                match file.try_lock() {
+                    Ok(()) => {
+                        let guard = FileGuard::new(self, key, file);
+                        // The file may have been removed and made anew between opening and locking.
+                        if guard.is_still_ours() {
+                            return Ok(Some(Box::new(guard)));
+                        }
                     }
-                }
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => {
-                    return Err(self.directory.error("cannot be locked", error));
+                    Err(TryLockError::WouldBlock) => {}
+                    Err(TryLockError::Error(error)) => {
+                        return Err(self.directory.error("cannot be locked", error));
+                    }
                 }
             }
             let left = deadline.remaining();
@@ -266,7 +291,7 @@ fn has_mode(entry: &Metadata, mode: u32) -> bool {
 
         entry.permissions().mode() & 0o7777 == mode
     }
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     {
         let _ = entry;
         mode == PRIVATE
@@ -296,7 +321,46 @@ fn private_options() -> OpenOptions {
 
         options.mode(PRIVATE).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     }
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        windows::FILE_FLAG_OPEN_REPARSE_POINT,
+    );
     options
+}
+
+/// On Windows nobody can remove a lock's file while somebody holds it or waits for it.
+fn lock_options() -> OpenOptions {
+    #[cfg_attr(unix, expect(unused_mut))]
+    let mut options = private_options();
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, windows::SHARED_WITHOUT_DELETE);
+    options
+}
+
+/// On Windows a file that another program has open, a virus scanner above all, cannot always be opened
+/// or replaced at that moment.
+fn patiently<T>(operation: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    const ERROR_ACCESS_DENIED: i32 = 5;
+    let deadline = Deadline::after(LONGEST_USE_BY_OTHERS);
+    loop {
+        match operation() {
+            Err(error)
+                if (is_shut_out(&error)
+                    || cfg!(windows) && error.raw_os_error() == Some(ERROR_ACCESS_DENIED))
+                    && !deadline.remaining().is_zero() =>
+            {
+                thread::sleep(LONGEST_WAIT);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Whether the file is open in another program that shares it with nobody, as Windows has it.
+fn is_shut_out(error: &io::Error) -> bool {
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    cfg!(windows) && error.raw_os_error() == Some(ERROR_SHARING_VIOLATION)
 }
 
 /// Gives a file that was just made what the umask took away.
@@ -309,7 +373,7 @@ fn make_private(file: &File, metadata: &Metadata) -> io::Result<()> {
             return file.set_permissions(fs::Permissions::from_mode(PRIVATE));
         }
     }
-    #[cfg(not(unix))]
+    #[cfg(windows)]
     let _ = (file, metadata);
     Ok(())
 }

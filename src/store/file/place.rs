@@ -1,8 +1,6 @@
 //! Where a user's own store is: one place, the same in a login shell, under cron and under sudo.
 
 use std::ffi::OsString;
-#[cfg(unix)]
-use std::io::Read as _;
 use std::path::PathBuf;
 
 use crate::types::error::{Error, Result};
@@ -40,7 +38,6 @@ fn chosen(
         .or_else(|| folder("XDG_CACHE_HOME"))
         .map(Ok)
         .or_else(home)
-        .or_else(|| folder("LOCALAPPDATA").map(Ok))
         .unwrap_or_else(|| {
             Err(Error::configuration(
                 "store: neither CACHE_DIRECTORY nor XDG_CACHE_HOME nor HOME is set, and the password file has no home; set one, or name a directory",
@@ -50,21 +47,24 @@ fn chosen(
 }
 
 /// The home of this user in `/etc/passwd`. Users that only a directory service knows have HOME.
-#[cfg(unix)]
+#[cfg(not(target_os = "macos"))]
 fn home_in_the_password_file() -> Option<PathBuf> {
+    use std::io::Read as _;
+
     const LARGEST: u64 = 16 * 1024 * 1024;
     let mut users = Vec::new();
     std::fs::File::open("/etc/passwd").ok()?.take(LARGEST).read_to_end(&mut users).ok()?;
     home_of(crate::base::files::ourselves().ok()?, &users)
 }
 
-#[cfg(not(unix))]
+/// The file of macOS has the system's own users alone; launchd gives a daemon no HOME.
+#[cfg(target_os = "macos")]
 fn home_in_the_password_file() -> Option<PathBuf> {
-    None
+    std::env::home_dir().filter(|home| home.is_absolute())
 }
 
 /// `name:password:uid:gid:comment:home:shell`, a user a line.
-#[cfg(unix)]
+#[cfg(any(test, not(target_os = "macos")))]
 fn home_of(user: u32, users: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
 
@@ -77,7 +77,6 @@ fn home_of(user: u32, users: &[u8]) -> Option<PathBuf> {
     })
 }
 
-#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use std::path::Path;
