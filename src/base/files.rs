@@ -177,7 +177,7 @@ pub(crate) fn oddity(path: &Path) -> Option<Odd> {
     // A drive's letter is followed by a colon.
     let is_on_a_drive = matches!(
         path.components().next(),
-        Some(Component::Prefix(prefix)) if is_drive(prefix.kind())
+        Some(Component::Prefix(prefix)) if is_drive(prefix.kind()) && path.is_absolute()
     );
     // Beside the colon, what parts and escapes the parts of an address, and what is drawn like them.
     let has_signs = first.contains([':', '?', '=', '%', ';', '&', '\u{ff1a}', '\u{ff20}']);
