@@ -325,6 +325,7 @@ impl Settings {
     ///
     /// On a read-only mount, as containers and systemd hand in secrets, owner and mode do not count;
     /// nor does the rule for pipes, or for what the caller has opened (`/dev/stdin`, `/dev/fd/…`).
+    /// On Windows every file passes: keep them below `%LOCALAPPDATA%`.
     ///
     /// ```
     /// # #[cfg(unix)] {
