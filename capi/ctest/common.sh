@@ -13,7 +13,7 @@ root=$work/root/opt/paytoken
 warnings="-Wall -Wextra -Wpedantic -Werror"
 flags="-std=c99 -D_XOPEN_SOURCE=700 -O1 -g $warnings -I $include"
 # The tests that every tool looks at.
-basic="arguments failures details threads logging hosts fork"
+basic="arguments described failures details threads logging hosts fork"
 
 say() { printf '\n-- %s\n' "$*"; }
 fail() { echo "ctest: $*" >&2; exit 1; }

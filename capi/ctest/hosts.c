@@ -48,8 +48,13 @@ static void held(const paytoken_source *source) {
     paytoken_error *err = NULL;
     paytoken_status status = {.size = sizeof status};
     pthread_mutex_lock(&host);
-    paytoken_config *config = paytoken_config_new(PAYTOKEN_NTX_PAY, PAYTOKEN_SANDBOX);
+    uint32_t provider = 0;
+    CODE(PAYTOKEN_OK, paytoken_provider_describe("{\"name\": \"hosts\", \"token_endpoint\": \"/token\", "
+                                                 "\"auth\": \"client_secret_basic\", \"renewal\": \"coexists\"}",
+                                                 &provider, &err));
+    paytoken_config *config = paytoken_config_new(provider, PAYTOKEN_SANDBOX);
     CODE(PAYTOKEN_OK, paytoken_config_set_client_id(config, "id"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_value(config, "scope", "read"));
     CODE(PAYTOKEN_OK, paytoken_config_set_client_secret(config, "secret"));
     CODE(PAYTOKEN_OK, paytoken_config_set_certificate_pem(config, (const uint8_t *)certificate, certificate_length));
     CODE(PAYTOKEN_OK, paytoken_config_set_private_key_pem(config, (const uint8_t *)key, key_length));

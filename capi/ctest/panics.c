@@ -33,7 +33,11 @@ int main(void) {
     PANICS(paytoken_config_from_env, PAYTOKEN_NTX_PAY, &other, NULL);
     functions--;
     CHECK(other == NULL);
+    uint32_t described = 77;
+    check_error(PANICS(paytoken_provider_describe, "{}", &described, &err), &err);
+    CHECK(described == 77);
     PANICS(paytoken_config_set_client_id, config, "x");
+    PANICS(paytoken_config_set_value, config, "client_id", "x");
     PANICS(paytoken_config_set_client_secret, config, "x");
     PANICS(paytoken_config_set_certificate_pem, config, &byte, 1);
     PANICS(paytoken_config_set_certificate_injected_by_proxy, config);

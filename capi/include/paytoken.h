@@ -84,7 +84,8 @@ extern "C" {
 #endif
 
 /* ---- Providers and environments -----------------------------------------------------------------
- * None is 0, so that a number that was never set is noticed. */
+ * None is 0, so that a number that was never set is noticed. paytoken_provider_describe gives a
+ * number to any other provider. */
 
 #define PAYTOKEN_NTX_PAY 1       /* NTX Pay: client id, client secret, client certificate */
 #define PAYTOKEN_NEXTER_PAY 2    /* NexterPay: user name, password */
@@ -134,6 +135,19 @@ typedef struct paytoken_config paytoken_config;
 typedef struct paytoken_source paytoken_source;
 typedef struct paytoken_error paytoken_error;
 
+/* ---- Other providers -------------------------------------------------------------------------- */
+
+/* Describes a token endpoint of your own, as JSON; docs/describing-a-provider.md lists the keys:
+ *     {"name": "acme", "token_endpoint": "https://auth.acme.example/oauth2/token",
+ *      "auth": "client_secret_basic", "renewal": "coexists"}
+ * *provider becomes its number, for every function that takes or tells a provider. It is good as
+ * long as the process lives, and in children that it forks; the same description again gives the
+ * same number. Other processes may have other numbers: hand on the description. Checks it and sends
+ * nothing. A description holds no secrets: those are set on a config. Any thread may call it.
+ * PAYTOKEN_CONFIGURATION, naming the key, where the description is wrong, and for another
+ * description under a known name. */
+PAYTOKEN_API int32_t paytoken_provider_describe(const char *json, uint32_t *provider, paytoken_error **err);
+
 /* ---- paytoken_config: settings for sources ------------------------------------------------------
  * A setter replaces what was set before. It checks pointers and UTF-8 (PAYTOKEN_NULL_ARGUMENT,
  * PAYTOKEN_INVALID_ARGUMENT: the setting stays as it was, and paytoken_config_error_message says
@@ -149,6 +163,9 @@ PAYTOKEN_API paytoken_config *paytoken_config_new(uint32_t provider, uint32_t en
  *   files);
  *   NEXTERPAY_USERNAME, NEXTERPAY_PASSWORD; SENDPAYMENTS_CLIENT_ID, SENDPAYMENTS_CLIENT_SECRET;
  *   each identifier and secret also in a file named by the variable with _FILE appended;
+ *   for a described provider its prefix with _CLIENT_ID, _CLIENT_SECRET and the name of each
+ *   placeholder in capitals, _SCOPE and _KID, and _CLIENT_CERT, _CLIENT_KEY and _ASSERTION_KEY
+ *   (paths of PEM files);
  *   <PREFIX>_BASE_URL, <PREFIX>_ENVIRONMENT (sandbox, which is the default, or production;
  *   NexterPay needs it where a base URL is set);
  *   PAYTOKEN_CA (path of a PEM file), PAYTOKEN_STORE (path of a directory, or a server's address as
@@ -172,22 +189,30 @@ PAYTOKEN_API int32_t paytoken_config_set_client_id(paytoken_config *config, cons
  * freed. */
 PAYTOKEN_API int32_t paytoken_config_set_client_secret(paytoken_config *config, const char *secret);
 
-/* NTX Pay: the client certificate as PEM, which may hold the chain (leaf first) and the private key
- * too. */
+/* One of the account's values, by the name that the provider has for it: client_id, client_secret
+ * and each placeholder of a described provider, and its scope, kid and assertion_key (the PEM's text)
+ * where it takes them; client_id and client_secret, or user_name and password, of the three.
+ * PAYTOKEN_INVALID_ARGUMENT for a name that the provider does not have. Wiped as the secret is. */
+PAYTOKEN_API int32_t paytoken_config_set_value(paytoken_config *config, const char *name, const char *value);
+
+/* NTX Pay, described providers: the client certificate as PEM, which may hold the chain (leaf
+ * first) and the private key too. */
 PAYTOKEN_API int32_t paytoken_config_set_certificate_pem(paytoken_config *config, const uint8_t *pem, size_t len);
 
-/* NTX Pay: there is a proxy in front (nginx, a load balancer) that adds the certificate. Replaces a
- * certificate. */
+/* NTX Pay, described providers: there is a proxy in front (nginx, a load balancer) that adds the
+ * certificate. Replaces a certificate. */
 PAYTOKEN_API int32_t paytoken_config_set_certificate_injected_by_proxy(paytoken_config *config);
 
-/* NTX Pay: the certificate's private key as PEM (PKCS#8, SEC1 or PKCS#1), not encrypted. Wiped as
+/* NTX Pay, described providers: the certificate's private key as PEM (PKCS#8, SEC1 or PKCS#1), not
+ * encrypted. Without a certificate it is the key that signs assertions (private_key_jwt). Wiped as
  * the secret is. */
 PAYTOKEN_API int32_t paytoken_config_set_private_key_pem(paytoken_config *config, const uint8_t *pem, size_t len);
 
 /* Certificate authorities to trust instead of Mozilla's, which are built in. */
 PAYTOKEN_API int32_t paytoken_config_set_root_certificates_pem(paytoken_config *config, const uint8_t *pem, size_t len);
 
-/* The provider's address, https://host. Needed for Send Payments and for NexterPay in production.
+/* The provider's address, https://host. Needed for Send Payments, for NexterPay in production, and
+ * where a description has no address.
  * Plain http is for loopback alone. */
 PAYTOKEN_API int32_t paytoken_config_set_base_url(paytoken_config *config, const char *url);
 
@@ -211,8 +236,10 @@ PAYTOKEN_API int32_t paytoken_config_set_user_agent(paytoken_config *config, con
 PAYTOKEN_API int32_t paytoken_config_set_proxy(paytoken_config *config, const char *url);
 
 /* Not 0: renew on a short-lived thread of the library's own, at most one at a time, so that no
- * caller waits in the renewal window; paytoken_source_free waits for it. NTX Pay and NexterPay
- * only. Default 0. */
+ * caller waits in the renewal window; paytoken_source_free waits for it. Where a new token ends the
+ * one before (Send Payments; "replaces-previous"), paytoken_source_new answers
+ * PAYTOKEN_CONFIGURATION, and nothing is renewed with PAYTOKEN_RENEW_IF_TOKENS_COEXIST. Default 0. */
+#define PAYTOKEN_RENEW_IF_TOKENS_COEXIST 2
 PAYTOKEN_API int32_t paytoken_config_set_renew_in_background(paytoken_config *config, int32_t on);
 
 /* Share the token with other processes of this user, through files in this directory (0700; made
@@ -293,7 +320,8 @@ PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken
 PAYTOKEN_API int32_t paytoken_source_token(const paytoken_source *source, uint64_t min_validity_ms, char *buf, size_t cap,
                                            size_t *len, paytoken_error **err);
 
-/* The same with "Bearer " in front: the value of an Authorization header.
+/* The same with "Bearer " in front, or the prefix that a description has: the value of an
+ * Authorization header, or of the one that the description names.
  * Blocks: as paytoken_source_token. */
 PAYTOKEN_API int32_t paytoken_source_authorization(const paytoken_source *source, uint64_t min_validity_ms, char *buf,
                                                    size_t cap, size_t *len, paytoken_error **err);
@@ -319,14 +347,14 @@ typedef struct paytoken_token_options {
 #define PAYTOKEN_CACHED_ONLY 2u   /* take nothing but memory: PAYTOKEN_TIMEOUT where there is no good
                                      token or, with a store, where no call without this flag has
                                      looked there for 1.5 s (1 s with a directory) */
-#define PAYTOKEN_AUTHORIZATION 4u /* with "Bearer " in front */
+#define PAYTOKEN_AUTHORIZATION 4u /* as paytoken_source_authorization */
 
 /* As paytoken_source_token, on these terms. options may be NULL: no terms.
  * Blocks: as paytoken_source_token, at most deadline_ms; not with PAYTOKEN_CACHED_ONLY. */
 PAYTOKEN_API int32_t paytoken_source_token_with(const paytoken_source *source, const paytoken_token_options *options,
                                                 char *buf, size_t cap, size_t *len, paytoken_error **err);
 
-/* Tells the source that the API answered 401 to this token, with or without "Bearer ". It is
+/* Tells the source that the API answered 401 to this token, with or without its prefix. It is
  * dropped. If a newer token has already replaced it, nothing happens. Then ask for a token and send
  * the request once more, never twice. PAYTOKEN_STORE if the shared store could not be updated.
  * Blocks: with a store, while another process holds its lock, at most the config's time-out. */
@@ -354,7 +382,7 @@ PAYTOKEN_API void paytoken_source_free(paytoken_source *source);
 typedef struct paytoken_status {
     uint32_t size;               /* in: sizeof(paytoken_status); out: how much of it the library has written */
     int32_t last_error_code;     /* the last failure's code; PAYTOKEN_OK where there was none */
-    uint32_t provider;           /* PAYTOKEN_NTX_PAY, ... */
+    uint32_t provider;           /* PAYTOKEN_NTX_PAY, ..., or a described one's number */
     uint32_t environment;        /* PAYTOKEN_SANDBOX, ... */
     uint64_t requests;           /* sent to the token endpoint, failed ones included */
     uint64_t tokens;             /* that they brought */

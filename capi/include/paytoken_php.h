@@ -24,6 +24,7 @@ enum {
     PAYTOKEN_PANIC = 102,
     PAYTOKEN_INVALID_ARGUMENT = 103,
     PAYTOKEN_FORKED = 104,
+    PAYTOKEN_RENEW_IF_TOKENS_COEXIST = 2,
     PAYTOKEN_FORCE = 1,
     PAYTOKEN_CACHED_ONLY = 2,
     PAYTOKEN_AUTHORIZATION = 4,
@@ -40,10 +41,12 @@ const char *paytoken_code_name(int32_t code);
 typedef struct paytoken_config paytoken_config;
 typedef struct paytoken_source paytoken_source;
 typedef struct paytoken_error paytoken_error;
+int32_t paytoken_provider_describe(const char *json, uint32_t *provider, paytoken_error **err);
 paytoken_config *paytoken_config_new(uint32_t provider, uint32_t environment);
 int32_t paytoken_config_from_env(uint32_t provider, paytoken_config **out, paytoken_error **err);
 int32_t paytoken_config_set_client_id(paytoken_config *config, const char *id);
 int32_t paytoken_config_set_client_secret(paytoken_config *config, const char *secret);
+int32_t paytoken_config_set_value(paytoken_config *config, const char *name, const char *value);
 int32_t paytoken_config_set_certificate_pem(paytoken_config *config, const uint8_t *pem, size_t len);
 int32_t paytoken_config_set_certificate_injected_by_proxy(paytoken_config *config);
 int32_t paytoken_config_set_private_key_pem(paytoken_config *config, const uint8_t *pem, size_t len);

@@ -1,31 +1,27 @@
 //! `paytoken_config`: settings collected by setters, checked when a source is made from them.
 
-use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use paytoken::store::SealingKeys;
 use paytoken::{
-    ClientCertificate, Credentials, Environment, Field, Provider, Secret, Settings, StoreTls,
-    TokenSource,
+    ClientCertificate, Environment, Provider, Renewal, Settings, StoreTls, TokenSource,
 };
 use zeroize::Zeroizing;
 
+use crate::account::{Account, Certificate};
 use crate::boundary::{self, code_and_error, guard};
 use crate::code;
 use crate::error::Failure;
 use crate::memory::{Bytes, Out, Text};
+use crate::provider;
 use crate::store::{self, Keys, Place, Tls};
 
 /// What C knows as `paytoken_config`. Secrets in it are wiped when replaced and on drop.
 pub(crate) struct Config {
-    provider: Provider,
+    account: Account,
     environment: Environment,
-    /// What the provider asks for, by its name there.
-    values: BTreeMap<String, Secret>,
-    certificate: Option<Certificate>,
-    private_key: Option<Zeroizing<Vec<u8>>>,
     root_certificates: Option<Vec<u8>>,
     base_url: Option<String>,
     timeout: Option<Duration>,
@@ -33,7 +29,7 @@ pub(crate) struct Config {
     retries: Option<u32>,
     user_agent: Option<String>,
     proxy: Option<String>,
-    renews_in_background: bool,
+    renews_in_background: i32,
     /// A directory or a server: what was set last.
     store: Option<Place>,
     store_keys: Option<Keys>,
@@ -46,20 +42,11 @@ pub(crate) struct Config {
     refusal: CString,
 }
 
-enum Certificate {
-    /// May hold a key.
-    Pem(Zeroizing<Vec<u8>>),
-    Loaded(ClientCertificate),
-}
-
 impl Config {
-    fn new(provider: Provider, environment: Environment) -> Self {
+    fn new(account: Account, environment: Environment) -> Self {
         Self {
-            provider,
             environment,
-            values: BTreeMap::new(),
-            certificate: None,
-            private_key: None,
+            account,
             root_certificates: None,
             base_url: None,
             timeout: None,
@@ -67,7 +54,7 @@ impl Config {
             retries: None,
             user_agent: None,
             proxy: None,
-            renews_in_background: false,
+            renews_in_background: 0,
             store: None,
             store_keys: None,
             accept_unsealed: None,
@@ -80,13 +67,8 @@ impl Config {
     /// As the `paytoken` command reads it.
     fn from_environment(provider: Provider) -> Result<Self, Failure> {
         let settings = Settings::from_env(provider)?;
-        let mut config = Self::new(provider, settings.environment()?);
-        let credentials = Credentials::from_env(provider)?;
-        for field in provider.facts().fields {
-            let value = credentials.value(field.name).map(Secret::from);
-            config.values.extend(value.map(|value| (field.name.to_owned(), value)));
-        }
-        config.certificate = credentials.certificate().cloned().map(Certificate::Loaded);
+        let account = Account::from_environment(provider)?;
+        let mut config = Self::new(account, settings.environment()?);
         config.root_certificates = settings.root_certificates_pem()?;
         config.store = Place::from_environment(&settings)?;
         config.store_keys = settings.sealing_keys()?.map(Keys::Loaded);
@@ -96,8 +78,8 @@ impl Config {
     }
 
     pub(crate) fn build(&self) -> Result<TokenSource, Failure> {
-        let mut builder = TokenSource::builder(self.credentials()?, self.environment)
-            .renew_in_background(self.renews_in_background);
+        let mut builder = TokenSource::builder(self.account.credentials()?, self.environment)
+            .renew_in_background(self.renews_in_background());
         if let Some(url) = &self.base_url {
             builder = builder.base_url(url);
         }
@@ -175,62 +157,14 @@ impl Config {
         Ok(tls)
     }
 
-    fn credentials(&self) -> Result<Credentials, Failure> {
-        let value = |field: &Field| self.values.get(field.name).cloned();
-        let [id, secret] = [false, true].map(|is_secret| {
-            let mut fields = self.provider.facts().fields.iter();
-            fields.find(|field| field.is_secret() == is_secret).and_then(value)
-        });
-        let id = id.ok_or_else(|| self.missing("client_id"))?;
-        let secret = secret.ok_or_else(|| self.missing("client_secret"))?;
-        let certificate = match self.provider.facts().takes_certificate {
-            true => Some(self.certificate()?),
-            false if self.certificate.is_some() || self.private_key.is_some() => {
-                return Err(Failure::new(
-                    code::CONFIGURATION,
-                    format!("{}: takes no client certificate; do not set one", self.provider),
-                ));
-            }
-            false => None,
-        };
-        Ok(Credentials::new(self.provider, id.expose(), secret, certificate)?)
-    }
-
-    fn certificate(&self) -> Result<ClientCertificate, Failure> {
-        let certificate = match &self.certificate {
-            Some(Certificate::Pem(pem)) => ClientCertificate::from_pem(pem)?,
-            Some(Certificate::Loaded(certificate)) => certificate.clone(),
-            None => return Err(self.missing("certificate_pem")),
-        };
-        Ok(match &self.private_key {
-            Some(pem) => certificate.with_private_key(pem)?,
-            None => certificate,
-        })
-    }
-
-    /// The id, or the secret, by the name that the provider has for it.
-    fn set_first(&mut self, is_secret: bool, value: Secret) {
-        let mut fields = self.provider.facts().fields.iter();
-        let field = fields.find(|field| field.is_secret() == is_secret);
-        self.values.extend(field.map(|field| (field.name.to_owned(), value)));
-    }
-
-    fn missing(&self, field: &str) -> Failure {
-        Failure::new(
-            code::CONFIGURATION,
-            format!("{}: not set; call paytoken_config_set_{field}", self.provider),
-        )
+    fn renews_in_background(&self) -> bool {
+        let coexists = matches!(self.account.provider.facts().renewal, Renewal::Coexists { .. });
+        self.renews_in_background != 0
+            && (coexists || self.renews_in_background != RENEW_IF_TOKENS_COEXIST)
     }
 }
 
-/// The header's numbers are the places in this list, from 1.
-pub(crate) fn number_of<T: PartialEq>(all: &[T], one: &T) -> u32 {
-    all.iter().position(|known| known == one).map_or(0, |place| place as u32 + 1)
-}
-
-fn numbered<T: Copy>(all: &[T], number: u32) -> Option<T> {
-    all.get((number as usize).checked_sub(1)?).copied()
-}
+const RENEW_IF_TOKENS_COEXIST: i32 = 2;
 
 fn into_raw(config: Config) -> *mut Config {
     Box::into_raw(Box::new(config))
@@ -240,10 +174,12 @@ fn into_raw(config: Config) -> *mut Config {
 extern "C" fn paytoken_config_new(provider_number: u32, environment_number: u32) -> *mut Config {
     guard("paytoken_config_new", std::ptr::null_mut(), || {
         match (
-            numbered(Provider::ALL, provider_number),
-            numbered(Environment::ALL, environment_number),
+            provider::numbered(provider_number),
+            provider::environment_numbered(environment_number),
         ) {
-            (Some(provider), Some(environment)) => into_raw(Config::new(provider, environment)),
+            (Some(provider), Some(environment)) => {
+                into_raw(Config::new(Account::new(provider), environment))
+            }
             _ => std::ptr::null_mut(),
         }
     })
@@ -257,7 +193,7 @@ extern "C" fn paytoken_config_from_env(
 ) -> i32 {
     code_and_error("paytoken_config_from_env", error, || {
         out.check("out")?;
-        let provider = numbered(Provider::ALL, provider_number)
+        let provider = provider::numbered(provider_number)
             .ok_or_else(|| Failure::new(code::INVALID_ARGUMENT, "provider: not known"))?;
         out.write(into_raw(Config::from_environment(provider)?));
         Ok(code::OK)
@@ -291,16 +227,25 @@ extern "C" fn paytoken_config_error_message(config: Option<&Config>) -> *const c
 #[unsafe(no_mangle)]
 extern "C" fn paytoken_config_set_client_id(config: Option<&mut Config>, id: Text) -> i32 {
     set("paytoken_config_set_client_id", config, |config| {
-        config.set_first(false, Secret::from(id.read("client_id")?));
-        Ok(())
+        config.account.set_client(false, id.read("client_id")?)
     })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn paytoken_config_set_client_secret(config: Option<&mut Config>, secret: Text) -> i32 {
     set("paytoken_config_set_client_secret", config, |config| {
-        config.set_first(true, Secret::from(secret.read("client_secret")?));
-        Ok(())
+        config.account.set_client(true, secret.read("client_secret")?)
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn paytoken_config_set_value(
+    config: Option<&mut Config>,
+    name: Text,
+    value: Text,
+) -> i32 {
+    set("paytoken_config_set_value", config, |config| {
+        config.account.set_value(name.read("name")?, value.read("value")?)
     })
 }
 
@@ -312,7 +257,7 @@ extern "C" fn paytoken_config_set_certificate_pem(
 ) -> i32 {
     set("paytoken_config_set_certificate_pem", config, |config| {
         let pem = Zeroizing::new(pem.read(length, "certificate_pem")?.to_vec());
-        config.certificate = Some(Certificate::Pem(pem));
+        config.account.certificate = Some(Certificate::Pem(pem));
         Ok(())
     })
 }
@@ -322,7 +267,8 @@ extern "C" fn paytoken_config_set_certificate_injected_by_proxy(
     config: Option<&mut Config>,
 ) -> i32 {
     set("paytoken_config_set_certificate_injected_by_proxy", config, |config| {
-        config.certificate = Some(Certificate::Loaded(ClientCertificate::injected_by_proxy()));
+        config.account.certificate =
+            Some(Certificate::Loaded(ClientCertificate::injected_by_proxy()));
         Ok(())
     })
 }
@@ -335,7 +281,7 @@ extern "C" fn paytoken_config_set_private_key_pem(
 ) -> i32 {
     set("paytoken_config_set_private_key_pem", config, |config| {
         let pem = pem.read(length, "private_key_pem")?.to_vec();
-        config.private_key = Some(Zeroizing::new(pem));
+        config.account.private_key = Some(Zeroizing::new(pem));
         Ok(())
     })
 }
@@ -406,7 +352,7 @@ extern "C" fn paytoken_config_set_proxy(config: Option<&mut Config>, url: Text) 
 #[unsafe(no_mangle)]
 extern "C" fn paytoken_config_set_renew_in_background(config: Option<&mut Config>, on: i32) -> i32 {
     set("paytoken_config_set_renew_in_background", config, |config| {
-        config.renews_in_background = on != 0;
+        config.renews_in_background = on;
         Ok(())
     })
 }
@@ -479,25 +425,4 @@ extern "C" fn paytoken_config_set_store_private_key_file(
 #[unsafe(no_mangle)]
 extern "C" fn paytoken_config_free(config: Option<Box<Config>>) {
     guard("paytoken_config_free", (), || drop(config));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_provider_and_environment_has_its_number_in_the_header() {
-        let header = include_str!("../include/paytoken.h");
-        let has = |name: &str, number: u32| {
-            let line =
-                format!("#define PAYTOKEN_{} {number} ", name.to_uppercase().replace('-', "_"));
-            assert!(header.contains(&line), "{line}");
-        };
-        for &provider in Provider::ALL {
-            has(provider.facts().name, number_of(Provider::ALL, &provider));
-        }
-        for environment in Environment::ALL {
-            has(&environment.to_string(), number_of(Environment::ALL, environment));
-        }
-    }
 }

@@ -136,7 +136,7 @@ extern "C" fn paytoken_source_authorization(
 ) -> i32 {
     code_and_error("paytoken_source_authorization", error, || {
         let options = valid_for(min_validity_ms);
-        fill(source, &options, &buffer, capacity, &length, Token::bearer)
+        fill(source, &options, &buffer, capacity, &length, Token::header_value)
     })
 }
 
@@ -151,7 +151,8 @@ extern "C" fn paytoken_source_token_with(
 ) -> i32 {
     code_and_error("paytoken_source_token_with", error, || {
         let asked = options.read(SMALLEST_OPTIONS)?;
-        let part = if asked.flags & AUTHORIZATION != 0 { Token::bearer } else { Token::secret };
+        let part =
+            if asked.flags & AUTHORIZATION != 0 { Token::header_value } else { Token::secret };
         let options = asked.checked()?;
         match source {
             Some(own) if asked.flags & FORCE != 0 => {

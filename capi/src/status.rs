@@ -2,13 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use paytoken::{Environment, Provider};
-
 use crate::boundary;
 use crate::code;
-use crate::config;
 use crate::error::Failure;
 use crate::memory::{Plain, SizedOut};
+use crate::provider;
 use crate::source::Source;
 
 /// Members are only ever added, at the end.
@@ -43,8 +41,8 @@ impl Status {
         let token = status.token.as_ref();
         Self {
             size: size_of::<Self>() as u32,
-            provider: config::number_of(Provider::ALL, &status.provider),
-            environment: config::number_of(Environment::ALL, &status.environment),
+            provider: provider::number_of(status.provider),
+            environment: provider::number_of_environment(status.environment),
             requests: status.requests,
             tokens: status.tokens,
             failures: status.failures,

@@ -8,6 +8,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("client_secret: ", "paytoken_config_set_client_secret: "),
     ("password: ", "paytoken_config_set_client_secret: "),
     ("certificate: ", "paytoken_config_set_certificate_pem: "),
+    ("assertion_key: ", "paytoken_config_set_private_key_pem (or assertion_key): "),
     ("timeout: ", "paytoken_config_set_timeout_ms: "),
     ("connect_timeout: ", "paytoken_config_set_connect_timeout_ms: "),
     ("retries: ", "paytoken_config_set_retries: "),
@@ -38,6 +39,10 @@ const PHRASES: &[(&str, &str)] = &[
     ("root_certificates_pem", "paytoken_config_set_root_certificates_pem"),
     ("pass the key to with_private_key", "pass the key to paytoken_config_set_private_key_pem"),
     ("load it with from_pem instead", "pass it to paytoken_config_set_certificate_pem instead"),
+    (
+        "set it, or certificate and private_key, to the private key that signs",
+        "give it the private key that signs",
+    ),
     ("private_key: ", "paytoken_config_set_private_key_pem: "),
     ("with_private_key", "paytoken_config_set_private_key_pem"),
     ("allow more with timeout", "allow more with paytoken_config_set_timeout_ms"),
@@ -50,12 +55,18 @@ const PHRASES: &[(&str, &str)] = &[
 
 /// A sentence of the library's, perhaps with a provider's name before it.
 pub(crate) fn of_c(text: &str) -> String {
-    let known = |name: &str| paytoken::Provider::ALL.iter().any(|one| one.facts().name == name);
-    let (mut result, mut rest) = match text.split_once(": ") {
-        Some((name, rest)) if known(name) => (format!("{name}: "), rest),
-        _ => (String::with_capacity(text.len() + 64), text),
+    let known = paytoken::Provider::known();
+    let facts = |name: &str| known.iter().map(|one| one.facts()).find(|one| one.name == name);
+    let named = text.split_once(": ").and_then(|(name, rest)| Some((facts(name)?, rest)));
+    let (mut result, mut rest) = match named {
+        Some((facts, rest)) => (format!("{}: ", facts.name), rest),
+        None => (String::with_capacity(text.len() + 64), text),
     };
-    if let Some((field, ours)) = FIELDS.iter().find(|(field, _)| rest.starts_with(field)) {
+    // A described provider may have fields of these names, which are set by their names.
+    let is_described = named.is_some_and(|(facts, _)| facts.is_described);
+    let is_own = |field: &str| is_described && matches!(field, "user_name: " | "password: ");
+    let mut fields = FIELDS.iter().filter(|(field, _)| !is_own(field));
+    if let Some((field, ours)) = fields.find(|(field, _)| rest.starts_with(field)) {
         result.push_str(ours);
         rest = &rest[field.len()..];
     }

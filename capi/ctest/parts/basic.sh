@@ -1,4 +1,4 @@
-# arguments, failures, details of them, threads, logging, hosts (with a lock of their own), fork
+# arguments, described providers, failures, details of them, threads, logging, hosts (with a lock of their own), fork
 . "$(dirname "$0")/../common.sh"
 
 plain_library
