@@ -116,6 +116,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
 }
 
 /// What stands in a header or a field.
+#[derive(PartialEq)]
 pub(super) enum Value {
     /// The account's value of this name.
     Placeholder(String),

@@ -16,8 +16,14 @@ use crate::types::facts::{
 };
 use crate::types::names::{Described, Provider};
 
-/// Those that this process has described, and the text of each.
-static KNOWN: Mutex<Vec<(&'static str, &'static Facts)>> = Mutex::new(Vec::new());
+/// Those that this process has described, in that order.
+static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+
+struct Known {
+    text: String,
+    description: Description,
+    facts: &'static Facts,
+}
 
 /// A longer text is no description.
 const LONGEST: usize = 64 * 1024;
@@ -51,50 +57,52 @@ impl Provider {
     /// [`Configuration`](crate::ErrorKind::Configuration), naming the key that is missing, not known, or
     /// cannot be used; or when another description has the name.
     pub fn described(json: &str) -> Result<Self> {
-        if let Some((_, facts)) = lock(&KNOWN).iter().find(|(text, _)| *text == json) {
-            return Ok(Self::Described(Described(facts)));
+        if let Some(known) = lock(&KNOWN).iter().find(|known| known.text == json) {
+            return Ok(Self::Described(Described(known.facts)));
         }
-        let facts = Description::read(json)?.into_facts();
+        let description = Description::read(json)?;
+        let Description { name, prefix_of_variables: prefix, .. } = &description;
         let mut known = lock(&KNOWN);
-        if let Some((_, same)) = known.iter().find(|(_, one)| one.name == facts.name) {
-            return match format!("{same:?}") == format!("{facts:?}") {
-                true => Ok(Self::Described(Described(same))),
+        if let Some(same) = known.iter().find(|known| known.facts.name == name) {
+            return match same.description == description {
+                true => Ok(Self::Described(Described(same.facts))),
                 false => Err(bad(
                     "name",
-                    &format!("{} is described otherwise in this process; take another", facts.name),
+                    &format!("{name} is described otherwise in this process; take another"),
                 )),
             };
         }
-        if let Some((_, other)) = known.iter().find(|(_, other)| other.prefix == facts.prefix) {
+        if let Some(other) = known.iter().find(|known| known.facts.prefix == prefix) {
             return Err(bad(
                 "prefix_of_variables",
-                &format!("{} has {}, too; set another", other.name, other.prefix),
+                &format!("{} has {prefix}, too; set another", other.facts.name),
             ));
         }
         if known.len() >= MOST {
             return Err(bad("name", "a thousand providers are described already; use those"));
         }
-        let facts: &'static Facts = Box::leak(Box::new(facts));
-        known.push((json.to_owned().leak(), facts));
+        // Only what is new is made to live as long as the process.
+        let facts: &'static Facts = Box::leak(Box::new(description.to_facts()));
+        known.push(Known { text: json.to_owned(), description, facts });
         Ok(Self::Described(Described(facts)))
     }
 
-    /// All that are built in, and all that this process has described.
+    /// All that are built in, and all that this process has described, in the order of their descriptions.
     ///
     /// ```
     /// assert!(paytoken::Provider::known().contains(&paytoken::Provider::NtxPay));
     /// ```
     pub fn known() -> Vec<Self> {
         let described = lock(&KNOWN);
-        let described = described.iter().map(|(_, facts)| Self::Described(Described(facts)));
+        let described = described.iter().map(|known| Self::Described(Described(known.facts)));
         Self::ALL.iter().copied().chain(described).collect()
     }
 
     /// One that was described before.
     pub(crate) fn of_description(name: &str) -> Option<Self> {
         let known = lock(&KNOWN);
-        let (_, facts) = known.iter().find(|(_, facts)| facts.name == name)?;
-        Some(Self::Described(Described(facts)))
+        let known = known.iter().find(|known| known.facts.name == name)?;
+        Some(Self::Described(Described(known.facts)))
     }
 }
 
@@ -110,6 +118,7 @@ enum Auth {
 }
 
 /// What a text says, checked.
+#[derive(PartialEq)]
 struct Description {
     name: String,
     title: String,
@@ -396,7 +405,7 @@ impl Description {
     }
 
     /// From here on it lives as long as the process.
-    fn into_facts(self) -> Facts {
+    fn to_facts(&self) -> Facts {
         let site = |base_url: &Option<String>| Site {
             base_url: base_url.as_deref().map(keep),
             lifetime: self.lifetime,
