@@ -44,6 +44,8 @@ const PHRASES: &[(&str, &str)] = &[
         "give it the private key that signs",
     ),
     ("private_key: ", "paytoken_config_set_private_key_pem: "),
+    ("key in private_key", "key of paytoken_config_set_private_key_pem"),
+    ("key in assertion_key", "key of paytoken_config_set_private_key_pem (or assertion_key)"),
     ("with_private_key", "paytoken_config_set_private_key_pem"),
     ("allow more with timeout", "allow more with paytoken_config_set_timeout_ms"),
     ("allow more with connect_timeout", "allow more with paytoken_config_set_connect_timeout_ms"),
@@ -120,6 +122,10 @@ mod tests {
                 "paytoken_config_set_store_key_file: line 1 of that file",
             ),
             ("NTXPAY_CLIENT_ID: not set", "NTXPAY_CLIENT_ID: not set"),
+            (
+                "signing_alg: is missing, and the RSA key in private_key signs PS256 or RS256",
+                "signing_alg: is missing, and the RSA key of paytoken_config_set_private_key_pem signs PS256 or RS256",
+            ),
         ] {
             assert_eq!(of_c(theirs), ours);
         }

@@ -3,6 +3,7 @@
     source = paytoken.Source.from_env(paytoken.Provider.SEND_PAYMENTS)       # one per account, shared by all threads
     status, accounts = source.call(lambda authorization: get_accounts(authorization))    # one replay of a 401
     header = await source.authorization_async()                              # the same token under asyncio
+    acme = paytoken.describe({"name": "acme", ...})                          # any other provider
 
 A call is answered from the cache where that is possible. Else it waits for a thread that fetches, one for all callers;
 Ctrl-C, a timeout and a cancelled task end the wait, not the fetch, whose token is there for the next call.
@@ -16,6 +17,7 @@ import asyncio
 import concurrent.futures
 import ctypes
 import enum
+import json
 import os
 import threading
 import warnings
@@ -26,6 +28,19 @@ class Provider(enum.IntEnum):
     NTX_PAY = 1
     NEXTER_PAY = 2
     SEND_PAYMENTS = 3
+
+
+def describe(description):
+    """Any other provider, by its description: a dict (or JSON text) with the keys of docs/describing-a-provider.md, and
+    name. What this gives stands wherever a Provider does. The same description again gives the same; another one under a
+    known name is an Error."""
+    try:
+        text = description if isinstance(description, str) else json.dumps(description)
+    except (TypeError, ValueError, RecursionError):
+        raise _invalid("description: has to be a dict of str, numbers, bool, lists and dicts, or JSON text") from None
+    text, number = _text("description", text), ctypes.c_uint32()
+    _checked(lambda error: _lib.paytoken_provider_describe(text, ctypes.byref(number), error))
+    return number.value
 
 
 class Environment(enum.IntEnum):
@@ -82,7 +97,8 @@ class Source:
     """Gives tokens, to any thread and any event loop.
 
     Settings are named as in paytoken.h, paytoken_config_set_...: client_id="...", client_secret="...",
-    certificate_pem=b"...", timeout_ms=5000, store_directory="/var/lib/shop/paytoken".
+    certificate_pem=b"...", timeout_ms=5000, store_directory="/var/lib/shop/paytoken". What a described provider asks for
+    besides is in values={"shop": "7", "api_key": "..."}.
     """
 
     def __init__(self, provider, environment, **settings):
@@ -115,7 +131,7 @@ class Source:
 
     def token(self, min_validity=0.0, timeout=None, force=False):
         """The token alone."""
-        return self.authorization(min_validity, timeout, force)[len("Bearer ") :]
+        return self.authorization(min_validity, timeout, force).split(" ")[-1]
 
     def invalidate(self, rejected):
         """The API answered 401 to this token, with or without "Bearer "."""
@@ -172,7 +188,7 @@ class Source:
             raise _invalid("provider, environment: one of them is not known; use Provider and Environment")
         self._config = _Handle(config, _lib.paytoken_config_free)
         # Calls look into the cache first, so none of them renews: the library has to.
-        settings.setdefault("renew_in_background", provider != Provider.SEND_PAYMENTS)
+        _lib.paytoken_config_set_renew_in_background(config, _IF_TOKENS_COEXIST)
         for name, value in settings.items():
             _set(config, name, value)
         self._handle = self._make()
@@ -301,9 +317,11 @@ def _load():
     pointer, text, size = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
     u32, u64, i32, i64 = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int32, ctypes.c_int64
     functions = {
+        "provider_describe": (i32, text, pointer, pointer),
         "config_new": (pointer, u32, u32),
         "config_from_env": (i32, u32, pointer, pointer),
         "config_error_message": (text, pointer),
+        "config_set_value": (i32, pointer, text, text),
         "config_free": (None, pointer),
         "source_new": (i32, pointer, pointer, pointer),
         "source_token_with": (i32, pointer, pointer, pointer, size, pointer, pointer),
@@ -325,7 +343,7 @@ def _load():
     return lib
 
 
-_FORCE, _CACHED_ONLY, _AUTHORIZATION = 1, 2, 4
+_FORCE, _CACHED_ONLY, _AUTHORIZATION, _IF_TOKENS_COEXIST = 1, 2, 4, 2
 _SETTINGS = {
     "text": ("client_id", "client_secret", "base_url", "user_agent", "proxy", "store_directory", "store_url",
              "store_key_file", "accept_unsealed", "store_ca_file", "store_certificate_file", "store_private_key_file"),
@@ -418,6 +436,12 @@ def _text(name, value):
 
 
 def _set(config, name, value):
+    if name == "values":
+        if not hasattr(value, "items"):
+            raise _invalid("values: has to be a dict")
+        for own, text in value.items():
+            _accepted(config, _lib.paytoken_config_set_value(config, _text("values", own), _text(own, text)))
+        return
     kind = _KINDS.get(name)
     if kind is None:
         raise _invalid(f"{name}: there is no such setting; see paytoken_config_set_... in paytoken.h")
@@ -428,6 +452,9 @@ def _set(config, name, value):
         return
     arguments = {"text": lambda: (_text(name, value),), "bytes": lambda: (value, len(value)), "mark": lambda: ()}
     given = arguments.get(kind, lambda: (value,))()
-    code = getattr(_lib, f"paytoken_config_set_{name}")(config, *given)
+    _accepted(config, getattr(_lib, f"paytoken_config_set_{name}")(config, *given))
+
+
+def _accepted(config, code):
     if code != Code.OK:
         raise Error(_lib.paytoken_config_error_message(config).decode(), code)

@@ -78,6 +78,45 @@ def each_provider_gives_a_header():
     assert by_hand.authorization().startswith("Bearer ")
 
 
+def a_described_provider_gives_a_header():
+    played = {"name": "played", "token_endpoint": "/auth", "auth": "none", "body": "json", "renewal": "replaces-previous",
+              "fields": {"clientId": "{shop}", "clientSecret": "{api_key}"}, "identity": ["shop"], "secrets": ["api_key"],
+              "token": "/accessToken", "expires_at": "/expiresAt"}
+    values = {"shop": os.environ["SENDPAYMENTS_CLIENT_ID"], "api_key": os.environ["SENDPAYMENTS_CLIENT_SECRET"]}
+    terms = dict(base_url=os.environ["SENDPAYMENTS_BASE_URL"], values=values,
+                 root_certificates_pem=pathlib.Path(os.environ["PAYTOKEN_CA"]).read_bytes())
+    number = paytoken.describe(played)
+    source = Source(number, paytoken.Environment.SANDBOX, **terms)
+    assert source.call(accounts)[0] == 200 and source.authorization() == "Bearer " + source.token()
+    assert source.status()["provider"] == number == paytoken.describe(json.dumps(played, indent=1)) > 3
+    bare = Source(paytoken.describe({**played, "name": "bare", "prefix": ""}), paytoken.Environment.SANDBOX, **terms)
+    assert bare.authorization() == bare.token() and len(bare.token()) > 20
+    other = Source(paytoken.describe({**played, "name": "other", "renewal": "coexists", "prefix": "Token"}),
+                   paytoken.Environment.SANDBOX, **terms)
+    assert other.authorization() == "Token " + other.token()
+    os.environ.update(PLAYED_SHOP=values["shop"], PLAYED_API_KEY=values["api_key"], PLAYED_BASE_URL=terms["base_url"])
+    assert Source.from_env(number).authorization().startswith("Bearer ")
+    secret = key = "not-a-real-secret"
+    acme = paytoken.describe({
+        "name": "acme", "token_endpoint": "https://auth.acme.example/oauth2/token",
+        "auth": "client_secret_basic", "renewal": "coexists",
+        "headers": {"x-api-key": "{api_key}"}, "secrets": ["api_key"],
+    })
+    source = paytoken.Source(acme, paytoken.Environment.PRODUCTION, client_id="merchant-7",
+                             client_secret=secret, values={"api_key": key})
+    assert source.status()["provider"] == acme
+    for wrong, says in (({}, "name"), ({**played, "token": 7}, "token"), ("{", "JSON"), ({**played, "renewal": "coexists"}, "name"),
+                        ({**played, "name": "new", "sekrets": []}, "secrets")):
+        error = failure(lambda: paytoken.describe(wrong))
+        assert error.code == Code.CONFIGURATION and says in str(error), error
+    for wrong in (7, {"name": {1}}, b"{}", "\udcff", "{}\0"):
+        assert str(failure(lambda: paytoken.describe(wrong))).startswith("description: "), wrong
+    for wrong, says in (({"shopp": "7"}, "shopp: not known for played; it takes shop, api_key"), ({"a-key-of-mine": "api_key"}, "name: "),
+                        ({"shop": 7}, "shop: has to be a str"), ({7: "7"}, "values: "), (["shop"], "values: "), ({"shop": "a\0b"}, "shop: ")):
+        error = failure(lambda: Source(number, paytoken.Environment.SANDBOX, **{**terms, "values": wrong}))
+        assert error.code == Code.INVALID_ARGUMENT and str(error).startswith(says), error
+
+
 def many_threads_and_tasks_share_a_request():
     # Held until a task of this very loop lets the request go.
     control("POST", "/send-payments/hold")
@@ -216,7 +255,7 @@ def figures():
     print(f"   Python: {50000 / (time.monotonic() - began):.0f} cached calls/s")
 
 
-for test in (each_provider_gives_a_header, many_threads_and_tasks_share_a_request, a_renewal_makes_nobody_wait,
+for test in (each_provider_gives_a_header, a_described_provider_gives_a_header, many_threads_and_tasks_share_a_request, a_renewal_makes_nobody_wait,
              a_wrong_secret_is_told_and_remembered, a_401_is_replayed_once, what_cannot_be_passed_on_is_an_error,
              forked_workers_have_sources_of_their_own, figures):
     control("POST", "/reset")
