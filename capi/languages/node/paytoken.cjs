@@ -1,9 +1,10 @@
 /**
  * paytoken for Node.js 18 and newer, by koffi: tokens for payment providers' APIs.
  *
- *     const { Source } = require('paytoken');
+ *     const { Source, describe } = require('paytoken');
  *     const source = Source.fromEnv('send-payments');              // one per account, for the whole process
  *     const answer = await source.call((authorization) => fetch(url, { headers: { authorization } }));
+ *     const acme = describe({ name: 'acme', ... });                // any other provider
  *
  * A call is answered from the cache where that is possible, which takes microseconds. Else it waits for one fetch, shared
  * by all who ask, on a worker thread of this module's own: the event loop goes on, and so do DNS and files, whose threads
@@ -21,7 +22,7 @@ const koffi = require('koffi');
 const PROVIDERS = { 'ntx-pay': 1, 'nexter-pay': 2, 'send-payments': 3 };
 const ENVIRONMENTS = { sandbox: 1, production: 2 };
 const OK = 0, TIMEOUT = 4, STORE = 10, CLOSED = 100, INVALID_ARGUMENT = 103;
-const FORCE = 1, CACHED_ONLY = 2, AUTHORIZATION = 4;
+const FORCE = 1, CACHED_ONLY = 2, AUTHORIZATION = 4, IF_TOKENS_COEXIST = 2;
 
 /** Why a call failed: a sentence that ends with how to fix it, never a secret. */
 class PaytokenError extends Error {
@@ -40,6 +41,34 @@ class PaytokenError extends Error {
   }
 }
 
+/** A provider that was described: see `describe`. */
+class Described {
+  constructor(number) {
+    this.number = number; // as Source.status tells it
+    Object.freeze(this);
+  }
+}
+
+/**
+ * Any other provider, by its description: an object (or JSON text) with the keys of docs/describing-a-provider.md, and
+ * name. What this gives stands wherever a provider's name does. The same description again gives the same; another one
+ * under a known name is an error.
+ * @param {object | string} description
+ * @returns {Described}
+ */
+function describe(description) {
+  let text = description;
+  try {
+    if (typeof text !== 'string') text = JSON.stringify(text);
+  } catch {
+    text = undefined;
+  }
+  if (typeof text !== 'string') throw invalid('description', 'has to be an object that JSON can hold, or JSON text');
+  const number = Buffer.alloc(4);
+  withText('description', text, (json) => checked((error) => c.providerDescribe(json, number, error)));
+  return new Described(koffi.decode(number, 'uint32_t'));
+}
+
 class Source {
   #pointer;
   #users = 0; // fetches under way: the last one frees what was closed meanwhile
@@ -47,20 +76,20 @@ class Source {
   #flights = new Map();
 
   /**
-   * @param {'ntx-pay' | 'nexter-pay' | 'send-payments'} provider
+   * @param {'ntx-pay' | 'nexter-pay' | 'send-payments' | Described} provider
    * @param {'sandbox' | 'production'} environment
-   * @param {Record<string, string | number | boolean | Uint8Array>} settings named as in paytoken.h,
-   *   paytoken_config_set_...: { client_id, client_secret, certificate_pem, timeout_ms, store_directory, ... }
+   * @param {Record<string, string | number | boolean | Uint8Array | Record<string, string>>} settings named as in paytoken.h,
+   *   paytoken_config_set_...: { client_id, client_secret, certificate_pem, timeout_ms, store_directory, ... }; what a
+   *   described provider asks for besides is in { values: { shop: '7', api_key: '...' } }
    */
   constructor(provider, environment, settings = {}) {
     const config = environment instanceof FromEnv
       ? environment.config
-      : c.configNew(numberOf(PROVIDERS, provider, 'provider'), numberOf(ENVIRONMENTS, environment, 'environment'));
+      : c.configNew(numberOfProvider(provider), numberOf(ENVIRONMENTS, environment, 'environment'));
     try {
       // Calls look into the cache first, so none of them renews: the library has to.
-      for (const [name, value] of Object.entries({ renew_in_background: provider !== 'send-payments', ...settings })) {
-        set(config, name, value);
-      }
+      c.setters.renew_in_background(config, IF_TOKENS_COEXIST);
+      for (const [name, value] of Object.entries(settings)) set(config, name, value);
       const made = [null];
       checked((error) => c.sourceNew(config, made, error));
       this.#pointer = made[0];
@@ -73,7 +102,7 @@ class Source {
   /** From the environment, as the paytoken command reads it; settings given here count instead. */
   static fromEnv(provider, settings = {}) {
     const made = [null];
-    checked((error) => c.configFromEnv(numberOf(PROVIDERS, provider, 'provider'), made, error));
+    checked((error) => c.configFromEnv(numberOfProvider(provider), made, error));
     return new Source(provider, new FromEnv(made[0]), settings);
   }
 
@@ -100,7 +129,7 @@ class Source {
 
   /** The token alone. */
   async token(terms) {
-    return (await this.authorization(terms)).slice('Bearer '.length);
+    return (await this.authorization(terms)).split(' ').pop();
   }
 
   /** The API answered 401 to this token, with or without "Bearer ". With a store it may wait for another process. */
@@ -302,6 +331,8 @@ function load() {
   }
   return {
     setters,
+    setValue: func('config_set_value', 'int32_t', 'void *', 'void *', 'void *'),
+    providerDescribe: func('provider_describe', 'int32_t', 'void *', 'void *', out),
     codeName: func('code_name', 'const char *', 'int32_t'),
     configNew: func('config_new', 'void *', 'uint32_t', 'uint32_t'),
     configFromEnv: func('config_from_env', 'int32_t', 'uint32_t', out, out),
@@ -366,6 +397,10 @@ function numberOf(known, name, what) {
   return known[name];
 }
 
+function numberOfProvider(provider) {
+  return provider instanceof Described ? provider.number : numberOf(PROVIDERS, provider, 'provider');
+}
+
 /** Hands on text as UTF-8 in memory that is wiped. C would cut it at a NUL, and lone surrogates would be replaced. */
 function withText(name, value, use) {
   if (typeof value !== 'string') throw invalid(name, 'has to be a string');
@@ -380,11 +415,15 @@ function withText(name, value, use) {
 }
 
 function set(config, name, value) {
+  if (name === 'values') {
+    if (typeof value !== 'object' || value === null) throw invalid(name, 'has to be an object');
+    for (const [own, text] of Object.entries(value)) {
+      withText(name, own, (its) => withText(own, text, (bytes) => accepted(config, c.setValue(config, its, bytes))));
+    }
+    return;
+  }
   if (!Object.hasOwn(KINDS, name)) throw invalid(name, 'there is no such setting; see paytoken_config_set_... in paytoken.h');
-  const run = (...values) => {
-    const number = c.setters[name](config, ...values);
-    if (number !== OK) throw new PaytokenError(c.configErrorMessage(config), number);
-  };
+  const run = (...values) => accepted(config, c.setters[name](config, ...values));
   switch (KINDS[name]) {
     case 'text':
       return withText(name, value, run);
@@ -401,4 +440,8 @@ function set(config, name, value) {
   }
 }
 
-module.exports = { Source, PaytokenError };
+function accepted(config, number) {
+  if (number !== OK) throw new PaytokenError(c.configErrorMessage(config), number);
+}
+
+module.exports = { Source, PaytokenError, describe };

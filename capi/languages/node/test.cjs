@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const https = require('node:https');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 const util = require('node:util');
-const { Source, PaytokenError } = require('./paytoken.cjs');
+const { Source, PaytokenError, describe } = require('./paytoken.cjs');
 
 const ca = fs.readFileSync(process.env.PAYTOKEN_CA);
 const threads = () => fs.readdirSync('/proc/self/task').length;
@@ -58,6 +58,56 @@ async function eachProviderGivesAHeader() {
     base_url: process.env.NTXPAY_BASE_URL, timeout_ms: 5000, retries: 1, renew_in_background: false,
   });
   assert.match(await byHand.authorization(), /^Bearer ./);
+}
+
+async function aDescribedProviderGivesAHeader() {
+  const played = {
+    name: 'played', token_endpoint: '/auth', auth: 'none', body: 'json', renewal: 'replaces-previous',
+    fields: { clientId: '{shop}', clientSecret: '{api_key}' }, identity: ['shop'], secrets: ['api_key'],
+    token: '/accessToken', expires_at: '/expiresAt',
+  };
+  const values = { shop: process.env.SENDPAYMENTS_CLIENT_ID, api_key: process.env.SENDPAYMENTS_CLIENT_SECRET };
+  const terms = { base_url: process.env.SENDPAYMENTS_BASE_URL, root_certificates_pem: ca, values };
+  const its = describe(played);
+  const source = new Source(its, 'sandbox', terms);
+  assert.equal((await source.call(accounts)).status, 200);
+  assert.equal(await source.authorization(), `Bearer ${await source.token()}`);
+  assert.equal(source.status().provider, its.number);
+  assert.equal(describe(JSON.stringify(played, null, 1)).number, its.number);
+  const other = new Source(describe({ ...played, name: 'other', renewal: 'coexists', prefix: 'Token' }), 'sandbox', terms);
+  assert.equal(await other.authorization(), `Token ${await other.token()}`);
+  const bare = new Source(describe({ ...played, name: 'bare', prefix: '' }), 'sandbox', terms);
+  assert.equal(await bare.authorization(), await bare.token());
+  const secret = 'not-a-real-secret', key = secret;
+  const acme = describe({
+    name: 'acme', token_endpoint: 'https://auth.acme.example/oauth2/token',
+    auth: 'client_secret_basic', renewal: 'coexists',
+    headers: { 'x-api-key': '{api_key}' }, secrets: ['api_key'],
+  });
+  {
+    const source = new Source(acme, 'production', {
+      client_id: 'merchant-7', client_secret: secret, values: { api_key: key },
+    });
+    assert.equal(source.status().provider, acme.number);
+  }
+  const circular = {};
+  circular.name = circular;
+  for (const [wrong, code, says] of [
+    [{}, 'CONFIGURATION', 'name: not set'], ['{', 'CONFIGURATION', 'not JSON'], [{ ...played, renewal: 'coexists' }, 'CONFIGURATION', 'otherwise'],
+    [{ ...played, name: 'new', sekrets: [] }, 'CONFIGURATION', 'secrets'], [[], 'CONFIGURATION', 'JSON object'],
+    [undefined, 'INVALID_ARGUMENT', 'JSON'], [{ name: 1n }, 'INVALID_ARGUMENT', 'JSON'], [circular, 'INVALID_ARGUMENT', 'JSON'],
+    ['{}\0', 'INVALID_ARGUMENT', 'NUL'], ['\ud800', 'INVALID_ARGUMENT', 'Unicode'],
+  ]) {
+    const error = await failure(() => describe(wrong));
+    assert.ok(error.code === `PAYTOKEN_${code}` && error.message.includes(says), error.message);
+  }
+  for (const [wrong, says] of [
+    [{ shopp: '7' }, 'shopp: not known for played; it takes shop, api_key'], [{ 'a-key-of-mine': 'api_key' }, 'name: '],
+    [{ shop: 7 }, 'shop: has to be a string'], ['shop', 'values: '], [null, 'values: '], [{ shop: 'a\0b' }, 'shop: '],
+  ]) {
+    const error = await failure(() => new Source(its, 'sandbox', { ...terms, values: wrong }));
+    assert.ok(error.code === 'PAYTOKEN_INVALID_ARGUMENT' && error.message.startsWith(says), error.message);
+  }
 }
 
 async function fiveHundredCallsShareARequestAndHoldNothing() {
@@ -183,7 +233,7 @@ async function figures() {
 
 (async () => {
   // First the one that has to start a thread.
-  for (const test of [fiveHundredCallsShareARequestAndHoldNothing, eachProviderGivesAHeader,
+  for (const test of [fiveHundredCallsShareARequestAndHoldNothing, eachProviderGivesAHeader, aDescribedProviderGivesAHeader,
     manyThatWaitLeaveFilesAndNamesTheirThreads, aRenewalMakesNobodyWait, aWrongSecretIsToldAndRemembered,
     a401IsReplayedOnce, whatCannotBePassedOnIsAnError, figures]) {
     await control('POST', '/reset');

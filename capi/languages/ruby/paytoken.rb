@@ -5,6 +5,7 @@
 #     source = Paytoken::Source.from_env(:send_payments)           # one per account, shared by all threads
 #     status, accounts = source.call { |authorization| get_accounts(authorization) }    # one replay of a 401
 #     Paytoken.log_to(Logger.new($stderr))
+#     acme = Paytoken.describe(name: "acme", ...)                  # any other provider
 #
 # A call is answered from the cache where that is possible. Else it waits for a thread that fetches, one for all callers,
 # without Ruby's global lock: other threads run. Timeout.timeout, Thread#kill and timeout: end the wait, not the fetch,
@@ -16,6 +17,7 @@
 # Ruby cannot wipe a String that it has moved: the token's text stays in memory until that is used again.
 
 require "fiddle"
+require "json"
 
 module Paytoken
   PROVIDERS = { ntx_pay: 1, nexter_pay: 2, send_payments: 3 }.freeze
@@ -42,19 +44,36 @@ module Paytoken
     end
   end
 
+  # A provider that was described; its number is what Source#status tells.
+  Described = Struct.new(:number)
+
+  # Any other provider, by its description: a Hash (or JSON text) with the keys of docs/describing-a-provider.md, and name.
+  # What this gives stands wherever a provider's Symbol does. The same description again gives the same; another one under a
+  # known name is an Error.
+  def self.describe(description)
+    text = begin
+      description.is_a?(String) ? description : JSON.generate(description)
+    rescue JSON::JSONError, EncodingError
+      nil
+    end
+    raise C.invalid("description: has to be a Hash that JSON can hold, or JSON text"), cause: nil if text.nil?
+
+    Described.new(C.provider_describe(text)).freeze
+  end
+
   # Gives tokens, to any thread.
   class Source
     # Settings are named as in paytoken.h, paytoken_config_set_...: client_id: "...", client_secret: "...",
-    # certificate_pem: File.binread(...), timeout_ms: 5000, store_directory: "/var/lib/shop/paytoken".
+    # certificate_pem: File.binread(...), timeout_ms: 5000, store_directory: "/var/lib/shop/paytoken". What a described
+    # provider asks for besides is in values: { shop: "7", api_key: "..." }.
     def initialize(provider, environment, **settings)
-      number = C.number(PROVIDERS, provider, "provider")
-      make(provider, C.config_new(number, C.number(ENVIRONMENTS, environment, "environment")), settings)
+      make(C.config_new(C.provider(provider), C.number(ENVIRONMENTS, environment, "environment")), settings)
     end
 
     # From the environment, as the paytoken command reads it; settings given here count instead.
     def self.from_env(provider, **settings)
-      config = C.config_from_env(C.number(PROVIDERS, provider, "provider"))
-      allocate.tap { |source| source.send(:make, provider, config, settings) }
+      config = C.config_from_env(C.provider(provider))
+      allocate.tap { |source| source.send(:make, config, settings) }
     end
 
     # The value of an Authorization header, good now and for min_validity seconds more. timeout, in seconds, is the longest
@@ -72,7 +91,7 @@ module Paytoken
 
     # The token alone.
     def token(**terms)
-      authorization(**terms).delete_prefix("Bearer ")
+      authorization(**terms).split.last
     end
 
     # The API answered 401 to this token, with or without "Bearer ".
@@ -144,11 +163,12 @@ module Paytoken
     end
     private_constant :Objects
 
-    def make(provider, config, settings)
+    def make(config, settings)
       @objects = Objects.new(config)
       ObjectSpace.define_finalizer(self, Objects.freer(@objects))
       # Calls look into the cache first, so none of them renews: the library has to.
-      { renew_in_background: provider != :send_payments }.merge(settings).each { |name, value| C.set(config, name, value) }
+      C.renew_if_tokens_coexist(config)
+      settings.each { |name, value| C.set(config, name, value) }
       @objects.source = C.source_new(config)
       start
     end
@@ -280,6 +300,8 @@ module Paytoken
     private_class_method :function
 
     FUNCTIONS = {
+      provider_describe: function("provider_describe", INT, [POINTER, POINTER, POINTER]),
+      config_set_value: function("config_set_value", INT, [POINTER, POINTER, POINTER]),
       code_name: function("code_name", POINTER, [INT]),
       config_new: function("config_new", POINTER, [INT, INT]),
       config_from_env: function("config_from_env", INT, [INT, POINTER, POINTER], blocks: true),
@@ -312,6 +334,14 @@ module Paytoken
       def config_free(config) = FUNCTIONS[:config_free].call(config)
       def source_free(source) = FUNCTIONS[:source_free].call(source)
       def set_log_queue(level, capacity) = FUNCTIONS[:set_log_queue].call(level, capacity)
+
+      def renew_if_tokens_coexist(config) = SETTERS[:renew_in_background].call(config, 2)
+
+      def provider_describe(json)
+        number = [0].pack("L")
+        with_text("description", json) { |text| checked { |error| FUNCTIONS[:provider_describe].call(text, number, error) } }
+        number.unpack1("L")
+      end
 
       def config_from_env(provider)
         made { |place, error| FUNCTIONS[:config_from_env].call(provider, place, error) }
@@ -388,11 +418,10 @@ module Paytoken
       end
 
       def set(config, name, value)
+        return set_values(config, value) if name == :values
+
         kind = KINDS[name] or raise invalid("#{name}: there is no such setting; see paytoken_config_set_... in paytoken.h")
-        run = lambda do |*values|
-          code = SETTERS[name].call(config, *values)
-          raise Error.new(utf8(FUNCTIONS[:config_error_message].call(config)), code) unless code.zero?
-        end
+        run = ->(*values) { accept(config, SETTERS[name].call(config, *values)) }
         case kind
         when :text then with_text(name, value, &run)
         when :bytes
@@ -409,6 +438,8 @@ module Paytoken
           kind == :switch ? run.call(value ? 1 : 0) : (run.call if value)
         end
       end
+
+      def provider(provider) = provider.is_a?(Described) ? provider.number : number(PROVIDERS, provider, "provider")
 
       def number(known, name, what)
         known.fetch(name) { raise invalid("#{what}: is none of #{known.keys.join(', ')}") }
@@ -429,6 +460,20 @@ module Paytoken
       end
 
       private
+
+      def set_values(config, values)
+        raise invalid("values: has to be a Hash") unless values.is_a?(Hash)
+
+        values.each do |name, value|
+          with_text("values", name.is_a?(Symbol) ? name.name : name) do |own|
+            with_text(name, value) { |text| accept(config, FUNCTIONS[:config_set_value].call(config, own, text)) }
+          end
+        end
+      end
+
+      def accept(config, code)
+        raise Error.new(utf8(FUNCTIONS[:config_error_message].call(config)), code) unless code.zero?
+      end
 
       def utf8(pointer) = pointer.to_s.force_encoding(Encoding::UTF_8)
       def wipe(text) = FUNCTIONS[:wipe].call(text, text.bytesize)

@@ -64,6 +64,46 @@ def each_provider_gives_a_header
   check(by_hand.authorization.start_with?("Bearer "), "settings by hand")
 end
 
+def a_described_provider_gives_a_header
+  played = {
+    name: "played", token_endpoint: "/auth", auth: "none", body: "json", renewal: "replaces-previous",
+    fields: { clientId: "{shop}", clientSecret: "{api_key}" }, identity: ["shop"], secrets: ["api_key"],
+    token: "/accessToken", expires_at: "/expiresAt"
+  }
+  values = { shop: ENV.fetch("SENDPAYMENTS_CLIENT_ID"), "api_key" => ENV.fetch("SENDPAYMENTS_CLIENT_SECRET") }
+  terms = { base_url: ENV.fetch("SENDPAYMENTS_BASE_URL"), root_certificates_pem: File.binread(ENV.fetch("PAYTOKEN_CA")), values: values }
+  its = Paytoken.describe(played)
+  source = Source.new(its, :sandbox, **terms)
+  check(source.call { |authorization| accounts(authorization) }[0] == 200, "the API takes it")
+  check(source.authorization == "Bearer #{source.token}" && source.status[:provider] == its.number, "a header")
+  check(Paytoken.describe(JSON.pretty_generate(played)) == its, "the same once more")
+  other = Source.new(Paytoken.describe(played.merge(name: "other", renewal: "coexists", prefix: "Token")), :sandbox, **terms)
+  check(other.authorization == "Token #{other.token}", "another prefix")
+  bare = Source.new(Paytoken.describe(played.merge(name: "bare", prefix: "")), :sandbox, **terms)
+  check(bare.authorization == bare.token && bare.token.length > 20, "no prefix")
+  secret = key = "not-a-real-secret"
+  acme = Paytoken.describe(
+    name: "acme", token_endpoint: "https://auth.acme.example/oauth2/token",
+    auth: "client_secret_basic", renewal: "coexists",
+    headers: { "x-api-key": "{api_key}" }, secrets: ["api_key"]
+  )
+  source = Paytoken::Source.new(
+    acme, :production, client_id: "merchant-7", client_secret: secret, values: { api_key: key }
+  )
+  check(source.status[:provider] == acme.number, "the page's")
+  { {} => "name: not set", "{" => "not JSON", played.merge(renewal: "coexists") => "otherwise", [] => "JSON object",
+    played.merge(name: "new", sekrets: []) => "secrets", { name: Float::NAN } => "JSON", { name: "\xff" } => "JSON", nil => "JSON",
+    "{}\0" => "NUL", "\xff" => "not text" }.each do |wrong, says|
+    error = failure { Paytoken.describe(wrong) }
+    check(error.message.include?(says) && [1, 103].include?(error.code), error.message)
+  end
+  { { shopp: "7" } => "shopp: not known for played; it takes shop, api_key", { "a-key-of-mine" => "api_key" } => "name: ",
+    { shop: 7 } => "shop: has to be a String", "shop" => "values: ", { 7 => "7" } => "values: ", { shop: "a\0b" } => "shop: " }.each do |wrong, says|
+    error = failure { Source.new(its, :sandbox, **terms, values: wrong) }
+    check(error.code == 103 && error.message.start_with?(says), error.message)
+  end
+end
+
 def other_threads_run_while_one_waits
   # Held until this thread, which runs beside those that wait, lets the request go.
   control("POST", "/send-payments/hold")
@@ -219,7 +259,7 @@ def figures
   puts "   Ruby: #{(50_000 / (now - began)).round} cached calls/s"
 end
 
-%i[each_provider_gives_a_header other_threads_run_while_one_waits a_renewal_makes_nobody_wait logging_locks_nobody_out
+%i[each_provider_gives_a_header a_described_provider_gives_a_header other_threads_run_while_one_waits a_renewal_makes_nobody_wait logging_locks_nobody_out
    a_wrong_secret_is_told_and_remembered a_401_is_replayed_once what_cannot_be_passed_on_is_an_error
    forked_workers_have_sources_of_their_own figures].each do |test|
   control("POST", "/reset")
