@@ -3,6 +3,7 @@
  *
  *     paytoken::source source{paytoken::config::from_env(paytoken::provider::send_payments)};
  *     paytoken::secret header = source.authorization();            // "Bearer ...", wiped when it goes
+ *     const auto acme = paytoken::describe(R"({"name": "acme", ...})");   // any other provider
  *     body = source.call([&](std::string_view authorization) {     // one replay where the API answers 401
  *         auto [status, text] = get(url, authorization);
  *         return paytoken::answer{status, text};
@@ -94,6 +95,13 @@ private:
     bool is_retryable_ = false;
 };
 
+namespace detail {
+inline error taken(paytoken_error *why) {
+    std::unique_ptr<paytoken_error, deleter<paytoken_error_free>> owned(why);
+    return error(owned.get());
+}
+} // namespace detail
+
 /* A value, or why there is none. Look which before you take it. */
 template <class T>
 class [[nodiscard]] result {
@@ -119,6 +127,22 @@ private:
 };
 
 struct nothing {};
+
+/* Any other provider, by its description: JSON text with the keys of docs/describing-a-provider.md, and name. What this
+ * gives stands wherever a provider does. The same description again gives the same. */
+inline result<provider> try_describe(std::string_view json) {
+    // C would cut it there, in silence.
+    if (json.find('\0') != std::string_view::npos) {
+        return error(PAYTOKEN_INVALID_ARGUMENT, "description: has a NUL in it; take it out");
+    }
+    std::uint32_t number = 0;
+    paytoken_error *why = nullptr;
+    if (paytoken_provider_describe(std::string(json).c_str(), &number, &why) == PAYTOKEN_OK) return static_cast<provider>(number);
+    return detail::taken(why);
+}
+#if PAYTOKEN_EXCEPTIONS
+inline provider describe(std::string_view json) { return try_describe(json).value(); }
+#endif
 
 /* A token, or a header's value with one in it. Wiped when it is destroyed or moved from. */
 class secret {
@@ -160,12 +184,21 @@ public:
     static result<config> try_from_env(provider provider) {
         paytoken_config *made = nullptr;
         paytoken_error *why = nullptr;
-        if (paytoken_config_from_env(static_cast<std::uint32_t>(provider), &made, &why) != PAYTOKEN_OK) return taken(why);
+        if (paytoken_config_from_env(static_cast<std::uint32_t>(provider), &made, &why) != PAYTOKEN_OK) return detail::taken(why);
         return config(made);
     }
 
     config &client_id(std::string_view id) { return text("client_id", paytoken_config_set_client_id, id); }
     config &client_secret(std::string_view secret) { return text("client_secret", paytoken_config_set_client_secret, secret); }
+    /* What a described provider asks for besides, by its name there. */
+    config &value(std::string_view name, std::string_view value) {
+        if (name.find('\0') != std::string_view::npos) {
+            return noted(PAYTOKEN_INVALID_ARGUMENT, "name: has a NUL in it; take it out");
+        }
+        const std::string own(name);
+        const auto set = [&own](paytoken_config *to, const char *text) { return paytoken_config_set_value(to, own.c_str(), text); };
+        return text(own.c_str(), set, value);
+    }
     config &base_url(std::string_view url) { return text("base_url", paytoken_config_set_base_url, url); }
     config &user_agent(std::string_view name) { return text("user_agent", paytoken_config_set_user_agent, name); }
     config &proxy(std::string_view url) { return text("proxy", paytoken_config_set_proxy, url); }
@@ -202,11 +235,6 @@ private:
 
     explicit config(paytoken_config *made) : config_(made) {}
 
-    static error taken(paytoken_error *why) {
-        std::unique_ptr<paytoken_error, detail::deleter<paytoken_error_free>> owned(why);
-        return error(owned.get());
-    }
-
     /* The first failure counts. */
     config &noted(std::int32_t code, std::string why = {}) {
         if (code != PAYTOKEN_OK && !failure_) {
@@ -216,7 +244,8 @@ private:
         return *this;
     }
 
-    config &text(const char *field, std::int32_t (*set)(paytoken_config *, const char *), std::string_view value) {
+    template <class Set>
+    config &text(const char *field, Set set, std::string_view value) {
         // C would cut it there, in silence.
         if (value.find('\0') != std::string_view::npos) {
             return noted(PAYTOKEN_INVALID_ARGUMENT, std::string(field) + ": has a NUL in it; take it out");
@@ -264,7 +293,7 @@ public:
         if (settings.failure_) return *settings.failure_;
         paytoken_source *made = nullptr;
         paytoken_error *why = nullptr;
-        if (paytoken_source_new(settings.config_.get(), &made, &why) != PAYTOKEN_OK) return config::taken(why);
+        if (paytoken_source_new(settings.config_.get(), &made, &why) != PAYTOKEN_OK) return detail::taken(why);
         return source(made);
     }
 
@@ -277,7 +306,7 @@ public:
         if (rejected.find('\0') != std::string_view::npos) return error(PAYTOKEN_INVALID_ARGUMENT, "the token has a NUL in it");
         const secret terminated{std::string(rejected)};
         paytoken_error *why = nullptr;
-        if (paytoken_source_invalidate_with(source_.get(), terminated.c_str(), nullptr, &why) != PAYTOKEN_OK) return config::taken(why);
+        if (paytoken_source_invalidate_with(source_.get(), terminated.c_str(), nullptr, &why) != PAYTOKEN_OK) return detail::taken(why);
         return nothing{};
     }
 
@@ -343,7 +372,7 @@ private:
                 buffer.resize(length);
                 return secret(std::move(buffer));
             }
-            if (code != PAYTOKEN_BUFFER_TOO_SMALL) return config::taken(why);
+            if (code != PAYTOKEN_BUFFER_TOO_SMALL) return detail::taken(why);
             // The token is cached now: a second new one would be one too many.
             wanted.flags &= ~PAYTOKEN_FORCE;
         }

@@ -59,6 +59,44 @@ static void each_provider_gives_a_header_and_threads_share_a_request() {
     }
 }
 
+#define SHAPE                                                                                                             \
+    R"("token_endpoint": "/auth", "auth": "none", "body": "json", "identity": ["shop"], "secrets": ["api_key"], )"         \
+    R"("fields": {"clientId": "{shop}", "clientSecret": "{api_key}"}, "token": "/accessToken", "expires_at": "/expiresAt")"
+
+/* A source of a described provider that does what the sandbox's Send Payments does. */
+static paytoken::config played(const char *description, const char *name = "api_key") {
+    char pem[16384];
+    const std::size_t length = read_file(variable("PAYTOKEN_CA"), pem, sizeof pem);
+    auto its = paytoken::try_describe(description);
+    if (!its) std::fprintf(stderr, "%s\n", its.error().what()), std::exit(2);
+    paytoken::config config(*its, paytoken::environment::sandbox);
+    config.value("shop", variable("SENDPAYMENTS_CLIENT_ID")).value(name, variable("SENDPAYMENTS_CLIENT_SECRET"));
+    config.base_url(variable("SENDPAYMENTS_BASE_URL")).root_certificates_pem({pem, length});
+    return config;
+}
+
+static void a_described_provider_gives_a_header() {
+    using namespace std::string_view_literals;
+    static const char *const description = R"({"name": "played", "renewal": "replaces-previous", )" SHAPE "}";
+    const paytoken::source source = source_for(played(description));
+    auto header = source.try_authorization();
+    auto token = source.try_token();
+    CHECK(header && token && header->view().substr(0, 7) == "Bearer " && header->view().substr(7) == token->view());
+    CHECK(source.try_status()->provider == static_cast<std::uint32_t>(*paytoken::try_describe(description)));
+    const paytoken::source bare = source_for(played(R"({"name": "bare", "prefix": "", "renewal": "coexists", )" SHAPE "}"));
+    CHECK(bare.try_authorization()->view() == bare.try_token()->view());
+    for (auto [wrong, code] : {std::pair{"{}"sv, PAYTOKEN_CONFIGURATION}, {""sv, PAYTOKEN_CONFIGURATION}, {"{}\0"sv, PAYTOKEN_INVALID_ARGUMENT},
+                               {"\xff"sv, PAYTOKEN_INVALID_ARGUMENT}, {R"({"name": "played", "renewal": "coexists", )" SHAPE "}"sv, PAYTOKEN_CONFIGURATION}}) {
+        CHECK(paytoken::try_describe(wrong).error().code() == code && paytoken::try_describe(wrong).error().message().size() > 10);
+    }
+    auto unknown = paytoken::source::try_new(played(description, "api_kee"));
+    CHECK(!unknown && unknown.error().message() == "api_kee: not known for played; it takes shop, api_key, scope");
+    auto half = paytoken::source::try_new(played(description).value("shop\0"sv, "7"));
+    CHECK(!half && half.error().code() == PAYTOKEN_INVALID_ARGUMENT);
+    half = paytoken::source::try_new(played(description).value("shop", "a\0b"sv));
+    CHECK(!half && half.error().message() == "shop: has a NUL in it; take it out");
+}
+
 static void a_wrong_secret_is_told_and_remembered() {
     sandbox("/reset");
     // Not in ASCII, and it arrives as it is: the sandbox counts by client.
@@ -153,6 +191,18 @@ static void what_fails_throws() {
     CHECK(source.call([](std::string_view) { return paytoken::answer{200, 7}; }).value == 7);
     source.invalidate(source.token());
     CHECK(source.status().invalidations == 1);
+    const char *const secret = "not-a-real-secret", *const key = secret;
+    {
+        const paytoken::provider acme = paytoken::describe(R"({
+            "name": "acme", "token_endpoint": "https://auth.acme.example/oauth2/token",
+            "auth": "client_secret_basic", "renewal": "coexists",
+            "headers": {"x-api-key": "{api_key}"}, "secrets": ["api_key"]
+        })");
+        paytoken::config settings{acme, paytoken::environment::production};
+        settings.client_id("merchant-7").client_secret(secret).value("api_key", key);
+        paytoken::source source{settings};
+        CHECK(source.status().provider == static_cast<std::uint32_t>(acme));
+    }
     const paytoken::source wrong{paytoken::config::from_env(SEND).client_secret("wrong")};
     try {
         (void)wrong.token();
@@ -165,6 +215,7 @@ static void what_fails_throws() {
 
 int main() {
     each_provider_gives_a_header_and_threads_share_a_request();
+    a_described_provider_gives_a_header();
     a_wrong_secret_is_told_and_remembered();
     a_401_is_replayed_once_with_another_token();
     what_cannot_be_passed_on_is_an_error();

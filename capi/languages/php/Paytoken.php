@@ -4,6 +4,7 @@
  *
  *     $source = Paytoken\Source::fromEnv(Paytoken\Provider::SendPayments);
  *     $accounts = $source->call(fn (string $authorization) => getAccounts($authorization)); // [status, answer]
+ *     $acme = Paytoken\Provider::describe(['name' => 'acme', ...]);                         // any other provider
  *
  * PHP serves requests from many processes, and starts each request with nothing in memory: set a store directory
  * (PAYTOKEN_STORE, or store_directory), through which all of them share one token. A call that has to fetch blocks its own
@@ -25,6 +26,35 @@ enum Provider: int
     case NtxPay = 1;
     case NexterPay = 2;
     case SendPayments = 3;
+
+    /**
+     * Any other provider, by its description: an array (or JSON text) with the keys of docs/describing-a-provider.md, and
+     * name. What this gives stands wherever a Provider does. The same description again gives the same; another one under
+     * a known name is an Error, for as long as the process lives.
+     *
+     * @param array<string, mixed>|string $description
+     */
+    public static function describe(array|string $description): Described
+    {
+        try {
+            $text = is_string($description) ? $description : json_encode($description, JSON_THROW_ON_ERROR);
+        } catch (\JsonException $why) {
+            throw Library::invalid("description: {$why->getMessage()}");
+        }
+        Library::text('description', $text);
+        $ffi = Library::ffi();
+        $number = $ffi->new('uint32_t');
+        Library::check(fn ($error) => $ffi->paytoken_provider_describe($text, FFI::addr($number), $error));
+        return new Described($number->cdata);
+    }
+}
+
+/** A provider that was described; the value is its number, as Source::status tells it. */
+final class Described
+{
+    public function __construct(public readonly int $value)
+    {
+    }
 }
 
 enum Environment: int
@@ -62,11 +92,12 @@ final class Source
 
     /**
      * Settings are named as in paytoken.h, paytoken_config_set_...: ['client_id' => ..., 'client_secret' => ...,
-     * 'certificate_pem' => ..., 'timeout_ms' => 5000, 'store_directory' => '/var/lib/shop/paytoken'].
+     * 'certificate_pem' => ..., 'timeout_ms' => 5000, 'store_directory' => '/var/lib/shop/paytoken']. What a described
+     * provider asks for besides is in 'values' => ['shop' => '7', 'api_key' => ...].
      *
-     * @param array<string, string|int|bool> $settings
+     * @param array<string, string|int|bool|array<string, string>> $settings
      */
-    public function __construct(Provider $provider, Environment $environment, #[\SensitiveParameter] array $settings)
+    public function __construct(Provider|Described $provider, Environment $environment, #[\SensitiveParameter] array $settings)
     {
         $this->open(Library::ffi()->paytoken_config_new($provider->value, $environment->value), $settings);
     }
@@ -74,9 +105,9 @@ final class Source
     /**
      * From the environment, as the paytoken command reads it; settings given here count instead.
      *
-     * @param array<string, string|int|bool> $settings
+     * @param array<string, string|int|bool|array<string, string>> $settings
      */
-    public static function fromEnv(Provider $provider, #[\SensitiveParameter] array $settings = []): self
+    public static function fromEnv(Provider|Described $provider, #[\SensitiveParameter] array $settings = []): self
     {
         $ffi = Library::ffi();
         $config = $ffi->new('paytoken_config *');
@@ -204,7 +235,7 @@ final class Source
     private function fetch(int $minValidityMs, bool $force, int $flags): string
     {
         if ($minValidityMs < 0) {
-            throw new Error('minValidityMs: is negative; give 0 or more', Library::INVALID_ARGUMENT, 'PAYTOKEN_INVALID_ARGUMENT');
+            throw Library::invalid('minValidityMs: is negative; give 0 or more');
         }
         $ffi = Library::ffi();
         $options = $ffi->new('paytoken_token_options');
@@ -255,8 +286,6 @@ final class Source
 /** The library itself, loaded once, and its rules for arguments and errors. */
 final class Library
 {
-    public const INVALID_ARGUMENT = 103;
-
     private static ?FFI $ffi = null;
 
     public static function ffi(): FFI
@@ -312,20 +341,24 @@ final class Library
     public static function text(string $name, #[\SensitiveParameter] string $value): void
     {
         if (str_contains($value, "\0")) {
-            throw new Error("$name: has a NUL in it; take it out", Library::INVALID_ARGUMENT, 'PAYTOKEN_INVALID_ARGUMENT');
+            throw Library::invalid("$name: has a NUL in it; take it out");
         }
     }
 
     public static function set(?FFI\CData $config, string $name, #[\SensitiveParameter] mixed $value): void
     {
         $ffi = self::ffi();
+        if ($name === 'values') {
+            self::setValues($config, $value);
+            return;
+        }
         $setter = "paytoken_config_set_$name";
         $isNumber = in_array($name, ['timeout_ms', 'connect_timeout_ms', 'retries'], true);
         $isSwitch = in_array($name, ['renew_in_background', 'certificate_injected_by_proxy'], true);
         // FFI would make a number of anything.
         if ($isNumber ? !is_int($value) || $value < 0 : ($isSwitch ? !is_bool($value) : !is_string($value))) {
             $type = $isNumber ? 'a number, 0 or more' : ($isSwitch ? 'true or false' : 'a string');
-            throw new Error("$name: has to be $type", Library::INVALID_ARGUMENT, 'PAYTOKEN_INVALID_ARGUMENT');
+            throw Library::invalid("$name: has to be $type");
         }
         try {
             if (str_ends_with($name, '_pem')) {
@@ -342,8 +375,30 @@ final class Library
                 $code = $ffi->$setter($config, $isSwitch ? (int) $value : $value);
             }
         } catch (FFI\Exception) {
-            throw new Error("$name: there is no such setting; see paytoken_config_set_... in paytoken.h", Library::INVALID_ARGUMENT, 'PAYTOKEN_INVALID_ARGUMENT');
+            throw Library::invalid("$name: there is no such setting; see paytoken_config_set_... in paytoken.h");
         }
         self::code($name, $code, $ffi->paytoken_config_error_message($config));
+    }
+
+    private static function setValues(?FFI\CData $config, #[\SensitiveParameter] mixed $values): void
+    {
+        if (!is_array($values)) {
+            throw self::invalid('values: has to be an array');
+        }
+        $ffi = self::ffi();
+        foreach ($values as $name => $value) {
+            $name = (string) $name;
+            if (!is_string($value)) {
+                throw self::invalid("$name: has to be a string");
+            }
+            self::text('values', $name);
+            self::text($name, $value);
+            self::code($name, $ffi->paytoken_config_set_value($config, $name, $value), $ffi->paytoken_config_error_message($config));
+        }
+    }
+
+    public static function invalid(string $message): Error
+    {
+        return new Error($message, 103, 'PAYTOKEN_INVALID_ARGUMENT');
     }
 }

@@ -69,6 +69,50 @@ function each_provider_gives_a_header(): void
     check(str_starts_with($by_hand->authorization(), 'Bearer '), 'settings by hand');
 }
 
+function a_described_provider_gives_a_header(): void
+{
+    $played = [
+        'name' => 'played', 'token_endpoint' => '/auth', 'auth' => 'none', 'body' => 'json', 'renewal' => 'replaces-previous',
+        'fields' => ['clientId' => '{shop}', 'clientSecret' => '{api_key}'], 'identity' => ['shop'], 'secrets' => ['api_key'],
+        'token' => '/accessToken', 'expires_at' => '/expiresAt',
+    ];
+    $terms = [
+        'base_url' => getenv('SENDPAYMENTS_BASE_URL'), 'root_certificates_pem' => file_get_contents(getenv('PAYTOKEN_CA')),
+        'values' => ['shop' => getenv('SENDPAYMENTS_CLIENT_ID'), 'api_key' => getenv('SENDPAYMENTS_CLIENT_SECRET')],
+    ];
+    $its = Provider::describe($played);
+    $source = new Source($its, Environment::Sandbox, $terms);
+    check($source->call(accounts(...))[0] === 200, 'the API takes it');
+    check($source->authorization() === 'Bearer ' . $source->token(), 'a header');
+    check($source->status()['provider'] === $its->value, 'its number');
+    check(Provider::describe(json_encode($played, JSON_PRETTY_PRINT)) == $its, 'the same once more');
+    $other = new Source(Provider::describe(['name' => 'other', 'prefix' => 'Token'] + $played), Environment::Sandbox, $terms);
+    check($other->authorization() === 'Token ' . $other->token(), 'another prefix');
+    putenv('PLAYED_SHOP=' . $terms['values']['shop']);
+    putenv('PLAYED_API_KEY=' . $terms['values']['api_key']);
+    check(str_starts_with(Source::fromEnv($its, array_diff_key($terms, ['values' => 0]))->authorization(), 'Bearer '), 'from the environment');
+    $secret = $key = 'not-a-real-secret';
+    $acme = Paytoken\Provider::describe([
+        'name' => 'acme', 'token_endpoint' => 'https://auth.acme.example/oauth2/token',
+        'auth' => 'client_secret_basic', 'renewal' => 'coexists',
+        'headers' => ['x-api-key' => '{api_key}'], 'secrets' => ['api_key'],
+    ]);
+    $source = new Paytoken\Source($acme, Paytoken\Environment::Production, [
+        'client_id' => 'merchant-7', 'client_secret' => $secret, 'values' => ['api_key' => $key],
+    ]);
+    check($source->status()['provider'] === $acme->value, 'the page\'s');
+    foreach ([[[], 'JSON object'], ['{', 'not JSON'], [['renewal' => 'coexists'] + $played, 'otherwise'], [['name' => "\xff"], 'UTF-8'],
+        [['name' => 'new', 'sekrets' => []] + $played, 'secrets'], [['name' => NAN], 'description: '], ["{}\0", 'NUL']] as [$wrong, $says]) {
+        $error = failure(fn () => Provider::describe($wrong));
+        check(str_contains($error->getMessage(), $says) && in_array($error->getCode(), [1, 103], true), $error->getMessage());
+    }
+    foreach ([[['shopp' => '7'], 'shopp: not known for played; it takes shop, api_key'], [['a-key-of-mine' => 'api_key'], 'name: '],
+        [['shop' => 7], 'shop: has to be a string'], ['shop', 'values: '], [['shop'], 'name: not known'], [['shop' => "a\0b"], 'shop: ']] as [$wrong, $says]) {
+        $error = failure(fn () => new Source($its, Environment::Sandbox, ['values' => $wrong] + $terms));
+        check($error->getCode() === 103 && str_starts_with($error->getMessage(), $says), $error->getMessage());
+    }
+}
+
 function a_wrong_secret_is_told_and_remembered(): void
 {
     $source = Source::fromEnv(Provider::SendPayments, ['client_id' => 'señor', 'client_secret' => 'contraseña']);
@@ -192,7 +236,7 @@ function figures(): void
 }
 
 set_error_handler(fn ($level, $message) => throw new ErrorException($message));
-foreach ([each_provider_gives_a_header(...), a_wrong_secret_is_told_and_remembered(...), a_401_is_replayed_once(...),
+foreach ([each_provider_gives_a_header(...), a_described_provider_gives_a_header(...), a_wrong_secret_is_told_and_remembered(...), a_401_is_replayed_once(...),
     what_cannot_be_passed_on_is_an_error(...), workers_share_a_request(...),
     preloaded_it_serves_pages(...), figures(...)] as $test) {
     control('POST', '/reset');
