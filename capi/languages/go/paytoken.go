@@ -1,6 +1,7 @@
 // Package paytoken gets tokens for payment providers' APIs, through the C library.
 //
 //	source, err := paytoken.FromEnv(paytoken.SendPayments, paytoken.Settings{}) // one per account, for all goroutines
+//	acme, err := paytoken.Describe(map[string]any{"name": "acme", ...})         // any other provider
 //	err = source.Call(ctx, func(ctx context.Context, authorization string) (int, error) {
 //		request.Header.Set("Authorization", authorization) // one replay where the status is 401
 //		...
@@ -33,6 +34,7 @@ import "C"
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -50,6 +52,31 @@ const (
 	NexterPay    Provider = C.PAYTOKEN_NEXTER_PAY
 	SendPayments Provider = C.PAYTOKEN_SEND_PAYMENTS
 )
+
+// Describe gives any other provider, by its description: a map, or whatever else encoding/json makes an object of, with the
+// keys of docs/describing-a-provider.md, and name; or JSON text. The same description again gives the same Provider; another
+// one under a known name is an error.
+func Describe(description any) (Provider, error) {
+	text, ok := description.(string)
+	if !ok {
+		encoded, err := json.Marshal(description)
+		if err != nil {
+			return 0, invalid("description", err.Error())
+		}
+		text = string(encoded)
+	}
+	c, err := cString("description", text)
+	if err != nil {
+		return 0, err
+	}
+	defer release(c, len(text))
+	var number C.uint32_t
+	var object *C.paytoken_error
+	if C.paytoken_provider_describe(c, &number, &object) != C.PAYTOKEN_OK {
+		return 0, taken(object)
+	}
+	return Provider(number), nil
+}
 
 // Environment is the provider's test system or real money.
 type Environment uint32
@@ -107,6 +134,7 @@ type Settings struct {
 	AcceptUnsealed                                    string
 	StoreCAFile, StoreCertificateFile                 string
 	StorePrivateKeyFile                               string
+	Values                                            map[string]string // what a described provider asks for besides
 }
 
 // Terms of one call.
@@ -137,7 +165,7 @@ func New(provider Provider, environment Environment, settings Settings) (*Source
 	if config == nil {
 		return nil, invalid("provider, environment", "one of them is not known; use this package's constants")
 	}
-	return open(config, provider, settings)
+	return open(config, settings)
 }
 
 // FromEnv reads the environment as the paytoken command does; settings given here count instead. C sees the variables that
@@ -148,7 +176,7 @@ func FromEnv(provider Provider, settings Settings) (*Source, error) {
 	if code := C.paytoken_config_from_env(C.uint32_t(provider), &config, &object); code != C.PAYTOKEN_OK {
 		return nil, taken(object)
 	}
-	return open(config, provider, settings)
+	return open(config, settings)
 }
 
 // Authorization gives the value of an Authorization header.
@@ -178,7 +206,7 @@ func (source *Source) Authorization(ctx context.Context, terms Terms) (string, e
 // Token gives the token alone.
 func (source *Source) Token(ctx context.Context, terms Terms) (string, error) {
 	authorization, err := source.Authorization(ctx, terms)
-	return strings.TrimPrefix(authorization, "Bearer "), err
+	return authorization[strings.LastIndexByte(authorization, ' ')+1:], err
 }
 
 // Invalidate tells that the API answered 401 to this token, with or without "Bearer ".
@@ -342,9 +370,9 @@ func (source *Source) fetch(terms Terms, flags C.uint32_t) (token string, err er
 	return token, err
 }
 
-func open(config *C.paytoken_config, provider Provider, settings Settings) (*Source, error) {
+func open(config *C.paytoken_config, settings Settings) (*Source, error) {
 	defer C.paytoken_config_free(config)
-	if err := settings.apply(config, provider); err != nil {
+	if err := settings.apply(config); err != nil {
 		return nil, err
 	}
 	var source *C.paytoken_source
@@ -355,7 +383,7 @@ func open(config *C.paytoken_config, provider Provider, settings Settings) (*Sou
 	return &Source{source: source, flights: map[Terms]*flight{}}, nil
 }
 
-func (settings *Settings) apply(config *C.paytoken_config, provider Provider) error {
+func (settings *Settings) apply(config *C.paytoken_config) error {
 	var failed error
 	text := func(name, value string, set func(*C.char) C.int32_t) {
 		if failed != nil || value == "" {
@@ -394,6 +422,14 @@ func (settings *Settings) apply(config *C.paytoken_config, provider Provider) er
 	text("StoreCAFile", settings.StoreCAFile, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_ca_file(config, c) })
 	text("StoreCertificateFile", settings.StoreCertificateFile, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_certificate_file(config, c) })
 	text("StorePrivateKeyFile", settings.StorePrivateKeyFile, func(c *C.char) C.int32_t { return C.paytoken_config_set_store_private_key_file(config, c) })
+	for name, value := range settings.Values {
+		own, err := cString("Values", name)
+		if err != nil {
+			return err
+		}
+		text(name, value, func(c *C.char) C.int32_t { return C.paytoken_config_set_value(config, own, c) })
+		release(own, len(name))
+	}
 	bytes(settings.CertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_certificate_pem(config, p, n) })
 	bytes(settings.PrivateKeyPEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_private_key_pem(config, p, n) })
 	bytes(settings.RootCertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t {
@@ -408,8 +444,8 @@ func (settings *Settings) apply(config *C.paytoken_config, provider Provider) er
 		failed = accepted(config, C.paytoken_config_set_certificate_injected_by_proxy(config))
 	}
 	// Calls look into the cache first, so none of them renews: the library has to.
-	if failed == nil && provider != SendPayments {
-		failed = accepted(config, C.paytoken_config_set_renew_in_background(config, 1))
+	if failed == nil {
+		failed = accepted(config, C.paytoken_config_set_renew_in_background(config, C.PAYTOKEN_RENEW_IF_TOKENS_COEXIST))
 	}
 	return failed
 }

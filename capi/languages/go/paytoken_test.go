@@ -125,6 +125,82 @@ func TestEachProviderGivesAHeader(t *testing.T) {
 	}
 }
 
+func TestADescribedProviderGivesAHeader(t *testing.T) {
+	control(t, "POST", "/reset")
+	played := map[string]any{
+		"name": "played", "token_endpoint": "/auth", "auth": "none", "body": "json", "renewal": "replaces-previous",
+		"fields": map[string]string{"clientId": "{shop}", "clientSecret": "{api_key}"}, "identity": []string{"shop"},
+		"secrets": []string{"api_key"}, "token": "/accessToken", "expires_at": "/expiresAt",
+	}
+	settings := Settings{
+		BaseURL: os.Getenv("SENDPAYMENTS_BASE_URL"), RootCertificatePEM: read(t, "PAYTOKEN_CA"),
+		Values: map[string]string{"shop": os.Getenv("SENDPAYMENTS_CLIENT_ID"), "api_key": os.Getenv("SENDPAYMENTS_CLIENT_SECRET")},
+	}
+	its, err := Describe(played)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, prefix := range []string{"Bearer", "", "Token"} {
+		description := map[string]any{"prefix": prefix}
+		for key, value := range played {
+			description[key] = value
+		}
+		if prefix != "Bearer" {
+			description["name"], description["renewal"] = "with-"+strings.ToLower(prefix)+"-0", "coexists"
+		}
+		provider, err := Describe(description)
+		if err != nil || (provider == its) != (prefix == "Bearer") || provider <= SendPayments {
+			t.Fatal(provider, err)
+		}
+		source, err := New(provider, Sandbox, settings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, err := source.Authorization(background, Terms{})
+		token, _ := source.Token(background, Terms{})
+		if err != nil || header != strings.TrimPrefix(prefix+" "+token, " ") || len(token) < 20 {
+			t.Fatal(err)
+		}
+		source.Close()
+	}
+	secret, key := "not-a-real-secret", "not-a-real-key"
+	source, err := func() (*Source, error) {
+		acme, err := Describe(map[string]any{
+			"name": "acme", "token_endpoint": "https://auth.acme.example/oauth2/token",
+			"auth": "client_secret_basic", "renewal": "coexists",
+			"headers": map[string]string{"x-api-key": "{api_key}"}, "secrets": []string{"api_key"},
+		})
+		if err != nil {
+			return nil, err
+		}
+		return New(acme, Production, Settings{
+			ClientID: "merchant-7", ClientSecret: secret, Values: map[string]string{"api_key": key},
+		})
+	}()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source.Close()
+	for wrong, says := range map[any]string{"{}": "name: not set", "{": "not JSON", "": "JSON object", "{}\x00": "NUL", "\xff": "UTF-8", 7: "JSON object"} {
+		if _, err := Describe(wrong); err == nil || !strings.Contains(err.Error(), says) {
+			t.Fatal(wrong, err)
+		}
+	}
+	if _, err := Describe(map[string]any{"name": func() {}}); code(err) != InvalidArgument {
+		t.Fatal(err)
+	}
+	for name, says := range map[string]string{"shopp": "shopp: not known for played; it takes shop, api_key", "a-key-of-mine": "name: ", "sh\x00op": "Values: "} {
+		settings.Values = map[string]string{name: "api_key-of-mine"}
+		if _, err := New(its, Sandbox, settings); code(err) != InvalidArgument || !strings.Contains(err.Error(), says) {
+			t.Fatal(err)
+		}
+	}
+	settings.Values = map[string]string{"shop": "a\x00b"}
+	if _, err := New(its, Sandbox, settings); code(err) != InvalidArgument || !strings.Contains(err.Error(), "shop: ") {
+		t.Fatal(err)
+	}
+}
+
 func TestTwoThousandGoroutinesShareARequestAndFewThreads(t *testing.T) {
 	source := fromEnv(t, SendPayments, Settings{})
 	// Held until this goroutine lets the request go.

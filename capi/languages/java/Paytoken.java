@@ -7,6 +7,7 @@
  *     HttpResponse<String> response = client.send(request.header("Authorization", authorization).build(), ofString());
  *     return new Answer<>(response.statusCode(), response.body());
  * });
+ * Paytoken.Described acme = Paytoken.describe(Map.of("name", "acme", ...));           // any other provider
  * }</pre>
  *
  * A call is answered from the cache where that is possible. Else it waits for a thread that fetches, one for all callers.
@@ -31,9 +32,27 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
+import java.util.stream.Collectors;
+import java.util.stream.StreamSupport;
 
 public final class Paytoken implements AutoCloseable {
-    public enum Provider { NTX_PAY, NEXTER_PAY, SEND_PAYMENTS }
+    /** Whose tokens: one of those that are built in, or one that was described. */
+    public sealed interface AnyProvider {
+        /** As paytoken.h and paytoken_status have it. */
+        int number();
+    }
+
+    public enum Provider implements AnyProvider {
+        NTX_PAY, NEXTER_PAY, SEND_PAYMENTS;
+
+        @Override
+        public int number() {
+            return ordinal() + 1;
+        }
+    }
+
+    /** What {@link #describe} gives. */
+    public record Described(int number) implements AnyProvider {}
 
     public enum Environment { SANDBOX, PRODUCTION }
 
@@ -72,7 +91,7 @@ public final class Paytoken implements AutoCloseable {
     }
 
     private static final int OK = 0, TIMEOUT = 4, STORE = 10, CLOSED = 100, INVALID_ARGUMENT = 103;
-    private static final int FORCE = 1, CACHED_ONLY = 2, AUTHORIZATION = 4;
+    private static final int FORCE = 1, CACHED_ONLY = 2, AUTHORIZATION = 4, IF_TOKENS_COEXIST = 2;
     private static final Cleaner CLEANER = Cleaner.create();
 
     private record Terms(long minValidityMs, boolean force) {}
@@ -83,25 +102,40 @@ public final class Paytoken implements AutoCloseable {
 
     /**
      * Settings are named as in paytoken.h, paytoken_config_set_...: "client_id" and its like are Strings, "certificate_pem"
-     * and its like byte[], "timeout_ms" and "retries" Integers, "renew_in_background" a Boolean.
+     * and its like byte[], "timeout_ms" and "retries" Integers, "renew_in_background" a Boolean; what a described provider
+     * asks for besides is in "values", a Map of Strings.
      */
-    public Paytoken(Provider provider, Environment environment, Map<String, ?> settings) {
-        this(provider, C.CONFIG_NEW.invokePointer(new Object[] {provider.ordinal() + 1, environment.ordinal() + 1}), settings);
+    public Paytoken(AnyProvider provider, Environment environment, Map<String, ?> settings) {
+        this(C.CONFIG_NEW.invokePointer(new Object[] {provider.number(), environment.ordinal() + 1}), settings);
     }
 
     /** From the environment, as the paytoken command reads it; settings given here count instead. */
-    public static Paytoken fromEnv(Provider provider, Map<String, ?> settings) {
+    public static Paytoken fromEnv(AnyProvider provider, Map<String, ?> settings) {
         PointerByReference config = new PointerByReference();
-        checked(error -> C.CONFIG_FROM_ENV.invokeInt(new Object[] {provider.ordinal() + 1, config, error}));
-        return new Paytoken(provider, config.getValue(), settings);
+        checked(error -> C.CONFIG_FROM_ENV.invokeInt(new Object[] {provider.number(), config, error}));
+        return new Paytoken(config.getValue(), settings);
     }
 
-    private Paytoken(Provider provider, Pointer config, Map<String, ?> settings) {
+    /**
+     * Any other provider, by its description: the keys of docs/describing-a-provider.md, and "name". What this gives stands
+     * wherever a Provider does. The same description again gives the same; another one under a known name is a Failure.
+     */
+    public static Described describe(Map<String, ?> description) {
+        return describe(json(description));
+    }
+
+    /** The same as JSON text. */
+    public static Described describe(String json) {
+        try (Text text = new Text("description", json); Memory number = new Memory(4)) {
+            checked(error -> C.PROVIDER_DESCRIBE.invokeInt(new Object[] {text.memory, number, error}));
+            return new Described(number.getInt(0));
+        }
+    }
+
+    private Paytoken(Pointer config, Map<String, ?> settings) {
         try {
             // Calls look into the cache first, so none of them renews: the library has to.
-            if (provider != Provider.SEND_PAYMENTS && !settings.containsKey("renew_in_background")) {
-                set(config, "renew_in_background", true);
-            }
+            C.RENEW_IN_BACKGROUND.invokeInt(new Object[] {config, IF_TOKENS_COEXIST});
             settings.forEach((name, value) -> set(config, name, value));
             PointerByReference source = new PointerByReference();
             checked(error -> C.SOURCE_NEW.invokeInt(new Object[] {config, source, error}));
@@ -334,6 +368,17 @@ public final class Paytoken implements AutoCloseable {
     }
 
     private static void set(Pointer config, String name, Object value) {
+        if (name.equals("values")) {
+            if (!(value instanceof Map<?, ?> values)) {
+                throw invalid(name, "has to be a Map");
+            }
+            values.forEach((key, text) -> {
+                try (Text own = new Text(name, key); Text its = new Text((String) key, text)) {
+                    accepted(config, C.CONFIG_SET_VALUE.invokeInt(new Object[] {config, own.memory, its.memory}));
+                }
+            });
+            return;
+        }
         Function setter;
         try {
             setter = C.LIBRARY.getFunction("paytoken_config_set_" + name);
@@ -361,6 +406,25 @@ public final class Paytoken implements AutoCloseable {
                 accepted(config, setter.invokeInt(new Object[] {config, text.memory}));
             }
         }
+    }
+
+    /** With an object's members in the order of their names: a Map may have another order in each process. */
+    private static String json(Object value) {
+        if (value instanceof Map<?, ?> map) {
+            return map.entrySet().stream().map(entry -> json(String.valueOf(entry.getKey())) + ":" + json(entry.getValue()))
+                .sorted().collect(Collectors.joining(",", "{", "}"));
+        }
+        if (value instanceof Iterable<?> list) {
+            return StreamSupport.stream(list.spliterator(), false).map(Paytoken::json).collect(Collectors.joining(",", "[", "]"));
+        }
+        if (value instanceof String text) {
+            return text.chars().mapToObj(c -> c < ' ' || c == '"' || c == '\\' ? String.format("\\u%04x", c) : Character.toString(c))
+                .collect(Collectors.joining("", "\"", "\""));
+        }
+        if (value instanceof Number || value instanceof Boolean) {
+            return value.toString();
+        }
+        throw invalid("description", "has to be of Maps, Iterables, Strings, numbers and Booleans");
     }
 
     /** Calls with a place for an error, and throws what is there afterwards. A buffer that is too small is no error. */
@@ -397,6 +461,9 @@ public final class Paytoken implements AutoCloseable {
         static final NativeLibrary LIBRARY = NativeLibrary.getInstance(
             Optional.ofNullable(System.getenv("PAYTOKEN_LIBRARY")).orElse("libpaytoken.so.0"));
         static final Function CODE_NAME = LIBRARY.getFunction("paytoken_code_name");
+        static final Function PROVIDER_DESCRIBE = LIBRARY.getFunction("paytoken_provider_describe");
+        static final Function CONFIG_SET_VALUE = LIBRARY.getFunction("paytoken_config_set_value");
+        static final Function RENEW_IN_BACKGROUND = LIBRARY.getFunction("paytoken_config_set_renew_in_background");
         static final Function CONFIG_NEW = LIBRARY.getFunction("paytoken_config_new");
         static final Function CONFIG_FROM_ENV = LIBRARY.getFunction("paytoken_config_from_env");
         static final Function CONFIG_ERROR_MESSAGE = LIBRARY.getFunction("paytoken_config_error_message");

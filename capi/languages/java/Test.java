@@ -26,7 +26,7 @@ public final class Test {
     private static final HttpClient CLIENT = HttpClient.newHttpClient();
 
     public static void main(String[] arguments) throws Exception {
-        List<Callable<Void>> tests = List.of(Test::eachProviderGivesAHeader, Test::manyThreadsShareARequest,
+        List<Callable<Void>> tests = List.of(Test::eachProviderGivesAHeader, Test::aDescribedProviderGivesAHeader, Test::manyThreadsShareARequest,
             Test::aRenewalMakesNobodyWait, Test::aWrongSecretIsToldAndRemembered, Test::a401IsReplayedOnce,
             Test::whatCannotBePassedOnIsAnError, Test::figures);
         for (Callable<Void> test : tests) {
@@ -57,6 +57,49 @@ public final class Test {
         settings.put("retries", 1);
         try (Paytoken source = new Paytoken(Paytoken.Provider.NTX_PAY, Paytoken.Environment.SANDBOX, settings)) {
             check(source.authorization().startsWith("Bearer "), "settings by hand");
+        }
+        return null;
+    }
+
+    private static Void aDescribedProviderGivesAHeader() throws Exception {
+        Map<String, Object> played = new HashMap<>(Map.of("name", "played", "token_endpoint", "/auth", "auth", "none", "body", "json",
+            "renewal", "replaces-previous", "fields", Map.of("clientId", "{shop}", "clientSecret", "{api_key}"),
+            "identity", List.of("shop"), "secrets", List.of("api_key"), "token", "/accessToken", "expires_at", "/expiresAt"));
+        Map<String, Object> terms = new HashMap<>(Map.of("base_url", System.getenv("SENDPAYMENTS_BASE_URL"),
+            "root_certificates_pem", Files.readAllBytes(Path.of(System.getenv("PAYTOKEN_CA"))),
+            "values", Map.of("shop", System.getenv("SENDPAYMENTS_CLIENT_ID"), "api_key", System.getenv("SENDPAYMENTS_CLIENT_SECRET"))));
+        Paytoken.Described its = Paytoken.describe(played);
+        try (Paytoken source = new Paytoken(its, Paytoken.Environment.SANDBOX, terms)) {
+            check(source.authorization().startsWith("Bearer ") && requests("token_requests") == 1, "a header");
+        }
+        played.put("refusals_per_hour", 3);
+        played.put("jwt_expiry", false);
+        check(Paytoken.describe(played).equals(its), "the same, with its defaults");
+        played.put("title", "A \"title\" of \u00f1 and \\");
+        check(failure(() -> Paytoken.describe(played)).getMessage().contains("otherwise"), "another under a known name");
+        played.putAll(Map.of("name", "bare", "prefix", ""));
+        try (Paytoken bare = new Paytoken(Paytoken.describe(played), Paytoken.Environment.SANDBOX, terms)) {
+            check(bare.authorization().length() > 20 && !bare.authorization().contains(" "), "no prefix");
+        }
+        String secret = "not-a-real-secret", key = secret;
+        Paytoken.Described acme = Paytoken.describe(Map.of(
+            "name", "acme", "token_endpoint", "https://auth.acme.example/oauth2/token",
+            "auth", "client_secret_basic", "renewal", "coexists",
+            "headers", Map.of("x-api-key", "{api_key}"), "secrets", List.of("api_key")));
+        Paytoken source = new Paytoken(acme, Paytoken.Environment.PRODUCTION, Map.of(
+            "client_id", "merchant-7", "client_secret", secret, "values", Map.of("api_key", key)));
+        source.close();
+        for (Map.Entry<String, String> wrong : Map.of("{}", "name: not set", "{", "not JSON", "", "JSON object", "{}\0", "NUL", "\ud800", "Unicode").entrySet()) {
+            check(failure(() -> Paytoken.describe(wrong.getKey())).getMessage().contains(wrong.getValue()), wrong.getValue());
+        }
+        check(failure(() -> Paytoken.describe(Map.of("name", new Object()))).code == 103, "no JSON can hold it");
+        check(failure(() -> Paytoken.describe(Map.of("name", "a\nb"))).getMessage().contains("name: "), "a line end");
+        for (Map.Entry<Object, String> wrong : Map.<Object, String>of(Map.of("shopp", "7"), "shopp: not known for played; it takes shop, api_key",
+            Map.of("a-key-of-mine", "api_key"), "name: ", Map.of("shop", 7), "shop: has to be a String", "shop", "values: ",
+            Map.of(7, "7"), "values: ", Map.of("shop", "a\0b"), "shop: ").entrySet()) {
+            terms.put("values", wrong.getKey());
+            Paytoken.Failure why = failure(() -> new Paytoken(its, Paytoken.Environment.SANDBOX, terms));
+            check(why.code == 103 && why.getMessage().startsWith(wrong.getValue()), why.getMessage());
         }
         return null;
     }
