@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a failure here is the test's
 
 mod clock;
+pub mod described;
 mod logged;
 pub mod foreign;
 pub mod machine;

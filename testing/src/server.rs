@@ -22,6 +22,7 @@ pub struct Server {
     /// The same as `http://…`.
     pub url: String,
     received: Arc<Mutex<Vec<Vec<u8>>>>,
+    shown: Arc<Mutex<Vec<Vec<u8>>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -29,27 +30,56 @@ impl Server {
     /// Starts it on a free port.
     pub fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
+        Self::start(None, move || answer.clone())
+    }
+
+    /// The same by TLS, as 127.0.0.1 and as localhost, with an answer that is made for each request. It
+    /// asks for a client's certificate, and works without.
+    pub fn by_tls(authority: &Authority, answer: impl FnMut() -> Vec<u8> + Send + 'static) -> Self {
+        Self::start(Some(asking_config(authority)), answer)
+    }
+
+    fn start(
+        tls: Option<Arc<ServerConfig>>,
+        mut answer: impl FnMut() -> Vec<u8> + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let received = Arc::new(Mutex::new(Vec::new()));
-        let keep = received.clone();
+        let url = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+        let (received, shown) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::default()));
+        let (keep, certificates) = (received.clone(), shown.clone());
         let thread = thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
-                let request = read_request(&mut stream);
-                if request.is_empty() {
+                if !matches!(stream.peek(&mut [0]), Ok(1)) {
                     return; // the drop below
                 }
-                keep.lock().unwrap().push(request);
-                let _ = stream.write_all(&answer);
+                let Some(tls) = &tls else {
+                    keep.lock().unwrap().push(read_request(&mut stream));
+                    let _ = stream.write_all(&answer());
+                    continue;
+                };
+                let tls = rustls::ServerConnection::new(tls.clone()).unwrap();
+                let mut stream = rustls::StreamOwned::new(tls, stream);
+                keep.lock().unwrap().push(read_request(&mut stream));
+                let came = stream.conn.peer_certificates().unwrap_or_default();
+                *certificates.lock().unwrap() = came.iter().map(|one| one.to_vec()).collect();
+                let _ = stream.write_all(&answer());
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
             }
         });
-        Self { address, url: format!("http://{address}"), received, thread: Some(thread) }
+        Self { address, url, received, shown, thread: Some(thread) }
     }
 
     /// Every request so far, head and body.
     pub fn received(&self) -> Vec<Vec<u8>> {
         self.received.lock().unwrap().clone()
+    }
+
+    /// The certificates (DER) that the last client showed; none in plain.
+    pub fn certificates_shown(&self) -> Vec<Vec<u8>> {
+        self.shown.lock().unwrap().clone()
     }
 }
 
@@ -94,16 +124,7 @@ pub struct Trap {
 impl Trap {
     /// Starts it on a free port, as 127.0.0.1 and as localhost.
     pub fn start(authority: &Authority) -> Self {
-        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
-        let key = KeyPair::generate().unwrap();
-        let issued = authority.sign(CertificateParams::new(names).unwrap(), &key);
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
-            .allow_unauthenticated()
-            .build();
-        let config = server_config(&issued, verifier.unwrap());
+        let config = asking_config(authority);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let received = Arc::new(Mutex::new(Vec::new()));
@@ -152,6 +173,20 @@ const STOP: [u8; 1] = [0xff];
 /// An address where nobody listens: the port was free a moment ago.
 pub fn nobody_listens() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// TLS as 127.0.0.1 and as localhost, which asks for a client's certificate and works without.
+fn asking_config(authority: &Authority) -> Arc<ServerConfig> {
+    let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+    let key = KeyPair::generate().unwrap();
+    let issued = authority.sign(CertificateParams::new(names).unwrap(), &key);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+        .allow_unauthenticated()
+        .build();
+    server_config(&issued, verifier.unwrap())
 }
 
 /// TLS with this certificate, for clients that the verifier accepts.

@@ -16,6 +16,7 @@ mod crashes;
 mod cron;
 mod curl;
 mod curl_lines;
+mod described_cases;
 mod foreign;
 mod herd;
 mod memory;
@@ -46,6 +47,7 @@ fn main() {
         cron::trials(),
         curl::trials(),
         curl_lines::trials(),
+        described_cases::trials(),
         foreign::trials(),
         herd::trials(),
         memory::trials(),
