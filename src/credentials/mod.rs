@@ -362,12 +362,13 @@ impl Credentials {
         self.value(SCOPE).unwrap_or(self.provider().facts().protocol.scope)
     }
 
-    /// Whether they are the same account's, whatever the secret.
+    /// Whether they are the same account's, whatever the secret (where anything else tells).
     pub(crate) fn have_account_of(&self, other: &Self) -> bool {
         self.provider() == other.provider()
             && self.id() == other.id()
             && self.scope() == other.scope()
             && self.identity().eq(other.identity())
+            && (self.provider().facts().has_identity() || self.secrets().eq(other.secrets()))
     }
 
     /// Whether every part is equal, the secrets included.

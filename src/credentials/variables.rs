@@ -24,7 +24,8 @@ use crate::types::names::Provider;
 #[derive(Clone, Copy)]
 pub(crate) enum Reading {
     Whole,
-    /// Neither secret nor private key: enough to tell whose account it is, and for nothing else.
+    /// Neither secret nor private key: enough to tell whose account it is, and for nothing else. (Where
+    /// only a secret tells that, it is read.)
     WithoutSecret,
 }
 
@@ -95,7 +96,8 @@ impl<'a> Variables<'a> {
         for field in facts.fields {
             let name = facts.variable(field.variable);
             let value = match (field.kind, reading) {
-                (FieldKind::Secret | FieldKind::PrivateKey, Reading::WithoutSecret) => continue,
+                (FieldKind::Secret, Reading::WithoutSecret) if facts.has_identity() => continue,
+                (FieldKind::PrivateKey, Reading::WithoutSecret) => continue,
                 (FieldKind::Identity | FieldKind::Secret, _) => Some(self.credential(&name)?),
                 (FieldKind::Optional, _) => self.text(&name)?.map(Zeroizing::new),
                 (FieldKind::PrivateKey, _) => self.assertion_key(facts, &name)?,

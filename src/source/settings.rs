@@ -288,7 +288,8 @@ impl Settings {
         path.map(|path| authorities(variables, "PAYTOKEN_CA", path)).transpose()
     }
 
-    /// The account that these settings describe. Neither secret nor private key is read.
+    /// The account that these settings describe. Neither secret nor private key is read, but where a
+    /// provider was described whose accounts have nothing else that tells them apart.
     ///
     /// # Errors
     /// As [`Credentials::from_env`](crate::Credentials::from_env) and [`environment`](Self::environment).

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use log::warn;
+use zeroize::Zeroizing;
 
 use super::entry::Entry;
 use super::{Store, StoreKey};
@@ -209,13 +210,22 @@ impl Account {
         let facts = provider.facts();
         if facts.is_described {
             // All else that makes another token.
-            parts.extend([facts.endpoint, credentials.scope()]);
+            parts.extend([facts.endpoint, facts.protocol.token, credentials.scope()]);
             parts.extend(credentials.identity().flat_map(|(name, value)| [name, value]));
             constants(facts.protocol.headers, &mut parts);
             constants(facts.protocol.fields, &mut parts);
+            // Where nothing else tells one account from another, nobody may get another's token.
+            parts.extend(credentials.secrets().filter(|_| !facts.has_identity()));
         }
-        // Each part with its length, so that no two sets of parts are the same text.
-        let text: String = parts.iter().map(|part| format!("{}:{part}", part.len())).collect();
+        // Each part with its length, so that no two sets of parts are the same text; sized at once, since
+        // growing could leave an unwiped copy of a secret behind.
+        let size = parts.iter().map(|part| part.len() + 21).sum();
+        let mut text = Zeroizing::new(String::with_capacity(size));
+        for part in parts {
+            text.push_str(&part.len().to_string());
+            text.push(':');
+            text.push_str(part);
+        }
         let hash = sha256_hex(text.as_bytes());
         let key = StoreKey(format!("{}-{}", name.replace('_', "-"), &hash[..40]));
         Self { provider, environment, key, certificate_not_after: None }
@@ -233,17 +243,23 @@ impl Account {
     }
 }
 
-/// What is the same in every request, by name. What differs from account to account is a part of its
-/// own; where that goes is told by its place among these.
+/// What is the same in every request, by name, with its kind and the end of each table. What differs from
+/// account to account is a part of its own; where that goes is told by its place among these.
 fn constants(of: &[(&'static str, Part)], parts: &mut Vec<&str>) {
     for (name, part) in of {
         parts.push(name);
         match part {
-            Part::Text(text) | Part::Literal(text) | Part::Value(text) => parts.push(text),
-            Part::Table(members) => constants(members, parts),
-            _ => {}
+            Part::Text(text) => parts.extend(["text", text]),
+            Part::Literal(text) => parts.extend(["literal", text]),
+            Part::Value(name) => parts.extend(["value", name]),
+            Part::Table(members) => {
+                parts.push("table");
+                constants(members, parts);
+            }
+            _ => parts.push("other"),
         }
     }
+    parts.push("");
 }
 
 /// What is told of an entry that cannot be read, whatever the reason.

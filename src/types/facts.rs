@@ -243,6 +243,11 @@ impl Facts {
         format!("{}_{name}", self.prefix)
     }
 
+    /// Whether anything but a secret tells one account from another.
+    pub(crate) fn has_identity(&self) -> bool {
+        self.fields.iter().any(|field| field.kind == FieldKind::Identity)
+    }
+
     /// The longest that a token can live.
     pub(crate) fn longest_lifetime(&self, environment: Environment) -> Duration {
         self.longest_lifetime

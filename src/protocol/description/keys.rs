@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::types::error::{Error, Result};
 
-const KNOWN: [&str; 29] = [
+pub(super) const KNOWN: [&str; 29] = [
     "name",
     "token_endpoint",
     "sandbox",
@@ -158,10 +158,7 @@ impl Value {
             b'{' if depth < 8 => {
                 let pairs =
                     pairs(json).map_err(|problem| bad(key, &format!("{name}: {problem}")))?;
-                let members = pairs.0.into_iter().map(|(inner, json)| {
-                    Ok((inner.clone(), Self::of(key, &inner, json, depth + 1)?))
-                });
-                Ok(Self::Table(members.collect::<Result<_>>()?))
+                Ok(Self::Table(values(key, pairs, depth + 1)?))
             }
             b'-' | b'0'..=b'9' | b't' | b'f' => Ok(Self::Literal(json.to_owned())),
             _ => Err(bad(
@@ -170,6 +167,24 @@ impl Value {
             )),
         }
     }
+}
+
+fn values(key: &str, pairs: Pairs<'_>, depth: usize) -> Result<Vec<(String, Value)>> {
+    let value = |(name, json): (String, &RawValue)| {
+        let problem = if name.is_empty() {
+            "a name is empty; give it one".to_owned()
+        } else if name.contains(|c: char| c.is_control() || matches!(c, '{' | '}')) {
+            format!(
+                "{}: a name holds neither control characters nor a placeholder",
+                shown_name(&name)
+            )
+        } else {
+            let value = Value::of(key, &name, json, depth)?;
+            return Ok((name, value));
+        };
+        Err(bad(key, &problem))
+    };
+    pairs.0.into_iter().map(value).collect()
 }
 
 /// The name of a placeholder; or what is wrong with what looks like one.
@@ -249,9 +264,8 @@ impl<'a> Keys<'a> {
                 .take_while(|(one, other)| **one == *other)
                 .count()
         };
-        let close = KNOWN
-            .into_iter()
-            .max_by_key(|known| (in_common(known), std::cmp::Reverse(known.len())));
+        // Of several the longest: others call the endpoint token_url.
+        let close = KNOWN.into_iter().max_by_key(|known| (in_common(known), known.len()));
         Err(bad(
             &shown_name(key),
             &match close.filter(|known| in_common(known) >= 3) {
@@ -400,11 +414,7 @@ impl<'a> Keys<'a> {
             return Err(bad(key, "has to be a table of names and values"));
         }
         let pairs = pairs(json.get()).map_err(|problem| bad(key, &problem))?;
-        let value = |(name, json): (String, &RawValue)| match name.is_empty() {
-            true => Err(bad(key, "a name is empty; give it one")),
-            false => Ok((name.clone(), Value::of(key, &name, json, 0)?)),
-        };
-        pairs.0.into_iter().map(value).collect()
+        values(key, pairs, 0)
     }
 }
 

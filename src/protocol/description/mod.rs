@@ -2,6 +2,8 @@
 //! knows whether a provider was built in or described.
 
 mod keys;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Mutex;
 use std::time::Duration;
