@@ -267,3 +267,117 @@ pub(crate) const UNREADABLE: &str = "the store's entry cannot be read (sealed wi
 
 /// How long the lock may be held for a change that does not use the network.
 const HOLD: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::types::facts::{Facts, Protocol};
+    use crate::types::names::Described;
+
+    /// A provider of this one's name that differs in something, as another process may know it.
+    fn like(provider: Provider, change: impl FnOnce(&mut Facts)) -> Provider {
+        let mut facts = *provider.facts();
+        change(&mut facts);
+        Provider::Described(Described(Box::leak(Box::new(facts))))
+    }
+
+    fn key(provider: Provider, values: &[(&str, &str)], pem: Option<&str>) -> StoreKey {
+        key_at("https://auth.acme.example", provider, values, pem)
+    }
+
+    fn key_at(
+        url: &str,
+        provider: Provider,
+        values: &[(&str, &str)],
+        pem: Option<&str>,
+    ) -> StoreKey {
+        let certificate = pem.map(|pem| ClientCertificate::from_pem(pem).unwrap());
+        let credentials =
+            Credentials::described(provider, values.iter().copied(), certificate).unwrap();
+        Account::new(&credentials, Environment::Sandbox, Some(url)).unwrap().key
+    }
+
+    #[test]
+    fn accounts_that_differ_in_what_makes_another_token_share_no_entry() {
+        let acme = Provider::described(
+            r#"{"name": "account-keys", "token_endpoint": "/token", "auth": "client_secret_basic",
+                "renewal": "coexists", "body": "json", "identity": ["shop"], "headers": {"x-shop": "{shop}"},
+                "fields": {"audience": "a", "table": {"in": "b"}, "after": "c"}}"#,
+        )
+        .unwrap();
+        let fields = |fields: &'static [(&'static str, Part)]| {
+            like(acme, |facts| facts.protocol = Protocol { fields, ..facts.protocol })
+        };
+        let headers = |headers: &'static [(&'static str, Part)]| {
+            like(acme, |facts| facts.protocol = Protocol { headers, ..facts.protocol })
+        };
+        let values = &[("client_id", "1"), ("client_secret", "s"), ("shop", "7")][..];
+        let with = |name: &'static str, value: &'static str| {
+            let kept = values.iter().filter(|(known, _)| *known != name).copied();
+            kept.chain([(name, value)]).collect::<Vec<_>>()
+        };
+        let pem = |path| std::fs::read_to_string(format!("fuzz/seeds/{path}.pem")).unwrap();
+        let [one, other] = ["certificate", "rsa"].map(pem);
+        let keys = [
+            key(acme, values, None),
+            key_at("https://other.acme.example", acme, values, None),
+            key(like(acme, |facts| facts.endpoint = "/token?tenant=7"), values, None),
+            key(like(acme, |facts| facts.protocol.token = "/id_token"), values, None),
+            key(like(acme, |facts| facts.protocol.scope = "read"), values, None),
+            key(acme, &with("scope", "write"), None),
+            key(acme, &with("client_id", "2"), None),
+            key(acme, &with("shop", "8"), None),
+            key(acme, &with("shop", "1"), None),
+            key(acme, values, Some(&one)),
+            key(acme, values, Some(&other)),
+            // The same words in other places.
+            key(fields(&[("a", Part::Text("b"))]), values, None),
+            key(fields(&[("a", Part::Literal("b"))]), values, None),
+            key(fields(&[("a", Part::Value("b"))]), values, None),
+            key(fields(&[("a", Part::Table(&[("b", Part::Text("c"))]))]), values, None),
+            key(fields(&[("a", Part::Table(&[])), ("b", Part::Text("c"))]), values, None),
+            key(fields(&[("a", Part::Scope), ("text", Part::Text("b"))]), values, None),
+            key(headers(&[("a", Part::Text("b"))]), values, None),
+            key(headers(&[("a", Part::Text("c"))]), values, None),
+            key(
+                like(acme, |facts| {
+                    facts.protocol.headers = &[];
+                    facts.protocol.fields = &[("x-shop", Part::Value("shop"))];
+                }),
+                values,
+                None,
+            ),
+        ];
+        let distinct: BTreeSet<_> = keys.iter().map(StoreKey::as_str).collect();
+        assert_eq!(distinct.len(), keys.len(), "{keys:#?}");
+        // A wrong secret is not another account.
+        assert_eq!(keys[0], key(acme, &with("client_secret", "another"), None));
+        let (scope, own) = (&with("scope", "read"), like(acme, |it| it.protocol.scope = "read"));
+        assert_eq!(key(acme, scope, None), key(own, values, None), "the same is asked for");
+    }
+
+    #[test]
+    fn a_secret_makes_an_account_where_nothing_else_does() {
+        let described = |name: &str, more: &str| {
+            let json = format!(
+                r#"{{"name": "{name}", "token_endpoint": "/token", "auth": "none", "lifetime": "1h",
+                    "renewal": "coexists", "headers": {{"x-key": "{{api_key}}"}}, "secrets": ["api_key"]{more}}}"#
+            );
+            Provider::described(&json).unwrap()
+        };
+        let alone = described("secret-alone", "");
+        let keys = ["one", "other", "one"].map(|secret| key(alone, &[("api_key", secret)], None));
+        assert_ne!(keys[0], keys[1]);
+        assert_eq!(keys[0], keys[2]);
+        let credentials =
+            |secret| Credentials::described(alone, [("api_key", secret)], None).unwrap();
+        assert!(!credentials("one").have_account_of(&credentials("other")));
+        assert!(credentials("one").have_account_of(&credentials("one")));
+        let beside = described("secret-beside", r#", "identity": ["shop"]"#);
+        let keys =
+            ["one", "other"].map(|secret| key(beside, &[("api_key", secret), ("shop", "7")], None));
+        assert_eq!(keys[0], keys[1]);
+    }
+}

@@ -9,6 +9,7 @@ mod bad_input;
 mod cache;
 mod certificate_renewal;
 mod certificates;
+mod described;
 mod described_cases;
 mod found;
 mod generations;

@@ -470,7 +470,8 @@ impl Description {
                 expires_in: self.expires_in.as_deref().map(keep),
                 expires_at: self.expires_at.as_deref().map(keep),
                 jwt_expiry: self.jwt_expiry,
-                is_oauth: true,
+                // With the token alone there is nothing else to read.
+                is_oauth: !self.token.is_empty(),
             },
         }
     }
