@@ -143,8 +143,10 @@ fn own_options(
         }
         None => own.push("=https".into()),
     }
-    let takes_certificate = target.provider().facts().takes_certificate;
-    let of_certificate = |variable| target.path(variable).filter(|_| takes_certificate);
+    // Without a certificate the key is for assertions, which curl makes none of.
+    let has_certificate =
+        target.provider().facts().takes_certificate && target.path("CLIENT_CERT").is_some();
+    let of_certificate = |variable| target.path(variable).filter(|_| has_certificate);
     // curl's own default is the system's.
     let ca = target.settings.ca.clone().filter(|path| path.as_os_str() != SYSTEM);
     for (option, path, what) in [
