@@ -11,7 +11,11 @@
     "\"secrets\": [\"api_key\"], \"fields\": {\"clientId\": \"{shop}\", \"clientSecret\": \"{api_key}\"}, "  \
     "\"token\": \"/accessToken\", \"expires_at\": \"/expiresAt\", "
 static const char ACME[] = "{\"name\": \"acme\", " SHAPE "\"renewal\": \"coexists\"}";
-static const char OTHERWISE[] = "{\"renewal\":\"coexists\"," SHAPE "\"name\":\"acme\"}";
+/* The same in another order, and with a default. */
+static const char OTHERWISE[] =
+    "{\"renewal\":\"coexists\",\"expires_at\":\"/expiresAt\",\"token\":\"/accessToken\",\"secrets\":[\"api_key\"],\"body\":\"json\","
+    "\"fields\":{\"clientSecret\":\"{api_key}\",\"clientId\":\"{shop}\"},\"identity\":[\"shop\"],\"auth\":\"none\",\"name\":\"acme\","
+    "\"token_endpoint\":\"/auth\",\"method\":\"POST\"}";
 static const char ENDS[] = "{\"name\": \"ends\", " SHAPE "\"renewal\": \"replaces-previous\"}";
 static const char BARE[] = "{\"name\": \"bare\", " SHAPE
                            "\"renewal\": \"coexists\", \"header\": \"X-Auth-Token\", \"prefix\": \"\"}";

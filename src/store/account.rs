@@ -245,8 +245,13 @@ impl Account {
 
 /// What is the same in every request, by name, with its kind and the end of each table. What differs from
 /// account to account is a part of its own; where that goes is told by its place among these.
+///
+/// In the order of their names: processes that describe the provider from a map, which has no order in many
+/// a language, share the account.
 fn constants(of: &[(&'static str, Part)], parts: &mut Vec<&str>) {
-    for (name, part) in of {
+    let mut sorted: Vec<_> = of.iter().collect();
+    sorted.sort_unstable_by_key(|(name, _)| *name);
+    for (name, part) in sorted {
         parts.push(name);
         match part {
             Part::Text(text) => parts.extend(["text", text]),
@@ -379,5 +384,20 @@ mod tests {
         let keys =
             ["one", "other"].map(|secret| key(beside, &[("api_key", secret), ("shop", "7")], None));
         assert_eq!(keys[0], keys[1]);
+    }
+
+    #[test]
+    fn the_order_of_fields_makes_no_other_account() {
+        let parts = |fields: &[(&'static str, Part)]| {
+            let mut parts = Vec::new();
+            constants(fields, &mut parts);
+            parts.join(" ")
+        };
+        let inner: [(&'static str, Part); 2] = [("x", Part::Text("1")), ("y", Part::Literal("2"))];
+        let turned: [(&'static str, Part); 2] = [inner[1], inner[0]];
+        let one = [("b", Part::Table(inner.to_vec().leak())), ("a", Part::Value("shop"))];
+        let other = [one[1], ("b", Part::Table(turned.to_vec().leak()))];
+        assert_eq!(parts(&one), parts(&other));
+        assert_eq!(parts(&one), "a value shop b table x text 1 y literal 2  ");
     }
 }

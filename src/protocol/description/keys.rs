@@ -1,7 +1,7 @@
 //! The keys of a description: which there are, and each read with its own sentence.
 
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::{Deref, RangeInclusive};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -123,7 +123,26 @@ pub(super) enum Value {
     Text(String),
     /// A number, true or false.
     Literal(String),
-    Table(Vec<(String, Value)>),
+    Table(Members),
+}
+
+/// Headers, fields, or what is in a table of these: the same in whatever order, as a map of many a language
+/// has none.
+#[derive(Default)]
+pub(super) struct Members(Vec<(String, Value)>);
+
+impl Deref for Members {
+    type Target = [(String, Value)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl PartialEq for Members {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().all(|member| other.contains(member))
+    }
 }
 
 impl Value {
@@ -169,7 +188,7 @@ impl Value {
     }
 }
 
-fn values(key: &str, pairs: Pairs<'_>, depth: usize) -> Result<Vec<(String, Value)>> {
+fn values(key: &str, pairs: Pairs<'_>, depth: usize) -> Result<Members> {
     let value = |(name, json): (String, &RawValue)| {
         let problem = if name.is_empty() {
             "a name is empty; give it one".to_owned()
@@ -184,7 +203,7 @@ fn values(key: &str, pairs: Pairs<'_>, depth: usize) -> Result<Vec<(String, Valu
         };
         Err(bad(key, &problem))
     };
-    pairs.0.into_iter().map(value).collect()
+    pairs.0.into_iter().map(value).collect::<Result<_>>().map(Members)
 }
 
 /// The name of a placeholder; or what is wrong with what looks like one.
@@ -408,8 +427,8 @@ impl<'a> Keys<'a> {
     }
 
     /// Headers, or fields.
-    pub(super) fn members(&mut self, key: &str) -> Result<Vec<(String, Value)>> {
-        let Some(json) = self.take(key) else { return Ok(Vec::new()) };
+    pub(super) fn members(&mut self, key: &str) -> Result<Members> {
+        let Some(json) = self.take(key) else { return Ok(Members::default()) };
         if !json.get().starts_with('{') {
             return Err(bad(key, "has to be a table of names and values"));
         }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::keys::KNOWN as KEYS;
 use super::*;
 use crate::types::facts::Part;
+use crate::types::facts::{FieldKind, Payload, Renewal};
 
 /// A description of this name that works, with these members in the place of its own; `null` takes one out.
 fn json(name: &str, changes: Value) -> String {
@@ -271,7 +272,6 @@ fn what_nobody_thought_of_is_refused_too() {
             ("headers", json!({"headers": ["x-a"]})),
             ("expires_in", json!({"token": "", "expires_in": "/expires_in"})),
             ("expires_at", json!({"token": "", "expires_at": "/expires_at"})),
-            ("api", json!({"api": ["API.acme.example"]})),
             ("api", json!({"api": [""]})),
             ("api", json!({"api": "api.acme.example"})),
             ("kid", json!({"auth": "private_key_jwt", "kid": ""})),
