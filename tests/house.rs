@@ -47,6 +47,8 @@ fn files_of(folder: PathBuf) -> BTreeMap<PathBuf, String> {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => folders.push(path),
+                // The catalogue's files, among the command's, are data.
+                false if path.extension().is_none_or(|kind| kind != "rs") => {}
                 false => _ = files.insert(path.clone(), fs::read_to_string(&path).unwrap()),
             }
         }
