@@ -180,7 +180,7 @@ fn all() {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let oks = json.as_array().unwrap().iter().map(|table| (&table["account"], &table["ok"]));
     let oks: Vec<_> = oks.map(|(name, ok)| (name.as_str().unwrap(), ok == true)).collect();
-    assert_eq!(oks, [("four", false), ("one", true), ("three", false), ("two", true)]);
+    assert_eq!(oks, [("one", true), ("two", true), ("three", false), ("four", false)]);
     assert_eq!(output.status.code(), Some(78));
     // No credentials are sent unless that is asked for; then all are.
     let requests = |service| world.sandbox.token_requests(service);
