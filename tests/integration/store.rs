@@ -52,7 +52,8 @@ fn a_stored_token_has_the_age_it_has_and_everything_it_came_with() {
         assert_eq!(second.secret(), first.secret());
         assert_eq!(second.scope(), first.scope());
         let difference = second.remaining().abs_diff(first.remaining());
-        assert!(difference < Duration::from_millis(2), "{difference:?}");
+        // Of 200 s; between the two questions a busy machine may let pass a little.
+        assert!(difference < secs(10), "{difference:?}");
     }
 }
 
