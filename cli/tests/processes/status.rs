@@ -156,10 +156,10 @@ fn rows() -> Vec<Row> {
             "outage after its pause",
             |world| {
                 fails(world, Fault::Status(503));
-                pass(world, 60)
+                pass(world, 180)
             },
             69,
-            "the provider fails (ServerUnavailable), last 60 s ago",
+            "the provider fails (ServerUnavailable), last 3 min ago",
             failed("ServerUnavailable", Value::Null),
         ),
         (
