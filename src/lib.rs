@@ -123,6 +123,8 @@ pub use types::status::{AddressProbe, Probe, Status, StoredStatus, TokenStatus};
 /// programs are complete programs: `tests/pages` pastes them.)
 #[cfg(doctest)]
 mod pages {
+    #[doc = include_str!("../docs/describing-a-provider.md")]
+    struct DescribingAProvider;
     #[doc = include_str!("../docs/errors.md")]
     struct Errors;
     #[doc = include_str!("../docs/stores.md")]

@@ -42,6 +42,7 @@ static const char *const words[] = {
     "https://h\xc3\xb6st", "https://a b", "HTTPS://HOST", "https://%41", "socks5://127.0.0.1:9", "http://127.0.0.1:0",
     "-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\n", "-----END PRIVATE KEY-----\n",
     "-----BEGIN EC PRIVATE KEY-----\n", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n", "MIIB", "AAAA", "====",
+    "\"", "{", "}", "[", "]", ",", ": ", "null", "\"scope\": \"", "\"lifetime\": \"1h\"", "\"fields\": {\"a\": \"b\"}", "\\ud800", "{k}",
     "sandbox", "production", "Production", "paytoken/0.1", "\r\nX: y", "Bearer ", "\x7f", "\x1b[31m", "%00", "/", "..",
 };
 
@@ -135,7 +136,7 @@ static void setting(input *in, paytoken_config *config) {
                                           paytoken_config_set_user_agent, paytoken_config_set_proxy};
     static set_bytes *const blobs[] = {paytoken_config_set_certificate_pem, paytoken_config_set_private_key_pem,
                                        paytoken_config_set_root_certificates_pem};
-    uint8_t which = next(in) % 19;
+    uint8_t which = next(in) % 20;
     if (which < 4) {
         char *text = string(in, "");
         is_in_the_open = is_in_the_open || strstr(text, SECRET_MARK) != NULL;
@@ -173,6 +174,16 @@ static void setting(input *in, paytoken_config *config) {
         CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_certificate_file(config, text));
         CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_private_key_file(config, text));
         free(text);
+    } else if (which == 18) {
+        static const char *const names[] = {"k", "client_secret", "client_id", "scope", "user_name", "", "caf\xe9"};
+        const char *name = names[next(in) % 7];
+        bool is_secret = name == names[0] || name == names[1];
+        char *text = string(in, is_secret ? SECRET_MARK : "");
+        is_in_the_open = is_in_the_open || (!is_secret && strstr(text, SECRET_MARK) != NULL);
+        int32_t code = paytoken_config_set_value(config, name, text);
+        CHECK(code == PAYTOKEN_INVALID_ARGUMENT || (code == PAYTOKEN_OK && is_utf8(text)));
+        if (code != PAYTOKEN_OK) check_message(paytoken_config_error_message(config));
+        free(text);
     } else if (which == 17) {
         char *text = string(in, "read");
         CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_accept_unsealed(config, text));
@@ -184,6 +195,24 @@ static void setting(input *in, paytoken_config *config) {
         CODE(is_utf8(text) ? PAYTOKEN_OK : PAYTOKEN_INVALID_ARGUMENT, paytoken_config_set_store_directory(config, text));
         free(text);
     }
+}
+
+/* A few names: each new one is kept as long as the process lives. */
+static const char DESCRIPTION[] = "{\"name\": \"fuzzed-%c\", \"token_endpoint\": \"/t\", \"auth\": \"client_secret_basic\", \"renewal\": "
+                                  "\"coexists\", \"secrets\": [\"k\"], \"headers\": {\"x-k\": \"{k}\"}%s%s";
+
+static void describe(input *in) {
+    char text[2048];
+    uint32_t provider = 77;
+    paytoken_error *err = NULL;
+    bool is_whole = next(in) % 4 != 0;
+    char *more = string(in, next(in) % 2 ? ", " : "");
+    if (next(in) % 8 == 0) snprintf(text, sizeof text, "%s", more);
+    else snprintf(text, sizeof text, DESCRIPTION, 'a' + next(in) % 4, more, is_whole ? "}" : "");
+    int32_t code = paytoken_provider_describe(text, &provider, &err);
+    CHECK(code == PAYTOKEN_OK ? provider > PAYTOKEN_SEND_PAYMENTS && provider < 9 : provider == 77);
+    check_outcome(code, true, err);
+    free(more);
 }
 
 static void environment(input *in, paytoken_config **config) {
@@ -334,6 +363,8 @@ static void fuzzed_source(input *in, const paytoken_config *config) {
 
 static void start(void) {
     char directory[4096];
+    snprintf(directory, sizeof directory, DESCRIPTION, 'a', "", "}");
+    CODE(PAYTOKEN_OK, paytoken_provider_describe(directory, &(uint32_t){0}, NULL));
     snprintf(directory, sizeof directory, "%s/fuzzed", variable("PAYTOKEN_WORK"));
     good = source_from(config_for(PAYTOKEN_NEXTER_PAY));
     CODE(PAYTOKEN_OK, paytoken_source_token(good, 0, (char[8192]){0}, 8192, &token_length, NULL));
@@ -347,10 +378,13 @@ static void start(void) {
 
 static void one(const uint8_t *data, size_t size) {
     input in = {data, size};
-    paytoken_config *config = paytoken_config_new(1 + next(&in) % 3, 1 + next(&in) % 2);
+    uint32_t provider = 1 + next(&in) % 7, system = 1 + next(&in) % 2;
+    paytoken_config *config = paytoken_config_new(provider, system);
+    if (config == NULL) config = paytoken_config_new(PAYTOKEN_NTX_PAY, system); /* not described yet */
     is_in_the_open = false;
     for (int calls = 0; in.left > 0 && calls < 64; calls++) {
-        switch (next(&in) % 16) {
+        switch (next(&in) % 17) {
+        case 9: describe(&in); break;
         case 0: case 1: fuzzed_source(&in, config); break;
         case 2: case 3: ask(&in, good, true); break;
         case 4: look(&in, good); break;

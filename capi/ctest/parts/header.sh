@@ -9,7 +9,7 @@ cc -std=c99 $warnings -Wstrict-prototypes -I "$include" -fsyntax-only "$work/hea
 ! have c++ g++ || c++ -std=c++11 $warnings -Wold-style-cast -I "$include" -fsyntax-only "$work/header.cc"
 
 {
-  echo '#include <paytoken.h>'
+  printf '#include <paytoken.h>\n#include <stdlib.h>\n'
   echo 'void host_log(uint32_t level, const char *text);'
   echo 'void shown(void);'
   echo 'void shown(void) {'
