@@ -28,6 +28,14 @@ impl std::fmt::Debug for IssuedCertificate {
     }
 }
 
+/// Whether a listener asks for a client's certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientCertificate {
+    None,
+    Optional,
+    Required,
+}
+
 /// The certificate authority that every certificate of one sandbox comes from.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -88,7 +96,7 @@ impl Authority {
     /// The TLS settings of a listener for 127.0.0.1, ::1 and localhost.
     pub(crate) fn server_config(
         &self,
-        client_certificate_required: bool,
+        client_certificate: ClientCertificate,
     ) -> io::Result<Arc<ServerConfig>> {
         let mut params = params("paytoken sandbox");
         for name in ["127.0.0.1", "::1", "localhost"] {
@@ -107,13 +115,15 @@ impl Authority {
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?;
-        let builder = if client_certificate_required {
+        let builder = if client_certificate != ClientCertificate::None {
             let mut roots = RootCertStore::empty();
             roots.add(self.issuer.der().clone()).map_err(io::Error::other)?;
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(io::Error::other)?;
-            builder.with_client_cert_verifier(verifier)
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let verifier = match client_certificate {
+                ClientCertificate::Optional => verifier.allow_unauthenticated(),
+                _ => verifier,
+            };
+            builder.with_client_cert_verifier(verifier.build().map_err(io::Error::other)?)
         } else {
             builder.with_no_client_auth()
         };

@@ -8,7 +8,7 @@ use crate::Service;
 use crate::answer::Answer;
 use crate::fault::{self, NAMES, ParseError};
 use crate::request::Request;
-use crate::state::{Endpoint, ServiceState};
+use crate::state::{Endpoint, ServiceState, Services};
 use crate::text;
 
 /// What the control interface can do, how to ask for it with curl, and the kinds of fault.
@@ -48,7 +48,8 @@ fn line(status: u16, text: impl Into<String>) -> Answer {
 }
 
 /// The answer to a control request.
-pub(crate) fn answer(services: &[Arc<ServiceState>], request: &Request) -> Answer {
+pub(crate) fn answer(services: &Services, request: &Request) -> Answer {
+    let services = &services.all()[..];
     // A web page that resolves its own name to 127.0.0.1 sends that name; one that posts here
     // sends an Origin. Neither curl nor a test does.
     if !request.header("host").is_some_and(is_loopback) {

@@ -49,15 +49,25 @@ impl Directory {
     }
 
     /// Writes all files; returns the environment variables that name them.
-    pub(crate) fn fill(&self, sandbox: &Sandbox) -> io::Result<Vec<(String, String)>> {
+    pub(crate) fn fill(
+        &self,
+        sandbox: &Sandbox,
+        assertion_key: Option<&Path>,
+    ) -> io::Result<Vec<(String, String)>> {
         self.write("ca.pem", sandbox.ca_pem())?;
         self.write("client.cert.pem", sandbox.client_certificate_pem())?;
         self.write("client.key.pem", sandbox.client_key_pem())?;
         let header = sandbox.client_certificate_header();
         self.write("client.header", &format!("X-SSL-Client-Cert: {header}\n"))?;
         let path = |name| self.file(name).to_string_lossy().into_owned();
-        let variables =
+        let mut variables =
             sandbox.variables(&path("ca.pem"), &path("client.cert.pem"), &path("client.key.pem"));
+        if let Some(key) = assertion_key {
+            let key = key.canonicalize()?.to_string_lossy().into_owned();
+            let of_assertions =
+                |(name, _): &&mut (String, String)| name.ends_with("_ASSERTION_KEY");
+            variables.iter_mut().filter(of_assertions).for_each(|(_, path)| path.clone_from(&key));
+        }
         self.write("env.sh", &export_lines(&variables))?;
         Ok(variables)
     }

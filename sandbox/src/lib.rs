@@ -23,6 +23,7 @@ mod clock;
 mod connection;
 mod control;
 mod counts;
+mod described;
 mod effects;
 mod fault;
 mod gate;
@@ -39,7 +40,7 @@ mod variables;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -54,9 +55,13 @@ pub use paytoken::Provider as Service;
 pub use rcgen;
 pub use simulations::{example_call, token_body};
 
+use authority::ClientCertificate;
+use described::Described;
+use rcgen::KeyPair;
 use server::{Listener, Registry};
-use state::{Endpoint, ServiceState};
+use state::{Endpoint, ServiceState, Services};
 use stop::Stop;
+use text::lock;
 use tokens::Standing;
 
 /// The client that every service knows from the start.
@@ -70,9 +75,9 @@ pub struct Sandbox {
     registry: Arc<Registry>,
     authority: Authority,
     client: IssuedCertificate,
-    services: Arc<[Arc<ServiceState>]>,
+    services: Arc<Services>,
     /// In the order of `services`.
-    listeners: Vec<Listener>,
+    listeners: Mutex<Vec<Listener>>,
     control: Listener,
 }
 
@@ -83,22 +88,7 @@ impl Sandbox {
         let registry = Arc::new(Registry::default());
         let authority = Authority::new()?;
         let client = authority.client_certificate(CLIENT_ID);
-        let new_state = |&service: &Service| {
-            let state = ServiceState::new(service, Arc::clone(&stop));
-            state.add_client(CLIENT_ID, CLIENT_SECRET);
-            Arc::new(state)
-        };
-        let services: Arc<[_]> = Service::ALL.iter().map(new_state).collect();
-        let listen = |state: &Arc<ServiceState>| {
-            let state = Arc::clone(state);
-            let facts = state.service.facts();
-            let config = authority.server_config(facts.takes_certificate)?;
-            Listener::start(facts.name, &registry, &stop, move |socket| {
-                state.count(|counts| counts.connections += 1);
-                connection::serve_tls(socket, Arc::clone(&config), &state);
-            })
-        };
-        let listeners = services.iter().map(listen).collect::<io::Result<_>>()?;
+        let services = Arc::<Services>::default();
         let controlled = Arc::clone(&services);
         let control_stop = Arc::clone(&stop);
         let control = Listener::start("control", &registry, &stop, move |socket| {
@@ -106,16 +96,87 @@ impl Sandbox {
                 control::answer(&controlled, request)
             });
         })?;
-        Ok(Sandbox { stop, registry, authority, client, services, listeners, control })
+        let listeners = Mutex::default();
+        let sandbox = Sandbox { stop, registry, authority, client, services, listeners, control };
+        for &service in Service::ALL {
+            sandbox.serve(service, None)?;
+        }
+        Ok(sandbox)
     }
 
-    fn state(&self, service: Service) -> &Arc<ServiceState> {
-        &self.services[self.index(service)]
+    /// Plays one more provider, as its description says: the JSON that
+    /// [`Provider::described`](paytoken::Provider::described) takes. It knows the same client, whose secret is
+    /// each of the description's; what other placeholders stand for is not looked at.
+    ///
+    /// ```
+    /// # let sandbox = paytoken_sandbox::Sandbox::start()?;
+    /// let acme = sandbox.describe(
+    ///     r#"{"name": "acme", "token_endpoint": "https://auth.acme.example/oauth2/token",
+    ///         "auth": "client_secret_basic", "renewal": "coexists"}"#,
+    /// )?;
+    /// assert!(sandbox.url(acme).starts_with("https://127.0.0.1:"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What is wrong with the description; or no port could be had.
+    pub fn describe(&self, json: &str) -> io::Result<Service> {
+        let service = Service::described(json).map_err(io::Error::other)?;
+        if self.services().contains(&service) {
+            return Ok(service);
+        }
+        let key = KeyPair::from_pem(self.client_key_pem()).map_err(io::Error::other)?;
+        let described = Described::new(service.facts(), json, &key).map_err(io::Error::other)?;
+        self.serve(service, Some(described))?;
+        self.state(service).described.iter().for_each(|it| it.set_url(self.url(service)));
+        Ok(service)
+    }
+
+    fn serve(&self, service: Service, described: Option<Described>) -> io::Result<()> {
+        let facts = service.facts();
+        let certificate = match (facts.takes_certificate, &described) {
+            (false, _) => ClientCertificate::None,
+            (true, Some(_)) if !facts.requires_certificate => ClientCertificate::Optional,
+            (true, _) => ClientCertificate::Required,
+        };
+        let config = self.authority.server_config(certificate)?;
+        let state = Arc::new(ServiceState::new(service, described, Arc::clone(&self.stop)));
+        state.add_client(CLIENT_ID, CLIENT_SECRET);
+        let serving = Arc::clone(&state);
+        let listener = Listener::start(facts.name, &self.registry, &self.stop, move |socket| {
+            serving.count(|counts| counts.connections += 1);
+            connection::serve_tls(socket, Arc::clone(&config), &serving);
+        })?;
+        lock(&self.listeners).push(listener);
+        self.services.add(state);
+        Ok(())
+    }
+
+    /// Those that are simulated: the three, then those that were described.
+    pub fn services(&self) -> Vec<Service> {
+        self.services.all().iter().map(|state| state.service).collect()
+    }
+
+    fn state(&self, service: Service) -> Arc<ServiceState> {
+        Arc::clone(&self.services.all()[self.index(service)])
     }
 
     fn index(&self, service: Service) -> usize {
-        let is_it = |state: &Arc<ServiceState>| state.service == service;
-        self.services.iter().position(is_it).expect("every provider is simulated")
+        let place = self.services().iter().position(|known| *known == service);
+        place.expect("every provider is simulated that is built in, or was described here")
+    }
+
+    /// Gives a described provider the key (PEM) whose assertions it takes from now on: P-256, Ed25519 or RSA. At
+    /// first it is the client certificate's.
+    ///
+    /// # Errors
+    /// It is no such key, or the provider was not described.
+    pub fn set_assertion_key(&self, service: Service, key_pem: &str) -> io::Result<()> {
+        let key = KeyPair::from_pem(key_pem).map_err(io::Error::other)?;
+        let state = self.state(service);
+        let described = state.described.as_ref();
+        described.ok_or_else(|| io::Error::other("it was not described"))?.set_key(&key);
+        Ok(())
     }
 
     /// The service's base address, such as `https://127.0.0.1:40123`.
@@ -125,7 +186,7 @@ impl Sandbox {
 
     /// The service's socket address.
     pub fn address(&self, service: Service) -> SocketAddr {
-        self.listeners[self.index(service)].address
+        lock(&self.listeners)[self.index(service)].address
     }
 
     /// The address of the control interface, such as `http://127.0.0.1:40124`.
@@ -162,7 +223,7 @@ impl Sandbox {
     pub fn revoke_certificate(&self, certificate_pem: &str) -> bool {
         match CertificateDer::from_pem_slice(certificate_pem.as_bytes()) {
             Ok(certificate) => {
-                for state in &*self.services {
+                for state in self.services.all() {
                     state.revoke_certificate(certificate.to_vec());
                 }
                 true
@@ -238,14 +299,14 @@ impl Sandbox {
     /// Keeps token requests that arrive from now on waiting, before their token is issued, until
     /// the hold is released or dropped.
     pub fn hold(&self, service: Service) -> Hold {
-        let state = Arc::clone(self.state(service));
+        let state = self.state(service);
         let gate = state.add_gate();
         Hold { gate, state }
     }
 
     /// Ends a token of any service; false if no such token is valid.
     pub fn revoke(&self, token: &str) -> bool {
-        self.services.iter().any(|state| state.revoke(token))
+        self.services.all().iter().any(|state| state.revoke(token))
     }
 
     /// Ends all tokens of a service.
@@ -281,7 +342,7 @@ impl Sandbox {
 
     /// Sets all counters of all services to zero.
     pub fn reset_counts(&self) {
-        for state in &*self.services {
+        for state in self.services.all() {
             state.reset_counts();
         }
     }
@@ -306,10 +367,10 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         self.stop.stop();
-        for state in &*self.services {
+        for state in self.services.all() {
             state.open_gates();
         }
-        for listener in self.listeners.iter().chain([&self.control]) {
+        for listener in lock(&self.listeners).iter().chain([&self.control]) {
             listener.wake();
         }
         self.registry.close();
@@ -319,7 +380,7 @@ impl Drop for Sandbox {
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut out = formatter.debug_struct("Sandbox");
-        for &service in Service::ALL {
+        for service in self.services() {
             out.field(service.facts().name, &self.address(service));
         }
         out.field("control", &self.control_address()).finish_non_exhaustive()

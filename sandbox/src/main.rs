@@ -6,11 +6,11 @@
 mod directory;
 
 use std::ffi::OsString;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
+use std::{fs, io};
 
 use directory::{Directory, export_lines, quoted};
 use paytoken_sandbox::{Sandbox, Service, control_help, token_body};
@@ -18,8 +18,12 @@ use paytoken_sandbox::{Sandbox, Service, control_help, token_body};
 const HELP: &str = "\
 The payment providers' token endpoints over real TLS on 127.0.0.1.
 
-usage: paytoken-sandbox [--directory DIR] [--run COMMAND ARGS...]
+usage: paytoken-sandbox [--describe FILE]... [--assertion-key FILE] [--directory DIR] [--run COMMAND ARGS...]
 
+  --describe FILE        play the providers that this file describes, too: [providers.NAME] in
+                         TOML, or one as JSON; the three are always there
+  --assertion-key FILE   the private key (PEM) of their clients' assertions; without it that of
+                         the client certificate, which is no RSA key
   --directory DIR        write certificates, key and env.sh there (default: a private
                          temporary directory, removed at the end)
   --run COMMAND ARGS...  run a command with the variables set, exit with its status;
@@ -32,7 +36,15 @@ Then, in another shell: . DIR/env.sh
 
 enum Task {
     Help,
-    Serve { directory: Option<PathBuf>, command: Option<Vec<OsString>> },
+    Serve(Wishes),
+}
+
+#[derive(Default)]
+struct Wishes {
+    descriptions: Vec<PathBuf>,
+    assertion_key: Option<PathBuf>,
+    directory: Option<PathBuf>,
+    command: Option<Vec<OsString>>,
 }
 
 fn main() -> ExitCode {
@@ -48,7 +60,7 @@ fn main() -> ExitCode {
             print!("{HELP}\nHow to make it fail on purpose, while it runs:\n\n{}", control_help());
             return ExitCode::SUCCESS;
         }
-        Task::Serve { directory, command } => serve(directory, command),
+        Task::Serve(wishes) => serve(wishes),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("paytoken-sandbox: {error}");
@@ -57,29 +69,32 @@ fn main() -> ExitCode {
 }
 
 fn read_arguments(mut arguments: impl Iterator<Item = OsString>) -> Result<Task, String> {
-    let mut directory = None;
-    let mut command = None;
+    let mut wishes = Wishes::default();
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
             Some("--help" | "-h") => return Ok(Task::Help),
-            Some("--directory") => {
-                let path = arguments.next().ok_or("--directory needs a path")?;
-                directory = Some(PathBuf::from(path));
+            Some(option @ ("--describe" | "--assertion-key" | "--directory")) => {
+                let path = arguments.next().ok_or(format!("{option} needs a path"))?.into();
+                match option {
+                    "--describe" => wishes.descriptions.push(path),
+                    "--assertion-key" => wishes.assertion_key = Some(path),
+                    _ => wishes.directory = Some(path),
+                }
             }
             Some("--run") => {
                 let words: Vec<OsString> = arguments.by_ref().collect();
                 if words.is_empty() {
                     return Err("--run needs a command".to_owned());
                 }
-                command = Some(words);
+                wishes.command = Some(words);
             }
             _ => return Err(format!("unexpected argument {argument:?}")),
         }
     }
-    Ok(Task::Serve { directory, command })
+    Ok(Task::Serve(wishes))
 }
 
-fn serve(directory: Option<PathBuf>, command: Option<Vec<OsString>>) -> io::Result<ExitCode> {
+fn serve(wishes: Wishes) -> io::Result<ExitCode> {
     let (sender, signals) = mpsc::channel();
     ctrlc::set_handler(move || {
         let _ = sender.send(());
@@ -87,9 +102,13 @@ fn serve(directory: Option<PathBuf>, command: Option<Vec<OsString>>) -> io::Resu
     .map_err(io::Error::other)?;
 
     let sandbox = Sandbox::start()?;
-    let directory = Directory::open(directory)?;
-    let variables = directory.fill(&sandbox)?;
-    match command {
+    for path in &wishes.descriptions {
+        let described = describe(&sandbox, path, wishes.assertion_key.as_deref());
+        described.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+    }
+    let directory = Directory::open(wishes.directory)?;
+    let variables = directory.fill(&sandbox, wishes.assertion_key.as_deref())?;
+    match wishes.command {
         Some(words) => {
             let child = Command::new(&words[0]).args(&words[1..]).envs(variables).spawn().map_err(
                 |error| io::Error::new(error.kind(), format!("cannot run {:?}: {error}", words[0])),
@@ -104,6 +123,31 @@ fn serve(directory: Option<PathBuf>, command: Option<Vec<OsString>>) -> io::Resu
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Plays what a file describes: one provider as JSON, or tables `[providers.NAME]`.
+fn describe(sandbox: &Sandbox, path: &Path, assertion_key: Option<&Path>) -> io::Result<()> {
+    let text = fs::read_to_string(path)?;
+    let mut descriptions = Vec::new();
+    if text.trim_start().starts_with('{') {
+        descriptions.push(text);
+    } else {
+        let file: toml::Table = text.parse().map_err(io::Error::other)?;
+        let providers = file.get("providers").and_then(toml::Value::as_table);
+        let providers = providers.ok_or_else(|| io::Error::other("has no [providers.NAME]"))?;
+        for (name, keys) in providers {
+            let mut keys = keys.clone().try_into::<toml::Table>().map_err(io::Error::other)?;
+            keys.insert("name".to_owned(), name.clone().into());
+            descriptions.push(serde_json::to_string(&keys).map_err(io::Error::other)?);
+        }
+    }
+    for json in descriptions {
+        let service = sandbox.describe(&json)?;
+        if let Some(path) = assertion_key {
+            sandbox.set_assertion_key(service, &fs::read_to_string(path)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits for the command. At a signal it gets two seconds to end by itself (Ctrl-C reaches it
@@ -144,7 +188,7 @@ fn print_addresses(sandbox: &Sandbox, directory: &Directory, variables: &[(Strin
     let path = |name| quoted(&directory.file(name).to_string_lossy());
     let url = |service| format!("{}{}", sandbox.url(service), service.facts().endpoint);
     println!("The payment providers are simulated here (Ctrl-C ends it):\n");
-    for &service in Service::ALL {
+    for service in sandbox.services() {
         println!("  {service:<14} {}", url(service));
     }
     println!("  {:<14} {}/", "control", sandbox.control_url());

@@ -4,6 +4,8 @@ use std::io::{self, Read, Write};
 
 use serde_json::Value;
 
+use crate::text;
+
 const LONGEST_HEAD: usize = 256 * 1024;
 const LONGEST_BODY: usize = 4 * 1024 * 1024;
 
@@ -27,18 +29,29 @@ impl Request {
 
     /// The body as JSON, if it says that it is JSON and is.
     pub(crate) fn json(&self) -> Option<Value> {
-        let content_type = self.header("content-type")?;
-        let media_type = content_type.split(';').next().unwrap_or_default().trim();
-        if !media_type.eq_ignore_ascii_case("application/json") {
-            return None;
-        }
-        serde_json::from_slice(&self.body).ok()
+        serde_json::from_slice(self.body_of("application/json")?).ok()
     }
 
-    /// The token of an `Authorization: Bearer` header.
-    pub(crate) fn bearer(&self) -> Option<&str> {
-        let (scheme, token) = self.header("authorization")?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    /// The members of the body, if it says that it is a form and is.
+    pub(crate) fn form(&self) -> Option<Vec<(String, String)>> {
+        let body = self.body_of("application/x-www-form-urlencoded")?;
+        text::form_decode(std::str::from_utf8(body).ok()?)
+    }
+
+    fn body_of(&self, wanted: &str) -> Option<&[u8]> {
+        let content_type = self.header("content-type")?;
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        media_type.eq_ignore_ascii_case(wanted).then_some(&*self.body)
+    }
+
+    /// The token in this header, behind this scheme; `""` is none.
+    pub(crate) fn token(&self, header: &str, scheme: &str) -> Option<&str> {
+        let value = self.header(header)?;
+        if scheme.is_empty() {
+            return Some(value);
+        }
+        let (found, token) = value.split_once(' ')?;
+        found.eq_ignore_ascii_case(scheme).then(|| token.trim())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::answer::Answer;
+use crate::described::Described;
 use crate::effects;
 use crate::fault::{self, Fault, ParseError};
 use crate::request::Request;
@@ -19,7 +20,7 @@ pub(crate) fn answer(
     state.record(&request.raw);
     let simulation = Simulation::of(state.service);
     let error = simulation.error;
-    match route(simulation, &request.method, &request.path) {
+    match route(state, &request.method, &request.path) {
         Route::Token => {
             let (answer, in_flight) = token(state, request, tls_certificate);
             (answer, Some(in_flight))
@@ -36,7 +37,7 @@ fn token(
     tls_certificate: Option<&[u8]>,
 ) -> (Answer, InFlight) {
     let simulation = Simulation::of(state.service);
-    let credentials = Credentials::of(simulation, request);
+    let credentials = Credentials::of(state, request);
     let in_flight = state.arrive(credentials.as_ref().map(|credentials| &*credentials.id));
     let answer = match faults(state, request, Endpoint::Token) {
         Ok(faults) => {
@@ -65,9 +66,13 @@ enum Route {
     Unknown,
 }
 
-fn route(simulation: &Simulation, method: &str, path: &str) -> Route {
+fn route(state: &ServiceState, method: &str, path: &str) -> Route {
+    let simulation = Simulation::of(state.service);
     let mut known_path = false;
-    let token = ("POST", simulation.service.facts().endpoint, Route::Token);
+    let endpoint = state.service.facts().endpoint;
+    let endpoint = endpoint.split_once('?').map_or(endpoint, |(path, _)| path);
+    let asked_by = state.described.as_ref().map_or("POST", Described::method);
+    let token = (asked_by, endpoint, Route::Token);
     let api_calls = simulation.api_calls.iter();
     let api_calls = api_calls.map(|&(method, path, answer)| (method, path, Route::Api(answer)));
     for (known_method, known, route) in std::iter::once(token).chain(api_calls) {
@@ -89,7 +94,9 @@ fn api(state: &Arc<ServiceState>, request: &Request, call: ApiCall) -> Answer {
         Err(problem) => return error(400, &format!("X-Sandbox-Fault: {problem}")),
     };
     effects::answer(&faults, error, request, &state.stop, |_| {
-        let standing = request.bearer().map_or(Standing::Unknown, |token| state.standing(token));
+        let facts = state.service.facts();
+        let token = request.token(facts.header, facts.scheme);
+        let standing = token.map_or(Standing::Unknown, |token| state.standing(token));
         if standing != Standing::Valid {
             state.count(|counts| {
                 counts.api_unauthorized += 1;

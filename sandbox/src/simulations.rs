@@ -23,6 +23,7 @@ const SIMULATIONS: &[Simulation] =
 
 /// What is particular to one provider.
 pub(crate) struct Simulation {
+    /// One that is built in; the last one stands for all that are described.
     pub(crate) service: Service,
     /// The fields of the token request that name the client and prove who it is.
     pub(crate) id_field: &'static str,
@@ -52,27 +53,29 @@ pub(crate) type ApiCall = fn(&Request) -> Answer;
 
 impl Simulation {
     pub(crate) fn of(service: Service) -> &'static Simulation {
-        SIMULATIONS
-            .iter()
-            .find(|simulation| simulation.service == service)
-            .expect("a unit test finds a simulation of each provider")
+        let simulation = SIMULATIONS.iter().find(|simulation| simulation.service == service);
+        simulation.unwrap_or(&described::SIMULATION)
     }
 }
 
-/// An id and a secret as a token request names them.
+/// An id and its proofs as a token request names them.
 pub(crate) struct Credentials {
     pub(crate) id: String,
-    pub(crate) secret: String,
+    pub(crate) secrets: Vec<String>,
 }
 
 impl Credentials {
     /// Reads them from a JSON body; `None` if the body has another form.
-    pub(crate) fn of(simulation: &Simulation, request: &Request) -> Option<Credentials> {
+    pub(crate) fn of(state: &ServiceState, request: &Request) -> Option<Credentials> {
+        if let Some(described) = &state.described {
+            return described.credentials(request).ok();
+        }
+        let simulation = Simulation::of(state.service);
         let body = request.json()?;
         let field = |name: &str| Some(body.get(name)?.as_str()?.to_owned());
         Some(Credentials {
             id: field(simulation.id_field)?,
-            secret: field(simulation.secret_field)?,
+            secrets: vec![field(simulation.secret_field)?],
         })
     }
 }
@@ -97,7 +100,7 @@ impl TokenRequest<'_> {
     }
 
     pub(crate) fn judge(&self, credentials: &Credentials) -> Verdict {
-        self.state.judge(&credentials.id, &credentials.secret)
+        self.state.judge(&credentials.id, &credentials.secrets)
     }
 
     pub(crate) fn issue(&self, credentials: &Credentials) -> Issued {
@@ -277,6 +280,58 @@ mod send_payments {
     fn error(status: u16, message: &str) -> Answer {
         let errors = json!([{"message": message, "type": reason(status)}]);
         Answer::json(status, &json!({"message": message, "errors": errors}))
+    }
+}
+
+/// Any provider that was described: as its description says, in the words of RFC 6749 where it says nothing.
+mod described {
+    use super::*;
+
+    pub(super) const SIMULATION: Simulation = Simulation {
+        service: Service::NtxPay,
+        id_field: "client_id",
+        secret_field: "client_secret",
+        api_calls: &[("GET", "/balance", balance), ("POST", "/payments", payment)],
+        token,
+        error,
+    };
+
+    fn token(question: &TokenRequest<'_>) -> Answer {
+        let described = question.state.described.as_ref().expect("it was described");
+        let checked = described.credentials(question.request).and_then(|credentials| {
+            described.check(question.request, &credentials.id, question.tls_certificate)?;
+            Ok(credentials)
+        });
+        let credentials = match checked {
+            Ok(credentials) => credentials,
+            Err((status, problem)) => return error(status, &problem),
+        };
+        let certificate = question.tls_certificate;
+        if certificate.is_some_and(|shown| question.state.is_certificate_revoked(shown)) {
+            return error(401, "the certificate was revoked");
+        }
+        match question.judge(&credentials) {
+            Verdict::Welcome => described.answer(&question.issue(&credentials)),
+            Verdict::WrongCredentials => error(401, "wrong credentials"),
+            Verdict::Suspended => error(401, "the client is suspended"),
+        }
+    }
+
+    fn balance(_: &Request) -> Answer {
+        Answer::json(200, &json!({"balance": "1250.00"}))
+    }
+
+    fn payment(request: &Request) -> Answer {
+        Answer::json(201, &json!({"bytes_received": request.body.len()}))
+    }
+
+    fn error(status: u16, message: &str) -> Answer {
+        let code = match status {
+            400 => "invalid_request",
+            401 => "invalid_client",
+            _ => reason(status),
+        };
+        Answer::json(status, &json!({"error": code, "error_description": message}))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::Service;
 use crate::counts::{Counters, Counts};
+use crate::described::Described;
 use crate::fault::Fault;
 use crate::gate::Gate;
 use crate::stop::Stop;
@@ -85,6 +86,8 @@ impl Settings {
 /// Everything one service knows; shared by its connections and the [`Sandbox`](crate::Sandbox).
 pub(crate) struct ServiceState {
     pub(crate) service: Service,
+    /// What is known of one that was described.
+    pub(crate) described: Option<Described>,
     pub(crate) stop: Arc<Stop>,
     clients: Mutex<HashMap<String, Client>>,
     ledger: Mutex<Ledger>,
@@ -97,9 +100,14 @@ pub(crate) struct ServiceState {
 }
 
 impl ServiceState {
-    pub(crate) fn new(service: Service, stop: Arc<Stop>) -> ServiceState {
+    pub(crate) fn new(
+        service: Service,
+        described: Option<Described>,
+        stop: Arc<Stop>,
+    ) -> ServiceState {
         ServiceState {
             service,
+            described,
             stop,
             clients: Mutex::default(),
             ledger: Mutex::new(Ledger::new(service)),
@@ -132,12 +140,15 @@ impl ServiceState {
         }
     }
 
-    pub(crate) fn judge(&self, id: &str, secret: &str) -> Verdict {
+    /// Each of the secrets has to be the client's; who proves itself otherwise has none.
+    pub(crate) fn judge(&self, id: &str, secrets: &[impl AsRef<str>]) -> Verdict {
         match lock(&self.clients).get(id) {
-            Some(client) if client.secret == secret => match client.suspended {
-                false => Verdict::Welcome,
-                true => Verdict::Suspended,
-            },
+            Some(client) if secrets.iter().all(|secret| client.secret == secret.as_ref()) => {
+                match client.suspended {
+                    false => Verdict::Welcome,
+                    true => Verdict::Suspended,
+                }
+            }
             _ => Verdict::WrongCredentials,
         }
     }
@@ -297,6 +308,20 @@ impl ServiceState {
         for gate in std::mem::take(&mut *lock(&self.gates)) {
             gate.open();
         }
+    }
+}
+
+/// All services of one sandbox, which may become more.
+#[derive(Default)]
+pub(crate) struct Services(Mutex<Vec<Arc<ServiceState>>>);
+
+impl Services {
+    pub(crate) fn add(&self, state: Arc<ServiceState>) {
+        lock(&self.0).push(state);
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<ServiceState>> {
+        lock(&self.0).clone()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod client;
 mod control;
+mod described;
 mod faults;
 mod http;
 mod lifecycle;
