@@ -207,11 +207,11 @@ fn one_fetch_without_a_cache_works_for_each_provider() {
             to(Provider::NtxPay),
         )
         .unwrap();
-        nexter_pay::fetch_token(&client_id, &client_secret, sandbox_env, to(Provider::NexterPay))
+        nexter_pay::fetch_token(client_id, client_secret, sandbox_env, to(Provider::NexterPay))
             .unwrap();
         send_payments::fetch_token(
-            &client_id,
-            &client_secret,
+            client_id,
+            client_secret,
             sandbox_env,
             to(Provider::SendPayments),
         )
