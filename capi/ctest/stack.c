@@ -23,6 +23,36 @@ APART void control(const char *order) { sandbox(order); }
 /* The buffers of these are in static memory, as a thread with so small a stack would have it. */
 static char token[8192], path[512];
 
+static char deep[60000], key[16384];
+#define SIGNED                                                                                               \
+    "{\"name\": \"signed\", \"token_endpoint\": \"https://localhost:1/token\", \"auth\": \"private_key_jwt\", " \
+    "\"renewal\": \"coexists\", \"body\": \"json\", \"fields\": "
+
+/* Tables in tables, as deep as they may be and deeper by far; and an assertion, signed for a port that nobody serves. */
+static void describes(void) {
+    static const char opening[] = "{\"a\": ";
+    uint32_t provider = 0;
+    paytoken_error *err = NULL;
+    for (int levels = 8; levels < 8000; levels += 7000) {
+        strcpy(deep, SIGNED);
+        char *at = deep + strlen(deep);
+        for (int i = 0; i < levels; i++) at = memcpy(at, opening, strlen(opening)), at += strlen(opening);
+        at = memcpy(at, "1", 1), at += 1;
+        for (int i = 0; i <= levels; i++) *at++ = '}';
+        *at = 0;
+        int32_t code = paytoken_provider_describe(deep, &provider, &err);
+        CHECK(code == (levels == 8 ? PAYTOKEN_OK : PAYTOKEN_CONFIGURATION));
+        if (code != PAYTOKEN_OK) check_error(code, &err);
+    }
+    paytoken_config *config = paytoken_config_new(provider, PAYTOKEN_SANDBOX);
+    CODE(PAYTOKEN_OK, paytoken_config_set_value(config, "client_id", "7"));
+    CODE(PAYTOKEN_OK, paytoken_config_set_private_key_pem(config, (const uint8_t *)key, strlen(key)));
+    CODE(PAYTOKEN_OK, paytoken_config_set_retries(config, 0));
+    paytoken_source *source = source_from(config);
+    check_error(CODE(PAYTOKEN_TRANSPORT, paytoken_source_token(source, 0, token, sizeof token, NULL, &err)), &err);
+    paytoken_source_free(source);
+}
+
 static void *everything(void *argument) {
     static const char *const faults[] = {"reset",     "status=401", "status=503", "malformed",     "truncated",
                                          "429=7",     "echo",       "oversize=100000", "wrong-types", "redirect=https://127.0.0.1:1"};
@@ -59,6 +89,7 @@ static void *everything(void *argument) {
     source = source_from(config);
     check_error(CODE(PAYTOKEN_REJECTED, paytoken_source_token(source, 0, token, sizeof token, NULL, &err)), &err);
     paytoken_source_free(source);
+    describes();
     CHECK(paytoken_config_from_env(77, &config, &err) != PAYTOKEN_OK);
     check_error(PAYTOKEN_INVALID_ARGUMENT, &err);
     return NULL;
@@ -76,6 +107,7 @@ int main(void) {
     char command[600];
     long page = sysconf(_SC_PAGESIZE);
     sandbox("/reset");
+    read_file(variable("NTXPAY_CLIENT_KEY"), key, sizeof key - 1);
     snprintf(path, sizeof path, "%s/stack-XXXXXX", variable("PAYTOKEN_WORK"));
     CHECK(mkdtemp(path) != NULL);
     CODE(PAYTOKEN_OK, paytoken_set_log_callback(PAYTOKEN_LOG_DEBUG, log_small, &logged));

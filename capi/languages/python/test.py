@@ -78,10 +78,13 @@ def each_provider_gives_a_header():
     assert by_hand.authorization().startswith("Bearer ")
 
 
+PLAYED = {"name": "played", "token_endpoint": "/auth", "auth": "none", "body": "json", "renewal": "replaces-previous",
+          "fields": {"clientId": "{shop}", "clientSecret": "{api_key}"}, "identity": ["shop"], "secrets": ["api_key"],
+          "token": "/accessToken", "expires_at": "/expiresAt"}
+
+
 def a_described_provider_gives_a_header():
-    played = {"name": "played", "token_endpoint": "/auth", "auth": "none", "body": "json", "renewal": "replaces-previous",
-              "fields": {"clientId": "{shop}", "clientSecret": "{api_key}"}, "identity": ["shop"], "secrets": ["api_key"],
-              "token": "/accessToken", "expires_at": "/expiresAt"}
+    played = PLAYED
     values = {"shop": os.environ["SENDPAYMENTS_CLIENT_ID"], "api_key": os.environ["SENDPAYMENTS_CLIENT_SECRET"]}
     terms = dict(base_url=os.environ["SENDPAYMENTS_BASE_URL"], values=values,
                  root_certificates_pem=pathlib.Path(os.environ["PAYTOKEN_CA"]).read_bytes())
@@ -234,9 +237,11 @@ def what_cannot_be_passed_on_is_an_error():
 def forked_workers_have_sources_of_their_own():
     # As gunicorn --preload does: made, and even used, before the workers are.
     store = tempfile.mkdtemp()
+    played = paytoken.describe(PLAYED)
     source = Source.from_env(Provider.SEND_PAYMENTS, store_directory=store)
     source._lock.acquire()  # as another thread might hold it at the fork
-    works = lambda: source.call(accounts)[0] == 200 and asyncio.run(source.authorization_async())
+    works = lambda: (source.call(accounts)[0] == 200 and asyncio.run(source.authorization_async())
+                     and paytoken.describe(PLAYED) == played)
     children = [in_child(works) for _ in range(8)]
     source._lock.release()
     signal.alarm(60)
