@@ -7,7 +7,7 @@ for file in "$root/lib/libpaytoken.so.0" "$work/worker_pool-static"; do
   bytes=$(stat -Lc %s "$file")
   echo "   $(basename "$file"): $bytes bytes"
   # The goal is 1,700,000; this notices what makes it worse. (The race of a name's addresses and the heads that
-  # ureq refuses brought it to 2,880,000.)
-  [ "$bytes" -lt 3000000 ] || fail "3,000,000 bytes are the limit"
+  # ureq refuses brought it to 2,880,000, descriptions and signed assertions to 3,090,000.)
+  [ "$bytes" -lt 3200000 ] || fail "3,200,000 bytes are the limit"
   ldd "$file"
 done
