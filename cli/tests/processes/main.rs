@@ -16,6 +16,7 @@ mod crashes;
 mod cron;
 mod curl;
 mod curl_lines;
+mod described;
 mod described_cases;
 mod foreign;
 mod herd;
@@ -47,6 +48,7 @@ fn main() {
         cron::trials(),
         curl::trials(),
         curl_lines::trials(),
+        described::trials(),
         described_cases::trials(),
         foreign::trials(),
         herd::trials(),
