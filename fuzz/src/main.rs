@@ -154,6 +154,11 @@ mod tests {
     }
 
     #[test]
+    fn a_description_of_any_shape_gives_requests_that_can_be_sent_or_is_refused() {
+        holds("description");
+    }
+
+    #[test]
     fn pem_of_any_shape_becomes_a_header_without_a_key_or_an_error() {
         holds("pem");
     }
@@ -170,7 +175,7 @@ mod tests {
 
     #[test]
     fn answers_of_any_shape_are_a_token_for_a_header_or_an_error_without_the_secret() {
-        for name in ["ntx-pay", "nexter-pay", "send-payments"] {
+        for name in ["ntx-pay", "nexter-pay", "send-payments", "pointer", "bare"] {
             holds(name);
         }
     }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod date;
+mod description;
 mod entry;
 mod pem;
 mod setting;
@@ -42,14 +43,17 @@ pub struct Outcome {
 type Make = fn() -> Box<dyn Target>;
 
 /// Every target: its name, and how to make it.
-pub const ALL: [(&str, Make); 9] = [
+pub const ALL: [(&str, Make); 12] = [
     ("date", || Box::new(date::Dates)),
+    ("description", || Box::new(description::Descriptions::new())),
     ("pem", || Box::new(pem::Pem::new())),
     ("setting", || Box::new(setting::Settings)),
     ("entry", || Box::new(entry::Entries::new())),
     ("ntx-pay", || Box::new(answer::Answers::ntx_pay())),
     ("nexter-pay", || Box::new(answer::Answers::nexter_pay())),
     ("send-payments", || Box::new(answer::Answers::send_payments())),
+    ("pointer", || Box::new(answer::Answers::pointer())),
+    ("bare", || Box::new(answer::Answers::bare())),
     ("refusal", || Box::new(answer::Answers::refusal())),
     ("retry-after", || Box::new(answer::Answers::retry_after())),
 ];

@@ -49,10 +49,35 @@ impl Answers {
         Self::new(Provider::SendPayments, include_bytes!("../../seeds/waits.txt"), Part::Waits)
     }
 
+    /// Token and lifetime stand deep in the answer, and its end in three ways.
+    pub(crate) fn pointer() -> Self {
+        let json = r#"{"name": "pointer", "token_endpoint": "/token", "auth": "client_secret_post",
+            "renewal": "coexists", "token": "/data/1/a~1b/t~0", "expires_in": "/data/0",
+            "expires_at": "/at", "jwt_expiry": true, "lifetime": "1d"}"#;
+        Self::described(json, include_bytes!("../../seeds/pointers.txt"))
+    }
+
+    /// The whole answer is the token.
+    pub(crate) fn bare() -> Self {
+        let json = r#"{"name": "bare", "token_endpoint": "/token", "auth": "client_secret_post",
+            "renewal": "coexists", "token": "", "jwt_expiry": true, "lifetime": "1d"}"#;
+        Self::described(json, include_bytes!("../../seeds/nexter-pay.txt"))
+    }
+
+    fn described(json: &str, seeds: &'static [u8]) -> Self {
+        let provider = Provider::described(json).unwrap();
+        let values = [("client_id", "merchant"), ("client_secret", SECRET)];
+        Self::of(Credentials::described(provider, values, None).unwrap(), seeds, Part::Body)
+    }
+
     fn new(provider: Provider, seeds: &'static [u8], part: Part) -> Self {
         let takes_certificate = provider.facts().takes_certificate;
         let certificate = takes_certificate.then(ClientCertificate::injected_by_proxy);
         let credentials = Credentials::new(provider, "merchant", SECRET, certificate).unwrap();
+        Self::of(credentials, seeds, part)
+    }
+
+    fn of(credentials: Credentials, seeds: &'static [u8], part: Part) -> Self {
         let server = Server::start();
         let source = TokenSource::builder(credentials, Environment::Sandbox)
             .base_url(&format!("http://{}", server.address))
@@ -93,6 +118,11 @@ impl Target for Answers {
             b"\"expires_in\":",
             b"\"expiresAt\":",
             b"\"access_token\":",
+            b"\"t~\":",
+            b"\"a/b\":",
+            b"\"data\":[60,",
+            b"1767225600000",
+            b"2099-01-01T00:00:00+0000",
             b"p-/ x\\\"y",
             b"p-/",
             b"p-%2F%20x%22y",
