@@ -29,7 +29,7 @@ static inline int32_t check_code(const char *file, int line, const char *call, i
 
 /* A sentence speaks of setters, members and flags, never of what only a Rust program has. */
 static inline void check_words(const char *message) {
-    static const char *const others[] = {"cached()", "build()", "::", "refresh", "uilder", "with_private_key", "from_pem", " base_url", "TokenSource",
+    static const char *const others[] = {"cached()", "build()", "::", "call refresh", "uilder", "with_private_key", "from_pem", " base_url", "TokenSource",
                                          "panicked", " root_certificates_pem", "--ca", "--force", "Builder"};
     if (strstr(message, "hunter2") != NULL) {
         failures++;

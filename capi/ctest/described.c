@@ -110,6 +110,9 @@ static void bad_descriptions(void) {
         {"{\"name\": \"bad\", \"auth\": \"client_secret_basic\", \"renewal\": \"coexists\", \"token_endpoint\": \"/t\", "
          "\"fields\": {\"key\": \"{own}\"}}",
          "{own} stands neither here nor in identity"},
+        {"{\"name\": \"bad\", \"auth\": \"client_secret_basic\", \"renewal\": \"coexists\", \"token_endpoint\": \"/t\", "
+         "\"token\": \"/refresh_token\"}",
+         "token: points to a refresh token"},
         {"{\"name\": \"acme\", \"auth\": \"client_secret_basic\", \"renewal\": \"coexists\", \"token_endpoint\": \"/t\"}",
          "acme is described otherwise in this process"},
     };

@@ -137,7 +137,7 @@ mod tests {
         [
             "()",
             "::",
-            "refresh",
+            "call refresh",
             "uilder",
             "with_private_key",
             "from_pem",
