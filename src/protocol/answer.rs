@@ -59,7 +59,15 @@ impl<'a> Answer<'a> {
         let name = name(facts.protocol.token);
         let token = match facts.protocol.token {
             "" => Member::Is(self.whole(facts.title, facts.is_described)?),
-            pointer => self.member(Some(pointer))?,
+            pointer => {
+                // A list where the pointer counts in it.
+                let is_item = name.starts_with(|c: char| c.is_ascii_digit());
+                let begins = if is_item { '[' } else { '{' };
+                if self.json.is_some_and(|json| !json.get().starts_with(['{', begins])) {
+                    return refused("the answer is not a JSON object; check base_url");
+                }
+                self.member(Some(pointer))?
+            }
         };
         match token {
             Member::Is(token) => Ok(token),
@@ -146,15 +154,9 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// What stands there, in an answer that has to be an object. Absent where nothing stands
-    /// anywhere in this provider's answers.
+    /// What stands there. Absent where nothing does, in this answer or in any of this provider's.
     fn member<T: Deserialize<'a>>(&self, pointer: Option<&str>) -> Result<Member<T>> {
         let Some(pointer) = pointer else { return Ok(Member::Absent) };
-        let is_item = name(pointer).starts_with(|c: char| c.is_ascii_digit());
-        let begins = if is_item { '[' } else { '{' };
-        if self.json.is_some_and(|json| !json.get().starts_with(['{', begins])) {
-            return refused("the answer is not a JSON object; check base_url");
-        }
         let member = self.json.and_then(|json| match json::at(json, pointer)? {
             Some(json) => Member::of(json),
             None => Some(Member::Absent),
