@@ -55,6 +55,11 @@ fn start_of(text: &str) -> &str {
     &text[..end]
 }
 
+/// The names of an answer's members, of which one may repeat what was sent, too.
+pub(super) fn names(of: &str, credentials: &Credentials) -> String {
+    shortened(&clean(of, credentials))
+}
+
 /// One line without the credentials, and without anything that looks like one.
 fn clean(line: &str, credentials: &Credentials) -> String {
     let forms: Vec<_> =

@@ -73,7 +73,7 @@ pub(crate) fn answer<'a>(
     }
     let facts = provider.facts();
     let token = answer.token(facts).map_err(|error| match facts.is_described {
-        true => refusal::without_a_token(facts, answer.names()),
+        true => refusal::without_a_token(credentials, answer.names()),
         false => error,
     });
     let issued = token.and_then(|token| answer.issued_token(token, facts, environment));

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::explanation::explanation;
+use super::explanation::{self, explanation};
 use crate::base::date;
 use crate::credentials::Credentials;
 use crate::policy::book::LONGEST as LONGEST_WAIT;
@@ -103,8 +103,9 @@ fn plain(path: &str) -> &str {
 
 /// The error for a 2xx without the token that the description says is there: some servers answer 200 with
 /// an error inside, and asking again and again could lock the account.
-pub(super) fn without_a_token(facts: &Facts, names: Option<String>) -> Error {
-    let has = match names {
+pub(super) fn without_a_token(credentials: &Credentials, names: Option<String>) -> Error {
+    let facts = credentials.provider().facts();
+    let has = match names.map(|names| explanation::names(&names, credentials)) {
         Some(names) if names.is_empty() => "the answer is empty".to_owned(),
         Some(names) => format!("the answer has {names}"),
         None => "the answer is no JSON object".to_owned(),

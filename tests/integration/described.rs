@@ -118,6 +118,7 @@ fn an_answer_that_cannot_be_used_names_what_to_set() {
         (json!({}), r#"{"access_token":7}"#, rejected, "correct token in the description"),
         (json!({}), r#"{"code":"401","message":"no"}"#, rejected, "code, message"),
         (json!({}), "{}", rejected, "the answer is empty"),
+        (json!({}), r#"{"the-secret":"is wrong"}"#, rejected, "has [redacted]"),
         (json!({}), "[]", rejected, "no JSON object"),
         (json!({}), "\"t\"", rejected, "no JSON object"),
         (at("/a/b"), r#"{"a":"t"}"#, rejected, "/a/b; the answer has a"),
