@@ -10,7 +10,7 @@ use crate::policy::book::LONGEST as LONGEST_WAIT;
 use crate::policy::outcome::Cause;
 use crate::protocol::message::Response;
 use crate::types::error::Error;
-use crate::types::facts::{CLIENT_ID, CLIENT_SECRET, Facts, Part};
+use crate::types::facts::{CLIENT_ID, CLIENT_SECRET, Part};
 use crate::types::names::Provider;
 
 /// The error for an answer that is not 2xx.
