@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::CLIENT_ID;
 use crate::answer::Answer;
 use crate::clock;
+use crate::credentials::Credentials;
 use crate::request::Request;
-use crate::simulations::Credentials;
 use crate::text::{self, lock};
 use crate::tokens::Issued;
 

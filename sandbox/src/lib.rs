@@ -23,6 +23,7 @@ mod clock;
 mod connection;
 mod control;
 mod counts;
+mod credentials;
 mod described;
 mod effects;
 mod fault;

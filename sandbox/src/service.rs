@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::answer::Answer;
+use crate::credentials::Credentials;
 use crate::described::Described;
 use crate::effects;
 use crate::fault::{self, Fault, ParseError};
 use crate::request::Request;
-use crate::simulations::{ApiCall, Credentials, Simulation, TokenRequest};
+use crate::simulations::{ApiCall, Simulation, TokenRequest};
 use crate::state::{Endpoint, InFlight, ServiceState};
 use crate::tokens::Standing;
 

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::Service;
 use crate::answer::{Answer, reason};
 use crate::clock;
+use crate::credentials::Credentials;
 use crate::effects::Terms;
 use crate::request::Request;
 use crate::state::{ServiceState, Verdict};
@@ -56,12 +57,6 @@ impl Simulation {
         let simulation = SIMULATIONS.iter().find(|simulation| simulation.service == service);
         simulation.unwrap_or(&described::SIMULATION)
     }
-}
-
-/// An id and its proofs as a token request names them.
-pub(crate) struct Credentials {
-    pub(crate) id: String,
-    pub(crate) secrets: Vec<String>,
 }
 
 impl Credentials {
