@@ -3,7 +3,8 @@
 //! [`Sandbox::start`] opens a TLS listener per provider and a plain HTTP control listener, each on
 //! a free port of 127.0.0.1. It behaves as the providers' documents say, and fails on demand.
 //! Of the `paytoken` library it uses the providers' facts alone (names, paths, lifetimes): how
-//! requests and answers look is written down here once more, so it can judge that library.
+//! requests and answers look is written down here once more, so it can judge that library. A provider
+//! that is [described](Sandbox::describe) is played as the text of its description says.
 //!
 //! ```
 //! use paytoken_sandbox::{Fault, Sandbox, Service};
