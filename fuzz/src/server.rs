@@ -75,7 +75,8 @@ impl Server {
 fn whole_request(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
-    let length: usize =
-        text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok())?;
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
+    // A GET has none.
+    let length: usize = length.map_or(Some(0), |length| length.trim().parse().ok())?;
     (bytes.len() >= head + length).then_some(head + length)
 }
