@@ -34,7 +34,10 @@ for argument; do
     *) set -- "\$@" "\$argument" ;;
   esac
 done
-case $1 in *-linux-gnu* | *-freebsd*) set -- "\$@" -lunwind ;; esac
+case $1 in
+  *-linux-gnu* | *-freebsd*) set -- "\$@" -lunwind ;;
+  *-macos) set -- "\$@" -Wl,-s ;;
+esac
 exec "$tools/zig/ziglang/zig" cc -target $1 "\$@"
 SCRIPT
   chmod +x "$script"
@@ -52,7 +55,9 @@ get_tools() {
   python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --target "$tools/zig" ziglang==0.17.1
   mkdir -p "$tools/bin"
   printf '#!/bin/sh\nexec "%s" ar "$@"\n' "$tools/zig/ziglang/zig" >"$tools/bin/ar"
-  chmod +x "$tools/bin/ar"
+  # What strips for macOS, and Debian's Rust does not bring: zig's linker has done it.
+  printf '#!/bin/sh\n' >"$tools/bin/rust-objcopy"
+  chmod +x "$tools/bin"/*
   : >"$tools/complete"
 }
 export ZIG_GLOBAL_CACHE_DIR=$tools/zig-cache
@@ -61,7 +66,7 @@ rust=$tools/debian/usr
 # other_cargo ARGUMENTS...: Debian's, which builds the standard library for any target. Lines in backtraces would make
 # everything twice as large.
 other_cargo() {
-  env -u RUSTUP_TOOLCHAIN LD_LIBRARY_PATH="$rust/lib/x86_64-linux-gnu:$rust/lib" RUSTC="$rust/bin/rustc" RUSTDOC="$rust/bin/rustdoc" \
+  env -u RUSTUP_TOOLCHAIN PATH="$PATH:$tools/bin" LD_LIBRARY_PATH="$rust/lib/x86_64-linux-gnu:$rust/lib" RUSTC="$rust/bin/rustc" RUSTDOC="$rust/bin/rustdoc" \
     RUSTC_BOOTSTRAP=1 CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 "$rust/bin/cargo" "$@"
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::process::Stdio;
 
-use rustix::fs::{FileType, MemfdFlags, SeekFrom, fstat, memfd_create, seek};
+use rustix::fs::{FileType, SeekFrom, fstat, seek};
 
 use crate::exit::Failure;
 
@@ -59,12 +59,31 @@ impl Stdin {
     }
 }
 
-/// Into a file that has no name, and is nowhere but in memory.
+/// Into a file that has no name.
 fn read(from: impl Read) -> io::Result<Stdin> {
-    let mut file = File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+    let mut file = nameless()?;
     let length = io::copy(&mut from.take(LARGEST + 1), &mut file)?;
     if length > LARGEST {
         return Err(io::Error::other("a pipe of more than 64 MiB"));
     }
     Ok(Stdin::File(file, 0))
+}
+
+/// Nowhere but in memory.
+#[cfg(not(target_os = "macos"))]
+fn nameless() -> io::Result<File> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+
+    Ok(memfd_create("stdin", MemfdFlags::CLOEXEC)?.into())
+}
+
+/// macOS has no such files: one of this user alone, whose name is gone at once.
+#[cfg(target_os = "macos")]
+fn nameless() -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let path = std::env::temp_dir().join(format!("paytoken-stdin-{}", std::process::id()));
+    let file = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    std::fs::remove_file(path)?;
+    Ok(file)
 }
