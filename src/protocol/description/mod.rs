@@ -77,6 +77,17 @@ impl Provider {
                 &format!("{} has {prefix}, too; set another", other.facts.name),
             ));
         }
+        let variables = description.variables();
+        let shares = |other: &Known| {
+            let theirs = other.description.variables();
+            variables.iter().find(|variable| theirs.contains(variable)).zip(Some(other.facts.name))
+        };
+        if let Some((variable, other)) = known.iter().find_map(shares) {
+            return Err(bad(
+                "prefix_of_variables",
+                &format!("{other} reads {variable}, too; set another"),
+            ));
+        }
         if known.len() >= MOST {
             return Err(bad("name", "a thousand providers are described already; use those"));
         }

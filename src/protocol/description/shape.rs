@@ -131,6 +131,24 @@ impl Description {
         }
     }
 
+    /// The variables that its accounts may be set by.
+    pub(super) fn variables(&self) -> Vec<String> {
+        const OF_ALL: [&str; 9] = [
+            "CLIENT_ID",
+            "CLIENT_SECRET",
+            "CLIENT_CERT",
+            "CLIENT_KEY",
+            "ASSERTION_KEY",
+            "KID",
+            "SCOPE",
+            "BASE_URL",
+            "ENVIRONMENT",
+        ];
+        let own = self.identity.iter().chain(&self.secrets).map(|name| name.to_ascii_uppercase());
+        let names = OF_ALL.into_iter().map(str::to_owned).chain(own);
+        names.map(|name| format!("{}_{name}", self.prefix_of_variables)).collect()
+    }
+
     pub(super) fn uses(&self, name: &str) -> bool {
         let parts = self.headers.iter().chain(self.fields.iter());
         parts

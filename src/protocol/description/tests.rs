@@ -333,6 +333,14 @@ fn the_same_description_is_the_same_provider_and_another_one_is_refused() {
     described("clash-a", json!({})).unwrap();
     let said = refused("clash_a", &json("clash_a", json!({})));
     assert!(said.starts_with("prefix_of_variables: ") && said.contains("clash-a"), "{said}");
+    // One's placeholder is called like what the other's prefix adds.
+    described("clash-b-eu", json!({})).unwrap();
+    let changes = json!({"headers": {"x": "{eu_client_id}"}, "identity": ["eu_client_id"]});
+    let said = refused("clash-b", &json("clash-b", changes));
+    assert!(
+        said.starts_with("prefix_of_variables: clash-b-eu reads CLASH_B_EU_CLIENT_ID"),
+        "{said}"
+    );
 }
 
 #[test]
