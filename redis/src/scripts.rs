@@ -81,6 +81,11 @@ pub(crate) const UNLOCK: &str = "\
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
 
-/// Whether a key can be written and removed.
-pub(crate) const TRIAL: &str =
-    "redis.call('SET', KEYS[1], '', 'PX', 1000) return redis.call('DEL', KEYS[1])";
+/// Whether a key can be written and removed, by each of the commands that the scripts above call.
+pub(crate) const TRIAL: &str = "\
+redis.call('SET', KEYS[1], '', 'PX', 1000)
+redis.call('GET', KEYS[1])
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'entry', '')
+redis.call('PEXPIRE', KEYS[1], 1000)
+return redis.call('DEL', KEYS[1])";

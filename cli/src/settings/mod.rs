@@ -311,7 +311,7 @@ fn unknown(name: &str, file: Option<&SettingsFile>) -> Failure {
             Failure::Usage(format!("PROVIDER{word} is not known: did you mean {close}?"))
         }
         None => {
-            let mut known = providers();
+            let mut known = providers() + ", another of `paytoken providers`";
             match file {
                 Some(_) if accounts.is_empty() => {}
                 Some(_) => {

@@ -43,11 +43,12 @@ fn by_rights() {
     let status = told("-wait");
     assert_eq!((status.replicas, status.is_replica), (None, Some(false)));
     assert!(status.refusal.is_none());
-    for right in ["-set", "-del"] {
-        let refusal = told(right).refusal.unwrap();
-        assert!(refusal.to_string().contains("docs/redis.md"), "{refusal}");
+    for right in ["set", "get", "hset", "pexpire", "del"] {
+        let refusal = told(&format!("-{right}")).refusal.unwrap();
+        assert!(refusal.to_string().contains("docs/redis.md"), "{right}: {refusal}");
+        told(&format!("+{right}"));
     }
-    told("+set");
+    told("-del");
     assert!(told("+del").refusal.is_none());
     server.ask(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let refusal = told("+del").refusal.unwrap();

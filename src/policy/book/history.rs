@@ -1,4 +1,5 @@
-//! What monitoring is told of a book: for longer than anything in it holds requests back.
+//! What monitoring is told of a book: for longer than anything in it holds requests back. It knows no
+//! secret, so a refusal that a token has followed is not told.
 
 use super::*;
 
@@ -35,7 +36,8 @@ impl Book {
     /// What holds requests back for longest, whatever the secret.
     fn longest(&self, now: Now, cap: Cap) -> Option<(Option<&Remembered>, Duration)> {
         let left = |known, longest| Remembered::left(known, now, longest);
-        let refusals = self.refusals.iter();
+        // A token that came later came by another secret: that of who asks now, as a rule.
+        let refusals = self.refusals.iter().filter(|known| known.at >= self.succeeded_at);
         let refusals = refusals.filter_map(|known| Some((Some(known), left(known, LONGEST)?)));
         let capped = self.cap_ends(now, cap.most);
         let capped = capped.filter(|_| self.accepted.is_none() || cap.is_absolute);

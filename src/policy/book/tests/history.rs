@@ -43,6 +43,20 @@ fn what_holds_requests_back_is_told_before_what_failed_last() {
 }
 
 #[test]
+fn a_refusal_is_not_told_any_more_once_another_secret_has_brought_a_token() {
+    let (mut book, now) = (Book::default(), now());
+    book.note_failure(now, &with_secret(&rejected(), OTHER));
+    assert_eq!(book.history(now, SIX).last_error.unwrap().0, ErrorKind::Rejected);
+    let later = now.after(secs(5));
+    book.note_success(later, OURS);
+    assert!(!book.is_open(later, OTHER), "it still holds its own secret back");
+    for book in [stored(&book), book] {
+        let history = book.history(later, SIX);
+        assert!(history.last_error.is_none() && history.blocked_for.is_none());
+    }
+}
+
+#[test]
 fn a_failure_that_could_not_be_written_is_told_unless_a_token_came_later() {
     let now = now();
     let (mut here, mut theirs) = (Book::default(), Book::default());
