@@ -758,14 +758,15 @@ fn nagios() {
     if !has_tool("jq") {
         return;
     }
-    let cases: [(Bring, &str, i32, &str); 7] = [
+    let cases: [(Bring, &str, i32, &str); 8] = [
         (good, NAME, 0, "a token can be had"),
-        (|world| certificate(world, 10), NAME, 1, "a token can be had"),
+        (|world| certificate(world, 10), NAME, 1, "the certificate ends in 9 days"),
+        (|world| certificate(world, -2), NAME, 2, "the certificate has expired"),
         (|world| renewal(world, Fault::Status(503)), NAME, 1, "503"),
         (outage_after_a_token, NAME, 2, "503"),
         (refused, NAME, 2, "401"),
         (away, NAME, 2, "store: "),
-        (good, "no-such", 3, ""),
+        (good, "no-such", 3, "cannot be run"),
     ];
     for (bring, name, code, says) in cases {
         let world = World::new();
