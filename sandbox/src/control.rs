@@ -29,7 +29,7 @@ POST /SERVICE/fault?kind=status=503&times=3    the next 3 token requests fail (t
 POST /SERVICE/revoke-all                       ends every token
 POST /reset                                    counters, settings and faults as at the start
 
-SERVICE is one of {services}.
+SERVICE is one of {services}, or the name of a provider that is described.
 Kinds of fault, several joined by a semicolon (quote it from the shell; %3B in an address):
 {NAMES}
 The same words in a request header X-Sandbox-Fault work for that one request.
