@@ -8,8 +8,6 @@ use std::sync::Arc;
 use paytoken::Provider;
 use rustix::io::Errno;
 
-use crate::catalogue;
-
 /// Hold a password, or a key that somebody put there by mistake.
 const OF_THE_STORE: [&str; 2] = ["PAYTOKEN_STORE", "PAYTOKEN_STORE_KEY"];
 
@@ -17,8 +15,8 @@ const OF_THE_STORE: [&str; 2] = ["PAYTOKEN_STORE", "PAYTOKEN_STORE_KEY"];
 /// address: the environment of a process can be read by all that it starts.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    let catalogue = catalogue::NAMES.iter().filter_map(|name| catalogue::provider(name)?.ok());
-    for provider in catalogue.chain(Provider::known()) {
+    // Those that are known to this process: what others of the catalogue would read is another program's.
+    for provider in Provider::known() {
         let facts = provider.facts();
         for field in facts.fields.iter().filter(|field| field.is_secret()) {
             command.env_remove(facts.variable(field.variable));

@@ -20,7 +20,7 @@ pub(crate) fn print_token(target: &Target, wanted: &Wanted, as_json: bool) -> Re
     let expires_at = token.expires_at().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut answer = json!({
         "access_token": token.secret(),
-        "token_type": "Bearer",
+        "token_type": target.provider().facts().scheme,
         "expires_in": token.remaining().as_secs(),
         "expires_at": expires_at.as_secs(),
     });

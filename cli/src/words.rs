@@ -43,11 +43,11 @@ pub(crate) fn sentence(error: &Error) -> String {
 
 /// A sentence of the library that does not say whose it is.
 pub(crate) fn of_the_command(text: &str) -> String {
-    let named = Provider::ALL.iter().find(|provider| {
+    let named = Provider::known().into_iter().find(|provider| {
         text.strip_prefix(provider.facts().name).is_some_and(|rest| rest.starts_with(": "))
     });
     match named {
-        Some(provider) => of_provider(text, *provider),
+        Some(provider) => of_provider(text, provider),
         None => replaced(text, None),
     }
 }

@@ -63,6 +63,8 @@ pub(crate) enum Cause {
     FreshTokensRevoked,
     // An answer with a status of success that brings no token.
     RefusalInSuccess,
+    /// Nothing stands where the description says that the token does.
+    NoTokenInSuccess,
     ErrorInSuccess,
     UnusableSuccess,
     /// The answer is the very token that the API has answered 401 to.
@@ -167,6 +169,8 @@ impl Cause {
             Self::FreshTokensRevoked => remembered(Rejected, None),
             // As a refusal with its proper status: repeated requests could lock the account.
             Self::RefusalInSuccess => remembered(Rejected, None),
+            // As a refusal; but a token may have been made, and stand elsewhere.
+            Self::NoTokenInSuccess => remembered(Rejected, Unknown),
             Self::ErrorInSuccess | Self::UnusableSuccess => lasting(InvalidResponse, Unknown),
             // A provider can make the same token twice within one second: the next attempt brings
             // another one.
@@ -199,6 +203,7 @@ impl Cause {
                 self,
                 Self::CredentialsRefused
                     | Self::RefusalInSuccess
+                    | Self::NoTokenInSuccess
                     | Self::AccountRefused
                     | Self::CertificateRefusedByFront
                     | Self::ClientCertificateRefused
@@ -273,6 +278,7 @@ mod tests {
             UndocumentedStatus,
             FreshTokensRevoked,
             RefusalInSuccess,
+            NoTokenInSuccess,
             ErrorInSuccess,
             UnusableSuccess,
             RevokedTokenAgain,
@@ -321,6 +327,7 @@ mod tests {
                 "CredentialsRefused" | "RefusalInSuccess" | "FreshTokensRevoked" => {
                     (Rejected, "M", None)
                 }
+                "NoTokenInSuccess" => (Rejected, "M", Unknown),
                 "RevokedTokenAgain" => (ServerUnavailable, "R", Unknown),
                 "CertificateRefusedByFront" => (Certificate, "M", None),
                 "AccountRefused" => (Forbidden, "M", None),

@@ -70,6 +70,9 @@ impl<'a> Answer<'a> {
             }
         };
         match token {
+            Member::Is(token) if token.is_empty() && facts.is_described => {
+                refused(format!("the answer's {name} is empty"))
+            }
             Member::Is(token) => Ok(token),
             Member::Absent => refused(format!("the answer has no {name}; check base_url")),
             Member::IsNot => refused(format!("the answer's {name} is not a string")),
@@ -108,8 +111,18 @@ impl<'a> Answer<'a> {
         };
         let told = [
             lifetime(expires_in, protocol.expires_in)?,
-            // What has passed before it came does not say when the token ends, either.
-            expires_at.and_then(|end| self.clock.until(moment(&end)?)),
+            match (expires_at, facts.is_described) {
+                (Member::Is(end), true)
+                    if moment(&end).is_some_and(|end| self.clock.until(end).is_none()) =>
+                {
+                    return refused(format!(
+                        "the answer's {} has passed: the token had ended before it came; check this machine's clock, or ask the provider",
+                        protocol.expires_at.map_or("", name)
+                    ));
+                }
+                // Where the format is not documented, what has passed does not say when the token ends.
+                (expires_at, _) => expires_at.and_then(|end| self.clock.until(moment(&end)?)),
+            },
             self.left_by_exp(exp)?,
         ];
         let is_not_understood = told.iter().any(|left| matches!(left, Member::IsNot));

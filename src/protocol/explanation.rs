@@ -7,11 +7,13 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use super::error_body::said_by;
+use super::request::basic_pair;
 use crate::base::json;
 use crate::base::shown::{LONGEST, one_line, shortened};
 use crate::credentials::Credentials;
 use crate::credentials::certificate::UNRESERVED;
 use crate::protocol::message::Response;
+use crate::types::facts::BasicEncoding;
 
 /// A run of token characters this long is not shown: it may be a token or a secret.
 const LONGEST_WORD: usize = 24;
@@ -175,8 +177,10 @@ fn forms(id: &str, secret: &str) -> Vec<Zeroizing<String>> {
         let base64 = Zeroizing::new(STANDARD_NO_PAD.encode(&*bytes));
         forms.push(Zeroizing::new(base64.get(mixed..).unwrap_or_default().to_owned()));
     }
-    let basic = Zeroizing::new([id, ":", secret].concat());
-    forms.push(Zeroizing::new(STANDARD_NO_PAD.encode(&*basic)));
+    for encoding in [BasicEncoding::None, BasicEncoding::Minimal, BasicEncoding::Form] {
+        let pair = basic_pair(id, secret, encoding);
+        forms.push(Zeroizing::new(STANDARD_NO_PAD.encode(&*pair)));
+    }
     for set in [NON_ALPHANUMERIC, UNRESERVED] {
         let mut escaped = Zeroizing::new(String::with_capacity(3 * secret.len()));
         escaped.extend(utf8_percent_encode(secret, set));
@@ -229,6 +233,11 @@ mod tests {
         for form in known.iter().map(|form| &***form).chain(echoed) {
             let shown = clean(&format!("wrong <{form}> given"), &credentials);
             assert_eq!(shown, "wrong <[redacted]> given");
+        }
+        // As Basic sent it, which is not always as it is.
+        for encoding in [BasicEncoding::None, BasicEncoding::Minimal, BasicEncoding::Form] {
+            let sent = STANDARD_NO_PAD.encode(&*basic_pair("u", secret, encoding));
+            assert_eq!(clean(&format!("Basic {sent}"), &credentials), "Basic [redacted]");
         }
         let shown = clean(
             "token eyJhbGciOiJIUzI1NiJ9.e30.c2ln is bad, id=550e8400-e29b-41d4",

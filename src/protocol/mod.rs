@@ -68,7 +68,8 @@ pub(crate) fn answer<'a>(
         return Err(refusal::read(provider, credentials, response, timing.answered));
     }
     let answer = Answer::new(response, timing)?;
-    if let Some(error) = answer.error() {
+    // Of a provider that was described, it is known where the token stands: with it, an answer is a success.
+    if let Some(error) = answer.error().filter(|_| !provider.facts().is_described) {
         return Err(refusal::in_success(provider, credentials, response, error.as_deref()));
     }
     let facts = provider.facts();

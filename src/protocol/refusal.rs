@@ -114,7 +114,7 @@ pub(super) fn without_a_token(credentials: &Credentials, names: Option<String>) 
         "" => "be the whole answer".to_owned(),
         pointer => format!("stand at {pointer}"),
     };
-    Cause::RefusalInSuccess.error(format!(
+    Cause::NoTokenInSuccess.error(format!(
         "the answer has no token where it should {where_to}; {has}: if that is an error, {}; else correct token in the description",
         facts.refusal_hint
     ))

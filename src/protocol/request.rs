@@ -125,8 +125,17 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// `Basic …` (RFC 7617), the parts encoded as this server reads them.
+/// `Basic …` (RFC 7617).
 fn basic(id: &str, secret: &str, encoding: BasicEncoding) -> Zeroizing<String> {
+    let pair = basic_pair(id, secret, encoding);
+    let mut value = Zeroizing::new(String::with_capacity(8 + pair.len() * 4 / 3 + 4));
+    value.push_str("Basic ");
+    STANDARD.encode_string(pair.as_bytes(), &mut value);
+    value
+}
+
+/// Id and secret, each encoded as this server reads it.
+pub(super) fn basic_pair(id: &str, secret: &str, encoding: BasicEncoding) -> Zeroizing<String> {
     // Only what would be read as something else; of other scripts, nothing.
     let minimal = |text: &str, has_end: bool| {
         let mut encoded = Zeroizing::new(String::with_capacity(3 * text.len()));
@@ -145,11 +154,7 @@ fn basic(id: &str, secret: &str, encoding: BasicEncoding) -> Zeroizing<String> {
         BasicEncoding::Form => (form_encoded(id), form_encoded(secret)),
         BasicEncoding::None => (Zeroizing::new(id.to_owned()), Zeroizing::new(secret.to_owned())),
     };
-    let pair = Zeroizing::new([&*id, ":", &*secret].concat());
-    let mut value = Zeroizing::new(String::with_capacity(8 + pair.len() * 4 / 3 + 4));
-    value.push_str("Basic ");
-    STANDARD.encode_string(pair.as_bytes(), &mut value);
-    value
+    Zeroizing::new([&*id, ":", &*secret].concat())
 }
 
 /// What a form leaves as it is; a blank becomes `+`, all else `%XX`.

@@ -205,7 +205,12 @@ impl Account {
         let provider = credentials.provider();
         let leaf = credentials.certificate().and_then(ClientCertificate::leaf);
         let certificate = leaf.map(sha256_hex).unwrap_or_default();
-        let [name, place] = [provider.to_string(), environment.to_string()];
+        let name = provider.to_string();
+        // Of a described one it only chooses the address, which is a part of its own.
+        let place = match provider.facts().is_described {
+            true => String::new(),
+            false => environment.to_string(),
+        };
         let mut parts = vec![&*name, &*place, base_url.as_str(), credentials.id(), &*certificate];
         let facts = provider.facts();
         if facts.is_described {

@@ -33,6 +33,11 @@ impl Server {
         Self::start(None, move || answer.clone())
     }
 
+    /// With an answer that is made for each request.
+    pub fn making(answer: impl FnMut() -> Vec<u8> + Send + 'static) -> Self {
+        Self::start(None, answer)
+    }
+
     /// The same by TLS, as 127.0.0.1 and as localhost, with an answer that is made for each request. It
     /// asks for a client's certificate, and works without.
     pub fn by_tls(authority: &Authority, answer: impl FnMut() -> Vec<u8> + Send + 'static) -> Self {

@@ -25,10 +25,13 @@ fn builder(provider: Provider, secret: &str, server: &Server) -> Builder {
 }
 
 fn answering(status: u16, body: &str) -> Server {
+    Server::answering(answer_of(status, body))
+}
+
+fn answer_of(status: u16, body: &str) -> Vec<u8> {
     let length = body.len();
-    Server::answering(format!(
-        "HTTP/1.1 {status} Whatever\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    ))
+    let head = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {length}");
+    format!("{head}\r\nConnection: close\r\n\r\n{body}").into_bytes()
 }
 
 #[test]
@@ -41,6 +44,9 @@ fn token_and_lifetime_stand_where_the_description_points() {
     for (index, (more, body, wanted)) in [
         (json!({}), r#"{"access_token":"t","expires_in":600}"#.to_owned(), "t"),
         (json!({}), r#"{"access_token":"t","expires_in":"600","token_type":"BEARER"}"#.into(), "t"),
+        // What else an answer with its token says is no error.
+        (json!({}), r#"{"access_token":"t","expires_in":600,"error":0}"#.into(), "t"),
+        (json!({}), r#"{"access_token":"t","expires_in":600,"error":"OK"}"#.into(), "t"),
         (token("/a/b/c"), r#"{"a":{"b":{"c":"t"}}}"#.into(), "t"),
         (token("/a~1b/c~0d/~01"), r#"{"a/b":{"c~d":{"~1":"t"}}}"#.into(), "t"),
         (token("/data/1/token"), r#"{"data":[{"token":"u"},{"token":"t"}]}"#.into(), "t"),
@@ -129,6 +135,9 @@ fn an_answer_that_cannot_be_used_names_what_to_set() {
         (whole.clone(), r#"{"error_code":7}"#, rejected, "the answer has error_code"),
         (whole, "", rejected, "be the whole answer"),
         (json!({}), r#"{"error":"invalid_client"}"#, rejected, "error"),
+        (json!({}), r#"{"error":"login_failed"}"#, rejected, "error"),
+        (json!({}), r#"{"error":true}"#, rejected, "error"),
+        (json!({}), r#"{"access_token":"","error_code":7}"#, rejected, "error_code"),
         // A token whose end is not known.
         (json!({}), r#"{"access_token":"t"}"#, invalid, "set lifetime to what"),
         (json!({}), r#"{"access_token":"t","expires_in":null}"#, invalid, "set lifetime to what"),
@@ -160,7 +169,6 @@ fn an_answer_that_cannot_be_used_names_what_to_set() {
         (json!({"jwt_expiry": true}), r#"{"access_token":"a.e30.c"}"#, invalid, "lifetime"),
         // One that breaks out of a header.
         (json!({}), r#"{"access_token":"a b","expires_in":9}"#, invalid, "characters"),
-        (json!({}), r#"{"access_token":"","expires_in":9}"#, invalid, "empty"),
     ]
     .into_iter()
     .enumerate()
@@ -185,6 +193,26 @@ fn a_date_that_has_passed_is_not_how_long_a_token_lives() {
     let described = provider("passed", &json!({"expires_at": "/at", "expires_in": "/none"}));
     let error = builder(described, "s", &server).build().unwrap().token().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidResponse, "{error}");
+    // Nor where something else says more: the earliest end that is told counts.
+    let server = answering(200, &format!(r#"{{"access_token":"t","at":{passed},"in":3600}}"#));
+    let more = json!({"expires_at": "/at", "expires_in": "/in", "lifetime": "1h"});
+    let described = provider("passed-too", &more);
+    let error = builder(described, "s", &server).build().unwrap().token().unwrap_err();
+    assert!(error.to_string().contains("at has passed"), "{error}");
+}
+
+#[test]
+fn where_a_new_token_ends_the_one_before_an_answer_without_one_may_have_ended_it_too() {
+    let mut answers =
+        vec![r#"{"data":{"access_token":"u"}}"#, r#"{"access_token":"t","expires_in":300}"#];
+    let server = Server::making(move || answer_of(200, answers.pop().unwrap_or_default()));
+    let described = provider("odd-success", &json!({"renewal": "replaces-previous"}));
+    let source = builder(described, "s", &server).build().unwrap();
+    assert_eq!(source.token().unwrap().secret(), "t");
+    assert_eq!(source.refresh().unwrap_err().kind(), ErrorKind::Rejected);
+    let error = source.token().map(|token| token.secret().to_owned()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+    assert_eq!(server.received().len(), 2);
 }
 
 /// How often the provider was asked, by sources of one account that share what is remembered, as processes do: each

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 use super::keys::{Setting, Values, home, is_shared, names, read, shared_names, stem, variable};
-use super::providers::{named, source};
+use super::providers::{Source, named, source};
 use crate::description::PROVIDERS;
 use crate::store;
 use crate::words::closest;
@@ -187,8 +187,9 @@ impl SettingsFile {
             Some(_) => return Err("provider: has to be a text in quotes".into()),
             None => of_name.clone().ok_or_else(|| not_known(" is missing"))??,
         };
+        let is_only_alike = source(name, self.descriptions()) == Some(Source::Catalogue);
         match of_name {
-            Some(Ok(named)) if named != provider => Err("provider: is another one than the table's name says; give the table a name of your own".into()),
+            Some(Ok(named)) if named != provider && !is_only_alike => Err("provider: is another one than the table's name says; give the table a name of your own".into()),
             _ => Ok(provider),
         }
     }

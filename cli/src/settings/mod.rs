@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use paytoken::{Environment, Error, Provider, Settings, TokenSource};
+use paytoken::{Environment, Error, FieldKind, Provider, Settings, TokenSource};
 use zeroize::Zeroizing;
 
 use self::file::DEFAULTS;
@@ -61,10 +61,15 @@ pub(crate) fn all_providers(file: Option<&SettingsFile>) -> Vec<(String, Source)
 /// secret in the environment.
 pub(crate) fn is_set_up(name: &str, file: Option<&SettingsFile>) -> bool {
     let is_in_file = file.is_some_and(|file| file.accounts().any(|account| account == name));
+    // A variable alone that looks like one of the catalogue's may be another program's.
+    let is_of_catalogue = all_providers(file).contains(&(name.to_owned(), Source::Catalogue));
     let is_in_environment = |provider: Provider| {
         let facts = provider.facts();
-        let mut names = facts.fields.iter().map(|field| facts.variable(field.variable));
-        names.any(|name| variable(&name).or(variable(&format!("{name}_FILE"))).is_some())
+        let needed = [FieldKind::Identity, FieldKind::Secret];
+        let fields = facts.fields.iter().filter(|field| needed.contains(&field.kind));
+        let mut names = fields.map(|field| facts.variable(field.variable));
+        let is_set = |name: String| variable(&name).or(variable(&format!("{name}_FILE"))).is_some();
+        if is_of_catalogue { names.all(is_set) } else { names.any(is_set) }
     };
     is_in_file || named(name, file).is_some_and(|it| it.is_ok_and(is_in_environment))
 }
@@ -86,6 +91,8 @@ impl Target {
         let Some(provider) = of_file.as_ref().map(|account| account.provider).or(of_name) else {
             return Err(unknown(name, file));
         };
+        // An account of another provider, that is only called like one of the catalogue.
+        let of_name = of_name.filter(|named| *named == provider);
         let time = |key| of_file.as_ref().and_then(|account: &file::Account| account.time(key));
         let timeout = options.timeout.or_else(|| time("timeout"));
         let deadline = Deadline::after(timeout.unwrap_or(deadline::DEFAULT));

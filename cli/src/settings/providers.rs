@@ -1,7 +1,7 @@
 //! The providers that names stand for: built in, described in the settings file, or in the catalogue.
 
 use paytoken::Provider;
-use toml::Table;
+use toml::{Table, Value};
 
 use crate::catalogue;
 use crate::description::{PROVIDERS, described};
@@ -20,7 +20,18 @@ pub(super) fn named(name: &str, descriptions: Option<&Table>) -> Option<Result<P
     match source(name, descriptions)? {
         Source::BuiltIn => name.parse().ok().map(Ok),
         Source::File => {
-            let described = described(name, descriptions?.get(name)?);
+            let table = descriptions?.get(name)?;
+            // So that what is wrong is said of this one, and not of an account of the catalogue's.
+            let prefix = table.get("prefix_of_variables").and_then(Value::as_str);
+            let of_other = |other: &&&str| {
+                **other != name && Some(other.to_uppercase().replace('-', "_").as_str()) == prefix
+            };
+            if let Some(other) = catalogue::NAMES.iter().find(of_other) {
+                return Some(Err(format!(
+                    "[{PROVIDERS}.{name}] prefix_of_variables: the catalogue's {other} has it; set another"
+                )));
+            }
+            let described = described(name, table);
             Some(described.map_err(|what| format!("[{PROVIDERS}.{name}] {what}")))
         }
         Source::Catalogue => catalogue::provider(name),

@@ -169,8 +169,10 @@ fn without_threads() {
         server.ask(&["KEYS", "paytoken:*:lock"]) != redis::Value::Array(vec![])
             || holder.try_wait().unwrap().is_some()
     });
-    let left = lease(&server);
-    assert!((30_000..=60_000).contains(&left), "{left} ms");
+    // The lock is taken for a short lease, and that is made longer once there turns out to be no thread.
+    until("it has one lease for all of its time", || {
+        (30_000..=60_000).contains(&lease(&server)) || holder.try_wait().unwrap().is_some()
+    });
     drop(holder.stdin.take());
     assert!(holder.wait().unwrap().success());
     assert_eq!(server.ask(&["KEYS", "paytoken:*:lock"]), redis::Value::Array(vec![]));

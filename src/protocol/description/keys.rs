@@ -43,7 +43,7 @@ pub(super) const KNOWN: [&str; 29] = [
 ];
 
 /// What settings of an account are called: no placeholder is.
-const SETTINGS: [&str; 26] = [
+const SETTINGS: [&str; 27] = [
     "provider",
     "environment",
     "base_url",
@@ -69,7 +69,8 @@ const SETTINGS: [&str; 26] = [
     "store_certificate",
     "store_key_file",
     "store_private_key",
-    "certificate_warning_days",
+    "certificate_warning",
+    "store_key",
 ];
 
 /// The error for what this key says.
@@ -413,7 +414,11 @@ impl<'a> Keys<'a> {
             let problem = if matches!(&**name, "client_id" | "client_secret") {
                 "needs not stand here: it is known what it is; remove it"
             } else if !is_placeholder_name(name) {
-                "is no placeholder's name; use a-z, 0-9 and _, without braces"
+                // Not repeated: it may be the secret itself.
+                return Err(bad(
+                    key,
+                    "holds what is no placeholder's name; use a-z, 0-9 and _, without braces",
+                ));
             } else if let Some(problem) = problem_of(name) {
                 problem
             } else if names[..index].contains(name) {

@@ -77,6 +77,10 @@ impl Description {
         if !is_header_name(&header) {
             return Err(bad("header", "is not a header name; use letters, digits and hyphens"));
         }
+        let is_own = OWN_HEADERS.contains(&&*header.to_ascii_lowercase());
+        if is_own && !header.eq_ignore_ascii_case("authorization") {
+            return Err(bad("header", "is the connection's, and holds no token; set another"));
+        }
         let prefix = keys.text("prefix")?.unwrap_or_else(|| "Bearer".into());
         if !is_header_text(&prefix) {
             return Err(bad(
