@@ -48,7 +48,7 @@ impl Provider {
     /// assert_eq!("acme".parse::<Provider>()?, acme);
     ///
     /// let error = Provider::described(r#"{"name": "acme-2", "auth": "basic"}"#).unwrap_err();
-    /// assert!(error.to_string().contains("token_endpoint"), "{error}");
+    /// assert!(error.to_string().contains("auth"), "{error}");
     /// # Ok::<_, paytoken::Error>(())
     /// ```
     ///
