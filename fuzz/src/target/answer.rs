@@ -51,21 +51,15 @@ impl Answers {
 
     /// Token and lifetime stand deep in the answer, and its end in three ways.
     pub(crate) fn pointer() -> Self {
-        let json = r#"{"name": "pointer", "token_endpoint": "/token", "auth": "client_secret_post",
-            "renewal": "coexists", "token": "/data/1/a~1b/t~0", "expires_in": "/data/0",
-            "expires_at": "/at", "jwt_expiry": true, "lifetime": "1d"}"#;
-        Self::described(json, include_bytes!("../../seeds/pointers.txt"))
+        Self::described(providers()[0], include_bytes!("../../seeds/pointers.txt"))
     }
 
     /// The whole answer is the token.
     pub(crate) fn bare() -> Self {
-        let json = r#"{"name": "bare", "token_endpoint": "/token", "auth": "client_secret_post",
-            "renewal": "coexists", "token": "", "jwt_expiry": true, "lifetime": "1d"}"#;
-        Self::described(json, include_bytes!("../../seeds/nexter-pay.txt"))
+        Self::described(providers()[1], include_bytes!("../../seeds/nexter-pay.txt"))
     }
 
-    fn described(json: &str, seeds: &'static [u8]) -> Self {
-        let provider = Provider::described(json).unwrap();
+    fn described(provider: Provider, seeds: &'static [u8]) -> Self {
         let values = [("client_id", "merchant"), ("client_secret", SECRET)];
         Self::of(Credentials::described(provider, values, None).unwrap(), seeds, Part::Body)
     }
@@ -176,4 +170,15 @@ impl Drop for Answers {
     fn drop(&mut self) {
         self.server.stop();
     }
+}
+
+/// Those whose answers are read. Who describes others in this process describes them first: it keeps so many
+/// and no more.
+pub(super) fn providers() -> [Provider; 2] {
+    let pointer = r#"{"name": "of-fuzzed-pointers", "token_endpoint": "/token", "auth": "client_secret_post",
+        "renewal": "coexists", "token": "/data/1/a~1b/t~0", "expires_in": "/data/0",
+        "expires_at": "/at", "jwt_expiry": true, "lifetime": "1d"}"#;
+    let bare = r#"{"name": "of-fuzzed-tokens", "token_endpoint": "/token", "auth": "client_secret_post",
+        "renewal": "coexists", "token": "", "jwt_expiry": true, "lifetime": "1d"}"#;
+    [pointer, bare].map(|json| Provider::described(json).unwrap())
 }

@@ -16,6 +16,7 @@ pub(crate) struct Descriptions {
 
 impl Descriptions {
     pub(crate) fn new() -> Self {
+        super::answer::providers();
         let server = Server::start();
         server.answer(200, b"", b"{\"access_token\":\"token-7\",\"expires_in\":60}");
         let key = KeyPair::generate().unwrap();
