@@ -14,9 +14,7 @@ use self::variables::{Reading, Variables};
 use crate::base::secret::Secret;
 use crate::credentials::certificate::ClientCertificate;
 use crate::types::error::{Error, Result};
-use crate::types::facts::{
-    ASSERTION_KEY, BasicEncoding, CLIENT_ID, Facts, FieldKind, KID, Part, SCOPE,
-};
+use crate::types::facts::{ASSERTION_KEY, BasicEncoding, CLIENT_ID, Facts, FieldKind, Part, SCOPE};
 use crate::types::names::Provider;
 use crate::types::words::quoted;
 
@@ -365,22 +363,48 @@ impl Credentials {
     /// Whether they are the same account's, whatever the secret (where anything else tells).
     pub(crate) fn have_account_of(&self, other: &Self) -> bool {
         self.provider() == other.provider()
-            && self.id() == other.id()
-            && self.scope() == other.scope()
-            && self.identity().eq(other.identity())
-            && (self.provider().facts().has_identity() || self.secrets().eq(other.secrets()))
+            && match (self.built_in(), other.built_in()) {
+                (Some((own, _)), Some((others, _))) => own == others,
+                _ => {
+                    self.scope() == other.scope()
+                        && self.identity().eq(other.identity())
+                        && (self.provider().facts().has_identity()
+                            || self.secrets().eq(other.secrets()))
+                }
+            }
     }
 
-    /// Whether every part is equal, the secrets included.
+    /// Whether every part is equal, the secrets included. For each call of a cache, so by no list of
+    /// fields.
     pub(crate) fn are(&self, other: &Self) -> bool {
-        self.have_account_of(other)
-            && self.secrets().eq(other.secrets())
-            && [ASSERTION_KEY, KID].iter().all(|name| self.value(name) == other.value(name))
+        self.provider() == other.provider()
+            && match (self, other) {
+                (Self::Described { values: own, .. }, Self::Described { values: others, .. }) => {
+                    let both = own.iter().zip(others);
+                    own.len() == others.len()
+                        && both.into_iter().all(|((own, value), (other, others))| {
+                            own == other && value.expose() == others.expose()
+                        })
+                }
+                _ => self.built_in() == other.built_in(),
+            }
             && match (self.certificate(), other.certificate()) {
                 (Some(own), Some(other)) => is_same(own, other),
                 (None, None) => true,
                 _ => false,
             }
+    }
+
+    /// Id and secret, unless the provider was described.
+    fn built_in(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::NtxPay { client_id: id, client_secret: secret, .. }
+            | Self::NexterPay { user_name: id, password: secret }
+            | Self::SendPayments { client_id: id, client_secret: secret } => {
+                Some((id, secret.expose()))
+            }
+            Self::Described { .. } => None,
+        }
     }
 }
 
