@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::plan::{Mood, Plan};
+use super::plan::{Mood, Plan, replaces};
 use super::{Case, RIGHT};
 use crate::base::clock::Deadline;
 use crate::base::secret::Secret;
@@ -10,8 +10,6 @@ use crate::base::sync::lock;
 use crate::base::sync::simulated::{now, sleep, slipped};
 use crate::policy::outcome::Cause;
 use crate::types::error::Result;
-use crate::types::facts::Renewal;
-use crate::types::names::Provider;
 
 /// A token as its provider knows it.
 pub(super) struct Issued {
