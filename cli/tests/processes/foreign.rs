@@ -366,11 +366,9 @@ fn certificate() {
         let with = file(&foreign.url, [(ID, &*way.provider, &*(way.account.clone() + shown))]);
         let without = file(&foreign.url, [(ID, &*way.provider, &*way.account)]);
         let output = token(&world, &without, ID);
-        assert!(
-            !output.status.success() && told(&output).contains("certificate"),
-            "{}",
-            told(&output)
-        );
+        // By TLS 1.3 the alert comes after the request was sent, and is lost where the server's end of the
+        // connection is gone by then: what is told differs, and what has to hold does not.
+        assert!(!output.status.success(), "{}", told(&output));
         assert!(foreign.requests().is_empty());
         assert!(foreign.owner(&text(token(&world, &with, ID))).is_some(), "{kind:?}");
     }
