@@ -27,6 +27,12 @@ impl<'a> Members<'a> {
         self.0.get(name).copied()
     }
 
+    /// As [`at`], from here.
+    pub(crate) fn at(&self, pointer: &str) -> Option<Option<&'a RawValue>> {
+        let (name, rest) = first_of(pointer)?;
+        self.get(&name).map_or(Some(None), |json| at(json, rest))
+    }
+
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -39,24 +45,25 @@ impl<'a> Members<'a> {
 
 /// What a JSON pointer (RFC 6901) points to: `Some(None)` where nothing stands there, `None` where what
 /// is on the way is no JSON that anybody can use.
-pub(crate) fn at<'a>(mut json: &'a RawValue, pointer: &str) -> Option<Option<&'a RawValue>> {
-    for segment in pointer.split('/').skip(1) {
-        let name = segment.replace("~1", "/").replace("~0", "~");
-        let next = match json.get().as_bytes()[0] {
-            b'{' => Members::of(json)?.get(&name),
-            b'[' => {
-                let items: Vec<&RawValue> = serde_json::from_str(json.get()).ok()?;
-                let is_index = name == "0" || !name.starts_with(['0', '+']);
-                name.parse().ok().filter(|_| is_index).and_then(|at: usize| items.get(at).copied())
-            }
-            _ => None,
-        };
-        match next {
-            Some(next) => json = next,
-            None => return Some(None),
+pub(crate) fn at<'a>(json: &'a RawValue, pointer: &str) -> Option<Option<&'a RawValue>> {
+    let Some((name, rest)) = first_of(pointer) else { return Some(Some(json)) };
+    match json.get().as_bytes()[0] {
+        b'{' => Members::of(json)?.at(pointer),
+        b'[' => {
+            let items: Vec<&RawValue> = serde_json::from_str(json.get()).ok()?;
+            let is_index = name == "0" || !name.starts_with(['0', '+']);
+            let item = name.parse().ok().filter(|_| is_index);
+            item.and_then(|at: usize| items.get(at)).map_or(Some(None), |item| at(item, rest))
         }
+        _ => Some(None),
     }
-    Some(Some(json))
+}
+
+/// The first name of a pointer, and what follows it.
+fn first_of(pointer: &str) -> Option<(String, &str)> {
+    let names = pointer.strip_prefix('/')?;
+    let (name, rest) = names.split_at(names.find('/').unwrap_or(names.len()));
+    Some((name.replace("~1", "/").replace("~0", "~"), rest))
 }
 
 /// One of the members.

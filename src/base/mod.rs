@@ -6,6 +6,7 @@ pub(crate) mod dial;
 pub(crate) mod digest;
 pub(crate) mod fields;
 pub(crate) mod files;
+pub(crate) mod header;
 pub(crate) mod json;
 pub(crate) mod secret;
 pub(crate) mod shown;

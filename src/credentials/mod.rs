@@ -7,10 +7,9 @@ pub(crate) mod variables;
 
 use std::collections::BTreeMap;
 
-use zeroize::Zeroizing;
-
 use self::assertion::{AssertionKey, SigningAlg};
 use self::variables::{Reading, Variables};
+use crate::base::header;
 use crate::base::secret::Secret;
 use crate::credentials::certificate::ClientCertificate;
 use crate::types::error::{Error, Result};
@@ -167,28 +166,14 @@ impl Credentials {
 
     /// Of nobody, for a source that fetches nothing with them.
     pub(crate) fn for_tests(provider: Provider) -> Self {
-        let certificate = ClientCertificate::injected_by_proxy;
-        let secret = || Secret::from("test");
-        match provider {
-            Provider::NtxPay => Self::NtxPay {
-                client_id: "test".into(),
-                client_secret: secret(),
-                certificate: certificate(),
-            },
-            Provider::NexterPay => Self::NexterPay { user_name: "test".into(), password: secret() },
-            Provider::SendPayments => {
-                Self::SendPayments { client_id: "test".into(), client_secret: secret() }
-            }
-            Provider::Described(_) => {
-                let fields = provider.facts().fields.iter();
-                let values = fields.filter(|field| field.kind != FieldKind::Optional);
-                Self::Described {
-                    provider,
-                    values: values.map(|field| (field.name.to_owned(), secret())).collect(),
-                    certificate: None,
-                }
-            }
+        let facts = provider.facts();
+        let certificate = facts.requires_certificate.then(ClientCertificate::injected_by_proxy);
+        if !facts.is_described {
+            return Self::new(provider, "test", "test", certificate).expect("all that it takes");
         }
+        let fields = facts.fields.iter().filter(|field| field.kind != FieldKind::Optional);
+        let values = fields.map(|field| (field.name.to_owned(), Secret::from("test"))).collect();
+        Self::Described { provider, values, certificate }
     }
 
     /// Whose credentials these are.
@@ -284,9 +269,7 @@ impl Credentials {
     fn check_headers(&self, facts: &Facts) -> Result<()> {
         for (_, part) in facts.protocol.headers {
             match part {
-                Part::Value(name)
-                    if !self.value(name).is_some_and(|text| text.bytes().all(is_of_header)) =>
-                {
+                Part::Value(name) if !self.value(name).is_some_and(header::is_printable) => {
                     return Err(Error::configuration(format!(
                         "{name}: goes into a header, where only printable ASCII fits; copy it again"
                     )));
@@ -323,22 +306,14 @@ impl Credentials {
     /// What a refusal is remembered for: the secrets and, where there is a certificate, whether its
     /// private key is there. (The certificate itself makes another account.)
     pub(crate) fn proof(&self) -> Secret {
-        let mut proof = Zeroizing::new(String::new());
         let mut parts: Vec<&str> = self.secrets().collect();
         let key = self.assertion_key().ok().flatten();
         parts.extend(key.as_ref().map(AssertionKey::fingerprint));
         if self.certificate().is_some_and(|certificate| !certificate.has_private_key()) {
             parts.push("without a private key");
         }
-        // Sized at once, so that no growing leaves an unwiped copy behind.
-        proof.reserve_exact(parts.iter().map(|part| part.len() + 1).sum());
-        for (index, part) in parts.iter().enumerate() {
-            if index > 0 {
-                proof.push('\0');
-            }
-            proof.push_str(part);
-        }
-        Secret::from(std::mem::take(&mut *proof))
+        // Of its size from the beginning: growing would leave an unwiped copy behind.
+        Secret::from(parts.join("\0"))
     }
 
     /// What tells one account from another, by name.
@@ -425,10 +400,6 @@ fn check_names(facts: &Facts, values: &BTreeMap<String, Secret>) -> Result<()> {
             )))
         }
     }
-}
-
-fn is_of_header(byte: u8) -> bool {
-    byte == b' ' || byte.is_ascii_graphic()
 }
 
 /// A program's copies of a certificate share their memory, which is compared first: chains are long.

@@ -170,10 +170,11 @@ impl<'a> Answer<'a> {
     /// What stands there. Absent where nothing does, in this answer or in any of this provider's.
     fn member<T: Deserialize<'a>>(&self, pointer: Option<&str>) -> Result<Member<T>> {
         let Some(pointer) = pointer else { return Ok(Member::Absent) };
-        let member = self.json.and_then(|json| match json::at(json, pointer)? {
-            Some(json) => Member::of(json),
-            None => Some(Member::Absent),
-        });
+        let found = match (&self.members, self.json) {
+            (Some(members), _) => members.at(pointer),
+            (None, json) => json.and_then(|json| json::at(json, pointer)),
+        };
+        let member = found.and_then(|json| json.map_or(Some(Member::Absent), Member::of));
         member.map_or_else(|| refused("the answer is not JSON; check base_url"), Ok)
     }
 

@@ -179,7 +179,11 @@ fn forms(id: &str, secret: &str) -> Vec<Zeroizing<String>> {
     }
     for encoding in [BasicEncoding::None, BasicEncoding::Minimal, BasicEncoding::Form] {
         let pair = basic_pair(id, secret, encoding);
-        forms.push(Zeroizing::new(STANDARD_NO_PAD.encode(&*pair)));
+        let basic = Zeroizing::new(STANDARD_NO_PAD.encode(&*pair));
+        // Where nothing has to be encoded, all three are the same.
+        if !forms.contains(&basic) {
+            forms.push(basic);
+        }
     }
     for set in [NON_ALPHANUMERIC, UNRESERVED] {
         let mut escaped = Zeroizing::new(String::with_capacity(3 * secret.len()));

@@ -24,7 +24,6 @@ pub(crate) struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Post,
-    #[allow(dead_code)]
     Get,
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::base::clock::{Clock, ClockSource};
+use crate::base::header;
 use crate::base::secret::Secret;
 use crate::credentials::Credentials;
 use crate::fetch::account_book::{AccountBook, Books};
@@ -443,9 +444,7 @@ fn check_limit(field: &str, limit: Duration) -> Result<()> {
 }
 
 fn check_header_text(field: &str, text: &str) -> Result<()> {
-    let is_fine =
-        text.trim() == text && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-    if text.is_empty() || !is_fine {
+    if text.is_empty() || !header::is_value(text) {
         return Err(Error::configuration(format!(
             "{field}: is empty, or holds white space around it or characters that do not belong in a header; use printable ASCII"
         )));
@@ -454,9 +453,7 @@ fn check_header_text(field: &str, text: &str) -> Result<()> {
 }
 
 fn authorization_header(name: &str, prefix: &str) -> Result<AuthorizationHeader> {
-    let is_name_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_name_byte) {
+    if !header::is_name(name) {
         return Err(Error::configuration(
             "authorization_header: the name is not a header name (RFC 9110 §5.1); use letters, digits and hyphens",
         ));

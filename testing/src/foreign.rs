@@ -8,9 +8,8 @@ use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
-use crate::{PATIENCE, has_tool, not_run, temporary_folder, until, write_private};
+use crate::{agent, has_tool, not_run, temporary_folder, until, write_private};
 
 /// Which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,17 +138,4 @@ impl Drop for Foreign {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// It shows the sandbox's client certificate where one is asked for.
-fn agent(sandbox: &Sandbox) -> ureq::Agent {
-    let pem = |text: &str| Certificate::from_pem(text.as_bytes()).unwrap();
-    let key = PrivateKey::from_pem(sandbox.client_key_pem().as_bytes()).unwrap();
-    let identity = ClientCert::new_with_certs(&[pem(sandbox.client_certificate_pem())], key);
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::new_with_certs(&[pem(sandbox.ca_pem())]))
-        .client_cert(Some(identity))
-        .build();
-    let config = ureq::Agent::config_builder().tls_config(tls).proxy(None);
-    config.http_status_as_error(false).timeout_global(Some(PATIENCE)).build().new_agent()
 }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a failure here is the test's
 
+mod agent;
 mod clock;
 pub mod described;
 mod logged;
@@ -22,6 +23,7 @@ mod tools;
 mod wait;
 mod world;
 
+pub use agent::agent;
 pub use clock::ManualClock;
 pub use logged::bytes_logged;
 pub use server::{Server, Trap, nobody_listens, read_request, server_config};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use paytoken::store::{Store, StoreGuard, StoreKey};
 use paytoken::{Error, FileStore, Provider, Result, TokenSource};
 use paytoken_sandbox::{Sandbox, example_call};
-use paytoken_testing::{ManualClock, PATIENCE, builder};
+use paytoken_testing::{ManualClock, agent, builder};
 
 /// A source that reaches the sandbox, and the clock it lives by.
 pub fn source(sandbox: &Sandbox, provider: Provider) -> (TokenSource, ManualClock) {
@@ -111,24 +111,9 @@ pub struct ApiClient {
 
 impl ApiClient {
     pub fn new(sandbox: &Sandbox, provider: Provider) -> Self {
-        use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
-
-        let pem = |text: &str| Certificate::from_pem(text.as_bytes()).unwrap();
-        let key = PrivateKey::from_pem(sandbox.client_key_pem().as_bytes()).unwrap();
-        let identity = ClientCert::new_with_certs(&[pem(sandbox.client_certificate_pem())], key);
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::new_with_certs(&[pem(sandbox.ca_pem())]))
-            .client_cert(Some(identity))
-            .build();
-        let config = ureq::Agent::config_builder()
-            .tls_config(tls)
-            .proxy(None)
-            .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
-            .build();
         let (method, path) = example_call(provider);
         Self {
-            agent: config.new_agent(),
+            agent: agent(sandbox),
             url: format!("{}{path}", sandbox.url(provider)),
             is_post: method == "POST",
         }

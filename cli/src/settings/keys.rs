@@ -221,6 +221,26 @@ mod tests {
 
     use super::*;
 
+    /// A placeholder of a setting's name would send that setting's value, such as the key that seals the store.
+    #[test]
+    fn no_setting_is_a_placeholder() {
+        let own: Vec<_> = Provider::ALL.iter().flat_map(|it| it.facts().fields).collect();
+        let all = Provider::ALL.iter().flat_map(|provider| names(provider.facts()));
+        let keys = all.map(|(key, ..)| key).chain(TIMES).chain(["provider"]);
+        let mut count = 0;
+        for key in keys.filter(|key| !own.iter().any(|field| field.name == stem(key))) {
+            count += 1;
+            let error = Provider::described(&format!(
+                r#"{{"name": "odd", "token_endpoint": "/t", "auth": "none", "renewal": "coexists",
+                    "headers": {{"x": "{{{}}}"}}, "secrets": ["{0}"]}}"#,
+                stem(key)
+            ));
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("is a setting's name"), "{key}: {error}");
+        }
+        assert!(count > 10, "{count}");
+    }
+
     #[test]
     fn every_path_is_relative_to_the_settings_file_or_to_the_home_directory() {
         let file = Path::new("/etc/paytoken/config.toml");

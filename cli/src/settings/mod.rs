@@ -62,7 +62,8 @@ pub(crate) fn all_providers(file: Option<&SettingsFile>) -> Vec<(String, Source)
 pub(crate) fn is_set_up(name: &str, file: Option<&SettingsFile>) -> bool {
     let is_in_file = file.is_some_and(|file| file.accounts().any(|account| account == name));
     // A variable alone that looks like one of the catalogue's may be another program's.
-    let is_of_catalogue = all_providers(file).contains(&(name.to_owned(), Source::Catalogue));
+    let descriptions = file.and_then(SettingsFile::descriptions);
+    let is_of_catalogue = providers::source(name, descriptions) == Some(Source::Catalogue);
     let is_in_environment = |provider: Provider| {
         let facts = provider.facts();
         let needed = [FieldKind::Identity, FieldKind::Secret];

@@ -145,9 +145,20 @@ fn file<'a>(url: &str, tables: impl IntoIterator<Item = (&'a str, &'a str, &'a s
     file
 }
 
-fn start(kind: Kind, world: &World, ways: &BTreeMap<&str, Way>) -> Option<Foreign> {
-    let clients: Vec<_> = ways.iter().map(|(name, way)| client(name, way.client.clone())).collect();
-    Foreign::start(kind, &world.sandbox, json!({"clients": clients}))
+/// Each server that is installed, with a client for each way to authenticate.
+fn for_each_server(test: impl Fn(Kind, &World, &BTreeMap<&str, Way>, &Foreign)) {
+    if !has_tool("openssl") {
+        return;
+    }
+    for kind in Kind::ALL {
+        let world = World::new();
+        let ways = ways(&world, kind);
+        let clients = ways.iter().map(|(name, way)| client(name, way.client.clone()));
+        let settings = json!({"clients": clients.collect::<Vec<_>>()});
+        if let Some(foreign) = Foreign::start(kind, &world.sandbox, settings) {
+            test(kind, &world, &ways, &foreign);
+        }
+    }
 }
 
 fn token(world: &World, file: &str, name: &str) -> Output {
@@ -155,53 +166,41 @@ fn token(world: &World, file: &str, name: &str) -> Output {
 }
 
 fn each_way() {
-    if !has_tool("openssl") {
-        return;
-    }
-    for kind in Kind::ALL {
-        let world = World::new();
-        let ways = ways(&world, kind);
-        let Some(foreign) = start(kind, &world, &ways) else { continue };
+    for_each_server(|kind, world, ways, foreign| {
         let tables = ways.iter().map(|(name, way)| (*name, &*way.provider, &*way.account));
         let file = file(&foreign.url, tables);
         let mut wanted = Vec::new();
         for name in ways.keys() {
-            let first = text(token(&world, &file, name));
-            assert_eq!(text(token(&world, &file, name)), first, "{kind:?}, {name}");
+            let first = text(token(world, &file, name));
+            assert_eq!(text(token(world, &file, name)), first, "{kind:?}, {name}");
             assert_eq!(foreign.owner(&first).unwrap()["client_id"], *name, "{kind:?}");
             // An assertion of its own for each attempt.
-            let again = with_file(&world, &file, &["token", name, "--force"]).output().unwrap();
+            let again = with_file(world, &file, &["token", name, "--force"]).output().unwrap();
             assert_ne!(text(again), first, "{kind:?}, {name}");
             wanted.extend([format!("POST /token {name} 200"), format!("POST /token {name} 200")]);
             assert_eq!(foreign.requests(), wanted);
         }
-    }
+    });
 }
 
 fn wrong() {
-    if !has_tool("openssl") {
-        return;
-    }
-    for kind in Kind::ALL {
-        let world = World::new();
-        let ways = ways(&world, kind);
-        let Some(foreign) = start(kind, &world, &ways) else { continue };
+    for_each_server(|kind, world, ways, foreign| {
         let of = |which: fn(&Way) -> &str| {
             file(&foreign.url, ways.iter().map(|(name, way)| (*name, &*way.provider, which(way))))
         };
         let (wrong, right) = (of(|way| &way.wrong), of(|way| &way.account));
         for (at, name) in ways.keys().enumerate() {
             for _ in 0..2 {
-                let output = token(&world, &wrong, name);
+                let output = token(world, &wrong, name);
                 assert_eq!(output.status.code(), Some(77), "{kind:?}, {name}: {}", told(&output));
                 assert!(!told(&output).contains("wrong-secret"), "{}", told(&output));
             }
             assert_eq!(foreign.requests().len(), 2 * at + 1, "{:?}", foreign.requests());
             // The right one is tried at once.
-            text(token(&world, &right, name));
+            text(token(world, &right, name));
             assert_eq!(foreign.requests()[2 * at + 1], format!("POST /token {name} 200"));
         }
-    }
+    });
 }
 
 fn special() {
@@ -309,13 +308,7 @@ fn scopes() {
 }
 
 fn replayed() {
-    if !has_tool("openssl") {
-        return;
-    }
-    for kind in Kind::ALL {
-        let world = World::new();
-        let ways = ways(&world, kind);
-        let Some(foreign) = start(kind, &world, &ways) else { continue };
+    for_each_server(|kind, world, ways, foreign| {
         // Whoever has seen a request has the assertion. Nothing but its audience binds it.
         let body = r#"{"access_token": "x", "token_type": "Bearer", "expires_in": 3600}"#;
         let seen = Server::answering(format!(
@@ -327,7 +320,7 @@ fn replayed() {
                 format!("{}assertion_audience = \"{}/token\"\n", way.provider, foreign.url);
             let file = file(&seen.url, [(*name, &*provider, &*way.account)]);
             let form = || {
-                text(with_file(&world, &file, &["token", name, "--force"]).output().unwrap());
+                text(with_file(world, &file, &["token", name, "--force"]).output().unwrap());
                 let request = String::from_utf8(seen.received().pop().unwrap()).unwrap();
                 request.split_once("\r\n\r\n").unwrap().1.to_owned()
             };
@@ -336,7 +329,7 @@ fn replayed() {
             assert!([400, 401].contains(&foreign.post(&first)), "{kind:?}, {name}");
             assert_eq!(foreign.post(&second), 200, "{kind:?}, {name}: it is another");
         }
-    }
+    });
 }
 
 fn renewed() {

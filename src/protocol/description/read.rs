@@ -2,6 +2,7 @@
 
 use super::keys::{self, Keys, Members, Value, bad, placeholder};
 use super::shape::{Auth, Description};
+use crate::base::header;
 use crate::types::base_url::{BaseUrl, address_of};
 use crate::types::error::{Error, Result};
 use crate::types::facts::{BasicEncoding, Payload, Renewal, SCOPE};
@@ -74,7 +75,7 @@ impl Description {
         };
         check_prefix(&prefix_of_variables)?;
         let header = keys.text("header")?.unwrap_or_else(|| "Authorization".into());
-        if !is_header_name(&header) {
+        if !header::is_name(&header) {
             return Err(bad("header", "is not a header name; use letters, digits and hyphens"));
         }
         let is_own = OWN_HEADERS.contains(&&*header.to_ascii_lowercase());
@@ -82,7 +83,7 @@ impl Description {
             return Err(bad("header", "is the connection's, and holds no token; set another"));
         }
         let prefix = keys.text("prefix")?.unwrap_or_else(|| "Bearer".into());
-        if !is_header_text(&prefix) {
+        if !header::is_value(&prefix) {
             return Err(bad(
                 "prefix",
                 "holds what does not belong in a header; use a word, or \"\"",
@@ -289,14 +290,14 @@ fn headers(keys: &mut Keys<'_>) -> Result<Members> {
     let headers = keys.members("headers")?;
     for (index, (name, value)) in headers.iter().enumerate() {
         let problem = match value {
-            _ if !is_header_name(name) => "is not a header name; use letters, digits and hyphens",
+            _ if !header::is_name(name) => "is not a header name; use letters, digits and hyphens",
             _ if OWN_HEADERS.contains(&&*name.to_ascii_lowercase()) => {
                 "is set by auth, body or the connection; remove it"
             }
             _ if headers[..index].iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) => {
                 "stands there twice; keep one"
             }
-            Value::Text(text) if !text.is_empty() && is_header_text(text) => continue,
+            Value::Text(text) if !text.is_empty() && header::is_value(text) => continue,
             Value::Text(_) => "holds what does not belong in a header; use printable ASCII",
             Value::Placeholder(_) => continue,
             Value::Literal(_) | Value::Table(_) => "has to be a text",
@@ -304,15 +305,6 @@ fn headers(keys: &mut Keys<'_>) -> Result<Members> {
         return Err(bad("headers", &format!("{} {problem}", keys::shown_name(name))));
     }
     Ok(headers)
-}
-
-fn is_header_name(name: &str) -> bool {
-    let is_of_name = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    !name.is_empty() && name.bytes().all(is_of_name)
-}
-
-fn is_header_text(text: &str) -> bool {
-    text.trim() == text && text.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
 }
 
 /// The scope stands in one place.

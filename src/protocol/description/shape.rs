@@ -55,9 +55,7 @@ impl Description {
             let key = if self.scope.is_empty() { "fields" } else { "scope" };
             return Err(bad(key, "is sent nowhere with body = \"none\"; remove one of the two"));
         }
-        if matches!(auth, Auth::Post | Auth::Assertion | Auth::Tls)
-            && matches!(payload, Payload::Query | Payload::Empty)
-        {
+        if payload == Payload::Empty && matches!(auth, Auth::Post | Auth::Assertion | Auth::Tls) {
             return Err(bad(
                 "auth",
                 "this one is sent in the body, and there is none; use POST with body = \"form\", or another auth",
