@@ -13,6 +13,7 @@ start_sandbox() {
   unset PAYTOKEN_STORE HTTP_PROXY HTTPS_PROXY ALL_PROXY http_proxy https_proxy all_proxy
   [ "${SANDBOX:-}" != given ] || return 0
   apart cargo build --quiet --locked -p paytoken-sandbox
+  : >"$work/sandbox.log"
   # Where setpriv is, it ends with this shell even where that is killed.
   local with_us=""
   ! command -v setpriv >/dev/null || with_us="setpriv --pdeathsig TERM"
