@@ -228,7 +228,7 @@ static void status(const paytoken_source *source) {
     CHECK(later.known.tokens > 0 && later.known.requests >= later.known.tokens);
     CHECK(later.known.token_remaining_ms > 0 && later.known.token_expires_at_ms > later.known.token_remaining_ms);
     CHECK(later.known.blocked_for_ms == -1 && later.known.last_error_code == PAYTOKEN_OK);
-    CHECK(later.known.certificate_not_after_ms == -1);
+    CHECK(later.known.certificate_not_after_ms == -1 && later.known.store_error_age_ms == -1);
     static const uint32_t sizes[] = {0, sizeof(paytoken_status) - 1, 5000, UINT32_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         paytoken_status small = {.size = sizes[i]};

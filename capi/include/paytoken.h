@@ -394,6 +394,7 @@ typedef struct paytoken_status {
     int64_t blocked_for_ms;      /* how long a remembered refusal keeps requests back */
     int64_t last_error_age_ms;   /* since the last failure */
     int64_t certificate_not_after_ms; /* when the client certificate expires, since 1970 UTC */
+    int64_t store_error_age_ms;  /* since the store could last not be used: short while it is away and callers ask */
 } paytoken_status;
 
 /* Fills *status, of which status->size must be set. Later versions may add members at the end.

@@ -93,6 +93,7 @@ typedef struct paytoken_status {
     int64_t blocked_for_ms;
     int64_t last_error_age_ms;
     int64_t certificate_not_after_ms;
+    int64_t store_error_age_ms;
 } paytoken_status;
 int32_t paytoken_source_status(const paytoken_source *source, paytoken_status *status);
 const char *paytoken_error_message(const paytoken_error *error);

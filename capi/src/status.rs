@@ -27,11 +27,12 @@ pub(crate) struct Status {
     blocked_for_ms: i64,
     last_error_age_ms: i64,
     certificate_not_after_ms: i64,
+    store_error_age_ms: i64,
 }
 
 // SAFETY: repr(C), integers only, a u32 first; the assertion states that there is no gap.
 unsafe impl Plain for Status {}
-const _: () = assert!(size_of::<Status>() == 4 * 4 + 10 * 8);
+const _: () = assert!(size_of::<Status>() == 4 * 4 + 11 * 8);
 
 /// The struct as it was in version 0.1.
 const SMALLEST: usize = size_of::<Status>();
@@ -54,6 +55,7 @@ impl Status {
             last_error_age_ms: milliseconds(status.last_error.map(|(_, age)| age)),
             last_error_code: status.last_error.map_or(code::OK, |(kind, _)| code::of(kind)),
             certificate_not_after_ms: milliseconds(status.certificate_not_after.map(since_1970)),
+            store_error_age_ms: milliseconds(status.store_failed),
         }
     }
 }

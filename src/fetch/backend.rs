@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::warn;
 
@@ -45,6 +45,25 @@ impl FetchBackend {
     /// would end that of the other processes.
     fn may_fetch_unshared(&self) -> bool {
         !self.fetcher.provider().facts().renewal.replaces() && !self.fetcher.requires_store
+    }
+
+    /// A token though the store failed, where that harms nobody.
+    fn obtain_without(&self, store: &SharedFetch, order: &Order, error: Error) -> Result<Obtained> {
+        if !self.may_fetch_unshared() {
+            store.store_failed();
+            return Err(error);
+        }
+        store.tell_unusable(error);
+        let result = self.fetch_unshared(order);
+        if let Ok(Obtained::Fetched(token)) = &result {
+            store.fetched_without_store(token);
+        }
+        result
+    }
+
+    /// When the store could last not be used.
+    pub(crate) fn store_failed_at(&self) -> Option<Instant> {
+        self.shared.as_ref()?.failed_at()
     }
 
     /// Tells the other processes that the API rejected this token. Returns whether it was the stored one.
@@ -114,19 +133,11 @@ impl Backend for FetchBackend {
 
     fn obtain(&self, order: &Order) -> Result<Obtained> {
         let result = match &self.shared {
-            Some(shared) => shared.obtain(order, &self.requests),
+            Some(shared) => match shared.obtain(order, &self.requests) {
+                Err(error) if error.is_of_the_store() => self.obtain_without(shared, order, error),
+                result => result,
+            },
             None => self.fetch_unshared(order),
-        };
-        let result = match result {
-            Err(error) if error.is_of_the_store() && self.may_fetch_unshared() => {
-                self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
-                let result = self.fetch_unshared(order);
-                if let (Some(shared), Ok(Obtained::Fetched(token))) = (&self.shared, &result) {
-                    shared.fetched_without_store(token);
-                }
-                result
-            }
-            result => result,
         };
         if let Ok(Obtained::Fetched(_)) = result {
             self.has_fetched.store(true, Ordering::Relaxed);

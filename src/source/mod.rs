@@ -356,6 +356,8 @@ impl TokenSource {
                 .map(|(kind, at)| (kind, now.monotonic.saturating_duration_since(at))),
             blocked_for: fetcher.refused_for(now),
             certificate_not_after: fetcher.certificate_reloader.not_after(&fetcher.credentials),
+            store_failed: (self.backend().store_failed_at())
+                .map(|at| now.monotonic.saturating_duration_since(at)),
         }
     }
 

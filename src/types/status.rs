@@ -47,6 +47,8 @@ pub struct Status {
     pub blocked_for: Option<Duration>,
     /// When the client certificate in use expires, where there is one.
     pub certificate_not_after: Option<SystemTime>,
+    /// How long ago the store could last not be used. While it is away, and callers ask, it stays short.
+    pub store_failed: Option<Duration>,
 }
 
 /// What a store says of an [`Account`](crate::store::Account): never a secret.

@@ -212,6 +212,7 @@ fn where_the_store_cannot_be_used_tokens_that_coexist_are_fetched_and_it_is_told
                     let error = source.token().unwrap_err();
                     assert_eq!(error.kind(), ErrorKind::Store, "{case}: {error}");
                     assert_eq!(sandbox.token_requests(provider), 0, "{case}");
+                    assert_eq!(source.status().store_failed, Some(Duration::ZERO), "{case}");
                     continue;
                 }
                 let first = secret(&source);
@@ -226,6 +227,9 @@ fn where_the_store_cannot_be_used_tokens_that_coexist_are_fetched_and_it_is_told
                     Step::Read => assert_eq!(told, 2, "{case}"),
                     _ => assert_eq!(told, 1, "{case}"),
                 }
+                // Where looking fails, it failed just now; else at the fetch.
+                let failed = if broken == Step::Read { Duration::ZERO } else { A_LOOK_LATER * 10 };
+                assert_eq!(source.status().store_failed, Some(failed), "{case}");
                 // A refusal slows this process down all the same.
                 clock.advance(lifetime(provider));
                 sandbox.fault_always(provider, Some(Fault::Status(401)));

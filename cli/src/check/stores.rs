@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use paytoken::{FileStore, Renewal};
-use rustix::fs::{Mode, OFlags};
 
 use super::{Table, Verdict, files, from, from_or, server};
 use crate::command_line::duration::spoken;
@@ -111,8 +110,16 @@ fn check_directory(directory: &Path, store: &SharedStore, origin: &str, table: &
     }
 }
 
+/// Elsewhere no file is without a name, and nothing is known of those.
+#[cfg(not(target_os = "linux"))]
+fn write_in(_: &Path) -> rustix::io::Result<()> {
+    Ok(())
+}
+
 /// Writes there as a run will, into a file that never has a name: quotas, and what only looks writable.
+#[cfg(target_os = "linux")]
 fn write_in(folder: &Path) -> rustix::io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
     use rustix::io::Errno;
     let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = match rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR) {

@@ -6,9 +6,9 @@
 
 mod last_seen;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -41,6 +41,8 @@ pub(crate) struct SharedFetch {
     last_seen: LastSeen,
     /// The last comparison with the store failed, which is told once and not each time.
     cannot_look: AtomicBool,
+    /// When the store could last not be used.
+    failed_at: Mutex<Option<Instant>>,
 }
 
 impl SharedFetch {
@@ -51,7 +53,23 @@ impl SharedFetch {
             account,
             last_seen: LastSeen::default(),
             cannot_look: AtomicBool::new(false),
+            failed_at: Mutex::default(),
         }
+    }
+
+    /// Takes note that the store could not be used: `Status::store_failed`.
+    pub(crate) fn store_failed(&self) {
+        *lock(&self.failed_at) = Some(self.fetcher.clock.now().monotonic);
+    }
+
+    pub(crate) fn tell_unusable(&self, error: Error) {
+        self.store_failed();
+        self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
+    }
+
+    /// When the store could last not be used.
+    pub(crate) fn failed_at(&self) -> Option<Instant> {
+        *lock(&self.failed_at)
     }
 
     /// The stored token if it serves the order, else a new one, fetched under the lock.
@@ -149,6 +167,7 @@ impl SharedFetch {
             }
             Err(error) => {
                 book.note_untold();
+                self.store_failed();
                 Err(error)
             }
         }
@@ -169,9 +188,9 @@ impl SharedFetch {
                 change
             }
             Err(error) => {
-                if !self.cannot_look.swap(true, Ordering::Relaxed) {
-                    self.fetcher
-                        .tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
+                match self.cannot_look.swap(true, Ordering::Relaxed) {
+                    true => self.store_failed(),
+                    false => self.tell_unusable(error),
                 }
                 Change::None
             }
@@ -322,7 +341,7 @@ impl SharedFetch {
                 true
             }
             Err(error) => {
-                self.fetcher.tell(EventKind::StoreUnusable { error: self.fetcher.error(error) });
+                self.tell_unusable(error);
                 false
             }
         }

@@ -94,7 +94,7 @@ fn an_entry_is_of_use_for_an_hour_or_its_token_s_life() {
     }
     assert_eq!(entry.keep_for(), hour * 10);
     // Monitoring has to see a failure until the next fetch.
-    let failing = Entry { book: refused("s", "no"), ..Entry::default() };
+    let failing = Entry { book: refused(now(), "s", "no"), ..Entry::default() };
     assert_eq!(failing.keep_for(), DAY * 7);
 }
 
@@ -138,8 +138,9 @@ fn what_others_wrote_is_checked_as_an_answer_is() {
     assert!(tampered("\"book\"", "\"more\":[1],\"book\"").unwrap().token.is_some());
 }
 
-/// A book in which a refusal of this secret stands, with this message.
-fn refused(secret: &str, message: &str) -> Book {
+/// A book in which a refusal of this secret stands since then, with this message. It is slow on purpose: who
+/// asks the book has to use the same time.
+fn refused(at: Now, secret: &str, message: &str) -> Book {
     let mut book = Book::default();
     let asker =
         Asker { secret: 1, allows: DAY, renews: false, cap: Cap { most: 6, is_absolute: false } };
@@ -148,7 +149,7 @@ fn refused(secret: &str, message: &str) -> Book {
         let error = &error.with_status(401);
         let failed =
             FailedFetch { error, requests: 1, asker, is_forced: false, lifetime, chance: 0 };
-        book.note_failure(now(), &failed);
+        book.note_failure(at, &failed);
     }
     book.derive(1, || Secret::from(secret));
     book
@@ -156,14 +157,15 @@ fn refused(secret: &str, message: &str) -> Book {
 
 #[test]
 fn a_refusal_knows_its_secret_and_hides_it() {
-    let entry = Entry { book: refused("wrong-password", "no"), ..Entry::default() };
+    let at = now();
+    let entry = Entry { book: refused(at, "wrong-password", "no"), ..Entry::default() };
     let bytes = entry.encode(&key("a"));
     assert!(!String::from_utf8_lossy(&bytes).contains("wrong-password"));
     let read = Entry::decode(Some(bytes.to_vec()), &key("a")).book;
-    let mark = read.unknown_mark(now(), 1).unwrap();
+    let mark = read.unknown_mark(at, 1).unwrap();
     assert!(mark.is_of(&Secret::from("wrong-password")));
     assert!(!mark.is_of(&Secret::from("wrong-passwore")));
-    let history = read.history(now(), Cap { most: 6, is_absolute: false });
+    let history = read.history(at, Cap { most: 6, is_absolute: false });
     let left = history.blocked_for.unwrap();
     assert_eq!(history.last_error.unwrap().0, ErrorKind::Rejected);
     assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
@@ -186,7 +188,8 @@ fn a_planted_generation_neither_panics_nor_wraps() {
 
 #[test]
 fn a_planted_message_is_one_short_line_that_shows_all_that_it_holds() {
-    let entry = Entry { book: refused("s", "MESSAGE"), ..Entry::default() };
+    let at = now();
+    let entry = Entry { book: refused(at, "s", "MESSAGE"), ..Entry::default() };
     let bytes = entry.encode(&key("a"));
     let content = String::from_utf8(bytes[MAGIC.len() + 65..].to_vec()).unwrap();
     let planted = format!("\\u202egnp.exe\\u202c\\u200b\\u001b[2J\\r\\nok: {}", "x".repeat(800));
@@ -195,7 +198,7 @@ fn a_planted_message_is_one_short_line_that_shows_all_that_it_holds() {
     let bytes = format!("{MAGIC}{checksum}\n{content}").into_bytes();
     let read = Entry::try_decode(&bytes, &key("a")).unwrap();
     let mut read = read.book;
-    let mark = read.unknown_mark(now(), 1).unwrap();
+    let mark = read.unknown_mark(at, 1).unwrap();
     for is_ours in [true, false] {
         read.learn(&mark, if is_ours { 1 } else { 2 }, is_ours);
         let asker = Asker {
@@ -204,7 +207,7 @@ fn a_planted_message_is_one_short_line_that_shows_all_that_it_holds() {
             renews: false,
             cap: Cap { most: 6, is_absolute: false },
         };
-        let said = read.blocked(now(), asker).unwrap().to_string();
+        let said = read.blocked(at, asker).unwrap().to_string();
         let said = said.split(" [remembered").next().unwrap();
         assert!(said.starts_with("gnp.exe [2J ok: xxx"), "{said:?}");
         assert_eq!(said.chars().count(), LONGEST_MESSAGE);
