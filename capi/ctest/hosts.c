@@ -2,8 +2,10 @@
  * lock held, the others without it, and the log callback wants it. Nobody may wait for ever: a watchdog sees to that.
  *
  * parts/symbols.sh compares the functions named in held() and released() below with those that the header marks. */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "ctest.h"
@@ -247,12 +249,46 @@ static void on_every_occasion(void) {
     CHECK(system(command) == 0);
 }
 
+/* A daemon that has closed its first three descriptors, and writes to them all the same: what the library opens is none of them,
+ * or the daemon's lines would be in an entry or go to the provider. */
+static void finds_its_own_closed(void *context, uint32_t level, const char *message) {
+    (void)level, (void)message;
+    int *records = context;
+    for (int descriptor = 0; descriptor < 3; descriptor++)
+        if (fcntl(descriptor, F_GETFD) != -1) _exit(4);
+    (*records)++;
+}
+
+static void without_standard_descriptors(void) {
+    char store[4096];
+    snprintf(store, sizeof store, "%s/closed", variable("PAYTOKEN_WORK"));
+    pid_t child = fork();
+    if (child == 0) {
+        for (int descriptor = 0; descriptor < 3; descriptor++) close(descriptor);
+        int records = 0;
+        paytoken_config *config = config_for(PAYTOKEN_NEXTER_PAY);
+        paytoken_source *source = NULL;
+        char token[8192];
+        if (paytoken_config_set_store_directory(config, store) != PAYTOKEN_OK) _exit(5);
+        if (paytoken_set_log_callback(PAYTOKEN_LOG_DEBUG, finds_its_own_closed, &records) != PAYTOKEN_OK) _exit(6);
+        if (paytoken_source_new(config, &source, NULL) != PAYTOKEN_OK) _exit(7);
+        if (paytoken_source_token(source, 0, token, sizeof token, NULL, NULL) != PAYTOKEN_OK) _exit(8);
+        finds_its_own_closed(&records, 0, ""); /* the connection is kept */
+        _exit(records < 3 ? 9 : 0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    if (status != 0) fprintf(stderr, "status %x\n", status);
+    CHECK(status == 0);
+}
+
 int main(void) {
     signal(SIGALRM, watchdog);
     alarm(LONGEST);
     certificate_length = read_file(variable("NTXPAY_CLIENT_CERT"), certificate, sizeof certificate);
     key_length = read_file(variable("NTXPAY_CLIENT_KEY"), key, sizeof key);
     sandbox("/reset");
+    without_standard_descriptors();
     shared = source_from(config_for(PAYTOKEN_SEND_PAYMENTS));
     in_the_midst();
     paytoken_source_free(shared);

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 pub(crate) mod date;
+pub(crate) mod descriptor;
 pub(crate) mod dial;
 pub(crate) mod digest;
 pub(crate) mod fields;

@@ -20,7 +20,7 @@ pub(crate) use self::look_up::NotFound;
 use self::look_up::{First, look_up};
 pub(crate) use self::race::Attempt;
 use self::race::{Race, Until};
-use super::{clock, sync};
+use super::{clock, descriptor, sync};
 
 /// The next attempt begins so long after the one before.
 const PACE: Duration = Duration::from_millis(250);
