@@ -104,7 +104,7 @@ pub use base::clock::{Clock, Now};
 pub use base::secret::Secret;
 pub use credentials::Credentials;
 pub use credentials::certificate::ClientCertificate;
-pub use source::builder::Builder;
+pub use source::builder::{Builder, IsOfOneAccount, ManyAccounts, OneAccount};
 pub use source::cache::TokenCache;
 pub use source::provider;
 pub use source::settings::{Settings, StoreTls};

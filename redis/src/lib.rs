@@ -26,6 +26,7 @@ mod address;
 mod builder;
 mod clock;
 mod connection;
+mod descriptor; // the library's own, too: see dial
 #[allow(dead_code)] // the library's own folder, which uses all of it
 mod dial;
 mod failure;

@@ -27,6 +27,8 @@ POST /SERVICE/release                          those that wait go on, and no mor
 POST /SERVICE/fault?kind=status=503&times=3    the next 3 token requests fail (times=always: all;
                                                kind=none: no more; endpoint=api: the API calls)
 POST /SERVICE/revoke-all                       ends every token
+POST /SERVICE/client?id=shop-2&secret=S        one more client, or another secret for one
+POST /SERVICE/suspend?id=shop-2                refuses this client (on=false: no more)
 POST /reset                                    counters, settings and faults as at the start
 
 SERVICE is one of {services}, or the name of a provider that is described.
@@ -126,6 +128,25 @@ fn act(state: &ServiceState, action: &str, query: &str) -> Result<Option<String>
             Query::of(query, &[])?;
             state.revoke_all();
             format!("{service}: all tokens revoked")
+        }
+        "client" => {
+            let query = Query::of(query, &["id", "secret"])?;
+            let id = query.needed("id")?;
+            state.add_client(&id, &query.needed("secret")?);
+            format!("{service}: {id} is a client")
+        }
+        "suspend" => {
+            let query = Query::of(query, &["id", "on"])?;
+            let id = query.needed("id")?;
+            let on = match query.optional("on").as_deref() {
+                None | Some("true") => true,
+                Some("false") => false,
+                Some(_) => return Err(ParseError::new("on: expected true or false")),
+            };
+            if !state.suspend(&id, on) {
+                return Err(ParseError::new(format!("no client of {service} is called {id:?}")));
+            }
+            format!("{service}: {id} is {}suspended", if on { "" } else { "no longer " })
         }
         _ => return Ok(None),
     };

@@ -256,7 +256,7 @@ impl Sandbox {
 
     /// Suspends a client (NexterPay answers 403, the others 401), or ends the suspension.
     pub fn suspend_client(&self, service: Service, id: &str, suspended: bool) {
-        self.state(service).suspend(id, suspended);
+        _ = self.state(service).suspend(id, suspended);
     }
 
     /// Gives a known client another secret; tokens issued before stay valid.

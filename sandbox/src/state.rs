@@ -134,10 +134,11 @@ impl ServiceState {
         }
     }
 
-    pub(crate) fn suspend(&self, id: &str, suspended: bool) {
-        if let Some(client) = lock(&self.clients).get_mut(id) {
-            client.suspended = suspended;
-        }
+    /// Whether there is such a client.
+    pub(crate) fn suspend(&self, id: &str, suspended: bool) -> bool {
+        let mut clients = lock(&self.clients);
+        let client = clients.get_mut(id);
+        client.map(|client| client.suspended = suspended).is_some()
     }
 
     /// Each of the secrets has to be the client's; who proves itself otherwise has none.

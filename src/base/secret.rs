@@ -47,6 +47,12 @@ impl From<String> for Secret {
     }
 }
 
+impl From<&String> for Secret {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
 impl From<Cow<'_, str>> for Secret {
     fn from(text: Cow<'_, str>) -> Self {
         Self::new(text)

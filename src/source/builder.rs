@@ -2,8 +2,8 @@
 //! anything is sent.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::base::clock::{Clock, ClockSource};
@@ -47,14 +47,15 @@ const MOST_RETRIES: u32 = 10;
 ///     .build()?; // checks everything, sends nothing
 /// # Ok(()) }
 /// ```
+///
+/// `Of` says how many accounts it is for: one, or in [`TokenCache::with`](crate::TokenCache::with) many.
 #[derive(Clone)]
 #[must_use = "nothing happens before build()"]
-pub struct Builder {
+pub struct Builder<Of = OneAccount> {
     credentials: Credentials,
     environment: Environment,
     base_url: Option<String>,
-    /// In a cache: whether the program knows whose address it sets.
-    knows_provider: Option<Arc<AtomicBool>>,
+    of: PhantomData<Of>,
     authorities: Option<Authorities>,
     timeout: Duration,
     connect_timeout: Duration,
@@ -74,13 +75,38 @@ pub struct Builder {
     books: Option<Arc<Books>>,
 }
 
-impl Builder {
+/// A [`Builder`] of one account's source.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct OneAccount;
+
+/// A [`Builder`] in a [`TokenCache`](crate::TokenCache), of any account's source.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ManyAccounts;
+
+/// What [`Builder::base_url`] asks for.
+#[diagnostic::on_unimplemented(
+    message = "in a `TokenCache`, `base_url` would be the address of every provider alike",
+    label = "use `base_url_for(provider, url)`"
+)]
+pub trait IsOfOneAccount: sealed::Sealed {}
+
+impl IsOfOneAccount for OneAccount {}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for super::OneAccount {}
+}
+
+impl<Of> Builder<Of> {
     pub(crate) fn new(credentials: Credentials, environment: Environment) -> Self {
         Self {
             credentials,
             environment,
             base_url: None,
-            knows_provider: None,
+            of: PhantomData,
             authorities: None,
             timeout: TIMEOUT,
             connect_timeout: CONNECT_TIMEOUT,
@@ -102,9 +128,6 @@ impl Builder {
 
     /// Whose tokens.
     pub fn provider(&self) -> Provider {
-        if let Some(knows_provider) = &self.knows_provider {
-            knows_provider.store(true, Ordering::Relaxed);
-        }
         self.credentials.provider()
     }
 
@@ -120,15 +143,27 @@ impl Builder {
 
     /// The provider's address, `https://host`. Needed where the provider's document states none
     /// (NexterPay in production, Send Payments). Plain http is for loopback alone.
-    pub fn base_url(mut self, url: &str) -> Self {
+    /// In a [`TokenCache`](crate::TokenCache) it does not compile, since one provider's credentials would
+    /// go to another's address:
+    ///
+    /// ```compile_fail,E0277
+    /// let cache = paytoken::TokenCache::with(|builder| builder.base_url("https://pay.example"));
+    /// ```
+    pub fn base_url(mut self, url: &str) -> Self
+    where
+        Of: IsOfOneAccount,
+    {
         self.base_url = Some(url.to_owned());
         self
     }
 
     /// As [`base_url`](Self::base_url), but only where the credentials are this provider's: for
     /// [`TokenCache::with`](crate::TokenCache::with), whose sources belong to several providers.
-    pub fn base_url_for(self, provider: Provider, url: &str) -> Self {
-        if self.provider() == provider { self.base_url(url) } else { self }
+    pub fn base_url_for(mut self, provider: Provider, url: &str) -> Self {
+        if self.provider() == provider {
+            self.base_url = Some(url.to_owned());
+        }
+        self
     }
 
     /// Certificate authorities (PEM) to trust *instead of* Mozilla's, which are built in.
@@ -294,21 +329,8 @@ impl Builder {
         self.environment == environment && self.credentials.are(credentials)
     }
 
-    /// For a cache, whose sources belong to several providers.
-    pub(crate) fn in_cache(mut self) -> Self {
-        self.knows_provider = Some(Arc::default());
-        self
-    }
-
     /// One provider's credentials must not reach an address that was meant for another.
     fn check_whose_address(&self, url: &BaseUrl) -> Result<()> {
-        if let Some(knows_provider) = &self.knows_provider
-            && !knows_provider.load(Ordering::Relaxed)
-        {
-            return Err(Error::configuration(
-                "base_url: set for every provider of the cache alike, so credentials could reach another provider's address; use base_url_for(provider, url)",
-            ));
-        }
         let own = self.credentials.provider();
         let is_theirs = |other: &Provider| {
             let facts = other.facts();

@@ -16,7 +16,7 @@ use crate::credentials::Credentials;
 use crate::credentials::certificate::ClientCertificate;
 use crate::fetch::account_book::Books;
 use crate::source::TokenSource;
-use crate::source::builder::Builder;
+use crate::source::builder::{Builder, ManyAccounts};
 use crate::token::Token;
 use crate::transport::TlsPool;
 use crate::types::environment::Environment;
@@ -65,7 +65,7 @@ struct Inner {
     hasher: RandomState,
     /// Whoever changes a shard holds this: for each account, the secrets that were replaced.
     replaced: Mutex<HashMap<u64, Vec<u64>>>,
-    configure: Box<dyn Fn(Builder) -> Builder + Send + Sync>,
+    configure: Box<dyn Fn(Builder<ManyAccounts>) -> Builder<ManyAccounts> + Send + Sync>,
     pool: TlsPool,
     books: Arc<Books>,
 }
@@ -95,10 +95,10 @@ impl TokenCache {
     /// `configure` may run more than once for one entry when many threads ask first at once; one
     /// result is kept.
     ///
-    /// An address is one provider's: set it with [`Builder::base_url_for`], or look at
-    /// [`Builder::provider`] first. One that is set for all alike is refused, since it would lead
-    /// one provider's credentials to another.
-    pub fn with(configure: impl Fn(Builder) -> Builder + Send + Sync + 'static) -> Self {
+    /// An address is one provider's: set it with [`Builder::base_url_for`].
+    pub fn with(
+        configure: impl Fn(Builder<ManyAccounts>) -> Builder<ManyAccounts> + Send + Sync + 'static,
+    ) -> Self {
         let none = Arc::<Entries>::default();
         Self(Arc::new(Inner {
             shards: (0..SHARDS).map(|_| Shard::new(none.clone())).collect(),
@@ -145,8 +145,7 @@ impl TokenCache {
             return Ok(source);
         }
         // Built without the lock: it parses keys and runs the program's own `configure`.
-        let builder =
-            (self.0.configure)(TokenSource::builder(credentials.clone(), environment).in_cache());
+        let builder = (self.0.configure)(Builder::new(credentials.clone(), environment));
         // Another account's token would be handed out under this one's name.
         if !builder.is_for(credentials, environment) {
             return Err(Error::configuration(

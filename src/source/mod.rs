@@ -90,7 +90,7 @@ pub enum Invalidated {
     Unknown,
 }
 
-impl Builder {
+impl<Of> Builder<Of> {
     /// Checks everything and touches no network.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use crate::source::settings::Settings;
 use crate::token::Token;
 use crate::types::error::Error;
 
-impl UnwindSafe for Builder {}
-impl RefUnwindSafe for Builder {}
+impl<Of> UnwindSafe for Builder<Of> {}
+impl<Of> RefUnwindSafe for Builder<Of> {}
 impl UnwindSafe for ClientCertificate {}
 impl RefUnwindSafe for ClientCertificate {}
 impl UnwindSafe for Error {}

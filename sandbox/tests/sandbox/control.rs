@@ -76,6 +76,17 @@ fn everything_can_be_set() {
     let ntx_question = token_request(&sandbox, Service::NtxPay);
     assert_eq!(ntx.send(&ntx_question).unwrap().json()["expires_in"], 5);
 
+    let (id, secret) = (sandbox.client_id(service), sandbox.client_secret(service));
+    let mut status = || client.send(&question).unwrap().status;
+    post(&sandbox, &format!("/send-payments/client?id={id}&secret=another"));
+    assert_eq!(status(), 401);
+    post(&sandbox, &format!("/send-payments/client?id={id}&secret={secret}"));
+    assert_eq!(status(), 201);
+    post(&sandbox, &format!("/send-payments/suspend?id={id}"));
+    assert_eq!(status(), 401);
+    post(&sandbox, &format!("/send-payments/suspend?id={id}&on=false"));
+    assert_eq!(status(), 201);
+
     post(&sandbox, "/ntx-pay/delay?ms=3600000");
     post(&sandbox, "/ntx-pay/fault?kind=status=500&times=always");
     post(&sandbox, "/reset");
@@ -124,6 +135,9 @@ fn bad_input_is_refused_with_a_clear_line() {
         ("/ntx-pay/fault?kind=reset&times=0", "times"),
         ("/ntx-pay/fault?kind=reset&endpoint=moon", "endpoint"),
         ("/ntx-pay/fault?kind=%zz", "URL-encoded"),
+        ("/ntx-pay/client?id=shop-2", "\"secret\""),
+        ("/ntx-pay/suspend?id=nobody", "nobody"),
+        ("/ntx-pay/suspend?id=nobody&on=yes", "on: "),
     ] {
         let reply = ask(&sandbox, "POST", target);
         assert_eq!(reply.status, 400, "{target}");
