@@ -1,4 +1,4 @@
-//! The whole library in one run, on your machine alone: `cargo run --example quickstart`.
+//! The whole library in one run, on your machine alone: `cargo run -p quickstart`.
 //!
 //! It starts the sandbox (the three providers, simulated over real TLS on loopback), asks it for
 //! tokens as a program would, and prints what happened. Exits with 1 if anything is not as promised.
