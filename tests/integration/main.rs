@@ -14,6 +14,8 @@ mod described_cases;
 mod found;
 mod generations;
 mod heads;
+#[cfg(unix)]
+mod limits;
 mod network;
 mod odd_calls;
 mod pace;
@@ -28,6 +30,8 @@ mod store;
 mod store_changes;
 mod store_contract;
 mod store_files;
+#[cfg(unix)]
+mod store_modes;
 #[cfg(unix)]
 mod store_owner;
 mod support;

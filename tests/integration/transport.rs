@@ -1,25 +1,20 @@
-//! What the machine or the way to the server does: limits of the system, certificates of the server,
-//! time-outs of any length.
+//! What the way to the server does: certificates of the server, time-outs of any length.
 
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use paytoken::{
-    Credentials, Environment, Error, ErrorKind, Provider, Secret, TokenOptions, TokenSource,
-};
+use paytoken::{Credentials, Environment, ErrorKind, Provider, Secret, TokenOptions, TokenSource};
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use paytoken_testing::{builder, nobody_listens, server_config};
+use paytoken_testing::{builder, server_config};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ServerConnection, StreamOwned};
 
 use crate::proxy::dripping;
 
-fn send_source(url: &str, roots: Option<&str>) -> TokenSource {
+pub(crate) fn send_source(url: &str, roots: Option<&str>) -> TokenSource {
     let credentials = Credentials::SendPayments {
         client_id: "u".into(),
         client_secret: Secret::from("not-a-real-secret"),
@@ -109,69 +104,5 @@ fn a_time_out_of_any_length_is_fine() {
             source.token_with(&TokenOptions::new().deadline(limit).force(true)).unwrap();
             assert_eq!(sandbox.counts(provider).token_requests % 2, 0);
         }
-    }
-}
-
-/// Runs the rest of a test in a process of its own, where it may set limits: true in there.
-fn is_alone(test: &str) -> bool {
-    const ALONE: &str = "PAYTOKEN_TEST_ALONE";
-    if std::env::var(ALONE).is_ok_and(|name| name == test) {
-        return true;
-    }
-    let done = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("transport::{test}"), "--nocapture"])
-        .env(ALONE, test)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    let complaint = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success() && said.contains("1 passed"), "{said}{complaint}");
-    false
-}
-
-/// Runs this while the process may not use more of a resource than the limit.
-fn at_limit<T>(resource: Resource, limit: u64, run: impl FnOnce() -> T) -> T {
-    let (before, most) = getrlimit(resource).unwrap();
-    setrlimit(resource, limit, most).unwrap();
-    let result = run();
-    setrlimit(resource, before, most).unwrap();
-    result
-}
-
-fn without_threads(url: &str) -> Error {
-    let source = send_source(url, None);
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
-    let used: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    // Less than a thread's stack.
-    at_limit(Resource::RLIMIT_AS, (used + 1024) * 1024, || source.token().unwrap_err())
-}
-
-#[test]
-fn no_thread_to_be_had_is_an_error_and_no_panic() {
-    if !is_alone("no_thread_to_be_had_is_an_error_and_no_panic") {
-        return;
-    }
-    let error = without_threads("https://some-name.example");
-    assert_eq!(error.kind(), ErrorKind::Transport, "{error:?}");
-    assert!(error.to_string().contains("no thread"), "{error}");
-    assert!(error.is_retryable());
-    // An address needs none.
-    let free = nobody_listens();
-    let error = without_threads(&format!("https://{free}"));
-    assert!(error.to_string().contains("refused"), "{error}");
-}
-
-#[test]
-fn no_descriptor_to_be_had_is_told_as_that() {
-    if !is_alone("no_descriptor_to_be_had_is_told_as_that") {
-        return;
-    }
-    let free = nobody_listens();
-    for url in [format!("https://{free}"), "https://some-name.example".to_owned()] {
-        let source = send_source(&url, None);
-        let error = at_limit(Resource::RLIMIT_NOFILE, 3, || source.token().unwrap_err());
-        assert_eq!(error.kind(), ErrorKind::Transport, "{error:?}");
-        assert!(error.to_string().contains("no file descriptor"), "{error}");
     }
 }
