@@ -57,6 +57,7 @@ impl Directory {
         self.write("ca.pem", sandbox.ca_pem())?;
         self.write("client.cert.pem", sandbox.client_certificate_pem())?;
         self.write("client.key.pem", sandbox.client_key_pem())?;
+        self.write("trusted.pem", &(sandbox.ca_pem().to_owned() + &systems_authorities()))?;
         let header = sandbox.client_certificate_header();
         self.write("client.header", &format!("X-SSL-Client-Cert: {header}\n"))?;
         let path = |name| self.file(name).to_string_lossy().into_owned();
@@ -68,6 +69,8 @@ impl Directory {
                 |(name, _): &&mut (String, String)| name.ends_with("_ASSERTION_KEY");
             variables.iter_mut().filter(of_assertions).for_each(|(_, path)| path.clone_from(&key));
         }
+        // For HTTP clients that ask the system whom to trust, as those of the README do.
+        variables.push(("SSL_CERT_FILE".to_owned(), path("trusted.pem")));
         self.write("env.sh", &export_lines(&variables))?;
         Ok(variables)
     }
@@ -81,6 +84,18 @@ impl Directory {
         }
         private_file(&path)?.write_all(content.as_bytes())
     }
+}
+
+/// Those that programs trust already: in the sandbox's shell, the rest of the world stays within reach.
+fn systems_authorities() -> String {
+    const BUNDLES: [&str; 3] = [
+        "/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine
+        "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora
+        "/etc/ssl/cert.pem",                  // macOS, FreeBSD
+    ];
+    let set = std::env::var("SSL_CERT_FILE").ok().filter(|path| !path.is_empty());
+    let mut bundles = set.as_deref().into_iter().chain(BUNDLES);
+    bundles.find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default()
 }
 
 impl Drop for Directory {

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The shared one, on a machine whose system trusts the sandbox.
+/// The shared one, as in the shell of `paytoken-sandbox --run`, where HTTP clients trust it.
 pub(crate) struct World(paytoken_testing::World);
 
 impl Deref for World {
@@ -21,8 +21,7 @@ impl World {
         Self(paytoken_testing::World::new())
     }
 
-    /// A command with the sandbox's variables and nothing else of ours, in the empty folder. Its
-    /// system trusts the sandbox's authority, so that any HTTP client does.
+    /// A command with the sandbox's variables and nothing else of ours, in the empty folder.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.0.command(program);
         command

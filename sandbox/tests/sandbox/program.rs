@@ -56,6 +56,19 @@ fn a_command_gets_the_variables_and_gives_its_status() {
     assert!(text.contains("-rw-------"), "{text}");
     assert!(!PathBuf::from(value("PAYTOKEN_CA")).exists(), "removed at the end");
 
+    // What programs trust there: the sandbox, and what they trusted before.
+    let script = "cat \"$PAYTOKEN_CA\" \"$0\" | cmp - \"$SSL_CERT_FILE\"";
+    let base = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("trusted before.pem");
+    std::fs::write(&base, "what was trusted before\n").unwrap();
+    let output = Command::new(PROGRAM)
+        .env("SSL_CERT_FILE", &base)
+        .args(["--run", "sh", "-c", script])
+        .arg(&base)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    std::fs::remove_file(base).unwrap();
+
     // A named directory stays, with a file to source.
     let base = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("named directory");
     let script = ". \"$0/env.sh\" && test -s \"$PAYTOKEN_CA\" && kill -s TERM $$";
