@@ -99,7 +99,8 @@ mod ntx_pay {
     /// NTX Pay issues one at onboarding; here the merchant signs it himself.
     fn certificate_pem() -> String {
         let names = ["merchant.example".to_owned()];
-        paytoken_sandbox::rcgen::generate_simple_self_signed(names).unwrap().cert.pem()
+        let pem = paytoken_sandbox::rcgen::generate_simple_self_signed(names).unwrap().cert.pem();
+        pem.replace('\r', "") // on Windows; the header's lines end with LF
     }
 
     /// As nginx fills `$ssl_client_escaped_cert`.
