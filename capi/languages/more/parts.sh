@@ -69,3 +69,141 @@ three() {
   ends 75 "an outage:" "${@:2}"
   echo "ok     $1: a value by 1 request, a refusal, an outage"
 }
+
+# nginx with Lua, two workers, from the page's own files, in a folder of its own.
+hosts_more() {
+  shown nginx-lua.md lua nginx-lua/paytoken.lua nginx nginx-lua/nginx.conf
+  have nginx nginx-light "nginx with Lua" || return 0
+  [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] ||
+    missing "nginx's Lua module (package libnginx-mod-http-lua)" "nginx with Lua" || return 0
+  local line
+  while read -r line; do
+    grep -qxF -- "$line" <(sed 's/^ *//' "$PAYTOKEN_HEADER") || fail "paytoken.lua declares what the library does not have: $line"
+  done < <(sed -n '/^ffi.cdef/,/^]]/{//!p}' "$here/more/nginx-lua/paytoken.lua")
+
+  nginx=$work/nginx
+  mkdir -m 755 "$nginx"
+  cp "$here"/more/nginx-lua/*.lua "$nginx"
+  secret "$SENDPAYMENTS_CLIENT_SECRET"
+  # Beside the page's: files of its own, and a way to see whether the event loops turn.
+  cat >"$nginx/test.conf" <<END
+    log_format short '\$pid \$status';
+    access_log access.log short;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+    proxy_ssl_name localhost;
+    server {
+        listen unix:$nginx/test.sock;
+        access_log off;
+        location / { content_by_lua_block { require("watch").answer() } }
+    }
+END
+  sed -e "s|https://api.send.example|$SENDPAYMENTS_BASE_URL|; s|/etc/ssl/certs/ca-certificates.crt|$PAYTOKEN_CA|" \
+    -e "s|listen 127.0.0.1:8080|listen unix:$nginx/front.sock|; /^http {/r $nginx/test.conf" \
+    "$here/more/nginx-lua/nginx.conf" >"$nginx/nginx.conf"
+  control reset
+  local user=""
+  [ "$(id -u)" != 0 ] || user="user root;"
+  env -u SENDPAYMENTS_CLIENT_SECRET SENDPAYMENTS_CLIENT_SECRET_FILE="$nginx/secret" PAYTOKEN_STORE="$nginx/store" \
+    nginx -p "$nginx" -c nginx.conf -e stderr -g "daemon off; env PAYTOKEN_CA; $user" 2>"$nginx/start.log" &
+  master=$!
+  await "the start" all_work
+  local before asking begun
+  before=$(held)
+
+  control send-payments/hold
+  front "[1-40]" >"$nginx/answers" &
+  asking=$!
+  await "the request for a token" counts token_requests 1
+  await "an answer of both workers while the fetch is held" all_work
+  local pauses=${answers//$'\n'/, }
+  control send-payments/release
+  wait "$asking"
+  same "40 requests" "$(sort "$nginx/answers" | uniq -c | xargs)" "40 200"
+  await "a request to the other worker" both_served
+  same "requests for a token" "$(counted token_requests)" 1
+  echo "ok     nginx with Lua: 1 request for a token for $(wc -l <"$nginx/access.log") requests to 2 workers"
+  echo "       longest pause of each worker's loop while the fetch was held (pid ms): $pauses"
+  echo "       threads and descriptors of the workers: before $before, after $(held)"
+
+  # A revoked token: once more with another one; the other worker takes that from the store.
+  control send-payments/revoke-all
+  same "a POST with a revoked token" "$(front 1 -H 'Content-Type: application/json' -d '{"reference": "r"}')" 201
+  same "40 requests" "$(front "[1-40]" | sort | uniq -c | xargs)" "40 200"
+  same "requests for a token" "$(counted token_requests)" 2
+  echo "ok     nginx with Lua: a 401 is replayed, body and all"
+
+  reload
+  same "after the reload" "$(front "[1-40]" | sort | uniq -c | xargs)" "40 200"
+  same "requests for a token" "$(counted token_requests)" 2
+  echo "ok     nginx with Lua: a reload makes no request for a token"
+
+  secret wrong
+  anew
+  same "a wrong secret" "$(front 1)" 502
+  secret "$SENDPAYMENTS_CLIENT_SECRET"
+  reload
+  same "the right secret again" "$(front 1)" 200
+  anew
+  control "send-payments/fault?kind=503&times=always"
+  same "an outage" "$(front 1)" 503
+  grep -q "paytoken: PAYTOKEN_REJECTED: " "$nginx/error.log" || fail "nginx's log has no refusal"
+  echo "ok     nginx with Lua: 502 for a refusal, 503 for an outage"
+  anew
+  control "send-payments/fault?kind=status=401&times=always&endpoint=api"
+  same "an API that always answers 401" "$(front 1)" 401
+  same "requests for a token" "$(counted token_requests)" 2
+  echo "ok     nginx with Lua: a 401 is replayed once, and the second one goes to the client"
+
+  anew
+  control send-payments/hold
+  front 1 >"$nginx/answers" &
+  asking=$!
+  await "the request for a token" counts token_requests 1
+  begun=${EPOCHREALTIME/./}
+  kill -TERM "$master"
+  wait "$master"
+  echo "ok     nginx with Lua: TERM while a fetch is held: all processes ended after $(((${EPOCHREALTIME/./} - begun) / 1000)) ms"
+  wait "$asking" || true
+}
+
+secret() { (umask 077 && printf %s "$1" >"$nginx/secret"); }
+same() { [ "$2" = "$3" ] || fail "nginx with Lua: $1: $2 instead of $3"; }
+counts() { [ "$(counted "$1")" = "$2" ]; }
+# front NUMBERS [OPTION...]: the statuses of requests through nginx, at the same time.
+front() {
+  curl -s --max-time 30 --parallel --parallel-immediate --parallel-max 40 --unix-socket "$nginx/front.sock" -o /dev/null -w '%{http_code}\n' \
+    "${@:2}" "http://front/accounts?$1" 2>/dev/null
+}
+workers() { xargs -n 1 <"/proc/$master/task/$master/children" | sort; }
+# Both workers answer: their event loops turn. Sets $answers.
+all_work() {
+  answers=$(curl -s --max-time 30 --parallel --parallel-immediate --unix-socket "$nginx/test.sock" "http://test/[1-40]" 2>/dev/null | sort -rn -k 2 | sort -u -k 1,1)
+  [ "$(wc -l <<<"$answers")" = 2 ] && [ "$(cut -d ' ' -f 1 <<<"$answers")" = "$(workers)" ]
+}
+both_served() { front 1 >/dev/null && [ "$(cut -d ' ' -f 1 "$nginx/access.log" | sort -u)" = "$(workers)" ]; }
+held() { for worker in $(workers); do echo "$(find "/proc/$worker/task" -mindepth 1 -maxdepth 1 | wc -l)+$(find "/proc/$worker/fd" -mindepth 1 | wc -l)"; done | xargs; }
+reload() {
+  local old
+  old=$(workers)
+  kill -HUP "$master"
+  await "the end of the old workers" gone
+  await "an answer of the new workers" all_work
+}
+# Without what is remembered.
+anew() {
+  control reset
+  rm -r "$nginx/store"
+  reload
+}
+gone() { [ -z "$(comm -12 <(echo "$old") <(workers))" ]; }
+
+# await WHAT COMMAND...: until it succeeds.
+await() {
+  local limit=$((SECONDS + 60))
+  while [ "$SECONDS" -lt "$limit" ]; do
+    if "${@:2}"; then return 0; fi
+    sleep 0.01
+  done
+  cat "$nginx/start.log" "$nginx/error.log" >&2
+  fail "nginx with Lua: $1 did not happen"
+}
