@@ -47,7 +47,7 @@ shown() {
 
 control() { curl -fsS -X POST "$PAYTOKEN_SANDBOX_CONTROL/$1" >/dev/null; }
 counted() { # WHAT
-  curl -fsS "$PAYTOKEN_SANDBOX_CONTROL/stats" | sed 's/.*"send-payments":{[^{}]*"'"$1"'":\([0-9]*\).*/\1/'
+  curl -fsS "$PAYTOKEN_SANDBOX_CONTROL/stats" | sed 's/.*"send-payments":.*"'"$1"'":\([0-9]*\).*/\1/'
 }
 fail() { echo "languages: $*" >&2; exit 1; }
 
@@ -91,6 +91,7 @@ hosts_more() {
     access_log access.log short;
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
     proxy_ssl_name localhost;
+    lua_check_client_abort on;
     server {
         listen unix:$nginx/test.sock;
         access_log off;
@@ -153,6 +154,22 @@ END
   same "an API that always answers 401" "$(front 1)" 401
   same "requests for a token" "$(counted token_requests)" 2
   echo "ok     nginx with Lua: a 401 is replayed once, and the second one goes to the client"
+
+  # The client gives up, and nobody else asks before the token is there.
+  anew
+  control send-payments/hold
+  curl -s --unix-socket "$nginx/front.sock" http://front/accounts &
+  asking=$!
+  await "the request for a token" counts token_requests 1
+  kill "$asking"
+  wait "$asking" || true
+  await "the end of that request" grep -q " 499$" "$nginx/access.log"
+  control send-payments/release
+  await "the token" counts tokens_issued 1
+  same "40 requests" "$(front "[1-40]" | sort | uniq -c | xargs)" "40 200"
+  same "requests for a token" "$(counted token_requests)" 1
+  ! grep "runtime error" "$nginx/error.log" >&2 || fail "nginx with Lua: an error in paytoken.lua"
+  echo "ok     nginx with Lua: a client that gives up does not end the fetch"
 
   anew
   control send-payments/hold

@@ -76,23 +76,23 @@ function M.fetch(at, rejected)
   return nil, told(code)
 end
 
--- One fetch for all requests of this worker that wait. A timer runs it, as a request may be given up.
+-- In a timer, as a request may be given up; and its variables with it, so these are handed over.
+local function land(_, one, rejected)
+  local ran, value, message, passes, after = ngx.run_worker_thread("paytoken", "paytoken", "fetch", address, rejected)
+  if not ran then value, message, passes, after = nil, tostring(value), true, 1 end
+  one.value, one.message, one.passes, one.after = value, message, passes, after
+  flights[rejected] = nil
+  if one.waiting > 0 then one.landed:post(one.waiting) end
+end
+
+-- One fetch for all requests of this worker that wait.
 local function flight(rejected)
   local one = flights[rejected]
   if not one then
     one = { landed = require("ngx.semaphore").new(), waiting = 0, message = "no answer in a minute", passes = true, after = 1 }
+    local ok, why = ngx.timer.at(0, land, one, rejected)
+    if not ok then return { message = why, passes = true, after = 1 } end
     flights[rejected] = one
-    local ok, why = ngx.timer.at(0, function()
-      local ran, value, message, passes, after = ngx.run_worker_thread("paytoken", "paytoken", "fetch", address, rejected)
-      if not ran then value, message, passes, after = nil, tostring(value), true, 1 end
-      one.value, one.message, one.passes, one.after = value, message, passes, after
-      flights[rejected] = nil
-      if one.waiting > 0 then one.landed:post(one.waiting) end
-    end)
-    if not ok then
-      flights[rejected] = nil
-      return { message = why, passes = true, after = 1 }
-    end
   end
   one.waiting = one.waiting + 1
   one.landed:wait(60)
