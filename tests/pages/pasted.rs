@@ -20,6 +20,7 @@ use crate::{built, root};
 
 const README: &str = include_str!("../../README.md");
 const TOUR: &str = include_str!("../../docs/tour.md");
+const CLIENTS: &str = include_str!("../../docs/http-clients.md");
 const ASYNC: &str = include_str!("../../docs/async.md");
 
 /// Cargo, with the crates that are on this machine already, and with the target folder and the profile of
@@ -94,9 +95,16 @@ fn run(world: &World, project: &Path) -> String {
 #[test]
 fn the_readmes_program_compiles_in_an_empty_project_and_runs() {
     let world = World::new();
-    let project = project(&world, "readme", README);
-    assert!(run(&world, &project).contains("Mexico"));
-    // A 401 costs one replay.
+    let printed = run(&world, &project(&world, "readme", README));
+    assert!(printed.starts_with("Authorization: Bearer ") && printed.ends_with("s\n"), "{printed}");
+    assert_eq!(world.sandbox.token_requests(Provider::NexterPay), 1);
+}
+
+#[test]
+fn the_program_with_ureq_compiles_in_an_empty_project_and_costs_one_replay_after_a_401() {
+    let world = World::new();
+    let project = project(&world, "client", CLIENTS);
+    assert!(run(&world, &project).contains("200 OK [{\"code\":\"MX\""));
     world.sandbox.api_fault_next(Provider::NexterPay, 1, Fault::Status(401));
     world.sandbox.reset_counts();
     assert!(run(&world, &project).contains("Mexico"));
