@@ -1,4 +1,4 @@
-//! The table as Markdown, for people: a summary of one screen, and the whole as its appendix.
+//! The table as Markdown: a summary of one screen for users, and the whole for who changes the code.
 
 use paytoken::{Provider, Renewal};
 
@@ -9,30 +9,30 @@ use crate::statuses::PREFIX;
 const HEAD: &str = "\
 # What happens when
 
-A test (`tests/faults`) makes each fault happen to each provider and prints this page. This is observed behaviour, not a
-specification. Settings are the defaults, two retries among them.
+A test makes each fault happen to each provider and prints this page: observed behaviour, not a specification. Settings are the
+defaults, two retries among them. [Every fault, line by line](../tests/faults/observed.md).
 
-In short: without a token, a call fails with the error below. **NTX Pay and NexterPay**: while the token they have is good,
-no fault of a renewal is seen by any caller. **Send Payments**: a new token invalidates the previous one, so the old token is
-dropped as soon as the request may have arrived.
-
-## Summary
+- **Without a token**, a call fails with the error below.
+- **NTX Pay and NexterPay**: while the old token is good, no caller sees that a renewal failed.
+- **Send Payments**: the old token is dropped as soon as the request for a new one may have arrived.
 
 | what comes | the error | requests | Send's old token | next request |
 |---|---|--:|---|---|
 ";
 
 const NOTES: &str = "
-- *Requests*: every attempt counts, even if no connection is made. With a good token of NTX Pay or NexterPay it is one: a later
-  caller tries again.
-- *Next request*: until then each call gets the same error at once; `refresh()` and `--force` ask the provider now. A *growing pause* is 1,
-  2, 5, 10, then 15 s, for all threads and for all processes of a store. *Remembered* is as long as `Retry-After` says, else 60 s at first,
-  then longer, 15 min at most.
+- *Requests*: every attempt counts, even if no connection is made. While NTX Pay or NexterPay has a good token there is one attempt;
+  a later caller tries again.
+- *Next request*: until then each call gets the same error at once. How long *remembered* and a *growing pause* are:
+  [the table](safe-use.md#when-the-provider-is-asked-again).
 - What an error means and how to fix it: [errors](errors.md). A 401 of the *API* is another matter: [concepts](concepts.md).
 ";
 
-const APPENDIX: &str = "
-## Appendix: every fault
+const OBSERVED: &str = "\
+# Every fault, and what happened
+
+For people who change the code; users have [the summary](../../docs/what-happens-when.md). `UPDATE_DOCS=1 cargo test --test faults`
+writes this page.
 
 - **No token**: a new source, or one whose token has expired; `token()` is called. The two behave alike in every line.
 - **Good token, NTX Pay and NexterPay**: it is due for renewal, and `token()` is called.
@@ -40,15 +40,18 @@ const APPENDIX: &str = "
 - A name in `code` is the `ErrorKind` of the error. *Old token dropped*: the request may have arrived. *Stays*: it cannot have made a
   new token.
 - **Time**: *at once* is what the network takes, and the pauses between attempts, 0.3 s in all at most. *Time-out* is what
-  `timeout` allows (15 s unless set), for all attempts together; *connect time-outs* is `connect_timeout` (5 s) for each.
+  `timeout` allows, for all attempts together; *connect time-outs* is `connect_timeout` for each.
 - A host name that is not found is tried without a token alone: there is no server to get a first one from.
 ";
 
-pub fn of(rows: &[Row]) -> String {
-    let mut text = HEAD.to_owned();
-    text += &summary(rows);
-    text += NOTES;
-    text += APPENDIX;
+/// The page for users.
+pub fn summary_of(rows: &[Row]) -> String {
+    [HEAD, &summary(rows), NOTES].concat()
+}
+
+/// The whole table.
+pub fn observed(rows: &[Row]) -> String {
+    let mut text = OBSERVED.to_owned();
     let (statuses, others): (Vec<_>, Vec<_>) =
         rows.iter().partition(|row| row.name.starts_with(PREFIX));
     let (waits, faults): (Vec<_>, Vec<_>) =
@@ -59,7 +62,7 @@ pub fn of(rows: &[Row]) -> String {
         ("Every status from 300 to 599", ranges(&statuses, line)),
     ] {
         text += &format!(
-            "\n### {title}\n\n| fault | no token | good token, NTX Pay and NexterPay | good token, Send Payments | time |\n|---|---|---|---|---|\n"
+            "\n## {title}\n\n| fault | no token | good token, NTX Pay and NexterPay | good token, Send Payments | time |\n|---|---|---|---|---|\n"
         );
         for (name, line) in rows {
             text += &format!("| {name} | {line} |\n");
@@ -110,7 +113,7 @@ fn faults(rows: &[&Row]) -> String {
         }
         last = status;
     }
-    // `Retry-After` has a part of its own in the appendix.
+    // `Retry-After` has a part of its own in the whole table.
     let named = others.iter().filter(|row| !row.name.starts_with(['4', '5', '…']));
     let named: Vec<_> = named.map(|row| row.name.clone()).collect();
     let shown = named.len().min(3);

@@ -1,7 +1,7 @@
 //! Everything that can go wrong between a program and a token endpoint, one table: for each fault,
 //! provider and state of the cache it says what the caller gets, after how many requests, and
-//! within what time. The test does each of them and compares; what it saw is
-//! `docs/what-happens-when.md`. With `UPDATE_DOCS=1` it writes that file.
+//! within what time. The test does each of them and compares; what it saw is `observed.md` beside it, and
+//! in short `docs/what-happens-when.md`. With `UPDATE_DOCS=1` it writes both.
 
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, unreachable_pub)] // it is a test
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -67,14 +67,18 @@ fn what_happens_is_what_the_table_says() {
         "a name look-up has one state"
     );
 
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/what-happens-when.md");
-    let text = document::of(&rows);
-    if std::env::var("UPDATE_DOCS").as_deref() == Ok("1") {
-        fs::write(&path, &text).unwrap();
+    for (page, text) in [
+        ("docs/what-happens-when.md", document::summary_of(&rows)),
+        ("tests/faults/observed.md", document::observed(&rows)),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        if std::env::var("UPDATE_DOCS").as_deref() == Ok("1") {
+            fs::write(&path, &text).unwrap();
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == text,
+            "{page} is not this table: UPDATE_DOCS=1 cargo test --test faults"
+        );
     }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == text,
-        "docs/what-happens-when.md is not this table: UPDATE_DOCS=1 cargo test --test faults"
-    );
 }
