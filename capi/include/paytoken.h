@@ -175,7 +175,7 @@ PAYTOKEN_API paytoken_config *paytoken_config_new(uint32_t provider, uint32_t en
  *   paytoken_config_set_accept_unsealed), PAYTOKEN_STORE_CA, PAYTOKEN_STORE_CLIENT_CERT and
  *   PAYTOKEN_STORE_CLIENT_KEY (as for paytoken_config_set_store_ca_file and the two after it). Files
  *   that others can change are refused, and files with a secret in them that others can read:
- *   docs/cron.md has the rule.
+ *   docs/command.md has the rule.
  * Do not change the environment in another thread meanwhile. The variables themselves stay where
  * they are, secrets included: a secret in a file leaves no copy in the environment.
  * PAYTOKEN_INVALID_ARGUMENT for an unknown provider, PAYTOKEN_CONFIGURATION and
@@ -265,7 +265,7 @@ PAYTOKEN_API int32_t paytoken_config_set_store_url(paytoken_config *config, cons
  * new-store-key` makes them, or one key as its 32 bytes. The first encrypts, all of them decrypt.
  * Every process of the store needs the key. What does not decrypt, such as a plain entry, is never
  * believed: it is told in the log and replaced. The file is read by paytoken_source_new;
- * PAYTOKEN_CONFIGURATION where it cannot be used, where others can read or change it (docs/cron.md
+ * PAYTOKEN_CONFIGURATION where it cannot be used, where others can read or change it (docs/command.md
  * has the rule for files), or where there is no store.
  * To change the key, give the new one to every process as the second, then to every process as the
  * first, and take the old one away when the longest life of a token has passed. */

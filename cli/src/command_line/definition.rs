@@ -149,7 +149,7 @@ Example
   paytoken curl ntx-pay -- -sS --fail https://sandbox.mx.ntxpay.com/api/balance
 
 curl gets the header, NTX Pay's certificate and key, and --cacert from --ca. Options of curl's are
-passed on when they are known to be safe: docs/cron.md lists them. For others there is
+passed on when they are known to be safe: docs/command.md lists them. For others there is
   paytoken header ntx-pay | curl -H @- ...
 Where the API answers 401 to all that was asked, that very token is dropped, and curl runs once more
 with another one; what it wrote the first time is not shown. It is not run again if it may have done

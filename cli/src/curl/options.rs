@@ -2,7 +2,7 @@
 //!
 //! An option stands here when no value of it can lead the token, the certificate or the body to another
 //! host, show the header, or make it unknown how many requests are sent and whether each can be sent
-//! again. docs/cron.md gives the reason for each.
+//! again. docs/command.md gives the reason for each.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -303,11 +303,11 @@ mod tests {
         }
     }
 
-    /// docs/cron.md gives each option a row with a reason; those that are refused stand there in the words
+    /// docs/command.md gives each option a row with a reason; those that are refused stand there in the words
     /// of the message.
     #[test]
     fn the_page_has_each_option_and_the_reason_why_another_is_refused() {
-        let page = include_str!("../../../docs/cron.md");
+        let page = include_str!("../../../docs/command.md");
         let page = page.split("## What `paytoken curl` does").nth(1).unwrap();
         let shown = |(letter, name): (&str, &str)| match letter {
             "" => format!("`--{name}`"),

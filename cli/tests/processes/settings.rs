@@ -425,7 +425,7 @@ fn modes() {
     }
 }
 
-/// The rule of docs/cron.md, for each setting that names a file: by `token`, and by `check`, which
+/// The rule of docs/command.md, for each setting that names a file: by `token`, and by `check`, which
 /// says the same.
 fn named_files() {
     let world = World::new();

@@ -20,7 +20,8 @@ use crate::settings::{table, with_file};
 use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
 
-const PAGE: &str = include_str!("../../../docs/cron.md");
+const COMMAND: &str = include_str!("../../../docs/command.md");
+const CRON: &str = include_str!("../../../docs/cron.md");
 const NAME: &str = "ntx-pay";
 const NTX: Service = Service::NtxPay;
 const DAY: u64 = 86_400;
@@ -391,7 +392,7 @@ fn states() {
     }
     // The tables of the page and of the help have these, and no other.
     let first = |line: &str| line.split_whitespace().next()?.parse().ok();
-    let page = PAGE.split("| code | `paytoken status` |\n").nth(1).unwrap();
+    let page = COMMAND.split("| code | `paytoken status` |\n").nth(1).unwrap();
     let page = page.lines().map_while(|line| line.strip_prefix('|'));
     assert_eq!(page.filter_map(first).collect::<BTreeSet<i32>>(), codes);
     let help = text(World::new().paytoken(&["status", "--help"]).output().unwrap());
@@ -735,7 +736,7 @@ fn all() {
 
 /// The page's script that has this word in it, as a file.
 fn script(world: &World, word: &str) -> std::path::PathBuf {
-    let mut scripts = blocks(PAGE, "sh").into_iter().filter(|block| block.contains(word));
+    let mut scripts = blocks(CRON, "sh").into_iter().filter(|block| block.contains(word));
     let path = world.folder.join("script");
     fs::write(&path, scripts.next().unwrap()).unwrap();
     let bin = world.folder.join("bin");

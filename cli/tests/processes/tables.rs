@@ -19,7 +19,7 @@ use crate::status::{certificate, renewal};
 use crate::support::{PAYTOKEN, World, text};
 use crate::trial;
 
-const CRON: &str = include_str!("../../../docs/cron.md");
+const COMMAND: &str = include_str!("../../../docs/command.md");
 const ERRORS: &str = include_str!("../../../docs/errors.md");
 #[cfg(feature = "redis")]
 pub(crate) const REDIS: &str = include_str!("../../../docs/redis.md");
@@ -147,7 +147,7 @@ fn ends(code: &str) -> Vec<Output> {
 }
 
 fn exit_codes() {
-    let rows = rows(CRON, "| code | meaning | what to do |");
+    let rows = rows(COMMAND, "| code | meaning | what to do |");
     for row in &rows {
         for output in ends(row[0]) {
             assert_eq!(output.status.code().unwrap().to_string(), row[0], "{row:?}: {output:?}");
@@ -293,7 +293,7 @@ fn settings_keys() {
             _ => true,
         };
         let mut keys = 0;
-        for row in rows(CRON, "| key | |").into_iter().skip(1) {
+        for row in rows(COMMAND, "| key | |").into_iter().skip(1) {
             for key in code_words(row[0]) {
                 assert_eq!(known(key), is_of(key), "{service}: {key}");
                 if row[1].contains("`…_file`") {
@@ -316,7 +316,7 @@ fn members() {
     let json: Value = serde_json::from_str(&json).unwrap();
     let state = json[0].as_object().unwrap();
     let mut known = BTreeSet::new();
-    for row in rows(CRON, "| member | |") {
+    for row in rows(COMMAND, "| member | |") {
         let names = code_words(row[0]);
         known.extend(names.iter().copied());
         // An object's members, and other names of the same; not what else stands there.

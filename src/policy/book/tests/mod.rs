@@ -436,7 +436,7 @@ fn a_refusal_whose_secret_no_store_could_know_again_is_not_written_as_one_for_al
 /// The page that states the rules takes its numbers from here.
 #[test]
 fn the_page_says_the_same_numbers() {
-    let page = include_str!("../../../../docs/concepts.md");
+    let page = include_str!("../../../../docs/safe-use.md");
     let minutes = |time: Duration| format!("{} min", time.as_secs() / 60);
     let pauses = PAUSES.map(|pause| pause.to_string());
     let (last, first) = pauses.split_last().unwrap();
