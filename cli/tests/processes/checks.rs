@@ -242,6 +242,14 @@ fn order_of_causes() {
         assert!(!is_guess(&json.to_string()), "{variable}={value}: {json:#}");
         assert_eq!(output.status.code(), Some(78));
     }
+    // Three files that are not there are three mistakes, and no more.
+    let file = "[ntx-pay]\nclient_id = \"merchant-7\"\nclient_secret_file = \"no-secret\"\ncertificate = \"no-certificate\"\nprivate_key = \"no-key\"\nca = \"ca.pem\"\n"
+        .to_owned()
+        + &format!("base_url = \"{}\"\n", world.sandbox.url(Service::NtxPay));
+    let output = with_file(&world, &file, &["check", "ntx-pay"]).output().unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    let wrong: Vec<_> = table.lines().filter(|line| line.starts_with("wrong")).collect();
+    assert_eq!(wrong.len(), 3, "{table}");
     // Without its key, the certificate loads, and none is shown.
     let mut command = world.paytoken(&["check", "ntx-pay"]);
     let table = command.env("NTXPAY_CLIENT_KEY", "").output().unwrap();
