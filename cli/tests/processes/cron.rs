@@ -36,6 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             "the_pages_crontab_lines_work_in_dash_with_crons_environment_and_any_secret",
             crontab,
         ),
+        trial("going_live_as_the_page_says_gives_each_environment_a_token_of_its_own", going_live),
         trial("the_pages_units_are_ones_that_systemd_takes", units),
         trial("what_the_pages_unit_runs_works_with_what_the_unit_gives_it", unit_runs),
         trial("the_pages_lines_give_a_new_certificate_in_one_step", new_certificate),
@@ -130,6 +131,37 @@ fn run(settings: &str, line: &str, secret: &str, way: usize) {
     let log = fs::read_to_string(log).unwrap();
     assert!(!log.contains("401") && log.len() > 10, "{log}");
     assert_eq!(world.sandbox.counts(service).api_unauthorized, 1);
+}
+
+fn going_live() {
+    let world = World::new();
+    let page = include_str!("../../../docs/going-live.md");
+    let file: String = blocks(page, "toml")[0]
+        .lines()
+        .filter(|line| !line.starts_with("base_url"))
+        .map(|line| line.to_owned() + "\n")
+        .collect();
+    let here =
+        format!("base_url = \"{}\"\nca = \"ca.pem\"\n", world.sandbox.url(Service::NexterPay));
+    let file = file.replace("environment", &format!("{here}environment"));
+    world.sandbox.add_client(Service::NexterPay, "merchant-7", "of-this-test");
+    for name in ["nexter-sandbox", "nexter-production"] {
+        write_private(world.folder.join(name), "of-this-test\n");
+    }
+    let run = |arguments: &[&str]| text(with_file(&world, &file, arguments).output().unwrap());
+    let requests = || world.sandbox.token_requests(Service::NexterPay);
+    let lines = &blocks(page, "sh")[0];
+    let lines: Vec<Vec<&str>> = lines
+        .lines()
+        .map(|line| line.split('#').next().unwrap().split_whitespace().skip(1).collect())
+        .collect();
+    for (line, sent) in lines.iter().zip([0, 1]) {
+        run(line);
+        assert_eq!(requests(), sent, "{line:?}");
+    }
+    assert_eq!(lines.len(), 2);
+    assert_ne!(run(&["token", "shop"]), run(&["token", "shop-sandbox"]));
+    assert_eq!(requests(), 2, "the one from `check --fetch` is kept");
 }
 
 /// As cron does: its shell, and nothing in the environment but what it sets.
