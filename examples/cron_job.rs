@@ -1,5 +1,4 @@
-//! A cron job's program: many short runs share one token, and the exit code tells cron's mail what
-//! to do.
+//! A cron job's program: many short runs share one token, and the exit code says what to do.
 //!
 //! Set Send's variables (see docs/providers.md), then `cargo run --example cron_job`. The second run
 //! within five minutes sends no request for a token.

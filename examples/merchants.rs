@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Provider::ALL.iter().map(|&one| Settings::from_env(one)).collect::<Result<_, _>>()?;
     let authorities = settings[0].root_certificates_pem()?;
 
-    // Runs once for each merchant. An address belongs to one provider.
+    // Runs when a merchant is first asked for, and may run again. An address belongs to one provider.
     let cache = TokenCache::with(move |mut builder| {
         let label = format!("merchant {}", builder.id());
         if let Some(pem) = &authorities {

@@ -19,7 +19,91 @@
 //! # Ok(()) }
 //! ```
 //!
-//! What happens when a token is asked for:
+//! # Contents
+//!
+//! - [Recipes](#recipes): a line or two for each task
+//! - [What happens when a token is asked for](#what-happens-when-a-token-is-asked-for)
+//! - [Providers](#providers)
+//! - [Features](#features)
+//! - [Logging](#logging)
+//!
+//! | you want | look at |
+//! |---|---|
+//! | tokens for one account | [`TokenSource`], [`Settings`] for variables, [`Builder`] for settings in code |
+//! | tokens for many merchants | [`TokenCache`] |
+//! | a token with a deadline, a minimum validity or by force | [`TokenOptions`] |
+//! | to share tokens between processes | [`FileStore`], [`store`] for others and one of your own |
+//! | any other provider | [`Provider::described`] |
+//! | to know what went wrong | [`Error`], [`ErrorKind`]; to watch: [`Event`], [`Status`] |
+//! | one token, no cache | `fetch_token` of each module in [`provider`] |
+//!
+//! # Recipes
+//!
+//! A token alone, and one that is good for a minute more, within 3 s:
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # use paytoken::{Provider, TokenOptions, TokenSource};
+//! # fn main() -> paytoken::Result<()> {
+//! let source = TokenSource::from_env(Provider::SendPayments)?;
+//! let header = source.token()?.bearer().to_owned();
+//! let options =
+//!     TokenOptions::new().min_validity(Duration::from_secs(60)).deadline(Duration::from_secs(3));
+//! let token = source.token_with(&options)?;
+//! # Ok(()) }
+//! ```
+//!
+//! Processes of one user that share their token:
+//!
+//! ```no_run
+//! # use paytoken::{FileStore, Provider, Settings};
+//! # fn main() -> paytoken::Result<()> {
+//! let store = FileStore::open_default()?;
+//! let source = Settings::from_env(Provider::SendPayments)?.builder()?.store(store).build()?;
+//! # Ok(()) }
+//! ```
+//!
+//! The API answered 401, and your program does not use [`call`](TokenSource::call):
+//!
+//! ```no_run
+//! # use paytoken::{Provider, TokenSource};
+//! # fn main() -> paytoken::Result<()> {
+//! # let source = TokenSource::from_env(Provider::NtxPay)?;
+//! # let token = source.token()?;
+//! source.invalidate(&token)?; // drops this token, and no other
+//! let token = source.token()?; // send the request once more with this one, never twice
+//! # Ok(()) }
+//! ```
+//!
+//! A wrong password, and a provider that is down, told apart:
+//!
+//! ```
+//! use paytoken::{Error, ErrorKind};
+//!
+//! fn what_to_do(error: &Error) -> &'static str {
+//!     match error.kind() {
+//!         ErrorKind::Rejected | ErrorKind::Forbidden => "call a person",
+//!         _ if error.is_retryable() => "try again after `retry_after()`",
+//!         _ => "correct the settings",
+//!     }
+//! }
+//! # let error = Error::for_tests(ErrorKind::ServerUnavailable, "down");
+//! # assert!(what_to_do(&error).starts_with("try again"));
+//! ```
+//!
+//! A test without a network:
+//!
+//! ```
+//! use std::time::Duration;
+//! use paytoken::{Provider, Secret, TokenSource};
+//!
+//! let lifetime = Duration::from_secs(600);
+//! let source = TokenSource::from_fn(Provider::NtxPay, move || Ok((Secret::new("t-1"), lifetime)));
+//! assert_eq!(source.token()?.bearer(), "Bearer t-1");
+//! # Ok::<_, paytoken::Error>(())
+//! ```
+//!
+//! # What happens when a token is asked for
 //!
 //! ```text
 //! your threads ──▶ TokenSource ──▶ the token in memory is
@@ -37,6 +121,8 @@
 //!            ──▶ memory, and the store: everybody has the new token
 //! ```
 //!
+//! # Providers
+//!
 //! | provider | endpoint | a token lives | renewed |
 //! |---|---|---|---|
 //! | NTX Pay México | `POST /api/auth/token`, X.509 certificate and client credentials | 10 min | after 80 %; the others keep using the old token meanwhile |
@@ -44,10 +130,6 @@
 //! | Send Payments | `POST /auth`, client credentials | 5 min | after 95 %; all wait: a new token invalidates the old |
 //!
 //! Any other token endpoint is a description: [`Provider::described`].
-//!
-//! Start with [`TokenSource`]; serve many merchants with [`TokenCache`]; share tokens between
-//! processes with a [`FileStore`]; for one token without a cache there is a `fetch_token` per
-//! provider in [`provider`]. In your own tests, [`TokenSource::from_fn`] needs no network.
 //!
 //! # Features
 //!

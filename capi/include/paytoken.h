@@ -141,7 +141,7 @@ typedef struct paytoken_error paytoken_error;
 /* Describes a token endpoint of your own, as JSON; docs/describing-a-provider.md lists the keys:
  *     {"name": "acme", "token_endpoint": "https://auth.acme.example/oauth2/token",
  *      "auth": "client_secret_basic", "renewal": "coexists"}
- * *provider becomes its number, for every function that takes or tells a provider. It is good as
+ * *provider becomes its number, for every function that takes or returns a provider. It is good as
  * long as the process lives, and in children that it forks; the same description again gives the
  * same number. Other processes may have other numbers: hand on the description. Checks it and sends
  * nothing. A description holds no secrets: those are set on a config. Any thread may call it.
@@ -169,7 +169,8 @@ PAYTOKEN_API paytoken_config *paytoken_config_new(uint32_t provider, uint32_t en
  *   (paths of PEM files);
  *   <PREFIX>_BASE_URL, <PREFIX>_ENVIRONMENT (sandbox, which is the default, or production;
  *   NexterPay needs it where a base URL is set);
- *   PAYTOKEN_CA (path of a PEM file), PAYTOKEN_STORE (path of a directory, or a server's address as
+ *   PAYTOKEN_CA (path of a PEM file; "system" for the machine's own authorities, in a library built with
+ *   `FEATURES=system-roots`), PAYTOKEN_STORE (path of a directory, or a server's address as
  *   for paytoken_config_set_store_url), PAYTOKEN_STORE_KEY_FILE (as for
  *   paytoken_config_set_store_key_file), PAYTOKEN_ACCEPT_UNSEALED (as for
  *   paytoken_config_set_accept_unsealed), PAYTOKEN_STORE_CA, PAYTOKEN_STORE_CLIENT_CERT and
@@ -264,16 +265,17 @@ PAYTOKEN_API int32_t paytoken_config_set_store_url(paytoken_config *config, cons
 /* Encrypt what is kept in the store, with the keys in this file: one a line, as `paytoken
  * new-store-key` makes them, or one key as its 32 bytes. The first encrypts, all of them decrypt.
  * Every process of the store needs the key. What does not decrypt, such as a plain entry, is never
- * believed: it is told in the log and replaced. The file is read by paytoken_source_new;
+ * believed: it is reported in the log and replaced. The file is read by paytoken_source_new;
  * PAYTOKEN_CONFIGURATION where it cannot be used, where others can read or change it (docs/command.md
  * has the rule for files), or where there is no store.
  * To change the key, give the new one to every process as the second, then to every process as the
- * first, and take the old one away when the longest life of a token has passed. */
+ * first, and take the old one away after an hour, or after the longest life of a token if that is
+ * longer. */
 PAYTOKEN_API int32_t paytoken_config_set_store_key_file(paytoken_config *config, const char *path);
 
 /* While encryption is turned on or off for processes that run: believe plain entries, too, and
  * write encrypted ones ("read") or plain ones ("write"). docs/stores.md says in which order. The log
- * tells of it at the first source. paytoken_source_new answers PAYTOKEN_CONFIGURATION for another
+ * says so at the first source. paytoken_source_new answers PAYTOKEN_CONFIGURATION for another
  * word, and where there is no key file. */
 PAYTOKEN_API int32_t paytoken_config_set_accept_unsealed(paytoken_config *config, const char *what);
 /* For a server by TLS (rediss://, rediss+sentinel://), paths of PEM files: the certificate
@@ -304,8 +306,7 @@ PAYTOKEN_API void paytoken_config_free(paytoken_config *config);
 PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken_source **out, paytoken_error **err);
 
 /* Copies a token that is good now, and for min_validity_ms more (0: now), into buf, with a final
- * NUL. From the cache whenever it can be; blocks only when it must, and no longer than the config's
- * time-out.
+ * NUL. From the cache whenever it can be; blocks only when it must (see below).
  *   buf, cap  where to, and how many bytes there are. A buffer of 0 bytes, where buf may be NULL,
  *             asks for the length. 8,192 bytes hold every token of today's providers. Wipe it after
  *             use.
@@ -327,7 +328,7 @@ PAYTOKEN_API int32_t paytoken_source_token(const paytoken_source *source, uint64
 PAYTOKEN_API int32_t paytoken_source_authorization(const paytoken_source *source, uint64_t min_validity_ms, char *buf,
                                                    size_t cap, size_t *len, paytoken_error **err);
 
-/* Terms of one call. A request that begins with less time than the config's time-out runs on a short-lived
+/* How one call differs from a plain one. A request that begins with less time than the config's time-out runs on a short-lived
  * thread of the library's, for at most that time-out: its token is there for later calls, and
  * paytoken_source_free waits for it. Set all of it to zero, then size, then what you need:
  *     paytoken_token_options options = {0};  options.size = sizeof options;  options.deadline_ms = 200;
@@ -350,12 +351,12 @@ typedef struct paytoken_token_options {
                                      looked there for 1.5 s (1 s with a directory) */
 #define PAYTOKEN_AUTHORIZATION 4u /* as paytoken_source_authorization */
 
-/* As paytoken_source_token, on these terms. options may be NULL: no terms.
+/* As paytoken_source_token, with these options; NULL for none.
  * Blocks: as paytoken_source_token, at most deadline_ms; not with PAYTOKEN_CACHED_ONLY. */
 PAYTOKEN_API int32_t paytoken_source_token_with(const paytoken_source *source, const paytoken_token_options *options,
                                                 char *buf, size_t cap, size_t *len, paytoken_error **err);
 
-/* Tells the source that the API answered 401 to this token, with or without its prefix. It is
+/* Reports to the source that the API answered 401 to this token, with or without its prefix. It is
  * dropped. If a newer token has already replaced it, nothing happens. Then ask for a token and send
  * the request once more, never twice. PAYTOKEN_STORE if the shared store could not be updated.
  * Blocks: with a store, while another process holds its lock, at most the config's time-out. */
@@ -379,7 +380,7 @@ PAYTOKEN_API int32_t paytoken_source_invalidate_with(const paytoken_source *sour
  * does not answer; at most the config's time-out. */
 PAYTOKEN_API void paytoken_source_free(paytoken_source *source);
 
-/* What a source is up to: never a secret. Times are milliseconds, -1 where there is none. */
+/* The state of a source: never a secret. Times are milliseconds, -1 where there is none. */
 typedef struct paytoken_status {
     uint32_t size;               /* in: sizeof(paytoken_status); out: how much of it the library has written */
     int32_t last_error_code;     /* the last failure's code; PAYTOKEN_OK where there was none */
@@ -416,12 +417,12 @@ PAYTOKEN_API int32_t paytoken_error_code(const paytoken_error *error);
 PAYTOKEN_API int32_t paytoken_error_http_status(const paytoken_error *error);
 
 /* How long to wait before asking again; -1 where nobody said so, and for NULL. Asking earlier is
- * answered at once, without a request; but with PAYTOKEN_STORE, where it says that the store's
+ * answered at once, without a request; except with PAYTOKEN_STORE, where it says that the store's
  * server may be back by then. */
 PAYTOKEN_API int64_t paytoken_error_retry_after_ms(const paytoken_error *error);
 
 /* 1 where the same call may succeed later without a change of settings, else 0 (and for NULL). It
- * speaks of getting a token, never of replaying a payment. */
+ * is about getting a token, never about replaying a payment. */
 PAYTOKEN_API int32_t paytoken_error_is_retryable(const paytoken_error *error);
 
 /* The system's errno behind the failure, such as ECONNREFUSED, EMFILE, EACCES or ENOSPC; 0 where

@@ -41,7 +41,7 @@ pub(crate) fn completions(shell: &str) -> Result<(), Failure> {
 /// What prints the names of the settings file's accounts.
 const ACCOUNTS: &str = "paytoken completions accounts 2>/dev/null";
 
-/// A line each, but for providers' own; not those that a shell may take for something else.
+/// A line each, except providers' own; not those that a shell may take for something else.
 pub(crate) fn accounts(file: Option<&SettingsFile>) -> Result<(), Failure> {
     let is_plain =
         |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));

@@ -110,14 +110,12 @@ impl Refusal {
             Self::Loading => "is still loading its data; it will be there in a moment",
             Self::Busy => "is busy with another client's script; end that script",
             Self::CannotSave => {
-                "refuses writes because it cannot save its data; see to its disk, or turn saving off: it is not needed here"
+                "refuses writes because it cannot save its data; check its disk, or turn saving off: it is not needed here"
             }
             Self::LostItsMaster => {
                 "is a replica that has lost its master; give the master's address"
             }
-            Self::TooFewReplicas => {
-                "has fewer replicas than it needs to accept writes; see to them"
-            }
+            Self::TooFewReplicas => "has fewer replicas than it needs to accept writes; check them",
             Self::Cluster => {
                 "is part of a cluster, which is not supported; use one Redis, with Sentinel where it must not fail"
             }
@@ -128,7 +126,7 @@ impl Refusal {
             Self::NoSuchDatabase => "has no database of this number; correct the URL",
             Self::WrongType => "holds something else under this name; use another prefix",
             Self::Other => {
-                "answered with an error; see its log, and that it is Redis 6 or newer, or Valkey"
+                "answered with an error; check its log, and that it is Redis 6 or newer, or Valkey"
             }
         }
     }
@@ -246,7 +244,7 @@ impl Failure {
                 "cannot be found: no Sentinel that answers knows a master of this name; check the URL",
             ),
             Self::TooFewReplicas { have, must } => says(&format!(
-                "has {have} replicas that took it in time, and {must} must; see to the replicas, or lower min_replicas"
+                "has {have} replicas that took it in time, and {must} must; check the replicas, or lower min_replicas"
             )),
             Self::Away => says("did not answer a moment ago; it is asked again soon"),
         }

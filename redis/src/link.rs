@@ -77,7 +77,7 @@ impl Link {
     }
 
     /// As [`ask`](Self::ask), for who can go on without an answer: nobody is asked while Redis does
-    /// not answer, but for one caller now and then.
+    /// not answer, except one caller now and then.
     pub(crate) fn look(&self, commands: &[Command]) -> Result<Vec<Value>, Failure> {
         let began = clock::monotonic();
         {

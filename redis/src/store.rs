@@ -244,7 +244,7 @@ impl Store for RedisStore {
         self.0.read(key)
     }
 
-    /// One `HGET` of a number. While Redis does not answer it fails at once, but for one caller now
+    /// One `HGET` of a number. While Redis does not answer it fails at once, except one caller now
     /// and then, who finds out whether it is back.
     fn stamp(&self, key: &StoreKey) -> Result<Option<u64>> {
         let inner = &self.0;

@@ -1,4 +1,4 @@
-//! One fetch from beginning to end: attempts, retries and what is told about them. No cache.
+//! One fetch from beginning to end: attempts, retries and what is reported about them. No cache.
 
 pub(crate) mod account_book;
 pub(crate) mod certificate_reloader;

@@ -116,7 +116,7 @@ impl<W: Backend> SingleFlight<W> {
         self.published.get(self.backend.now(), Duration::ZERO)
     }
 
-    /// A token on the caller's terms: the published one, or the slot's, or by waiting for a flight,
+    /// A token as the options ask for it: the published one, or the slot's, or by waiting for a flight,
     /// or by leading one.
     #[inline]
     pub(crate) fn token(self: &Arc<Self>, options: &TokenOptions) -> Result<Token> {
@@ -180,7 +180,7 @@ impl<W: Backend> SingleFlight<W> {
                 // This code was called from within the fetch that it would have to wait for.
                 Decision::Nothing(None) | Decision::Wait(_) if is_within => {
                     return Err(backend.error(Error::configuration(
-                        "an event hook, a log callback or other code that runs while this thread fetches a token asked for that very token, and would wait for itself; use cached() there, or ask later",
+                        "an event hook, a log callback or other code that runs while this thread fetches a token asked for that very token; do not ask this source there, or use cached()",
                     )));
                 }
                 // There is no good token in memory, and this caller may not fetch one: the provider

@@ -1,5 +1,5 @@
 //! Which single flights this thread leads a fetch of. Code of the program that is called from there (an
-//! event hook, a log callback, a source of tokens, a store) and asks for a token must not wait for itself.
+//! event hook, a log callback, a source of tokens, a store) and asks for that token would wait for its own fetch.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;

@@ -183,7 +183,7 @@ impl<Of> Builder<Of> {
     }
 
     /// The time for one whole fetch, retries included, and the longest a call waits unless it
-    /// says otherwise. Default 15 s.
+    /// says otherwise; a store's server may add seconds of its own. Default 15 s.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
@@ -258,8 +258,8 @@ impl<Of> Builder<Of> {
     ///
     /// A hook may ask any source. While its thread is fetching for its own, that one answers with the
     /// token in memory or, where there is none, at once with an error of kind
-    /// [`Configuration`](crate::ErrorKind::Configuration): it would wait for itself. Nor may the
-    /// hook wait for another thread that asks.
+    /// [`Configuration`](crate::ErrorKind::Configuration): do not ask this source inside the hook, and do
+    /// not wait there for another thread that asks it.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Arc::new(hook));
         self
@@ -273,8 +273,8 @@ impl<Of> Builder<Of> {
     }
 
     /// Takes tokens from `fetch` instead of the network: for tests of programs that use this
-    /// library. It returns a token and how long that lives. Cache, renewal, events and errors work
-    /// as ever. See [`TokenSource::from_fn`](crate::TokenSource::from_fn).
+    /// library. It returns a token and how long that lives. Cache, renewal and events work as
+    /// usual; of errors see [`TokenSource::from_fn`](crate::TokenSource::from_fn).
     pub fn fetch_with(
         mut self,
         fetch: impl Fn() -> Result<(Secret, Duration)> + Send + Sync + 'static,
@@ -288,7 +288,7 @@ impl<Of> Builder<Of> {
     /// dropped by all within a second, and a refusal is remembered for all.
     ///
     /// When the store fails, the token in memory is used until it expires. After that, tokens that
-    /// coexist are fetched without sharing, and told (see [`require_store`](Self::require_store)); calls
+    /// coexist are fetched without sharing, and reported (see [`require_store`](Self::require_store)); calls
     /// for Send Payments fail.
     pub fn store(mut self, store: impl Store + 'static) -> Self {
         self.store = Some(Arc::new(store));
@@ -356,7 +356,7 @@ impl<Of> Builder<Of> {
         check_limit("connect_timeout", self.connect_timeout)?;
         if self.retries > MOST_RETRIES {
             return Err(Error::configuration(format!(
-                "retries: more than {MOST_RETRIES} would only hammer the provider; use fewer"
+                "retries: more than {MOST_RETRIES} would only burden the provider; use fewer"
             )));
         }
         let renewal = self.credentials.provider().facts().renewal;

@@ -112,7 +112,9 @@ impl TokenSource {
     }
 
     /// A source that takes its tokens from `fetch`, for tests of programs that use this library: no
-    /// network, no credentials. Cache, renewal, events and errors work as ever.
+    /// network, no credentials. Cache, renewal and events work as usual. An error from `fetch` holds
+    /// requests back as an outage does (1, 2, 5 s …), whatever its kind, and has no
+    /// [`status`](Error::status); the sandbox (`paytoken-sandbox`) plays refusals as a provider does.
     ///
     /// ```
     /// use std::time::Duration;
@@ -199,7 +201,7 @@ impl TokenSource {
         self.token_with(&TokenOptions::new().force(true))
     }
 
-    /// A token on the caller's terms.
+    /// A token with a deadline, a minimum validity or by force: see [`TokenOptions`].
     ///
     /// # Errors
     /// As [`token`](Self::token); [`Timeout`](crate::ErrorKind::Timeout) when the deadline passes.
@@ -277,7 +279,7 @@ impl TokenSource {
         self.call_with(&TokenOptions::default(), request)
     }
 
-    /// As [`call`](Self::call), on the caller's terms. The deadline is for getting tokens, both
+    /// As [`call`](Self::call), with [`TokenOptions`]. The deadline is for getting tokens, both
     /// times together; how long the API call itself may take is up to your HTTP client.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ use crate::types::names::Provider;
 ///
 /// `<PREFIX>` is `NTXPAY`, `NEXTERPAY`, `SENDPAYMENTS`, or a described provider's own. An empty variable counts as not set.
 /// A file may be a pipe (`<(…)`, `/dev/stdin`): it is read once for all that follows. One that others
-/// have a hand in is refused: [`check_file`](Self::check_file) says which.
+/// can change, or a secret's that others can read, is refused: [`check_file`](Self::check_file).
 ///
 /// ```no_run
 /// use std::time::Duration;

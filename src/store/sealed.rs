@@ -45,7 +45,7 @@ const LARGEST_FILE: u64 = 64 * 1024;
 /// Each entry is sealed by ChaCha20-Poly1305 with a random nonce and bound to its account and to a
 /// number that grows with each write. An entry that is not sealed, was changed, is sealed with another
 /// key, belongs to another account, or is older than one that this process has seen is unreadable:
-/// nothing in it is believed, the source tells
+/// nothing in it is believed, the source reports
 /// [`EntryUnreadable`](crate::EventKind::EntryUnreadable), and the next fetch replaces it. (`read`
 /// gives no bytes for it, which is no entry.) What it does not hide: that there is an
 /// entry, its length, and when it was written. Whoever can write to the store can still delete
@@ -78,7 +78,7 @@ pub struct Sealed<S> {
 
 impl<S: Store> Sealed<S> {
     /// Seals what is written to `store`, and opens what is read. Keys that
-    /// [accept unsealed entries](SealingKeys::accept_unsealed) are told in the log, once per process.
+    /// [accept unsealed entries](SealingKeys::accept_unsealed) are reported in the log, once per process.
     pub fn new(store: S, keys: SealingKeys) -> Self {
         static TOLD: std::sync::Once = std::sync::Once::new();
         if let Some(unsealed) = keys.unsealed {

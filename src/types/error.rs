@@ -43,7 +43,7 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What the table of `outcome` says of a failure, but for its kind.
+/// What the table of `outcome` says of a failure, except its kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) is_tried_again: bool,

@@ -8,7 +8,7 @@ use crate::types::error::Error;
 use crate::types::key::StoreKey;
 use crate::types::names::Provider;
 
-/// Something that happened in a [`TokenSource`](crate::TokenSource), told to the hook set with
+/// Something that happened in a [`TokenSource`](crate::TokenSource), passed to the hook set with
 /// [`Builder::on_event`](crate::Builder::on_event). It never holds a secret or a token.
 ///
 /// The same is written to the `log` crate, target `paytoken`.
@@ -112,8 +112,8 @@ pub enum EventKind {
     /// version, open to others or, where there are keys, not sealed with one of them (see
     /// [`Sealed`](crate::store::Sealed)). It counted as absent, and is replaced.
     EntryUnreadable,
-    /// The store cannot be used, so this process does not know what others do: told when that
-    /// begins, and at each fetch that goes on without it. See
+    /// The store cannot be used, so this process does not know what others do: reported when
+    /// that begins, and at each fetch that goes on without it. See
     /// [`Builder::require_store`](crate::Builder::require_store).
     #[non_exhaustive]
     StoreUnusable {
@@ -134,7 +134,7 @@ pub enum EventKind {
         /// Why.
         error: Error,
     },
-    /// The client certificate expires in less than 30 days. Told when a token is fetched, once a
+    /// The client certificate expires in less than 30 days. Reported when a token is fetched, once a
     /// day.
     #[non_exhaustive]
     CertificateExpiresSoon {

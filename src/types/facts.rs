@@ -1,7 +1,7 @@
 //! What a provider's document says and this project decided, as data: [`Facts`].
 //!
 //! Each provider that is built in is one constant of this type, in `protocol`, and a description becomes
-//! one. The library, the command, the C library, the sandbox and the table in the README read it.
+//! one. The library, the command, the C library, the sandbox and the table in docs/providers.md read it.
 
 use std::time::Duration;
 

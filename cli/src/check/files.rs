@@ -89,7 +89,7 @@ fn certificate(target: &Target, table: &mut Table) {
     if of_key != Origin::NotSet {
         table.ok("private key", from(target, &of_key));
     }
-    // What is not there has been told; the error would repeat what may be a key in the wrong place. A
+    // What is not there has been reported; the error would repeat what may be a key in the wrong place. A
     // pipe is read once, with all of the credentials.
     let is_file = |path: &PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
     if ![Some(&path), key.as_ref()].into_iter().flatten().all(is_file) {
@@ -157,7 +157,7 @@ pub(super) fn file(what: &str, path: &Path, is_secret: bool, table: &mut Table) 
         table.wrong(
             what,
             format!(
-                "{text} cannot be read ({error}); see its owner and mode, and those of its folders"
+                "{text} cannot be read ({error}); check its owner and mode, and those of its folders"
             ),
         );
     } else if let Err(error) = Settings::check_file(path, &metadata, is_secret) {

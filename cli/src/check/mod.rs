@@ -77,7 +77,7 @@ fn show(name: Option<&str>, tables: &[Table], wish: &Wish) -> Result<(), Failure
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     Ok,
-    /// It would say nothing, since something above is wrong.
+    /// It could not be tried, since something above is wrong.
     Untried,
     Warning,
     Wrong,
@@ -135,7 +135,7 @@ impl Table {
     }
 
     fn untried(&mut self, what: &str) {
-        self.add(Verdict::Untried, what, "not tried: see what is wrong above");
+        self.add(Verdict::Untried, what, "not tried: fix what is wrong above first");
     }
 
     fn warning(&mut self, what: &str, text: impl Into<String>) {
@@ -257,7 +257,7 @@ fn odd(text: &str) -> Option<&'static str> {
             "it stands in quotes, which count as part of it: remove them, unless the provider gave them",
         )
     } else if text.contains(char::is_whitespace) {
-        Some("it holds a blank; see whether it was copied whole, and alone")
+        Some("it holds a blank; check that it was copied whole, and alone")
     } else if text.trim_start_matches('\u{feff}').contains(is_unseen) {
         Some("it holds a character that does not show; type it anew, or copy it from elsewhere")
     } else if text.starts_with('<') && text.ends_with('>') {

@@ -24,7 +24,7 @@ const FAR: Duration = Duration::from_secs(3_600);
 /// An address that has not answered by then does not.
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
-/// In what is said of a server that asks for one. Where it does not load, that has been told.
+/// In what is said of a server that asks for one. If it does not load, that has been reported.
 const CLIENT_CERTIFICATE: &str = "client certificate";
 
 /// `source` is none where the credentials do not load.

@@ -54,7 +54,7 @@ pub(super) fn check(server: &Server, target: &Target, table: &mut Table) -> bool
         ),
         None => table.ok(
             "store memory",
-            "maxmemory-policy is not known: this user may not ask (+info); see that it is noeviction",
+            "maxmemory-policy is not known: this user may not ask (+info); make sure that it is noeviction",
         ),
     }
     true

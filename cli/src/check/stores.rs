@@ -55,7 +55,7 @@ pub(super) fn check(target: &Target, table: &mut Table) {
                 }
                 None if status.entry_unreadable => table.warning(
                     "stored token",
-                    format!("none: {UNREADABLE}; see PAYTOKEN_STORE_KEY_FILE"),
+                    format!("none: {UNREADABLE}; check PAYTOKEN_STORE_KEY_FILE"),
                 ),
                 None => table.ok("stored token", "none"),
             }
@@ -96,7 +96,7 @@ fn check_directory(directory: &Path, store: &SharedStore, origin: &str, table: &
         (_, Err(error)) => table.wrong(
             "store",
             format!(
-                "{} cannot be written ({error}); see its owner, its mode and the disk",
+                "{} cannot be written ({error}); check its owner, its mode and the disk",
                 existing.display()
             ),
         ),

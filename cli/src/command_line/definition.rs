@@ -156,8 +156,8 @@ with another one; what it wrote the first time is not shown. It is not run again
 something: another answer than 401, a time-out, input that is read once.
 
 The exit code is curl's, 128 and the signal's number if one ended it, 127 where there is no curl.
-Where no token was available, curl is not run: see paytoken --help for the codes; a line on stderr
-that begins with \"paytoken:\" tells ours from curl's.";
+Without a token, curl is not run, and the code is one of paytoken --help, with a line on stderr that
+begins with \"paytoken:\".";
 
 fn check(command: Command) -> Command {
     command
@@ -197,7 +197,8 @@ Example
 
 Name that file in PAYTOKEN_STORE_KEY_FILE, or as store_key_file in the settings file, for every job
 that shares the store. The first line seals, all open. To change the key, add the new one as the
-second line for every job, then put it first for every job, and remove the old one after an hour.
+second line for every job, then put it first for every job, and remove the old one after an hour, or
+after the longest life of a token if that is longer.
 To seal a store that jobs use: PAYTOKEN_ACCEPT_UNSEALED=write for every job, then =read, then none.";
 
 /// For a shell's completions: prints the settings file's accounts.
@@ -249,7 +250,7 @@ fn common() -> Vec<Arg> {
         valued(
             "timeout",
             "TIME",
-            "For the whole command, but for curl's own run (default: 15s)".into(),
+            "For the whole command, except curl's own run (default: 15s)".into(),
         ),
         valued(
             "connect-timeout",

@@ -10,7 +10,7 @@ pub(super) const TOO_MANY: &str = "too many arguments: one PROVIDER at a time, a
 
 pub(super) fn sentence(error: &Error) -> String {
     let first = |kind| texts(error, kind).into_iter().next();
-    // As clap names it, "--timeout <TIME>", but for the value.
+    // As clap names it, "--timeout <TIME>", except the value.
     let option = first(ContextKind::InvalidArg).filter(|word| is_an_option(word));
     let of_option = option.as_deref().map(name_alone);
     match error.kind() {

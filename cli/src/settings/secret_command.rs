@@ -121,7 +121,7 @@ fn wait(
     match poll(&mut files, limit.as_ref()) {
         Ok(0) if left <= LOOK_AGAIN => Err(Problem {
             text: format!(
-                "has not ended within --timeout ({:?}), and is killed; see what it waits for, or raise --timeout",
+                "has not ended within --timeout ({:?}), and is killed; check what it waits for, or raise --timeout",
                 deadline.limit()
             ),
             is_temporary: true,

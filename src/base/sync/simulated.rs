@@ -325,7 +325,7 @@ fn spawn(run: impl FnOnce() + Send + 'static) {
         run_on(machine);
         let result = catch_unwind(AssertUnwindSafe(run));
         in_world(|world| world.background -= 1);
-        // A failed check; all else ends the thread, as ever.
+        // A failed check; all else ends the thread, as usual.
         if let Err(payload) = result
             && (payload.is::<String>() || payload.is::<&str>())
         {
@@ -376,7 +376,7 @@ impl Condvar {
         self.0.notify_all();
     }
 
-    #[allow(clippy::type_complexity)] // std's own, but for the second part, which nobody reads
+    #[allow(clippy::type_complexity)] // std's own, except the second part, which nobody reads
     pub(crate) fn wait_timeout_while<'a, T>(
         &self,
         mut guard: MutexGuard<'a, T>,

@@ -1,4 +1,4 @@
-//! Private keys: made ready for TLS and for signatures, or what is wrong with them and what mends it.
+//! Private keys: made ready for TLS and for signatures, or what is wrong with them and how to fix it.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ impl Purpose {
         self.another(&format!("DSA keys are not used in {}", self.name))
     }
 
-    /// The advice where no command mends a key.
+    /// The advice where no command fixes a key.
     pub(super) fn another(&self, problem: &str) -> String {
         format!(
             "{problem}; make another (openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out KEY) and {}",

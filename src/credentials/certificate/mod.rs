@@ -44,7 +44,7 @@ const LONGEST_HEADER_VALUE: usize = 8_171;
 ///
 /// Made from files, it is read again when they have changed, before the next token is fetched: a
 /// renewed certificate needs no restart. A pair that does not fit together (half of it may not be
-/// written yet) is told, and the one in use stays.
+/// written yet) is reported, and the one in use stays.
 ///
 /// Cheap to clone. `Debug` shows neither key nor certificate text.
 ///

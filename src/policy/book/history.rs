@@ -1,5 +1,5 @@
-//! What monitoring is told of a book: for longer than anything in it holds requests back. It knows no
-//! secret, so a refusal that a token has followed is not told.
+//! What monitoring gets to know of a book: for longer than anything in it holds requests back. It knows no
+//! secret, so a refusal that a token has followed is not shown.
 
 use super::*;
 
@@ -15,10 +15,10 @@ pub(crate) struct History<'a> {
 }
 
 impl Book {
-    /// What monitoring is told.
+    /// What monitoring gets to know.
     pub(crate) fn history(&self, now: Now, cap: Cap) -> History<'_> {
         let blocked = self.longest(now, cap);
-        // What still holds requests back is told first, then what has been wrong since the last token.
+        // What still holds requests back is shown first, then what has been wrong since the last token.
         let last_error = blocked.and_then(|(known, _)| known).or(self.last_failure.as_ref());
         History {
             last_error: last_error.map(|known| (known.kind, known.message.as_str(), known.at)),

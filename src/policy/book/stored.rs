@@ -8,7 +8,7 @@ use super::*;
 use crate::base::secret::Secret;
 
 impl Book {
-    /// What the store says takes the place of what is here, but for what could not be written yet.
+    /// What the store says takes the place of what is here, except what could not be written yet.
     pub(crate) fn take_over(&mut self, stored: Self, now: Now) {
         let known = std::mem::replace(self, stored);
         for refusal in &mut self.refusals {
@@ -65,17 +65,17 @@ impl Book {
         refused.chain(&mut self.accepted)
     }
 
-    /// The store could not be told of a revoked token.
+    /// A revoked token could not be reported to the store.
     pub(crate) fn note_untold(&mut self) {
         self.notes += 1;
     }
 
-    /// Whether there is something that the store has not been told.
+    /// Whether there is something that the store does not know yet.
     pub(crate) fn is_unwritten(&self) -> bool {
         self.notes != self.written
     }
 
-    /// The store has been told what `book` knew, a copy of this one whose marks a store can hold: they are
+    /// The store knows now what `book` knew, a copy of this one whose marks a store can hold: they are
     /// this one's, too. What was noted since the copy was made stays.
     pub(crate) fn was_written(&mut self, book: &Self) {
         for mark in self.marks_mut() {

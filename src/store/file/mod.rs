@@ -137,7 +137,7 @@ impl FileStore {
                 self.directory.check_can_be_there()?;
                 return Ok(None);
             }
-            // The next to lock an entry mends it.
+            // The next to lock an entry repairs it.
             Err(_) if self.directory.lacks_its_mode() => return Ok(None),
             // A link, a directory, a socket: not an entry. The next write replaces it.
             Err(_) if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) => {
@@ -191,7 +191,7 @@ impl FileStore {
         let file = match open() {
             // Its maker was killed before it could set the mode.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                self.mend_lock(&path).map_err(|_| cannot_be_locked(error))?;
+                self.repair_lock(&path).map_err(|_| cannot_be_locked(error))?;
                 open()
             }
             Err(error) if is_shut_out(&error) => return Ok(None),
@@ -210,7 +210,7 @@ impl FileStore {
     }
 
     /// Gives a lock file of ours the mode that it needs, by its path, since it cannot be opened.
-    fn mend_lock(&self, path: &Path) -> io::Result<()> {
+    fn repair_lock(&self, path: &Path) -> io::Result<()> {
         #[cfg(unix)]
         if fs::symlink_metadata(path)?.is_file() {
             use std::os::unix::fs::PermissionsExt as _;
