@@ -19,7 +19,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) type Content = Zeroizing<Vec<u8>>;
 
-/// Whether nobody else has a hand in a file: the rule for all that settings name, as
+/// Whether nobody else can change a file, or read a secret in it: the rule for all that settings name, as
 /// [`Settings::check_file`](crate::Settings::check_file) says it. The error says what is wrong, and
 /// the way out.
 pub(crate) fn check_access(

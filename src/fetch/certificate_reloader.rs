@@ -1,4 +1,4 @@
-//! The client certificate, read again where its files have changed, and told of before it ends.
+//! The client certificate, read again where its files have changed, and reported before it ends.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -27,7 +27,7 @@ struct State {
     newer: Option<Arc<Reloaded>>,
     /// The files as they were when they could not be used.
     failed: Option<Stamps>,
-    /// When it was last told that the certificate ends soon.
+    /// When it was last reported that the certificate ends soon.
     told: Option<SystemTime>,
 }
 

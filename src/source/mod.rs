@@ -129,6 +129,14 @@ impl TokenSource {
     ///     Err(Error::for_tests(ErrorKind::ServerUnavailable, "down"))
     /// });
     /// assert!(down.token().unwrap_err().is_retryable());
+    ///
+    /// // A refusal by the closure is not one by the provider: it has no status, and a short pause.
+    /// let refused = TokenSource::from_fn(Provider::NtxPay, || {
+    ///     Err(Error::for_tests(ErrorKind::Rejected, "wrong secret"))
+    /// });
+    /// let error = refused.token().unwrap_err();
+    /// assert_eq!(error.status(), None);
+    /// assert!(error.retry_after() < Some(Duration::from_secs(2)));
     /// # Ok::<_, Error>(())
     /// ```
     pub fn from_fn(

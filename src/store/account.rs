@@ -130,7 +130,7 @@ impl Account {
     /// Writes into the entry that this token is revoked. Returns whether it is the one that was there, and
     /// the entry as it is now.
     /// Where tokens coexist, other processes may still have it in memory though the entry has a newer
-    /// one, so it is written in any case. An entry that cannot be read is told before it is replaced.
+    /// one, so it is written in any case. An entry that cannot be read is reported before it is replaced.
     pub(crate) fn invalidate_at(
         &self,
         store: &(impl Store + ?Sized),
@@ -272,7 +272,7 @@ fn constants(of: &[(&'static str, Part)], parts: &mut Vec<&str>) {
     parts.push("");
 }
 
-/// What is told of an entry that cannot be read, whatever the reason.
+/// What is reported of an entry that cannot be read, whatever the reason.
 pub(crate) const UNREADABLE: &str = "the store's entry cannot be read (sealed with another key, not sealed, damaged, of another version, or open to others); it counts as absent, and is replaced";
 
 /// How long the lock may be held for a change that does not use the network.

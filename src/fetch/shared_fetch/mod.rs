@@ -39,7 +39,7 @@ pub(crate) struct SharedFetch {
     store: Arc<dyn Store>,
     account: Account,
     last_seen: LastSeen,
-    /// The last comparison with the store failed, which is told once and not each time.
+    /// The last comparison with the store failed, which is reported once and not each time.
     cannot_look: AtomicBool,
     /// When the store could last not be used.
     failed_at: Mutex<Option<Instant>>,
@@ -180,7 +180,7 @@ impl SharedFetch {
 
     /// What other processes did to `token`. Costs one `stamp`, and a read when the entry has changed. If
     /// the store fails, the token counts as unchanged and goes on being served, though others may have
-    /// dropped it; that is told once.
+    /// dropped it; that is reported once.
     pub(crate) fn change(&self, token: &Token) -> Change {
         match self.compare_with_store(token) {
             Ok(change) => {
