@@ -3,9 +3,9 @@
  *
  * <pre>{@code
  * Paytoken source = Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of());      // one per account, for all threads
- * Answer<String> answer = source.call(authorization -> {                              // one replay of a 401
+ * Paytoken.Answer<String> answer = source.call(authorization -> {                     // one replay of a 401
  *     HttpResponse<String> response = client.send(request.header("Authorization", authorization).build(), ofString());
- *     return new Answer<>(response.statusCode(), response.body());
+ *     return new Paytoken.Answer<>(response.statusCode(), response.body());
  * });
  * Paytoken.Described acme = Paytoken.describe(Map.of("name", "acme", ...));           // any other provider
  * }</pre>
@@ -15,18 +15,24 @@
  *
  * Java cannot wipe a String: the token's text stays in memory until that is used again. The library's copies are wiped.
  */
+package paytoken;
 
 import com.sun.jna.Function;
 import com.sun.jna.Memory;
+import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
+import com.sun.jna.Platform;
 import com.sun.jna.Pointer;
 import com.sun.jna.ptr.PointerByReference;
+import java.io.File;
+import java.io.IOException;
 import java.lang.ref.Cleaner;
 import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
@@ -93,6 +99,12 @@ public final class Paytoken implements AutoCloseable {
     private static final int OK = 0, TIMEOUT = 4, STORE = 10, CLOSED = 100, INVALID_ARGUMENT = 103;
     private static final int FORCE = 1, CACHED_ONLY = 2, AUTHORIZATION = 4, IF_TOKENS_COEXIST = 2;
     private static final Cleaner CLEANER = Cleaner.create();
+
+    // In the order of paytoken.h; locked by who reads or changes the two after it, and by who takes a record.
+    private static final List<System.Logger.Level> LEVELS = List.of(System.Logger.Level.OFF, System.Logger.Level.ERROR,
+        System.Logger.Level.WARNING, System.Logger.Level.INFO, System.Logger.Level.DEBUG);
+    private static System.Logger logger;
+    private static Thread logThread;
 
     private record Terms(long minValidityMs, boolean force) {}
 
@@ -213,20 +225,47 @@ public final class Paytoken implements AutoCloseable {
         return send.send(authorization());
     }
 
-    /** What a source is up to: the counters of paytoken_status, and times in milliseconds, -1 where there is none. */
-    public record Status(long requests, long tokens, long failures, long invalidations, long remainingMs, long blockedForMs) {}
+    /**
+     * What a source is up to: paytoken_status. Times are in milliseconds, -1 where there is none; storeErrorAgeMs is since
+     * the store could not be used, -1 where it works.
+     */
+    public record Status(int lastErrorCode, int provider, int environment, long requests, long tokens, long failures, long invalidations,
+        long ageMs, long remainingMs, long expiresAtMs, long blockedForMs, long lastErrorAgeMs, long certificateNotAfterMs,
+        long storeErrorAgeMs) {}
 
     public Status status() {
         try (Memory status = new Memory(C.STATUS_SIZE)) {
             status.clear();
             status.setInt(0, C.STATUS_SIZE);
-            int code = handle.use(source -> C.SOURCE_STATUS.invokeInt(new Object[] {source, status}));
-            if (code != OK) {
-                throw new Failure("no status", code);
+            // A library from before this member leaves it.
+            status.setLong(C.STATUS_SIZE - 8, -1);
+            expect("status", handle.use(source -> C.SOURCE_STATUS.invokeInt(new Object[] {source, status})));
+            int[] four = status.getIntArray(0, 4);
+            long[] rest = status.getLongArray(16, 11);
+            return new Status(four[1], four[2], four[3], rest[0], rest[1], rest[2], rest[3], rest[4], rest[5], rest[6], rest[7], rest[8],
+                rest[9], rest[10]);
+        }
+    }
+
+    /**
+     * Hands the library's log records up to ERROR, WARNING, INFO or DEBUG, of all sources, to a logger, from a thread that
+     * asks for them ten times a second; one logger at a time. Null ends it, once the logger before has got what is left.
+     */
+    public static void logTo(System.Logger logger, System.Logger.Level level) {
+        int number = logger == null ? 0 : LEVELS.indexOf(level);
+        if (number < 0 || logger != null && number == 0) {
+            throw invalid("level", "is none of ERROR, WARNING, INFO, DEBUG");
+        }
+        handOnRecords();
+        synchronized (LEVELS) {
+            expect("logTo", C.SET_LOG_QUEUE.invokeInt(new Object[] {number, 1024}));
+            Paytoken.logger = logger;
+            if (logger == null) {
+                logThread = null;
+            } else if (logThread == null) {
+                logThread = daemon("paytoken log", Paytoken::handOnForEver);
+                logThread.start();
             }
-            // Eight-byte members after size, last_error_code, provider and environment.
-            long[] counters = status.getLongArray(16, 8);
-            return new Status(counters[0], counters[1], counters[2], counters[3], counters[5], counters[7]);
         }
     }
 
@@ -250,7 +289,7 @@ public final class Paytoken implements AutoCloseable {
         if (known != null) {
             return known;
         }
-        Thread thread = new Thread(() -> {
+        Thread thread = daemon("paytoken", () -> {
             try {
                 String token = fetch(terms, terms.force() ? FORCE : 0);
                 flights.remove(terms, fresh);
@@ -259,8 +298,7 @@ public final class Paytoken implements AutoCloseable {
                 flights.remove(terms, fresh);
                 fresh.completeExceptionally(why);
             }
-        }, "paytoken");
-        thread.setDaemon(true);
+        });
         try {
             thread.start();
         } catch (Throwable noThread) {
@@ -293,6 +331,57 @@ public final class Paytoken implements AutoCloseable {
                 }
             }
         });
+    }
+
+    private static Thread daemon(String name, Runnable work) {
+        Thread thread = new Thread(work, name);
+        thread.setDaemon(true);
+        return thread;
+    }
+
+    private static void handOnForEver() {
+        try {
+            while (isInCharge()) {
+                handOnRecords();
+                Thread.sleep(100);
+            }
+        } catch (InterruptedException ended) {
+            // Nobody but a host that ends all threads does that.
+        }
+    }
+
+    private static boolean isInCharge() {
+        synchronized (LEVELS) {
+            return Thread.currentThread() == logThread;
+        }
+    }
+
+    private static void handOnRecords() {
+        try (Memory length = new Memory(8); Memory level = new Memory(4)) {
+            for (long room = 2048; ; ) {
+                System.Logger to;
+                String message = null;
+                try (Memory buffer = new Memory(room)) {
+                    synchronized (LEVELS) {
+                        to = logger;
+                        if (to != null && C.LOG_NEXT.invokeInt(new Object[] {buffer, room, length, level}) == OK) {
+                            message = text(buffer);
+                        }
+                    }
+                }
+                if (to == null || message != null && level.getInt(0) == 0) {
+                    return;
+                } else if (message == null) {
+                    room = length.getLong(0) + 1;
+                    continue;
+                }
+                try {
+                    to.log(LEVELS.get(level.getInt(0)), message);
+                } catch (RuntimeException ofTheLogger) {
+                    // The next record may fare better.
+                }
+            }
+        }
     }
 
     /** The library's object, freed when it is closed and no call uses it. */
@@ -448,6 +537,12 @@ public final class Paytoken implements AutoCloseable {
         }
     }
 
+    private static void expect(String what, int code) {
+        if (code != OK) {
+            throw new Failure(what + ": " + text(C.CODE_NAME.invokePointer(new Object[] {code})), code);
+        }
+    }
+
     private static Failure invalid(String what, String why) {
         return new Failure(what + ": " + why, INVALID_ARGUMENT);
     }
@@ -458,8 +553,7 @@ public final class Paytoken implements AutoCloseable {
 
     /** The library's functions, and the layout of its structs. */
     private static final class C {
-        static final NativeLibrary LIBRARY = NativeLibrary.getInstance(
-            Optional.ofNullable(System.getenv("PAYTOKEN_LIBRARY")).orElse("libpaytoken.so.0"));
+        static final NativeLibrary LIBRARY = load();
         static final Function CODE_NAME = LIBRARY.getFunction("paytoken_code_name");
         static final Function PROVIDER_DESCRIBE = LIBRARY.getFunction("paytoken_provider_describe");
         static final Function CONFIG_SET_VALUE = LIBRARY.getFunction("paytoken_config_set_value");
@@ -478,9 +572,38 @@ public final class Paytoken implements AutoCloseable {
         static final Function ERROR_RETRY_AFTER = LIBRARY.getFunction("paytoken_error_retry_after_ms");
         static final Function ERROR_IS_RETRYABLE = LIBRARY.getFunction("paytoken_error_is_retryable");
         static final Function ERROR_FREE = LIBRARY.getFunction("paytoken_error_free");
+        static final Function SET_LOG_QUEUE = LIBRARY.getFunction("paytoken_set_log_queue");
+        static final Function LOG_NEXT = LIBRARY.getFunction("paytoken_log_next");
 
         static final int OPTIONS_SIZE = 24;
-        static final int STATUS_SIZE = 96;
+        static final int STATUS_SIZE = 104;
+
+        /** That of this jar for this platform, else PAYTOKEN_LIBRARY, else the system's. */
+        private static NativeLibrary load() {
+            String inJar;
+            try {
+                File own = Native.extractFromResourcePath("paytoken", Paytoken.class.getClassLoader());
+                NativeLibrary library = NativeLibrary.getInstance(own.getAbsolutePath());
+                // JNA has unpacked it. It is loaded, and a process that is killed leaves nothing behind.
+                if (own.getName().startsWith("jna") && !own.delete()) {
+                    own.deleteOnExit();
+                }
+                return library;
+            } catch (IOException | UnsatisfiedLinkError notThere) {
+                inJar = notThere.getMessage();
+            }
+            String given = System.getenv("PAYTOKEN_LIBRARY");
+            boolean isGiven = given != null && !given.isEmpty();
+            String name = isGiven ? given : Platform.isMac() ? "libpaytoken.0.dylib" : Platform.isWindows() ? "paytoken" : "libpaytoken.so.0";
+            try {
+                return NativeLibrary.getInstance(name);
+            } catch (UnsatisfiedLinkError notThere) {
+                throw new UnsatisfiedLinkError("the C library does not load: not from the package (" + inJar + "), "
+                    + (isGiven ? "nor from PAYTOKEN_LIBRARY" : "PAYTOKEN_LIBRARY is not set, nor from the system")
+                    + " (" + notThere.getMessage().lines().findFirst().orElse("") + "); use the package with " + Platform.RESOURCE_PREFIX
+                    + " in it, set PAYTOKEN_LIBRARY to the path of " + (isGiven ? "the library" : name) + ", or install that");
+            }
+        }
 
         static void fillOptions(Memory options, long minValidityMs, int flags) {
             options.clear();

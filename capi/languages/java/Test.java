@@ -1,4 +1,5 @@
-// Paytoken.java against the sandbox: run by capi/languages/run.
+// The jar against the sandbox, from another package than its own: run by capi/languages/run.
+package shop;
 
 import java.io.FileInputStream;
 import java.net.URI;
@@ -15,19 +16,30 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.CompletableFuture;
+import java.util.ResourceBundle;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
+import paytoken.Paytoken;
 
 public final class Test {
     private static final HttpClient CLIENT = HttpClient.newHttpClient();
 
     public static void main(String[] arguments) throws Exception {
+        if (arguments.length > 0) {
+            // Whether the library is found, and which.
+            try (Paytoken source = Paytoken.fromEnv(Paytoken.Provider.NTX_PAY, Map.of())) {
+                System.out.println(source.authorization().startsWith("Bearer ") ? "found" : "no header");
+            }
+            return;
+        }
         List<Callable<Void>> tests = List.of(Test::eachProviderGivesAHeader, Test::aDescribedProviderGivesAHeader, Test::manyThreadsShareARequest,
-            Test::aRenewalMakesNobodyWait, Test::aWrongSecretIsToldAndRemembered, Test::a401IsReplayedOnce,
+            Test::aRenewalMakesNobodyWait, Test::aWrongSecretIsToldAndRemembered, Test::a401IsReplayedOnce, Test::aStoreThatIsAwayIsTold,
             Test::whatCannotBePassedOnIsAnError, Test::figures);
         for (Callable<Void> test : tests) {
             control("POST", "/reset");
@@ -203,6 +215,62 @@ public final class Test {
             check(requests("token_requests") == requests, "an old token changes nothing");
         }
         return null;
+    }
+
+    private static Void aStoreThatIsAwayIsTold() throws Exception {
+        Path folder = Files.createTempDirectory("paytoken");
+        LinkedBlockingQueue<String> told = new LinkedBlockingQueue<>();
+        Paytoken.logTo(new Logger(told), System.Logger.Level.WARNING);
+        try (Paytoken source = Paytoken.fromEnv(Paytoken.Provider.NTX_PAY, Map.of("store_directory", folder + "/store"))) {
+            check(source.status().storeErrorAgeMs() == -1, "nothing has failed yet");
+            Files.delete(folder);
+            Files.createFile(folder);
+            String header = source.authorization();
+            String record = told.poll(60, TimeUnit.SECONDS);
+            check(record != null && record.startsWith("WARNING ") && record.contains("store") && !record.contains(header.substring(7)), record);
+            Paytoken.Status status = source.status();
+            check(status.storeErrorAgeMs() >= 0 && status.provider() == 1 && status.environment() == 1 && status.certificateNotAfterMs() > 0, "status");
+        } finally {
+            Files.delete(folder);
+        }
+        // A logger that throws ends nothing, null ends it; what is left is handed on first.
+        Paytoken.logTo(new Logger(null), System.Logger.Level.DEBUG);
+        try (Paytoken source = Paytoken.fromEnv(Paytoken.Provider.NTX_PAY, Map.of())) {
+            source.authorization();
+            told.clear();
+            Paytoken.logTo(new Logger(told), System.Logger.Level.DEBUG);
+            source.authorization(Duration.ZERO, true);
+            Paytoken.logTo(null, null);
+            check(!told.isEmpty() && told.stream().noneMatch(record -> record.contains("eyJ")), "records, and no token in them");
+            told.clear();
+            source.authorization(Duration.ZERO, true);
+            Paytoken.logTo(null, null);
+            check(told.isEmpty(), "no records any more");
+        }
+        check(failure(() -> { Paytoken.logTo(new Logger(told), System.Logger.Level.TRACE); return null; }).code == 103, "no such level");
+        return null;
+    }
+
+    private record Logger(LinkedBlockingQueue<String> told) implements System.Logger {
+        @Override
+        public String getName() {
+            return "test";
+        }
+
+        @Override
+        public boolean isLoggable(Level level) {
+            return true;
+        }
+
+        @Override
+        public void log(Level level, ResourceBundle bundle, String message, Throwable thrown) {
+            told.add(level + " " + message);
+        }
+
+        @Override
+        public void log(Level level, ResourceBundle bundle, String message, Object... values) {
+            told.add(level + " " + message);
+        }
     }
 
     private static Void whatCannotBePassedOnIsAnError() throws Exception {
