@@ -16,7 +16,9 @@
 package paytoken
 
 /*
-#cgo LDFLAGS: -lpaytoken
+// By pkg-config; with the tag paytoken_path where CGO_CFLAGS and CGO_LDFLAGS say.
+#cgo !paytoken_path pkg-config: paytoken
+#cgo paytoken_path LDFLAGS: -lpaytoken
 #include <stdlib.h>
 #include "paytoken.h"
 
@@ -259,22 +261,32 @@ func (source *Source) Call(ctx context.Context, send func(ctx context.Context, a
 	return err
 }
 
-// Status is what a source is up to: the counters of paytoken_status, and how long the token has left (-1: there is none).
+// Status is what a source is up to: paytoken_status. Durations are -1 where there is none, times zero.
 type Status struct {
+	LastError                                 Code // 0: there was none
+	Provider                                  Provider
+	Environment                               Environment
 	Requests, Tokens, Failures, Invalidations uint64
-	Remaining, BlockedFor                     time.Duration
+	Age, Remaining                            time.Duration // of the token
+	ExpiresAt                                 time.Time
+	BlockedFor, LastErrorAge                  time.Duration
+	CertificateNotAfter                       time.Time
+	StoreErrorAge                             time.Duration // since the store could not be used; -1 where it works
 }
 
 // Status never holds a secret.
 func (source *Source) Status() (Status, error) {
-	var status C.paytoken_status
-	status.size = C.sizeof_paytoken_status
+	// A library from before this member leaves it.
+	status := C.paytoken_status{size: C.sizeof_paytoken_status, store_error_age_ms: -1}
 	err := source.use(func(pointer *C.paytoken_source) error {
 		return expect("Status", C.paytoken_source_status(pointer, &status))
 	})
 	return Status{
+		Code(status.last_error_code), Provider(status.provider), Environment(status.environment),
 		uint64(status.requests), uint64(status.tokens), uint64(status.failures), uint64(status.invalidations),
-		milliseconds(status.token_remaining_ms), milliseconds(status.blocked_for_ms),
+		milliseconds(status.token_age_ms), milliseconds(status.token_remaining_ms), since1970(status.token_expires_at_ms),
+		milliseconds(status.blocked_for_ms), milliseconds(status.last_error_age_ms),
+		since1970(status.certificate_not_after_ms), milliseconds(status.store_error_age_ms),
 	}, err
 }
 
@@ -368,6 +380,96 @@ func (source *Source) fetch(terms Terms, flags C.uint32_t) (token string, err er
 		}
 	})
 	return token, err
+}
+
+// Level of a log record, with the numbers of log/slog.
+type Level int
+
+const (
+	LevelDebug Level = -4
+	LevelInfo  Level = 0
+	LevelWarn  Level = 4
+	LevelError Level = 8
+)
+
+func (level Level) String() string {
+	return map[Level]string{LevelDebug: "DEBUG", LevelInfo: "INFO", LevelWarn: "WARN", LevelError: "ERROR"}[level]
+}
+
+var logging struct {
+	mutex sync.Mutex
+	log   func(Level, string) // nil: nobody wants records
+	ended chan struct{}       // ends the goroutine that asks for them
+}
+
+// LogTo hands the library's log records from this level on, of all sources, to a function, from a goroutine that asks for them ten
+// times a second; one function at a time. nil ends it, once the function before has got what is left.
+//
+//	paytoken.LogTo(paytoken.LevelWarn, func(level paytoken.Level, message string) { log.Print(level, " ", message) })
+//	paytoken.LogTo(paytoken.LevelWarn, func(level paytoken.Level, message string) { slog.Log(ctx, slog.Level(level), message) })
+func LogTo(level Level, log func(level Level, message string)) error {
+	if level.String() == "" {
+		return invalid("level", "is none of LevelDebug, LevelInfo, LevelWarn, LevelError")
+	}
+	number := C.uint32_t(C.PAYTOKEN_LOG_OFF)
+	if log != nil {
+		number = C.uint32_t((12 - level) / 4)
+	}
+	handOnRecords()
+	logging.mutex.Lock()
+	defer logging.mutex.Unlock()
+	if err := expect("LogTo", C.paytoken_set_log_queue(number, 1024)); err != nil {
+		return err
+	}
+	logging.log = log
+	if logging.ended != nil && log == nil {
+		close(logging.ended)
+		logging.ended = nil
+	} else if logging.ended == nil && log != nil {
+		logging.ended = make(chan struct{})
+		go func(ended chan struct{}) {
+			every := time.NewTicker(100 * time.Millisecond)
+			defer every.Stop()
+			for {
+				select {
+				case <-every.C:
+					handOnRecords()
+				case <-ended:
+					return
+				}
+			}
+		}(logging.ended)
+	}
+	return nil
+}
+
+func handOnRecords() {
+	for {
+		log, level, message := nextRecord()
+		if log == nil {
+			return
+		}
+		log(level, message)
+	}
+}
+
+// nextRecord is the oldest record, and who gets it: nil where there is none.
+func nextRecord() (func(Level, string), Level, string) {
+	logging.mutex.Lock()
+	defer logging.mutex.Unlock()
+	for room := C.size_t(2048); logging.log != nil; {
+		buffer := make([]byte, room)
+		var length C.size_t
+		var level C.uint32_t
+		if C.paytoken_log_next((*C.char)(unsafe.Pointer(&buffer[0])), room, &length, &level) == C.PAYTOKEN_OK {
+			if level == C.PAYTOKEN_LOG_OFF {
+				break
+			}
+			return logging.log, 12 - 4*Level(level), string(buffer[:length])
+		}
+		room = length + 1
+	}
+	return nil, 0, ""
 }
 
 func open(config *C.paytoken_config, settings Settings) (*Source, error) {
@@ -486,6 +588,13 @@ func milliseconds(value C.int64_t) time.Duration {
 		return -1
 	}
 	return time.Duration(value) * time.Millisecond
+}
+
+func since1970(value C.int64_t) time.Time {
+	if value < 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(value))
 }
 
 // cString copies text for C, which would cut it at a NUL in silence.

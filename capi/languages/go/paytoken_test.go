@@ -334,6 +334,60 @@ func TestA401IsReplayedOnce(t *testing.T) {
 	}
 }
 
+func TestAStoreThatIsAwayIsTold(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "away")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	source := fromEnv(t, NTXPay, Settings{StoreDirectory: folder + "/store"})
+	if status, err := source.Status(); err != nil || status.StoreErrorAge != -1 || !status.ExpiresAt.IsZero() {
+		t.Fatal(status, err)
+	}
+	told := make(chan string, 10000)
+	tell := func(level Level, message string) { told <- level.String() + " " + message }
+	if err := LogTo(LevelWarn, tell); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	token, err := source.Token(background, Terms{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if record := <-told; !strings.HasPrefix(record, "WARN ") || !strings.Contains(record, "store") || strings.Contains(record, token) {
+		t.Fatal(record)
+	}
+	status, err := source.Status()
+	if err != nil || status.StoreErrorAge < 0 || status.Provider != NTXPay || status.Environment != Sandbox ||
+		!status.ExpiresAt.After(time.Now()) || !status.CertificateNotAfter.After(time.Now()) {
+		t.Fatal(status, err)
+	}
+	// What is left is handed on before nil ends it; from then on there is nothing.
+	if err := LogTo(LevelDebug, tell); err != nil {
+		t.Fatal(err)
+	}
+	for _, ended := range []bool{false, true} {
+		if _, err := source.Token(background, Terms{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+		if err := LogTo(LevelDebug, nil); err != nil || (len(told) == 0) != ended {
+			t.Fatal(len(told), err)
+		}
+		for len(told) > 0 {
+			if record := <-told; strings.Contains(record, "eyJ") {
+				t.Fatal("a token in a record")
+			}
+		}
+	}
+	if err := LogTo(3, tell); code(err) != InvalidArgument {
+		t.Fatal(err)
+	}
+}
+
 func TestWhatCannotBePassedOnIsAnError(t *testing.T) {
 	for name, settings := range map[string]Settings{
 		"ClientSecret": {ClientSecret: "a\x00b"}, "StoreDirectory": {StoreDirectory: "a\x00b"}, "BaseURL": {BaseURL: "\xff"},
