@@ -8,20 +8,17 @@ using System.Threading;
 using System.Threading.Tasks;
 using Paytoken;
 
-public static class Host
-{
+public static class Host {
     private static readonly HttpClient Client = new HttpClient();
 
-    public static void Main()
-    {
+    public static void Main() {
         var source = Source.FromEnv(Provider.SendPayments);
         var other = Source.FromEnv(Provider.NtxPay);
         Control("/send-payments/hold");
         string before = Figures();
         var all = Enumerable.Range(0, 500).Select(_ => source.AuthorizationAsync()).ToList();
         var headers = new HashSet<string>();
-        var threads = Enumerable.Range(0, 50).Select(_ => new Thread(() =>
-        {
+        var threads = Enumerable.Range(0, 50).Select(_ => new Thread(() => {
             string header = source.Authorization();
             lock (headers) headers.Add(header);
         })).ToList();

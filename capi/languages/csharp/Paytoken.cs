@@ -22,11 +22,9 @@ using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 
-namespace Paytoken
-{
+namespace Paytoken {
     /// <summary>Whose tokens: one of those that are built in, or one that was described.</summary>
-    public sealed class Provider : IEquatable<Provider>
-    {
+    public sealed class Provider : IEquatable<Provider> {
         public static readonly Provider NtxPay = new Provider(1), NexterPay = new Provider(2), SendPayments = new Provider(3);
 
         /// <summary>As paytoken.h and Status have it.</summary>
@@ -42,8 +40,7 @@ namespace Paytoken
         public static Provider Describe(IDictionary description) => Describe(Json.Of(description, 0));
 
         /// <summary>The same as JSON text.</summary>
-        public static Provider Describe(string json)
-        {
+        public static Provider Describe(string json) {
             uint number = 0;
             using (var text = Wiped.Text("description", json))
                 C.Checked((out IntPtr error) => C.ProviderDescribe(text.Pointer, out number, out error));
@@ -59,16 +56,14 @@ namespace Paytoken
     public enum PaytokenEnvironment { Sandbox = 1, Production = 2 }
 
     /// <summary>Those of paytoken.h, where each is explained.</summary>
-    public enum Code
-    {
+    public enum Code {
         Ok = 0, Configuration = 1, Certificate = 2, Transport = 3, Timeout = 4, Rejected = 5, Forbidden = 6, RateLimited = 7,
         ServerUnavailable = 8, InvalidResponse = 9, Store = 10, Other = 99, NullArgument = 100, BufferTooSmall = 101, Panic = 102,
         InvalidArgument = 103, Forked = 104,
     }
 
     /// <summary>Why a call failed: a sentence that ends with how to fix it, never a secret.</summary>
-    public sealed class PaytokenException : Exception
-    {
+    public sealed class PaytokenException : Exception {
         public Code Code { get; }
         /// <summary>The provider's; 0 where there was none.</summary>
         public int HttpStatus { get; }
@@ -78,8 +73,7 @@ namespace Paytoken
         public bool IsRetryable { get; }
 
         internal PaytokenException(string message, Code code, int httpStatus = 0, TimeSpan? retryAfter = null, bool isRetryable = false)
-            : base(message)
-        {
+            : base(message) {
             Code = code;
             HttpStatus = httpStatus;
             RetryAfter = retryAfter;
@@ -91,14 +85,12 @@ namespace Paytoken
     /// What a source is made from: by the properties below, or by the names of paytoken.h, paytoken_config_set_..., as in
     /// <c>new Settings { ["client_id"] = "..." }</c> or from a dictionary. What a described provider asks for is in Values.
     /// </summary>
-    public sealed class Settings
-    {
+    public sealed class Settings {
         internal readonly Dictionary<string, object> Given = new Dictionary<string, object>();
 
         public Settings() {}
 
-        public Settings(IDictionary settings)
-        {
+        public Settings(IDictionary settings) {
             foreach (DictionaryEntry one in settings)
                 this[one.Key as string ?? throw C.Invalid("settings", "has a name that is no string")] = one.Value;
         }
@@ -130,8 +122,7 @@ namespace Paytoken
 
     /// <summary>What a source is up to: paytoken_status, never a secret. Null: there is none.</summary>
     [StructLayout(LayoutKind.Sequential)]
-    public struct Status
-    {
+    public struct Status {
         internal uint size;
         internal int lastError;
         internal uint provider, environment;
@@ -156,15 +147,13 @@ namespace Paytoken
     }
 
     /// <summary>Gives tokens, to any thread.</summary>
-    public sealed class Source : IDisposable
-    {
+    public sealed class Source : IDisposable {
         private const uint Force = 1, CachedOnly = 2, AsHeader = 4;
 
         private readonly Handle handle;
         private readonly Dictionary<object, Task<string>> flights = new Dictionary<object, Task<string>>();
 
-        public Source(Provider provider, PaytokenEnvironment environment, Settings settings)
-        {
+        public Source(Provider provider, PaytokenEnvironment environment, Settings settings) {
             IntPtr config = C.ConfigNew(Given(provider).Number, (uint)environment);
             if (config == IntPtr.Zero) throw C.Invalid("environment", "is neither Sandbox nor Production");
             handle = Made(config, settings);
@@ -176,8 +165,7 @@ namespace Paytoken
         /// From the environment, as the paytoken command reads it; settings given here count instead. On Unix that is the
         /// environment that the process was started with, whatever Environment.SetEnvironmentVariable did.
         /// </summary>
-        public static Source FromEnv(Provider provider, Settings settings = null)
-        {
+        public static Source FromEnv(Provider provider, Settings settings = null) {
             IntPtr config = IntPtr.Zero;
             C.Checked((out IntPtr error) => C.ConfigFromEnv(Given(provider).Number, out config, out error));
             return new Source(config, settings);
@@ -185,18 +173,15 @@ namespace Paytoken
 
         private static Provider Given(Provider provider) => provider ?? throw C.Invalid("provider", "is null");
 
-        private static Handle Made(IntPtr config, Settings settings)
-        {
-            try
-            {
+        private static Handle Made(IntPtr config, Settings settings) {
+            try {
                 // Calls look into the cache first, so none of them renews: the library has to, where tokens coexist (2).
                 C.Accepted(config, C.Setter<C.SetSwitch>("renew_in_background")(config, 2));
                 foreach (var one in settings?.Given ?? new Dictionary<string, object>()) C.Set(config, one.Key, one.Value);
                 IntPtr source = IntPtr.Zero;
                 C.Checked((out IntPtr error) => C.SourceNew(config, out source, out error));
                 return new Handle(source);
-            }
-            finally { C.ConfigFree(config); }
+            } finally { C.ConfigFree(config); }
         }
 
         /// <summary>
@@ -204,11 +189,9 @@ namespace Paytoken
         /// does not end the fetch.
         /// </summary>
         public Task<string> AuthorizationAsync(TimeSpan minValidity = default(TimeSpan), bool force = false,
-            CancellationToken cancellation = default(CancellationToken))
-        {
+            CancellationToken cancellation = default(CancellationToken)) {
             if (cancellation.IsCancellationRequested) return Task.FromCanceled<string>(cancellation);
-            try { return UnlessCancelled(Begun(minValidity, force), cancellation); }
-            catch (Exception why) { return Task.FromException<string>(why); }
+            try { return UnlessCancelled(Begun(minValidity, force), cancellation); } catch (Exception why) { return Task.FromException<string>(why); }
         }
 
         public Task<string> AuthorizationAsync(CancellationToken cancellation) =>
@@ -216,8 +199,7 @@ namespace Paytoken
 
         /// <summary>The same for a thread that waits.</summary>
         public string Authorization(TimeSpan minValidity = default(TimeSpan), bool force = false,
-            CancellationToken cancellation = default(CancellationToken))
-        {
+            CancellationToken cancellation = default(CancellationToken)) {
             cancellation.ThrowIfCancellationRequested();
             return Awaited(Begun(minValidity, force), cancellation);
         }
@@ -231,10 +213,8 @@ namespace Paytoken
             CancellationToken cancellation = default(CancellationToken)) => Alone(Authorization(minValidity, force, cancellation));
 
         /// <summary>The API answered 401 to this token, with or without "Bearer ". With a store, it may wait for another process.</summary>
-        public Task InvalidateAsync(string rejected)
-        {
-            try { return Dropped(rejected); }
-            catch (Exception why) { return Task.FromException(why); }
+        public Task InvalidateAsync(string rejected) {
+            try { return Dropped(rejected); } catch (Exception why) { return Task.FromException(why); }
         }
 
         public void Invalidate(string rejected) => Awaited(Dropped(rejected), CancellationToken.None);
@@ -244,31 +224,26 @@ namespace Paytoken
         /// that ended in a time-out or a 5xx is not replayed, nor is a send that throws. An answer that is refused is disposed.
         /// </summary>
         public async Task<T> CallAsync<T>(Func<string, CancellationToken, Task<T>> send, Func<T, int> status,
-            CancellationToken cancellation = default(CancellationToken))
-        {
+            CancellationToken cancellation = default(CancellationToken)) {
             string authorization = await AuthorizationAsync(cancellation).ConfigureAwait(false);
             T answer = await send(authorization, cancellation).ConfigureAwait(false);
             if (status(answer) != 401) return answer;
             (answer as IDisposable)?.Dispose();
-            try { await UnlessCancelled(Dropped(authorization), cancellation).ConfigureAwait(false); }
-            catch (PaytokenException why) when (why.Code == Code.Store) { NotTold(why); }
+            try { await UnlessCancelled(Dropped(authorization), cancellation).ConfigureAwait(false); } catch (PaytokenException why) when (why.Code == Code.Store) { NotTold(why); }
             return await send(await AuthorizationAsync(cancellation).ConfigureAwait(false), cancellation).ConfigureAwait(false);
         }
 
         /// <summary>The same for a thread that waits.</summary>
-        public T Call<T>(Func<string, T> send, Func<T, int> status)
-        {
+        public T Call<T>(Func<string, T> send, Func<T, int> status) {
             string authorization = Authorization();
             T answer = send(authorization);
             if (status(answer) != 401) return answer;
             (answer as IDisposable)?.Dispose();
-            try { Invalidate(authorization); }
-            catch (PaytokenException why) when (why.Code == Code.Store) { NotTold(why); }
+            try { Invalidate(authorization); } catch (PaytokenException why) when (why.Code == Code.Store) { NotTold(why); }
             return send(Authorization());
         }
 
-        public Status Status()
-        {
+        public Status Status() {
             // A library from before the last member leaves it.
             var status = new Status { size = (uint)Marshal.SizeOf(typeof(Status)), storeErrorAge = -1 };
             handle.Use(source => { C.Expect("Status", C.SourceStatus(source, ref status)); return 0; });
@@ -294,24 +269,20 @@ namespace Paytoken
         // In this process the token is dropped in any case. That others were not told does not change the answer.
         private static void NotTold(PaytokenException why) => Trace.TraceWarning("paytoken: " + why.Message);
 
-        private Task<string> Begun(TimeSpan minValidity, bool force)
-        {
+        private Task<string> Begun(TimeSpan minValidity, bool force) {
             if (minValidity < TimeSpan.Zero) throw C.Invalid("minValidity", "is negative; give 0 or more");
             ulong least = C.Milliseconds(minValidity);
             string cached = force ? null : Fetch(least, CachedOnly);
             return cached != null ? Task.FromResult(cached) : Flight(Tuple.Create(least, force), () => Fetch(least, force ? Force : 0));
         }
 
-        private Task<string> Dropped(string rejected)
-        {
+        private Task<string> Dropped(string rejected) {
             Wiped.Text("rejected", rejected).Dispose();
-            lock (flights)
-            {
+            lock (flights) {
                 if (flights.TryGetValue(rejected, out Task<string> known)) return known;
                 // Who asks from now on does not get what a flight of before brings.
                 flights.Clear();
-                return Flight(rejected, () => handle.Use(source =>
-                {
+                return Flight(rejected, () => handle.Use(source => {
                     using (var text = Wiped.Text("rejected", rejected))
                         C.Checked((out IntPtr error) => C.SourceInvalidate(source, text.Pointer, IntPtr.Zero, out error));
                     return "";
@@ -320,42 +291,32 @@ namespace Paytoken
         }
 
         /// <summary>What is under way by this name, or begins now, on a thread of its own.</summary>
-        private Task<string> Flight(object name, Func<string> work)
-        {
+        private Task<string> Flight(object name, Func<string> work) {
             var fresh = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
-            lock (flights)
-            {
+            lock (flights) {
                 if (flights.TryGetValue(name, out Task<string> known)) return known;
                 flights[name] = fresh.Task;
             }
             // All who wait may have left: somebody has seen it.
             fresh.Task.ContinueWith(it => it.Exception, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously);
-            Action<Action> land = how =>
-            {
+            Action<Action> land = how => {
                 lock (flights)
                     if (flights.TryGetValue(name, out Task<string> it) && it == fresh.Task) flights.Remove(name);
                 how();
             };
-            try
-            {
-                new Thread(() =>
-                {
-                    try
-                    {
+            try {
+                new Thread(() => {
+                    try {
                         string token = work();
                         land(() => fresh.SetResult(token));
-                    }
-                    catch (Exception why) { land(() => fresh.SetException(why)); }
+                    } catch (Exception why) { land(() => fresh.SetException(why)); }
                 }) { IsBackground = true, Name = "paytoken" }.Start();
-            }
-            catch (Exception noThread) { land(() => fresh.SetException(noThread)); }
+            } catch (Exception noThread) { land(() => fresh.SetException(noThread)); }
             return fresh.Task;
         }
 
-        private static async Task<string> UnlessCancelled(Task<string> flight, CancellationToken cancellation)
-        {
-            if (cancellation.CanBeCanceled && !flight.IsCompleted)
-            {
+        private static async Task<string> UnlessCancelled(Task<string> flight, CancellationToken cancellation) {
+            if (cancellation.CanBeCanceled && !flight.IsCompleted) {
                 var leaves = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
                 using (cancellation.Register(() => leaves.TrySetResult(true)))
                     if (await Task.WhenAny(flight, leaves.Task).ConfigureAwait(false) != flight) cancellation.ThrowIfCancellationRequested();
@@ -363,26 +324,20 @@ namespace Paytoken
             return await flight.ConfigureAwait(false);
         }
 
-        private static string Awaited(Task<string> flight, CancellationToken cancellation)
-        {
-            try { flight.Wait(cancellation); }
-            catch (AggregateException) {} // as itself, below
+        private static string Awaited(Task<string> flight, CancellationToken cancellation) {
+            try { flight.Wait(cancellation); } catch (AggregateException) {} // as itself, below
             return flight.GetAwaiter().GetResult();
         }
 
         /// <summary>Null where it is to be looked for in the cache alone, and is not there.</summary>
-        private string Fetch(ulong minValidity, uint flags) => handle.Use(source =>
-        {
-            for (var room = (UIntPtr)8192; ;)
-            {
+        private string Fetch(ulong minValidity, uint flags) => handle.Use(source => {
+            for (var room = (UIntPtr)8192; ;) {
                 var options = new C.Options { size = (uint)Marshal.SizeOf(typeof(C.Options)), flags = flags | AsHeader, minValidity = minValidity };
-                using (var buffer = new Wiped(new byte[(int)room]))
-                {
+                using (var buffer = new Wiped(new byte[(int)room])) {
                     UIntPtr length;
                     Code code = C.SourceTokenWith(source, ref options, buffer.Pointer, room, out length, out IntPtr error);
                     if (code == Code.Ok) return Encoding.ASCII.GetString(buffer.Bytes, 0, (int)length);
-                    if (code == Code.Timeout && flags == CachedOnly)
-                    {
+                    if (code == Code.Timeout && flags == CachedOnly) {
                         C.ErrorFree(error);
                         return null;
                     }
@@ -394,43 +349,35 @@ namespace Paytoken
         });
 
         /// <summary>The library's object, freed when it is closed, or forgotten, and no call uses it.</summary>
-        private sealed class Handle : SafeHandle
-        {
+        private sealed class Handle : SafeHandle {
             internal Handle(IntPtr source) : base(source, true) {}
 
             public override bool IsInvalid => handle == IntPtr.Zero;
 
-            protected override bool ReleaseHandle()
-            {
+            protected override bool ReleaseHandle() {
                 C.SourceFree(handle);
                 return true;
             }
 
-            internal T Use<T>(Func<IntPtr, T> call)
-            {
+            internal T Use<T>(Func<IntPtr, T> call) {
                 bool isOurs = false;
-                try { DangerousAddRef(ref isOurs); }
-                catch (ObjectDisposedException) { throw new ObjectDisposedException("Paytoken.Source", "the source is closed; make another one"); }
-                try { return call(handle); }
-                finally { if (isOurs) DangerousRelease(); }
+                try { DangerousAddRef(ref isOurs); } catch (ObjectDisposedException) { throw new ObjectDisposedException("Paytoken.Source", "the source is closed; make another one"); }
+                try { return call(handle); } finally { if (isOurs) DangerousRelease(); }
             }
         }
     }
 
     /// <summary>The library's queue of log records, and who gets them.</summary>
-    internal static class Log
-    {
+    internal static class Log {
         private static readonly object Lock = new object();
         private static Action<TraceLevel, string> log;
         private static Thread thread;
 
-        internal static void To(TraceLevel level, Action<TraceLevel, string> next)
-        {
+        internal static void To(TraceLevel level, Action<TraceLevel, string> next) {
             if (next != null && (level < TraceLevel.Error || level > TraceLevel.Verbose))
                 throw C.Invalid("level", "is none of Error, Warning, Info, Verbose");
             HandOn();
-            lock (Lock)
-            {
+            lock (Lock) {
                 C.Expect("LogTo", C.SetLogQueue(next == null ? 0 : (uint)level, 1024));
                 log = next;
                 if (next == null) thread = null;
@@ -438,51 +385,42 @@ namespace Paytoken
             }
         }
 
-        private static void HandOnForEver()
-        {
-            for (;;)
-            {
+        private static void HandOnForEver() {
+            for (;;) {
                 lock (Lock) if (thread != Thread.CurrentThread) return;
                 HandOn();
                 Thread.Sleep(100);
             }
         }
 
-        private static void HandOn()
-        {
-            for (var room = (UIntPtr)2048; ;)
-            {
+        private static void HandOn() {
+            for (var room = (UIntPtr)2048; ;) {
                 Action<TraceLevel, string> to;
                 uint level;
                 string message;
-                lock (Lock)
-                {
+                lock (Lock) {
                     to = log;
                     if (to == null) return;
                     var buffer = new byte[(int)room];
                     UIntPtr length;
-                    if (C.LogNext(buffer, room, out length, out level) != Code.Ok)
-                    {
+                    if (C.LogNext(buffer, room, out length, out level) != Code.Ok) {
                         room = (UIntPtr)((ulong)length + 1);
                         continue;
                     }
                     if (level == 0) return;
                     message = Encoding.UTF8.GetString(buffer, 0, (int)length);
                 }
-                try { to((TraceLevel)level, message); }
-                catch (Exception) {} // of the action: the next record may fare better
+                try { to((TraceLevel)level, message); } catch (Exception) {} // of the action: the next record may fare better
             }
         }
     }
 
     /// <summary>Memory that does not move, so that no copy is left, and is wiped.</summary>
-    internal sealed class Wiped : IDisposable
-    {
+    internal sealed class Wiped : IDisposable {
         internal readonly byte[] Bytes;
         private GCHandle pinned;
 
-        internal Wiped(byte[] bytes)
-        {
+        internal Wiped(byte[] bytes) {
             Bytes = bytes;
             pinned = GCHandle.Alloc(bytes, GCHandleType.Pinned);
         }
@@ -490,31 +428,25 @@ namespace Paytoken
         internal IntPtr Pointer => pinned.AddrOfPinnedObject();
 
         /// <summary>As UTF-8 with a NUL at its end. C would cut it at a NUL inside.</summary>
-        internal static Wiped Text(string name, object value)
-        {
+        internal static Wiped Text(string name, object value) {
             string text = value as string ?? throw C.Invalid(name, "has to be a string");
             if (text.IndexOf('\0') >= 0) throw C.Invalid(name, "has a NUL in it; take it out");
             var utf8 = new UTF8Encoding(false, true);
-            try
-            {
+            try {
                 var wiped = new Wiped(new byte[utf8.GetByteCount(text) + 1]);
                 utf8.GetBytes(text, 0, text.Length, wiped.Bytes, 0);
                 return wiped;
-            }
-            catch (EncoderFallbackException) { throw C.Invalid(name, "is not Unicode text"); }
+            } catch (EncoderFallbackException) { throw C.Invalid(name, "is not Unicode text"); }
         }
 
-        public void Dispose()
-        {
+        public void Dispose() {
             Array.Clear(Bytes, 0, Bytes.Length);
             pinned.Free();
         }
     }
 
-    internal static class Json
-    {
-        internal static string Of(object value, int depth)
-        {
+    internal static class Json {
+        internal static string Of(object value, int depth) {
             if (depth > 50) throw C.Invalid("description", "is nested too deeply, or holds itself");
             if (value is string text)
                 return "\"" + string.Concat(text.Select(c => c < ' ' || c == '"' || c == '\\' ? "\\u" + ((int)c).ToString("x4") : c.ToString())) + "\"";
@@ -531,8 +463,7 @@ namespace Paytoken
     }
 
     /// <summary>The library's functions, and its rules for arguments and errors.</summary>
-    internal static class C
-    {
+    internal static class C {
         [StructLayout(LayoutKind.Sequential)]
         internal struct Options { internal uint size, flags; internal ulong minValidity, deadline; }
 
@@ -586,10 +517,8 @@ namespace Paytoken
 
         internal static T Setter<T>(string name) => Function<T>("config_set_" + name);
 
-        internal static void Set(IntPtr config, string name, object value)
-        {
-            switch (name)
-            {
+        internal static void Set(IntPtr config, string name, object value) {
+            switch (name) {
                 case "values":
                     var values = value as IDictionary ?? throw Invalid(name, "has to be a dictionary");
                     foreach (DictionaryEntry one in values)
@@ -630,30 +559,24 @@ namespace Paytoken
         }
 
         /// <summary>Calls with a place for an error, and throws what is there afterwards.</summary>
-        internal static void Checked(Fallible call)
-        {
+        internal static void Checked(Fallible call) {
             Code code = call(out IntPtr error);
             Throw(code, error);
         }
 
         /// <summary>Throws an error of the library's, if there is one. A buffer that is too small is none.</summary>
-        internal static void Throw(Code code, IntPtr error)
-        {
+        internal static void Throw(Code code, IntPtr error) {
             if (error == IntPtr.Zero) return;
-            try
-            {
+            try {
                 throw new PaytokenException(Utf8(ErrorMessage(error)), code, ErrorHttpStatus(error), Time(ErrorRetryAfter(error)), ErrorIsRetryable(error) == 1);
-            }
-            finally { ErrorFree(error); }
+            } finally { ErrorFree(error); }
         }
 
-        internal static void Accepted(IntPtr config, Code code)
-        {
+        internal static void Accepted(IntPtr config, Code code) {
             if (code != Code.Ok) throw new PaytokenException(Utf8(ConfigErrorMessage(config)), code);
         }
 
-        internal static void Expect(string what, Code code)
-        {
+        internal static void Expect(string what, Code code) {
             if (code != Code.Ok) throw new PaytokenException(what + ": " + Utf8(CodeName(code)), code);
         }
 
@@ -668,8 +591,7 @@ namespace Paytoken
         internal static DateTimeOffset? Date(long milliseconds) =>
             milliseconds < 0 ? (DateTimeOffset?)null : DateTimeOffset.FromUnixTimeMilliseconds(Math.Min(milliseconds, 253402300799999));
 
-        private static string Utf8(IntPtr text)
-        {
+        private static string Utf8(IntPtr text) {
             int length = 0;
             while (Marshal.ReadByte(text, length) != 0) length++;
             var bytes = new byte[length];
@@ -679,12 +601,10 @@ namespace Paytoken
     }
 
     /// <summary>Finds the library: that of the package, else PAYTOKEN_LIBRARY, else the system's.</summary>
-    internal static class Loader
-    {
+    internal static class Loader {
         private static readonly bool IsWindows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows), IsMac = RuntimeInformation.IsOSPlatform(OSPlatform.OSX);
 
-        internal static IntPtr Load()
-        {
+        internal static IntPtr Load() {
             string packed = IsWindows ? "paytoken.dll" : IsMac ? "libpaytoken.dylib" : "libpaytoken.so";
             string system = IsWindows ? packed : IsMac ? "libpaytoken.0.dylib" : "libpaytoken.so.0";
             string platform = (IsWindows ? "win-" : IsMac ? "osx-" : "linux-") + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
@@ -702,25 +622,21 @@ namespace Paytoken
                 + "); use the package with " + platform + " in it, set PAYTOKEN_LIBRARY to the path of " + (isGiven ? "the library" : system) + ", or install that");
         }
 
-        private static bool Opened(string path, ref string why, out IntPtr library)
-        {
+        private static bool Opened(string path, ref string why, out IntPtr library) {
             library = IsWindows ? LoadLibraryEx(path, IntPtr.Zero, Path.IsPathRooted(path) ? 8u : 0) : Unix(() => dlopen(path, 2), () => libc_dlopen(path, 2));
             if (library == IntPtr.Zero)
                 why = IsWindows ? "error " + Marshal.GetLastWin32Error() : Marshal.PtrToStringAnsi(Unix(dlerror, libc_dlerror));
             return library != IntPtr.Zero;
         }
 
-        internal static IntPtr Symbol(IntPtr library, string name)
-        {
+        internal static IntPtr Symbol(IntPtr library, string name) {
             IntPtr symbol = IsWindows ? GetProcAddress(library, name) : Unix(() => dlsym(library, name), () => libc_dlsym(library, name));
             return symbol != IntPtr.Zero ? symbol : throw new EntryPointNotFoundException("the C library is older than this wrapper: it has no " + name + "; install that of the same version");
         }
 
         // In libdl.so.2 with every glibc; elsewhere in the C library.
-        private static IntPtr Unix(Func<IntPtr> byLibdl, Func<IntPtr> byLibc)
-        {
-            try { return IsMac ? byLibc() : byLibdl(); }
-            catch (DllNotFoundException) { return byLibc(); }
+        private static IntPtr Unix(Func<IntPtr> byLibdl, Func<IntPtr> byLibc) {
+            try { return IsMac ? byLibc() : byLibdl(); } catch (DllNotFoundException) { return byLibc(); }
         }
 
         [DllImport("libdl.so.2")] private static extern IntPtr dlopen(string path, int flags);

@@ -13,14 +13,11 @@ using System.Threading;
 using System.Threading.Tasks;
 using Paytoken;
 
-public static class Test
-{
+public static class Test {
     private static readonly HttpClient Client = new HttpClient();
 
-    public static int Main(string[] arguments)
-    {
-        if (arguments.Length > 0)
-        {
+    public static int Main(string[] arguments) {
+        if (arguments.Length > 0) {
             // Whether the library is found, and which.
             using (var source = Source.FromEnv(Provider.NtxPay))
                 Console.WriteLine(source.Authorization().StartsWith("Bearer ") ? "found" : "no header");
@@ -28,8 +25,7 @@ public static class Test
         }
         foreach (Func<Task> test in new Func<Task>[] { EachProviderGivesAHeader, ADescribedProviderGivesAHeader, ManyCallsShareARequest,
             ARenewalMakesNobodyWait, AWrongSecretIsToldAndRemembered, A401IsReplayedOnce, AStoreThatIsAwayIsTold,
-            WhatCannotBePassedOnIsAnError, Figures })
-        {
+            WhatCannotBePassedOnIsAnError, Figures }) {
             Control("POST", "/reset");
             test().GetAwaiter().GetResult();
         }
@@ -37,11 +33,9 @@ public static class Test
         return 0;
     }
 
-    private static async Task EachProviderGivesAHeader()
-    {
+    private static async Task EachProviderGivesAHeader() {
         foreach (var provider in new[] { Provider.NtxPay, Provider.NexterPay, Provider.SendPayments })
-            using (var source = Source.FromEnv(provider))
-            {
+            using (var source = Source.FromEnv(provider)) {
                 string header = source.Authorization();
                 Check(header.StartsWith("Bearer ") && header == await source.AuthorizationAsync(TimeSpan.FromSeconds(1)), "a header");
                 Check(header == "Bearer " + source.Token() && header == "Bearer " + await source.TokenAsync(), "the token alone");
@@ -58,8 +52,7 @@ public static class Test
             Check((await source.TokenAsync()).Length > 20, "settings by hand");
     }
 
-    private static async Task ADescribedProviderGivesAHeader()
-    {
+    private static async Task ADescribedProviderGivesAHeader() {
         var played = new Dictionary<string, object> {
             ["name"] = "played", ["token_endpoint"] = "/auth", ["auth"] = "none", ["body"] = "json", ["renewal"] = "replaces-previous",
             ["fields"] = new Dictionary<string, string> { ["clientId"] = "{shop}", ["clientSecret"] = "{api_key}" },
@@ -94,16 +87,14 @@ public static class Test
         foreach (var wrong in new Dictionary<object, string> {
             [new Hashtable { ["shopp"] = "7" }] = "shopp: not known for played; it takes shop, api_key", [new Hashtable { ["a-key-of-mine"] = "api_key" }] = "name: ",
             [new Hashtable { ["shop"] = 7 }] = "shop: has to be a string", ["shop"] = "values: ", [new Hashtable { [7] = "7" }] = "values: ",
-            [new Hashtable { ["shop"] = "a\0b" }] = "shop: " })
-        {
+            [new Hashtable { ["shop"] = "a\0b" }] = "shop: " }) {
             terms["values"] = wrong.Key;
             var why = Failure(() => new Source(its, PaytokenEnvironment.Sandbox, new Settings(terms)));
             Check(why.Code == Code.InvalidArgument && why.Message.StartsWith(wrong.Value), why.Message);
         }
     }
 
-    private static Source Acme()
-    {
+    private static Source Acme() {
         string secret = "not-a-real-secret", key = secret;
         var acme = Provider.Describe(new Dictionary<string, object> {
             ["name"] = "acme", ["token_endpoint"] = "https://auth.acme.example/oauth2/token",
@@ -116,19 +107,15 @@ public static class Test
         return source;
     }
 
-    private static async Task ManyCallsShareARequest()
-    {
+    private static async Task ManyCallsShareARequest() {
         // Held until this thread lets the request go.
         Control("POST", "/send-payments/hold");
         using (var source = Source.FromEnv(Provider.SendPayments))
-        using (var leaves = new CancellationTokenSource())
-        {
+        using (var leaves = new CancellationTokenSource()) {
             var all = Enumerable.Range(0, 500).Select(i => source.AuthorizationAsync(i % 5 == 0 ? CancellationToken.None : leaves.Token)).ToList();
             bool hasLeft = false;
-            var waiting = new Thread(() =>
-            {
-                try { source.Authorization(cancellation: leaves.Token); }
-                catch (OperationCanceledException) { hasLeft = true; }
+            var waiting = new Thread(() => {
+                try { source.Authorization(cancellation: leaves.Token); } catch (OperationCanceledException) { hasLeft = true; }
             });
             waiting.Start();
             int threads = Directory.GetDirectories("/proc/self/task").Length;
@@ -136,10 +123,8 @@ public static class Test
             leaves.Cancel();
             waiting.Join();
             int left = 0;
-            foreach (var one in all.Where((_, i) => i % 5 > 0))
-            {
-                try { await one; }
-                catch (OperationCanceledException) { left++; }
+            foreach (var one in all.Where((_, i) => i % 5 > 0)) {
+                try { await one; } catch (OperationCanceledException) { left++; }
             }
             double longest = took.Elapsed.TotalMilliseconds;
             Check(hasLeft && left == 400 && Stat("tokens_issued") == 0, "they leave, and wait for nothing");
@@ -152,11 +137,9 @@ public static class Test
         }
     }
 
-    private static async Task ARenewalMakesNobodyWait()
-    {
+    private static async Task ARenewalMakesNobodyWait() {
         Control("POST", "/ntx-pay/lifetime?seconds=6");
-        using (var source = Source.FromEnv(Provider.NtxPay))
-        {
+        using (var source = Source.FromEnv(Provider.NtxPay)) {
             await source.AuthorizationAsync();
             Control("POST", "/ntx-pay/hold");
             while (source.Status().Requests < 2) source.Authorization();
@@ -165,14 +148,11 @@ public static class Test
         }
     }
 
-    private static async Task AWrongSecretIsToldAndRemembered()
-    {
+    private static async Task AWrongSecretIsToldAndRemembered() {
         var wrong = new Settings { ["client_id"] = "se\u00f1or", ["client_secret"] = "contrase\u00f1a" };
-        using (var source = Source.FromEnv(Provider.SendPayments, wrong))
-        {
+        using (var source = Source.FromEnv(Provider.SendPayments, wrong)) {
             long before = 0;
-            for (int i = 0; i < 20000; i++)
-            {
+            for (int i = 0; i < 20000; i++) {
                 var why = i % 100 == 0 ? await FailureOf(() => source.AuthorizationAsync()) : Failure(() => source.Authorization());
                 Check(why.Code == Code.Rejected && why.HttpStatus == 401 && !why.Message.Contains("contrase"), why.Message);
                 Check(why.RetryAfter > TimeSpan.FromSeconds(10) && !why.IsRetryable, "when to ask again");
@@ -184,31 +164,27 @@ public static class Test
         Check(Stat("se\u00f1or") == 1, "one request, UTF-8");
     }
 
-    private sealed class Answer : IDisposable
-    {
+    private sealed class Answer : IDisposable {
         public int Status;
         public bool IsDisposed;
         public void Dispose() { IsDisposed = true; }
     }
 
-    private static async Task A401IsReplayedOnce()
-    {
+    private static async Task A401IsReplayedOnce() {
         var handler = new HttpClientHandler();
         // The sandbox's authority; a program of yours trusts it otherwise.
         handler.ServerCertificateCustomValidationCallback = (_, certificate, __, ___) => true;
         var client = new HttpClient(handler);
         var sent = new List<string>();
         var answers = new List<Answer>();
-        Func<string, CancellationToken, Task<Answer>> send = async (authorization, cancellation) =>
-        {
+        Func<string, CancellationToken, Task<Answer>> send = async (authorization, cancellation) => {
             sent.Add(authorization);
             var request = new HttpRequestMessage(HttpMethod.Get, Env("SENDPAYMENTS_BASE_URL") + "/accounts");
             request.Headers.TryAddWithoutValidation("Authorization", authorization);
             using (var answer = await client.SendAsync(request, cancellation)) answers.Add(new Answer { Status = (int)answer.StatusCode });
             return answers.Last();
         };
-        using (var source = Source.FromEnv(Provider.SendPayments))
-        {
+        using (var source = Source.FromEnv(Provider.SendPayments)) {
             Control("POST", "/send-payments/fault?kind=status=401&times=1&endpoint=api");
             Check((await source.CallAsync(send, it => it.Status)).Status == 200 && sent.Count == 2 && sent[0] != sent[1], "one replay, another token");
             Check(answers[0].IsDisposed && !answers[1].IsDisposed, "the refused answer is disposed");
@@ -220,33 +196,27 @@ public static class Test
             source.Authorization();
             Check(Stat("token_requests") == requests, "an old token changes nothing");
             int sends = 0;
-            try
-            {
+            try {
                 await source.CallAsync<Answer>((_, __) => { sends++; throw new InvalidOperationException("own"); }, it => it.Status);
                 Check(false, "what the program's own code fails with is handed on");
-            }
-            catch (InvalidOperationException own) { Check(own.Message == "own" && sends == 1, "not replayed"); }
+            } catch (InvalidOperationException own) { Check(own.Message == "own" && sends == 1, "not replayed"); }
         }
         // A thread's call.
         var got = new List<string>();
-        using (var source = Source.FromEnv(Provider.NtxPay))
-        {
+        using (var source = Source.FromEnv(Provider.NtxPay)) {
             int status = source.Call(authorization => { got.Add(authorization); return got.Count == 1 ? 401 : 200; }, it => it);
             Check(status == 200 && got.Count == 2 && got[0] != got[1] && source.Status().Invalidations == 1, "a thread's call");
         }
     }
 
-    private static async Task AStoreThatIsAwayIsTold()
-    {
+    private static async Task AStoreThatIsAwayIsTold() {
         string folder = Path.Combine(Path.GetTempPath(), "paytoken-" + Guid.NewGuid());
         Directory.CreateDirectory(folder);
         var told = new BlockingCollection<string>();
         Action<TraceLevel, string> tell = (level, message) => told.Add(level + " " + message);
         Source.LogTo(TraceLevel.Warning, tell);
-        try
-        {
-            using (var source = Source.FromEnv(Provider.NtxPay, new Settings { StoreDirectory = folder + "/store" }))
-            {
+        try {
+            using (var source = Source.FromEnv(Provider.NtxPay, new Settings { StoreDirectory = folder + "/store" })) {
                 Check(source.Status().StoreErrorAge == null && source.Status().TokenExpiresAt == null, "nothing has failed yet");
                 Directory.Delete(folder);
                 File.WriteAllText(folder, "");
@@ -256,16 +226,13 @@ public static class Test
                 Check(status.StoreErrorAge >= TimeSpan.Zero && status.Environment == PaytokenEnvironment.Sandbox, "status");
                 Check(status.TokenExpiresAt > DateTimeOffset.UtcNow && status.CertificateNotAfter > DateTimeOffset.UtcNow, "times");
             }
-        }
-        finally { File.Delete(folder); }
+        } finally { File.Delete(folder); }
         // An action that throws ends nothing, null ends it; what is left is handed on first.
         Source.LogTo(TraceLevel.Verbose, (_, __) => { throw new InvalidOperationException(); });
-        using (var source = Source.FromEnv(Provider.NtxPay))
-        {
+        using (var source = Source.FromEnv(Provider.NtxPay)) {
             source.Authorization();
             Source.LogTo(TraceLevel.Verbose, tell);
-            foreach (bool isEnded in new[] { false, true })
-            {
+            foreach (bool isEnded in new[] { false, true }) {
                 source.Authorization(force: true);
                 Source.LogTo(TraceLevel.Off, null);
                 Check((told.Count == 0) == isEnded && !told.Any(record => record.Contains("eyJ")), "records, and no token in them, until it ends");
@@ -276,12 +243,10 @@ public static class Test
             Check(Failure(() => Source.LogTo(level, tell)).Code == Code.InvalidArgument, "no such level");
     }
 
-    private static async Task WhatCannotBePassedOnIsAnError()
-    {
+    private static async Task WhatCannotBePassedOnIsAnError() {
         foreach (var one in new Dictionary<string, object> {
             ["client_id"] = 7, ["client_secret"] = "a\0b", ["store_directory"] = "a\0b", ["base_url"] = "\ud800", ["certificate_pem"] = "x", ["user_agent"] = null,
-            ["timeout_ms"] = -1, ["connect_timeout_ms"] = 1.5, ["retries"] = "many", ["cliend_id"] = "x", ["renew_in_background"] = 1, ["proxy"] = "x\udc00" })
-        {
+            ["timeout_ms"] = -1, ["connect_timeout_ms"] = 1.5, ["retries"] = "many", ["cliend_id"] = "x", ["renew_in_background"] = 1, ["proxy"] = "x\udc00" }) {
             var why = Failure(() => Source.FromEnv(Provider.SendPayments, new Settings { [one.Key] = one.Value }));
             Check(why.Code == Code.InvalidArgument && why.Message.StartsWith(one.Key + ":"), why.Message);
         }
@@ -290,8 +255,7 @@ public static class Test
         Check(Failure(() => new Source(Provider.SendPayments, (PaytokenEnvironment)9, null)).Message.StartsWith("environment:"), "no such environment");
         Check(Failure(() => new Settings(new Hashtable { [7] = 7 })).Code == Code.InvalidArgument, "a name that is no string");
         var source = Source.FromEnv(Provider.SendPayments);
-        foreach (string wrong in new[] { "a\0b", "\ud800", null })
-        {
+        foreach (string wrong in new[] { "a\0b", "\ud800", null }) {
             Check(Failure(() => source.Invalidate(wrong)).Code == Code.InvalidArgument, "not text");
             Check((await FailureOf(() => source.InvalidateAsync(wrong))).Code == Code.InvalidArgument, "not text");
         }
@@ -305,21 +269,16 @@ public static class Test
         Control("POST", "/send-payments/release");
         Check((await waiting).StartsWith("Bearer "), "it lands");
         foreach (var use in new Action[] { () => source.Authorization(), () => source.Authorization(force: true), () => source.Status(),
-            () => source.Invalidate("x"), () => source.AuthorizationAsync().GetAwaiter().GetResult() })
-        {
-            try
-            {
+            () => source.Invalidate("x"), () => source.AuthorizationAsync().GetAwaiter().GetResult() }) {
+            try {
                 use();
                 Check(false, "used after it was closed");
-            }
-            catch (ObjectDisposedException closed) { Check(closed.Message.Contains("make another one"), closed.Message); }
+            } catch (ObjectDisposedException closed) { Check(closed.Message.Contains("make another one"), closed.Message); }
         }
     }
 
-    private static Task Figures()
-    {
-        using (var source = Source.FromEnv(Provider.SendPayments))
-        {
+    private static Task Figures() {
+        using (var source = Source.FromEnv(Provider.SendPayments)) {
             for (int i = 0; i < 20000; i++) source.Authorization();
             var took = Stopwatch.StartNew();
             for (int i = 0; i < 100000; i++) source.Authorization();
@@ -330,10 +289,8 @@ public static class Test
 
     private static string Env(string name) => Environment.GetEnvironmentVariable(name);
 
-    internal static string Control(string method, string path)
-    {
-        using (var answer = Client.SendAsync(new HttpRequestMessage(new HttpMethod(method), Env("PAYTOKEN_SANDBOX_CONTROL") + path)).GetAwaiter().GetResult())
-        {
+    internal static string Control(string method, string path) {
+        using (var answer = Client.SendAsync(new HttpRequestMessage(new HttpMethod(method), Env("PAYTOKEN_SANDBOX_CONTROL") + path)).GetAwaiter().GetResult()) {
             string body = answer.Content.ReadAsStringAsync().GetAwaiter().GetResult();
             Check(answer.StatusCode == HttpStatusCode.OK, body);
             return body;
@@ -341,36 +298,29 @@ public static class Test
     }
 
     /// A counter of Send Payments, which comes last.
-    private static long Stat(string counter)
-    {
+    private static long Stat(string counter) {
         string stats = Control("GET", "/stats");
         var match = new Regex("\"" + counter + "\":(\\d+)").Match(stats.Substring(stats.IndexOf("\"send-payments\"")));
         Check(match.Success, counter + " is not in " + stats);
         return long.Parse(match.Groups[1].Value);
     }
 
-    private static long Resident()
-    {
+    private static long Resident() {
         GC.Collect();
         return long.Parse(File.ReadAllText("/proc/self/statm").Split(' ')[1]) * 4;
     }
 
-    private static PaytokenException Failure(Action call)
-    {
-        try { call(); }
-        catch (PaytokenException why) { return why; }
+    private static PaytokenException Failure(Action call) {
+        try { call(); } catch (PaytokenException why) { return why; }
         throw new InvalidOperationException("this was to fail");
     }
 
-    private static async Task<PaytokenException> FailureOf(Func<Task> call)
-    {
-        try { await call(); }
-        catch (PaytokenException why) { return why; }
+    private static async Task<PaytokenException> FailureOf(Func<Task> call) {
+        try { await call(); } catch (PaytokenException why) { return why; }
         throw new InvalidOperationException("this was to fail");
     }
 
-    private static void Check(bool holds, string what)
-    {
+    private static void Check(bool holds, string what) {
         if (!holds) throw new InvalidOperationException("not so: " + what);
     }
 }

@@ -35,6 +35,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
@@ -456,6 +457,11 @@ public final class Paytoken implements AutoCloseable {
         }
     }
 
+    private static final Set<String> SETTINGS = Set.of("client_id", "client_secret", "certificate_pem", "private_key_pem",
+        "root_certificates_pem", "certificate_injected_by_proxy", "base_url", "user_agent", "proxy", "timeout_ms", "connect_timeout_ms",
+        "retries", "renew_in_background", "store_directory", "store_url", "store_key_file", "accept_unsealed", "store_ca_file",
+        "store_certificate_file", "store_private_key_file");
+
     private static void set(Pointer config, String name, Object value) {
         if (name.equals("values")) {
             if (!(value instanceof Map<?, ?> values)) {
@@ -468,12 +474,10 @@ public final class Paytoken implements AutoCloseable {
             });
             return;
         }
-        Function setter;
-        try {
-            setter = C.LIBRARY.getFunction("paytoken_config_set_" + name);
-        } catch (UnsatisfiedLinkError unknown) {
+        if (!SETTINGS.contains(name)) {
             throw invalid(name, "there is no such setting; see paytoken_config_set_... in paytoken.h");
         }
+        Function setter = C.LIBRARY.getFunction("paytoken_config_set_" + name);
         if (name.equals("certificate_injected_by_proxy") || name.equals("renew_in_background")) {
             if (!(value instanceof Boolean isOn)) {
                 throw invalid(name, "has to be a Boolean");

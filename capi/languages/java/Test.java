@@ -277,6 +277,7 @@ public final class Test {
         Map<String, Object> wrong = new HashMap<>(Map.of("client_secret", "a\0b", "store_directory", "a\0b", "base_url", "\ud800",
             "certificate_pem", "x", "timeout_ms", -1, "connect_timeout_ms", 1.5, "retries", "many", "cliend_id", "x",
             "renew_in_background", 1));
+        wrong.put("value", "x"); // one of paytoken.h that is no setting
         wrong.put("client_id", 7);
         for (Map.Entry<String, Object> one : wrong.entrySet()) {
             Paytoken.Failure why = failure(() -> Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of(one.getKey(), one.getValue())));
