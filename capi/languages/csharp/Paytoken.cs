@@ -299,6 +299,7 @@ namespace Paytoken {
             }
             // All who wait may have left: somebody has seen it.
             fresh.Task.ContinueWith(it => it.Exception, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously);
+            // Tried: where a caller is aborted as it starts the thread, both of them land.
             Action<Action> land = how => {
                 lock (flights)
                     if (flights.TryGetValue(name, out Task<string> it) && it == fresh.Task) flights.Remove(name);
@@ -308,10 +309,10 @@ namespace Paytoken {
                 new Thread(() => {
                     try {
                         string token = work();
-                        land(() => fresh.SetResult(token));
-                    } catch (Exception why) { land(() => fresh.SetException(why)); }
+                        land(() => fresh.TrySetResult(token));
+                    } catch (Exception why) { land(() => fresh.TrySetException(why)); }
                 }) { IsBackground = true, Name = "paytoken" }.Start();
-            } catch (Exception noThread) { land(() => fresh.SetException(noThread)); }
+            } catch (Exception noThread) { land(() => fresh.TrySetException(noThread)); }
             return fresh.Task;
         }
 

@@ -260,6 +260,7 @@ public static class Test {
             Check((await FailureOf(() => source.InvalidateAsync(wrong))).Code == Code.InvalidArgument, "not text");
         }
         Check((await FailureOf(() => source.AuthorizationAsync(TimeSpan.FromMilliseconds(-1)))).Code == Code.InvalidArgument, "a negative time");
+        Check(Failure(() => source.Authorization(TimeSpan.MaxValue)).Code == Code.Configuration, "the longest time");
         // Closed while a fetch is under way: that one lands, later calls are errors.
         Control("POST", "/send-payments/hold");
         var waiting = source.AuthorizationAsync();

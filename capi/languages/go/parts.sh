@@ -6,7 +6,7 @@ pack_go() {
   local module=${PAYTOKEN_GO_MODULE:-paytoken.example/paytoken} versions root
   versions=$out/$module/@v root=$work/go/$module@v$version
   mkdir -p "$versions" "$root"
-  cp "$here"/go/{paytoken.go,paytoken_test.go} "$here"/../../LICENSE-{MIT,APACHE} "$root/"
+  cp "$here"/go/{paytoken.go,needs_cgo.go,paytoken_test.go} "$here"/../../LICENSE-{MIT,APACHE} "$root/"
   printf 'module %s\n\ngo 1.19\n' "$module" | tee "$root/go.mod" >"$versions/v$version.mod"
   sed "s/@VERSION@/$version/" "$here/go/README.md.in" >"$root/README.md"
   zipped "$versions/v$version.zip" "$work/go"
@@ -18,7 +18,7 @@ pack_go() {
 run_go() {
   have go golang-go go && have pkg-config pkg-config go || return 0
   on_the_page go go/paytoken_test.go
-  local made shop=$work/go/shop
+  local made said shop=$work/go/shop
   made=$(packages go)
   mkdir -p "$shop" "$work/go/unpacked"
   cd "$shop"
@@ -48,7 +48,9 @@ run_go() {
   go build -tags paytoken_path -o by-path .
   [ "$(./by-path found)" = found ]
   ! said=$(go build . 2>&1) || { echo "Go: builds without pkg-config's file" >&2; exit 1; }
-  grep -q 'PKG_CONFIG_PATH' <<<"$said"
+  grep -q 'PKG_CONFIG_PATH' <<<"$said" || { echo "Go: $said" >&2; exit 1; }
+  ! said=$(CGO_ENABLED=0 go build . 2>&1) || { echo "Go: builds without cgo" >&2; exit 1; }
+  grep -q 'needs_cgo' <<<"$said" || { echo "Go: $said" >&2; exit 1; }
   echo "   Go: $(stat -c '%n, %s bytes' "$made"/paytoken.example/paytoken/@v/*.zip | sed 's|.*/||')"
   echo "ok     Go"
 }

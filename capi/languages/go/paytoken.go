@@ -220,7 +220,7 @@ func (source *Source) Invalidate(rejected string) error {
 	defer release(text, len(rejected))
 	// Who asks from now on does not get what a flight of before brings.
 	source.mutex.Lock()
-	source.flights = map[Terms]*flight{}
+	source.flights = nil
 	source.mutex.Unlock()
 	source.drop.Lock()
 	defer source.drop.Unlock()
@@ -336,6 +336,9 @@ func (source *Source) flight(terms Terms) *flight {
 	if fetching, ok := source.flights[terms]; ok {
 		return fetching
 	}
+	if source.flights == nil {
+		source.flights = map[Terms]*flight{}
+	}
 	fetching := &flight{landed: make(chan struct{})}
 	source.flights[terms] = fetching
 	go func() {
@@ -358,7 +361,10 @@ var buffers = sync.Pool{New: func() any { return new([8192]byte) }}
 
 func (source *Source) fetch(terms Terms, flags C.uint32_t) (token string, err error) {
 	err = source.use(func(pointer *C.paytoken_source) error {
-		least := C.uint64_t((terms.MinValidity + time.Millisecond - 1) / time.Millisecond)
+		least := C.uint64_t(terms.MinValidity / time.Millisecond)
+		if terms.MinValidity%time.Millisecond > 0 {
+			least++
+		}
 		// Go memory that C keeps no pointer to: cgo allows it. Buffers are used again, once they are wiped.
 		kept := buffers.Get().(*[8192]byte)
 		defer buffers.Put(kept)
@@ -482,19 +488,24 @@ func open(config *C.paytoken_config, settings Settings) (*Source, error) {
 	if code := C.paytoken_source_new(config, &source, &object); code != C.PAYTOKEN_OK {
 		return nil, taken(object)
 	}
-	return &Source{source: source, flights: map[Terms]*flight{}}, nil
+	return &Source{source: source}, nil
 }
 
 func (settings *Settings) apply(config *C.paytoken_config) error {
 	var failed error
-	text := func(name, value string, set func(*C.char) C.int32_t) {
-		if failed != nil || value == "" {
+	given := func(name, value string, set func(*C.char) C.int32_t) {
+		if failed != nil {
 			return
 		}
 		var c *C.char
 		if c, failed = cString(name, value); failed == nil {
 			failed = accepted(config, set(c))
 			release(c, len(value))
+		}
+	}
+	text := func(name, value string, set func(*C.char) C.int32_t) {
+		if value != "" {
+			given(name, value, set)
 		}
 	}
 	bytes := func(value []byte, set func(*C.uint8_t, C.size_t) C.int32_t) {
@@ -529,7 +540,7 @@ func (settings *Settings) apply(config *C.paytoken_config) error {
 		if err != nil {
 			return err
 		}
-		text(name, value, func(c *C.char) C.int32_t { return C.paytoken_config_set_value(config, own, c) })
+		given(name, value, func(c *C.char) C.int32_t { return C.paytoken_config_set_value(config, own, c) })
 		release(own, len(name))
 	}
 	bytes(settings.CertificatePEM, func(p *C.uint8_t, n C.size_t) C.int32_t { return C.paytoken_config_set_certificate_pem(config, p, n) })

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -194,6 +195,10 @@ func TestADescribedProviderGivesAHeader(t *testing.T) {
 		if _, err := New(its, Sandbox, settings); code(err) != InvalidArgument || !strings.Contains(err.Error(), says) {
 			t.Fatal(err)
 		}
+	}
+	settings.Values = map[string]string{"shopp": ""}
+	if _, err := New(its, Sandbox, settings); code(err) != InvalidArgument {
+		t.Fatal("an empty value under a name that is not known:", err)
 	}
 	settings.Values = map[string]string{"shop": "a\x00b"}
 	if _, err := New(its, Sandbox, settings); code(err) != InvalidArgument || !strings.Contains(err.Error(), "shop: ") {
@@ -412,6 +417,12 @@ func TestWhatCannotBePassedOnIsAnError(t *testing.T) {
 	}
 	if _, err := source.Token(background, Terms{MinValidity: -1}); code(err) != InvalidArgument {
 		t.Error(err)
+	}
+	if _, err := source.Token(background, Terms{MinValidity: math.MaxInt64}); code(err) != Configuration || !strings.Contains(err.Error(), "9223372036.8") {
+		t.Error(err)
+	}
+	if _, err := new(Source).Token(background, Terms{Force: true}); err != ErrClosed {
+		t.Error("a source that was never made:", err)
 	}
 	// Closed while a flight is under way: that one lands, later calls are errors.
 	control(t, "POST", "/send-payments/hold")

@@ -134,7 +134,7 @@ public final class Paytoken implements AutoCloseable {
      * wherever a Provider does. The same description again gives the same; another one under a known name is a Failure.
      */
     public static Described describe(Map<String, ?> description) {
-        return describe(json(description));
+        return describe(json(description, 0));
     }
 
     /** The same as JSON text. */
@@ -181,7 +181,9 @@ public final class Paytoken implements AutoCloseable {
         if (minValidity.isNegative()) {
             throw invalid("minValidity", "is negative; give 0 or more");
         }
-        Terms terms = new Terms(minValidity.plusNanos(999_999).toMillis(), force);
+        // What a long cannot hold is refused like everything that is longer than a token lives.
+        boolean isLong = minValidity.compareTo(Duration.ofMillis(Long.MAX_VALUE)) >= 0;
+        Terms terms = new Terms(isLong ? Long.MAX_VALUE : minValidity.plusNanos(999_999).toMillis(), force);
         if (!force) {
             try {
                 return CompletableFuture.completedFuture(fetch(terms, CACHED_ONLY));
@@ -502,13 +504,16 @@ public final class Paytoken implements AutoCloseable {
     }
 
     /** With an object's members in the order of their names: a Map may have another order in each process. */
-    private static String json(Object value) {
+    private static String json(Object value, int depth) {
+        if (depth > 50) {
+            throw invalid("description", "is nested too deeply, or holds itself");
+        }
         if (value instanceof Map<?, ?> map) {
-            return map.entrySet().stream().map(entry -> json(String.valueOf(entry.getKey())) + ":" + json(entry.getValue()))
+            return map.entrySet().stream().map(entry -> json(String.valueOf(entry.getKey()), depth + 1) + ":" + json(entry.getValue(), depth + 1))
                 .sorted().collect(Collectors.joining(",", "{", "}"));
         }
         if (value instanceof Iterable<?> list) {
-            return StreamSupport.stream(list.spliterator(), false).map(Paytoken::json).collect(Collectors.joining(",", "[", "]"));
+            return StreamSupport.stream(list.spliterator(), false).map(one -> json(one, depth + 1)).collect(Collectors.joining(",", "[", "]"));
         }
         if (value instanceof String text) {
             return text.chars().mapToObj(c -> c < ' ' || c == '"' || c == '\\' ? String.format("\\u%04x", c) : Character.toString(c))
@@ -582,6 +587,10 @@ public final class Paytoken implements AutoCloseable {
         static final int OPTIONS_SIZE = 24;
         static final int STATUS_SIZE = 104;
 
+        private static String firstLine(Throwable why) {
+            return String.valueOf(why.getMessage()).lines().findFirst().orElse("");
+        }
+
         /** That of this jar for this platform, else PAYTOKEN_LIBRARY, else the system's. */
         private static NativeLibrary load() {
             String inJar;
@@ -594,7 +603,7 @@ public final class Paytoken implements AutoCloseable {
                 }
                 return library;
             } catch (IOException | UnsatisfiedLinkError notThere) {
-                inJar = notThere.getMessage();
+                inJar = firstLine(notThere);
             }
             String given = System.getenv("PAYTOKEN_LIBRARY");
             boolean isGiven = given != null && !given.isEmpty();
@@ -604,7 +613,7 @@ public final class Paytoken implements AutoCloseable {
             } catch (UnsatisfiedLinkError notThere) {
                 throw new UnsatisfiedLinkError("the C library does not load: not from the package (" + inJar + "), "
                     + (isGiven ? "nor from PAYTOKEN_LIBRARY" : "PAYTOKEN_LIBRARY is not set, nor from the system")
-                    + " (" + notThere.getMessage().lines().findFirst().orElse("") + "); use the package with " + Platform.RESOURCE_PREFIX
+                    + " (" + firstLine(notThere) + "); use the package with " + Platform.RESOURCE_PREFIX
                     + " in it, set PAYTOKEN_LIBRARY to the path of " + (isGiven ? "the library" : name) + ", or install that");
             }
         }

@@ -105,6 +105,9 @@ public final class Test {
             check(failure(() -> Paytoken.describe(wrong.getKey())).getMessage().contains(wrong.getValue()), wrong.getValue());
         }
         check(failure(() -> Paytoken.describe(Map.of("name", new Object()))).code == 103, "no JSON can hold it");
+        Map<String, Object> itself = new HashMap<>();
+        itself.put("name", itself);
+        check(failure(() -> Paytoken.describe(itself)).code == 103, "it holds itself");
         check(failure(() -> Paytoken.describe(Map.of("name", "a\nb"))).getMessage().contains("name: "), "a line end");
         for (Map.Entry<Object, String> wrong : Map.<Object, String>of(Map.of("shopp", "7"), "shopp: not known for played; it takes shop, api_key",
             Map.of("a-key-of-mine", "api_key"), "name: ", Map.of("shop", 7), "shop: has to be a String", "shop", "values: ",
@@ -287,6 +290,7 @@ public final class Test {
         Paytoken source = Paytoken.fromEnv(Paytoken.Provider.SEND_PAYMENTS, Map.of());
         check(failure(() -> { source.invalidate("a\0b"); return null; }).code == 103, "a NUL in a token");
         check(failure(() -> source.authorization(Duration.ofMillis(-1), false)).code == 103, "a negative time");
+        check(failure(() -> source.authorization(Duration.ofSeconds(Long.MAX_VALUE), false)).code == 1, "the longest time");
         // Closed while a fetch is under way: that one lands, later calls are errors.
         control("POST", "/send-payments/hold");
         CompletableFuture<String> waiting = source.authorizationAsync(Duration.ZERO, false);
