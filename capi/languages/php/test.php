@@ -1,12 +1,13 @@
 <?php
-// Paytoken.php against the sandbox: run by capi/languages/run.
+// The package, as Composer installed it, against the sandbox: run by capi/languages/run with the path of its autoload.php.
 
 declare(strict_types=1);
 
-require __DIR__ . '/Paytoken.php';
+require $argv[1];
 
 use Paytoken\Environment;
 use Paytoken\Error;
+use Paytoken\Log;
 use Paytoken\Provider;
 use Paytoken\Source;
 
@@ -203,25 +204,89 @@ function workers_share_a_request(): void
     rmdir($store);
 }
 
-function preloaded_it_serves_pages(): void
+function a_store_that_is_away_is_seen(): void
 {
-    // The header for preloading lies beside the other, which is not to be read.
-    $header = dirname(getenv('PAYTOKEN_HEADER')) . '/paytoken_php.h';
-    $user = posix_getuid() === 0 ? ['-d', 'opcache.preload_user=root'] : [];
-    $server = proc_open([PHP_BINARY, '-d', 'opcache.enable_cli=1', '-d', 'ffi.enable=preload', '-d', "ffi.preload=$header",
-        '-d', 'opcache.preload=' . __DIR__ . '/Paytoken.php', ...$user, '-S', '127.0.0.1:0', __DIR__ . '/page.php'],
-        [2 => ['pipe', 'w']], $pipes, null, ['PAYTOKEN_HEADER' => '/nowhere'] + getenv());
-    try {
-        do {
-            $line = fgets($pipes[2]);
-            check($line !== false, 'the server starts');
-        } while (!preg_match('{\\((http://127\\.0\\.0\\.1:\\d+)\\) started}', $line, $match));
-        $page = file_get_contents("$match[1]/", false, stream_context_create(['http' => ['ignore_errors' => true]]));
-    } finally {
-        proc_terminate($server);
-        proc_close($server);
+    $store = sys_get_temp_dir() . '/paytoken-php-' . getmypid();
+    $source = Source::fromEnv(Provider::SendPayments, ['store_directory' => $store]);
+    $source->token();
+    check($source->status()['store_error_age_ms'] === -1, 'the store works');
+    array_map(unlink(...), glob("$store/{,.}[!.]*", GLOB_BRACE));
+    rmdir($store);
+    touch($store); // a file is there now
+    $logged = [];
+    Log::to(function (string $level, string $message) use (&$logged, $source) {
+        $logged[] = [$level, $message];
+        failure(fn () => $source->token(force: true)); // logs, too: neither without end nor at once
+    });
+    failure(fn () => $source->token(force: true));
+    [$level, $message] = $logged[0];
+    check($level === 'warning' && str_contains($message, $store) && str_contains($message, 'check the directory'), "$level: $message");
+    check($source->status()['store_error_age_ms'] >= 0, 'it does not');
+    Log::to(fn () => throw new Exception('the disk is full'));
+    $was = ini_set('error_log', "$store.log");
+    check(failure(fn () => $source->token(force: true))->name === 'PAYTOKEN_STORE', 'a logger changes no outcome');
+    ini_set('error_log', $was);
+    check(str_contains(file_get_contents("$store.log"), 'the disk is full'), 'and is told of');
+    $records = count($logged);
+    foreach ([[fn () => 1, 'loud', 1], [fn () => 1, 'info', 0], [fn () => 1, 'info', 70000], [fn () => 1, 'info', -1]] as $wrong) {
+        $error = failure(fn () => Log::to(...$wrong));
+        check($error->getCode() === 103 && preg_match('/^(level|capacity): /', $error->getMessage()) === 1, $error->getMessage());
     }
-    check($page === 'served', "preloaded: $page");
+    Log::to(null);
+    Log::next();
+    failure(fn () => $source->token(force: true));
+    check(count($logged) === $records && $records === 1, 'no records any more');
+    unlink($store);
+    unlink("$store.log");
+}
+
+/** Sees that no token of the sandbox's gets into a log. */
+function what_happens_is_logged(): void
+{
+    $lines = [];
+    Log::to(function (string $level, string $message) use (&$lines) {
+        $lines[] = "$level: $message";
+    }, 'debug', 2);
+    $token = Source::fromEnv(Provider::SendPayments)->token();
+    Log::to(null);
+    $text = implode("\n", $lines);
+    check(count($lines) > 1 && str_contains($text, 'send-payments') && !str_contains($text, $token), $text);
+}
+
+function the_library_is_found_in_three_places(): void
+{
+    $package = dirname((new ReflectionClass(Source::class))->getFileName(), 2);
+    [$library] = glob("$package/natives/*/*");
+    $copy = sys_get_temp_dir() . '/paytoken-php-' . getmypid();
+    mkdir("$copy/src", recursive: true);
+    foreach (['preload.php', 'paytoken_ffi.h', ...array_map(fn ($file) => "src/$file", preg_grep('/php$/', scandir("$package/src")))] as $file) {
+        copy("$package/$file", "$copy/$file");
+    }
+    $said = function (array $environment) use ($copy): string {
+        $script = 'require $argv[1]; try { Paytoken\\Library::ffi(); echo "found"; } catch (Paytoken\\Error $error) { echo $error->getMessage(); }';
+        $php = proc_open([PHP_BINARY, '-r', $script, "$copy/preload.php"], [1 => ['pipe', 'w']], $pipes, null, $environment + getenv());
+        $text = stream_get_contents($pipes[1]);
+        proc_close($php);
+        return $text;
+    };
+    try {
+        check($said(['PAYTOKEN_LIBRARY' => $library]) === 'found', 'PAYTOKEN_LIBRARY');
+        check($said(['LD_LIBRARY_PATH' => dirname($library)]) === 'found', 'the system\'s');
+        $none = $said([]);
+        check(str_contains($none, "the package's ($copy/natives/") && str_contains($none, 'PAYTOKEN_LIBRARY names (it is not set)')
+            && str_contains($none, "the system's (libpaytoken.so.0)"), $none);
+        $wrong = $said(['PAYTOKEN_LIBRARY' => '/nowhere', 'LD_LIBRARY_PATH' => dirname($library)]);
+        check(str_contains($wrong, '/nowhere') && str_contains($wrong, 'correct that'), $wrong);
+        mkdir(dirname("$copy/" . substr($library, strlen("$package/"))), recursive: true);
+        copy($library, "$copy/" . substr($library, strlen("$package/")));
+        check($said(['PAYTOKEN_LIBRARY' => '/nowhere']) === 'found', 'the package\'s first');
+    } finally {
+        $all = new RecursiveIteratorIterator(new RecursiveDirectoryIterator($copy, FilesystemIterator::SKIP_DOTS), RecursiveIteratorIterator::CHILD_FIRST);
+        foreach ($all as $file) {
+            $file->isDir() ? rmdir((string) $file) : unlink((string) $file);
+        }
+        rmdir($copy);
+    }
 }
 
 function figures(): void
@@ -238,7 +303,7 @@ function figures(): void
 set_error_handler(fn ($level, $message) => throw new ErrorException($message));
 foreach ([each_provider_gives_a_header(...), a_described_provider_gives_a_header(...), a_wrong_secret_is_told_and_remembered(...), a_401_is_replayed_once(...),
     what_cannot_be_passed_on_is_an_error(...), workers_share_a_request(...),
-    preloaded_it_serves_pages(...), figures(...)] as $test) {
+    a_store_that_is_away_is_seen(...), what_happens_is_logged(...), the_library_is_found_in_three_places(...), figures(...)] as $test) {
     control('POST', '/reset');
     $test();
 }

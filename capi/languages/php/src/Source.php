@@ -1,19 +1,4 @@
 <?php
-/**
- * paytoken for PHP 8.1 and newer, by FFI: tokens for payment providers' APIs.
- *
- *     $source = Paytoken\Source::fromEnv(Paytoken\Provider::SendPayments);
- *     $accounts = $source->call(fn (string $authorization) => getAccounts($authorization)); // [status, answer]
- *     $acme = Paytoken\Provider::describe(['name' => 'acme', ...]);                         // any other provider
- *
- * PHP serves requests from many processes, and starts each request with nothing in memory: set a store directory
- * (PAYTOKEN_STORE, or store_directory), through which all of them share one token. A call that has to fetch blocks its own
- * process, for no longer than timeout_ms. Under FPM, PHP allows FFI to preloaded files alone; in php.ini:
- *
- *     ffi.enable = preload
- *     ffi.preload = /usr/local/include/paytoken_php.h
- *     opcache.preload = /path/of/Paytoken.php
- */
 
 declare(strict_types=1);
 
@@ -21,70 +6,17 @@ namespace Paytoken;
 
 use FFI;
 
-enum Provider: int
-{
-    case NtxPay = 1;
-    case NexterPay = 2;
-    case SendPayments = 3;
-
-    /**
-     * Any other provider, by its description: an array (or JSON text) with the keys of docs/describing-a-provider.md, and
-     * name. What this gives stands wherever a Provider does. The same description again gives the same; another one under
-     * a known name is an Error, for as long as the process lives.
-     *
-     * @param array<string, mixed>|string $description
-     */
-    public static function describe(array|string $description): Described
-    {
-        try {
-            $text = is_string($description) ? $description : json_encode($description, JSON_THROW_ON_ERROR);
-        } catch (\JsonException $why) {
-            throw Library::invalid("description: {$why->getMessage()}");
-        }
-        Library::text('description', $text);
-        $ffi = Library::ffi();
-        $number = $ffi->new('uint32_t');
-        Library::check(fn ($error) => $ffi->paytoken_provider_describe($text, FFI::addr($number), $error));
-        return new Described($number->cdata);
-    }
-}
-
-/** A provider that was described; the value is its number, as Source::status tells it. */
-final class Described
-{
-    public function __construct(public readonly int $value)
-    {
-    }
-}
-
-enum Environment: int
-{
-    case Sandbox = 1;
-    case Production = 2;
-}
-
-/** Why a call failed. The message ends with how to fix it, and never holds a secret. getCode() is PAYTOKEN_REJECTED and its like. */
-final class Error extends \RuntimeException
-{
-    /**
-     * @param string   $name         the code's name, such as "PAYTOKEN_REJECTED"
-     * @param int      $httpStatus   of the provider's answer; 0 where there was none
-     * @param int|null $retryAfterMs how long to wait before asking again; asking earlier is answered without a request
-     * @param bool     $isRetryable  whether getting a token may succeed later; never about replaying a payment
-     */
-    public function __construct(
-        string $message,
-        int $code,
-        public readonly string $name,
-        public readonly int $httpStatus = 0,
-        public readonly ?int $retryAfterMs = null,
-        public readonly bool $isRetryable = false,
-    ) {
-        parent::__construct($message, $code);
-    }
-}
-
-/** Gives tokens. One per account: keep it for as long as the process lives. */
+/**
+ * Gives tokens. One per account: keep it for as long as the process lives.
+ *
+ *     $source = Paytoken\Source::fromEnv(Paytoken\Provider::SendPayments);
+ *     $accounts = $source->call(fn (string $authorization) => getAccounts($authorization)); // [status, answer]
+ *     $acme = Paytoken\Provider::describe(['name' => 'acme', ...]);                         // any other provider
+ *
+ * PHP serves requests from many processes, and starts each request with nothing in memory: set a store directory
+ * (PAYTOKEN_STORE, or store_directory), through which all of them share one token. A call that has to fetch blocks its own
+ * process, for no longer than timeout_ms. Under FPM, PHP allows FFI to preloaded files alone: see preload.php.
+ */
 final class Source
 {
     private ?FFI\CData $source;
@@ -174,6 +106,7 @@ final class Source
         $ffi = Library::ffi();
         $status = $ffi->new('paytoken_status');
         $status->size = FFI::sizeof($status);
+        $status->store_error_age_ms = -1; // a library of before knows no such member
         $this->run(fn ($source) => Library::code('status', $ffi->paytoken_source_status($source, FFI::addr($status))));
         $members = [];
         foreach (FFI::typeof($status)->getStructFieldNames() as $name) {
@@ -280,125 +213,5 @@ final class Source
             $this->source = $own;
             return $call($own);
         }
-    }
-}
-
-/** The library itself, loaded once, and its rules for arguments and errors. */
-final class Library
-{
-    private static ?FFI $ffi = null;
-
-    public static function ffi(): FFI
-    {
-        return self::$ffi ??= self::load();
-    }
-
-    private static function load(): FFI
-    {
-        try {
-            return FFI::scope('paytoken'); // preloaded
-        } catch (FFI\Exception) {
-            return FFI::cdef(
-                file_get_contents(getenv('PAYTOKEN_HEADER') ?: '/usr/local/include/paytoken_ffi.h'),
-                getenv('PAYTOKEN_LIBRARY') ?: 'libpaytoken.so.0',
-            );
-        }
-    }
-
-    /** Calls with a place for an error; throws what is there afterwards. A buffer that is too small is no error. */
-    public static function check(callable $call): int
-    {
-        $ffi = self::ffi();
-        $place = $ffi->new('paytoken_error *');
-        $code = $call(FFI::addr($place));
-        if (FFI::isNull($place)) {
-            return $code;
-        }
-        $wait = $ffi->paytoken_error_retry_after_ms($place);
-        $error = new Error(
-            $ffi->paytoken_error_message($place),
-            $code,
-            $ffi->paytoken_code_name($code),
-            $ffi->paytoken_error_http_status($place),
-            $wait < 0 ? null : $wait,
-            $ffi->paytoken_error_is_retryable($place) === 1,
-        );
-        $ffi->paytoken_error_free($place);
-        throw $error;
-    }
-
-    /** Throws unless the code is PAYTOKEN_OK. */
-    public static function code(string $what, int $code, string $why = ''): int
-    {
-        if ($code !== 0) {
-            $name = self::ffi()->paytoken_code_name($code);
-            throw new Error($why ?: "$what: $name", $code, $name);
-        }
-        return $code;
-    }
-
-    /** C would cut the text at its first NUL, in silence. */
-    public static function text(string $name, #[\SensitiveParameter] string $value): void
-    {
-        if (str_contains($value, "\0")) {
-            throw Library::invalid("$name: has a NUL in it; take it out");
-        }
-    }
-
-    public static function set(?FFI\CData $config, string $name, #[\SensitiveParameter] mixed $value): void
-    {
-        $ffi = self::ffi();
-        if ($name === 'values') {
-            self::setValues($config, $value);
-            return;
-        }
-        $setter = "paytoken_config_set_$name";
-        $isNumber = in_array($name, ['timeout_ms', 'connect_timeout_ms', 'retries'], true);
-        $isSwitch = in_array($name, ['renew_in_background', 'certificate_injected_by_proxy'], true);
-        // FFI would make a number of anything.
-        if ($isNumber ? !is_int($value) || $value < 0 : ($isSwitch ? !is_bool($value) : !is_string($value))) {
-            $type = $isNumber ? 'a number, 0 or more' : ($isSwitch ? 'true or false' : 'a string');
-            throw Library::invalid("$name: has to be $type");
-        }
-        try {
-            if (str_ends_with($name, '_pem')) {
-                $bytes = $ffi->new('uint8_t[' . max(1, strlen($value)) . ']');
-                FFI::memcpy($bytes, $value, strlen($value));
-                $code = $ffi->$setter($config, $bytes, strlen($value));
-                $ffi->paytoken_wipe($bytes, strlen($value));
-            } elseif ($name === 'certificate_injected_by_proxy') {
-                $code = $value ? $ffi->$setter($config) : 0;
-            } else {
-                if (!$isNumber && !$isSwitch) {
-                    self::text($name, $value);
-                }
-                $code = $ffi->$setter($config, $isSwitch ? (int) $value : $value);
-            }
-        } catch (FFI\Exception) {
-            throw Library::invalid("$name: there is no such setting; see paytoken_config_set_... in paytoken.h");
-        }
-        self::code($name, $code, $ffi->paytoken_config_error_message($config));
-    }
-
-    private static function setValues(?FFI\CData $config, #[\SensitiveParameter] mixed $values): void
-    {
-        if (!is_array($values)) {
-            throw self::invalid('values: has to be an array');
-        }
-        $ffi = self::ffi();
-        foreach ($values as $name => $value) {
-            $name = (string) $name;
-            if (!is_string($value)) {
-                throw self::invalid("$name: has to be a string");
-            }
-            self::text('values', $name);
-            self::text($name, $value);
-            self::code($name, $ffi->paytoken_config_set_value($config, $name, $value), $ffi->paytoken_config_error_message($config));
-        }
-    }
-
-    public static function invalid(string $message): Error
-    {
-        return new Error($message, 103, 'PAYTOKEN_INVALID_ARGUMENT');
     }
 }
