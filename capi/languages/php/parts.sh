@@ -101,6 +101,7 @@ END
   control send-payments/hold
   PHP_INI_SCAN_DIR=:$dir/conf.d SHOP=$shop PAYTOKEN_STORE=$dir/tokens PAYTOKEN_CA=$dir/${PAYTOKEN_CA##*/} "$fpm" -F -y "$dir/fpm.conf" 2>"$dir/fpm.err" &
   server=$!
+  trap 'kill "$server" ${proxy:-}' EXIT # it has a process group of its own
   nginx -c "$dir/nginx.conf" 2>"$dir/nginx.err" &
   proxy=$!
   await "$server" "FPM to start" test -S "$dir/fpm.sock"
@@ -132,6 +133,7 @@ END
     END { printf "   FPM, %s: %d pages of %d workers: 1 request; %d threads each at most; %d descriptors more; reloaded; ended %d ms after TERM\n", whose, NR, workers, threads, more, ended; exit workers != 8 }' "$dir/answers"
   kill -TERM "$proxy"
   wait "$proxy"
+  trap - EXIT
   control send-payments/release
 }
 
@@ -139,16 +141,4 @@ END
 fpm_lines() {
   awk -v wanted="$1" '/^## / { php = $0 == "## PHP" } /^```$/ { inside = 0 } inside && blocks == wanted
     /^```ini$/ && php { blocks++; inside = 1 }' "$here/../../docs/languages.md" | sed "s|/var/www/shop|$shop|; s|www-data|$user|"
-}
-
-# await PROCESS WHAT COMMAND...: until the command succeeds, for as long as the process lives, and a minute at most.
-await() {
-  local waited
-  for ((waited = 0; waited < 3000; waited++)); do
-    ! "${@:3}" || return 0
-    kill -0 "$1" || break
-    sleep 0.02
-  done
-  echo "waited in vain for $2" >&2
-  return 1
 }
