@@ -1,14 +1,15 @@
 # frozen_string_literal: true
 
-# paytoken.rb against the sandbox: run by capi/languages/run.
+# The gem, installed, against the sandbox: run by capi/languages/run.
 
+require "fileutils"
 require "json"
 require "logger"
 require "net/http"
 require "stringio"
 require "timeout"
 require "tmpdir"
-require_relative "paytoken"
+require "paytoken"
 
 Source = Paytoken::Source
 
@@ -252,6 +253,74 @@ def forked_workers_have_sources_of_their_own
   end
 end
 
+def a_signal_handler_is_told_to_start_a_thread
+  source = Source.from_env(:send_payments)
+  seen = Queue.new
+  calls = { token: -> { source.token }, forced: -> { source.token(force: true) }, status: -> { source.status }, close: -> { source.close },
+            invalidate: -> { source.invalidate("x") } }
+  before = trap("USR1") do
+    calls.each do |name, call|
+      call.call
+      seen << [name, nil]
+    rescue ThreadError => e
+      seen << [name, e.message]
+    end
+    Thread.new { seen << [:thread, source.token] }
+  end
+  Process.kill("USR1", Process.pid)
+  calls.each_key do |name|
+    was, message = seen.pop
+    check(was == name && message.to_s.include?("Thread.new"), "#{was}: #{message}")
+  end
+  check(seen.pop[1].length > 20, "a thread of its gets one")
+ensure
+  trap("USR1", before)
+end
+
+def a_store_that_is_away_is_seen
+  Dir.mktmpdir do |directory|
+    store = "#{directory}/tokens"
+    source = Source.from_env(:send_payments, store_directory: store)
+    source.token
+    check(source.status[:store_error_age_ms] == -1, "the store works")
+    FileUtils.rm_r(store)
+    FileUtils.touch(store) # a file is there now
+    records = Queue.new
+    logger = Logger.new(StringIO.new, formatter: ->(severity, _, program, message) { records << [severity, program, message] })
+    Paytoken.log_to(logger, level: :warn)
+    check(failure { source.token(force: true) }.name == "PAYTOKEN_STORE", "the caller's error")
+    severity, program, message = records.pop
+    check(severity == "WARN" && program == "paytoken" && message.include?(store), [severity, program, message].inspect)
+    check(source.status[:store_error_age_ms] >= 0, "it does not")
+    [[:loud, 1], [:warn, 0], [:warn, 70_000], [nil, 1]].each do |level, capacity|
+      error = failure { Paytoken.log_to(logger, level: level, capacity: capacity) }
+      check(error.code == 103, error.message)
+    end
+    Paytoken.log_to(nil)
+  end
+end
+
+def the_library_is_found_in_three_places
+  installed = $LOADED_FEATURES.grep(%r{/paytoken\.rb\z}).first
+  library = File.join(File.dirname(installed), "paytoken", "libpaytoken.so.0")
+  Dir.mktmpdir do |directory|
+    FileUtils.cp(installed, directory)
+    said = lambda do |**environment|
+      script = 'require "paytoken"; puts "found"'
+      IO.popen([environment.transform_keys(&:to_s), RbConfig.ruby, "-w", "-I", directory, "-e", script, { err: %i[child out] }], &:read)
+    end
+    check(said[PAYTOKEN_LIBRARY: library] == "found\n", "PAYTOKEN_LIBRARY")
+    check(said[LD_LIBRARY_PATH: File.dirname(library)] == "found\n", "the system's")
+    none = said[]
+    check(none.include?("the gem's (#{directory}/") && none.include?("PAYTOKEN_LIBRARY names (it is not set)") && none.include?("the system's"), none)
+    wrong = said[PAYTOKEN_LIBRARY: "/nowhere", LD_LIBRARY_PATH: File.dirname(library)]
+    check(wrong.include?("/nowhere") && wrong.include?("correct that"), wrong)
+    FileUtils.mkdir("#{directory}/paytoken")
+    FileUtils.cp(library, "#{directory}/paytoken")
+    check(said[PAYTOKEN_LIBRARY: "/nowhere"] == "found\n", "the gem's first")
+  end
+end
+
 def figures
   source = Source.from_env(:send_payments)
   source.authorization
@@ -262,7 +331,8 @@ end
 
 %i[each_provider_gives_a_header a_described_provider_gives_a_header other_threads_run_while_one_waits a_renewal_makes_nobody_wait logging_locks_nobody_out
    a_wrong_secret_is_told_and_remembered a_401_is_replayed_once what_cannot_be_passed_on_is_an_error
-   forked_workers_have_sources_of_their_own figures].each do |test|
+   forked_workers_have_sources_of_their_own a_signal_handler_is_told_to_start_a_thread a_store_that_is_away_is_seen
+   the_library_is_found_in_three_places figures].each do |test|
   control("POST", "/reset")
   send(test)
 end

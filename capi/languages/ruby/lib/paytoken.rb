@@ -98,7 +98,7 @@ module Paytoken
     def invalidate(rejected)
       C.with_text("rejected", rejected) do |text|
         # Who asks from now on does not get what a flight of before brings.
-        @mutex.synchronize { @flights.clear }
+        locked { @flights.clear }
         use { |source| C.source_invalidate(source, text) }
       end
     end
@@ -131,7 +131,7 @@ module Paytoken
     # Wipes and frees once no thread uses it any more, and waits for a renewal under way. A later use is an Error.
     def close
       ObjectSpace.undefine_finalizer(self)
-      @mutex.synchronize { @is_closed = true }
+      locked { @is_closed = true }
       free_unused
     end
 
@@ -180,10 +180,19 @@ module Paytoken
       @process = Process.pid
     end
 
+    def locked(&block)
+      @mutex.synchronize(&block)
+    rescue ThreadError => e
+      raise unless e.message.include?("trap context")
+
+      raise ThreadError, "Ruby allows no lock in a signal handler (trap), so no call of a source; let the handler start a thread: " \
+                         "Thread.new { source.token }", cause: nil
+    end
+
     # Runs a call of the library's, during which nothing is freed; in the child of a fork, with a source of its own.
     def use(&call)
       start unless @process == Process.pid # the parent's threads are not here
-      source = @mutex.synchronize do
+      source = locked do
         raise Error.new("the source is closed; make another one", C::CLOSED) if @is_closed
 
         @users += 1
@@ -192,7 +201,7 @@ module Paytoken
       begin
         call.call(source)
       ensure
-        @mutex.synchronize { @users -= 1 }
+        locked { @users -= 1 }
         free_unused
       end
     rescue Error => e
@@ -203,7 +212,7 @@ module Paytoken
     end
 
     def renew_after_fork(old)
-      @mutex.synchronize do
+      locked do
         next unless @objects.source == old
 
         # The old one is not freed: another thread may be about to be told the same by it.
@@ -213,7 +222,7 @@ module Paytoken
     end
 
     def free_unused
-      objects = @mutex.synchronize do
+      objects = locked do
         next unless @is_closed && @users.zero?
 
         taken = @objects.dup
@@ -233,12 +242,12 @@ module Paytoken
     def flight(milliseconds, force)
       use { nil } # closed, or a child of a fork?
       key = [milliseconds, force]
-      @mutex.synchronize do
+      locked do
         @flights[key] ||= Thread.new do
           Thread.current.report_on_exception = false
           use { |source| C.fetch(source, milliseconds, force ? C::FORCE : 0) }
         ensure
-          @mutex.synchronize { @flights.delete(key) if @flights[key] == Thread.current }
+          locked { @flights.delete(key) if @flights[key] == Thread.current }
         end
       end
     end
@@ -277,9 +286,10 @@ module Paytoken
     LEVELS = { error: 1, warn: 2, info: 3, debug: 4 }.freeze
     # For Array#pack, in the order of paytoken.h.
     OPTIONS = "LLQQ"
-    STATUS = "LlLLQQQQqqqqqq"
+    STATUS = "LlLLQQQQqqqqqqq"
     STATUS_MEMBERS = %i[size last_error_code provider environment requests tokens failures invalidations token_age_ms token_remaining_ms
-                        token_expires_at_ms blocked_for_ms last_error_age_ms certificate_not_after_ms].freeze
+                        token_expires_at_ms blocked_for_ms last_error_age_ms certificate_not_after_ms
+                        store_error_age_ms].freeze
     KINDS = {
       client_id: :text, client_secret: :text, base_url: :text, user_agent: :text, proxy: :text, store_directory: :text,
       store_url: :text, store_key_file: :text, accept_unsealed: :text, store_ca_file: :text, store_certificate_file: :text,
@@ -289,7 +299,26 @@ module Paytoken
       timeout_ms: :milliseconds, connect_timeout_ms: :milliseconds, retries: :count
     }.freeze
 
-    LIBRARY = Fiddle.dlopen(ENV.fetch("PAYTOKEN_LIBRARY", "libpaytoken.so.0"))
+    # The gem's, else what PAYTOKEN_LIBRARY names, else the system's.
+    def self.library
+      file = RUBY_PLATFORM.include?("darwin") ? "libpaytoken.0.dylib" : "libpaytoken.so.0"
+      own = File.join(__dir__, "paytoken", file)
+      named = ENV["PAYTOKEN_LIBRARY"]
+      reasons = []
+      [(own if File.exist?(own)), named || file].compact.each do |path|
+        return Fiddle.dlopen(path)
+      rescue Fiddle::DLError => e
+        reasons << e.message
+      end
+      raise LoadError, "#{reasons.join('; ')}: no library, neither the gem's (#{own}), nor " + if named
+        "what PAYTOKEN_LIBRARY names (#{named}; unset, it would be the system's): correct that"
+      else
+        "what PAYTOKEN_LIBRARY names (it is not set), nor the system's (#{file}): set it to the path of one for this machine"
+      end
+    end
+    private_class_method :library
+
+    LIBRARY = library
     POINTER, INT, LONG, SIZE, NOTHING = Fiddle::TYPE_VOIDP, Fiddle::TYPE_INT, Fiddle::TYPE_LONG_LONG, Fiddle::TYPE_SIZE_T, Fiddle::TYPE_VOID
     private_constant :LIBRARY, :POINTER, :INT, :LONG, :SIZE, :NOTHING
 
@@ -356,7 +385,8 @@ module Paytoken
       end
 
       def source_status(source)
-        status = [STATUS_SIZE, *[0] * (STATUS_MEMBERS.size - 1)].pack(STATUS)
+        # A library of before knows no store_error_age_ms.
+        status = [STATUS_SIZE, *[0] * (STATUS_MEMBERS.size - 2), -1].pack(STATUS)
         expect("status", FUNCTIONS[:source_status].call(source, status))
         STATUS_MEMBERS.zip(status.unpack(STATUS)).to_h.except(:size)
       end
