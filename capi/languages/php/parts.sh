@@ -101,7 +101,7 @@ END
   control send-payments/hold
   PHP_INI_SCAN_DIR=:$dir/conf.d SHOP=$shop PAYTOKEN_STORE=$dir/tokens PAYTOKEN_CA=$dir/${PAYTOKEN_CA##*/} "$fpm" -F -y "$dir/fpm.conf" 2>"$dir/fpm.err" &
   server=$!
-  trap 'kill "$server" ${proxy:-}' EXIT # it has a process group of its own
+  trap "kill $server" EXIT # it has a process group of its own
   nginx -c "$dir/nginx.conf" 2>"$dir/nginx.err" &
   proxy=$!
   await "$server" "FPM to start" test -S "$dir/fpm.sock"
@@ -126,6 +126,7 @@ END
   begun=$(date +%s%3N)
   kill -TERM "$server"
   timeout 20 tail -s 0.02 --pid="$server" -f /dev/null
+  trap - EXIT
   wait "$server"
   ! pgrep -P "$server" || { echo "workers outlive FPM" >&2; return 1; }
   awk -v ended="$(($(date +%s%3N) - begun))" -v whose="$1" '!($2 in first) { first[$2] = $4; workers++ }
@@ -133,7 +134,6 @@ END
     END { printf "   FPM, %s: %d pages of %d workers: 1 request; %d threads each at most; %d descriptors more; reloaded; ended %d ms after TERM\n", whose, NR, workers, threads, more, ended; exit workers != 8 }' "$dir/answers"
   kill -TERM "$proxy"
   wait "$proxy"
-  trap - EXIT
   control send-payments/release
 }
 

@@ -39,7 +39,7 @@ hosts_ruby() {
   GEM_PATH=$work/gems:$(gem env path) SOCKET=$dir/puma.sock PAYTOKEN_STORE=$dir/tokens \
     puma -C "$here/ruby/hosts/puma.rb" "$here/ruby/hosts/config.ru" >"$dir/puma.log" 2>"$dir/puma.err" &
   server=$!
-  trap 'kill "$server"' EXIT
+  trap "kill $server" EXIT
   await "$server" "Puma to bind" test -S "$dir/puma.sock"
   await "$server" "Puma's workers" workers_answer
   cp "$dir/answers" "$dir/first"
