@@ -1,13 +1,16 @@
-"""paytoken.py against the sandbox: run by capi/languages/run."""
+"""The package against the sandbox: run by capi/languages/run."""
 import asyncio
 import concurrent.futures
+import contextlib
 import json
+import logging
 import os
 import pathlib
 import pickle
 import shutil
 import signal
 import ssl
+import sys
 import tempfile
 import threading
 import time
@@ -130,7 +133,7 @@ def many_threads_and_tasks_share_a_request():
         nonlocal most
         asked = [asyncio.ensure_future(source.authorization_async()) for _ in range(500)]
         await asyncio.sleep(0)
-        most = threading.active_count()
+        most = len(os.listdir("/proc/self/task"))
         asked[0].cancel()
         assert isinstance((await asyncio.gather(asked[0], return_exceptions=True))[0], asyncio.CancelledError)
         assert stats()["tokens_issued"] == 0, "a cancelled task waits for nothing"
@@ -218,7 +221,8 @@ def what_cannot_be_passed_on_is_an_error():
         error = failure(lambda: Source(provider, environment, client_id="a", client_secret="b"))
         assert error.code == Code.INVALID_ARGUMENT and "environment" in str(error), error
     source = Source.from_env(Provider.SEND_PAYMENTS)
-    for call in (lambda: source.invalidate("a\0b"), lambda: source.token(-1), lambda: source.token(float("nan"))):
+    for call in (lambda: source.invalidate("a\0b"), lambda: source.token(-1), lambda: source.token(float("nan")),
+                 lambda: source.token(timeout=-1), lambda: source.token(timeout=float("nan"))):
         assert failure(call).code == Code.INVALID_ARGUMENT
     # Closed while a thread waits: that call ends as it would, and the next is an error.
     control("POST", "/send-payments/hold")
@@ -239,16 +243,86 @@ def forked_workers_have_sources_of_their_own():
     store = tempfile.mkdtemp()
     played = paytoken.describe(PLAYED)
     source = Source.from_env(Provider.SEND_PAYMENTS, store_directory=store)
-    source._lock.acquire()  # as another thread might hold it at the fork
+    source._exclusive.acquire()  # as another thread might hold it at the fork
     works = lambda: (source.call(accounts)[0] == 200 and asyncio.run(source.authorization_async())
                      and paytoken.describe(PLAYED) == played)
     children = [in_child(works) for _ in range(8)]
-    source._lock.release()
+    source._exclusive.release()
     signal.alarm(60)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
     signal.alarm(0)
     assert source.token() and stats()["token_requests"] == 1
     shutil.rmtree(store)
+
+
+def a_signal_handler_asks_too():
+    """Wherever it comes in: while the main thread waits, and at each line of what it does to ask."""
+    source, told = Source.from_env(Provider.SEND_PAYMENTS), []
+    signal.signal(signal.SIGUSR1, lambda *_: told.append(source.authorization()))
+    control("POST", "/send-payments/hold")
+
+    def interrupt():
+        while not source._flights:
+            time.sleep(0.001)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        control("POST", "/send-payments/release")
+
+    signal.alarm(60)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        interrupting = pool.submit(interrupt)
+        assert source.authorization() == told[0]
+        interrupting.result()
+    assert stats()["token_requests"] == 1
+    lines = set()
+
+    def at_each_line(frame, event, _):
+        if frame.f_code.co_filename != paytoken.__file__:
+            return None
+        if event == "line" and (where := (frame.f_code.co_name, frame.f_lineno)) not in lines:
+            lines.add(where)
+            signal.raise_signal(signal.SIGUSR1)
+        return at_each_line
+
+    for ask in (source.authorization, lambda: source.token(force=True), lambda: source.invalidate("Bearer of-yesterday"),
+                source.status, source.close):
+        sys.settrace(at_each_line)
+        with contextlib.suppress(Error):  # closed, where the handler comes after that
+            ask()
+        sys.settrace(None)
+    signal.alarm(0)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    print(f"   Python: a signal handler asked at {len(lines)} lines of the package")
+
+
+def a_store_that_is_away_is_seen():
+    records = []
+
+    class Kept(logging.Handler):
+        def emit(self, record):
+            records.append((record.levelno, record.getMessage()))
+
+    logger = logging.getLogger("shop.tokens")
+    logger.addHandler(Kept())
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG)
+    with tempfile.TemporaryDirectory() as place:
+        store = pathlib.Path(place, "store")
+        source = Source.from_env(Provider.SEND_PAYMENTS, store_directory=str(store))
+        assert source.status()["store_error_age_ms"] == -1
+        store.write_text("a file where the directory is to be")
+        paytoken.log_to(logger, logging.WARNING)
+        with contextlib.suppress(Error):
+            source.token()
+        deadline = time.monotonic() + 60
+        while not records and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert records and records[0][0] == logging.WARNING and str(store) in records[0][1], records
+        in_the_child = in_child(lambda: paytoken._Log.thread.is_alive())
+        assert os.waitpid(in_the_child, 0)[1] == 0
+        paytoken.log_to(None)
+        paytoken._Log.thread.join()
+    for wrong in (("a name",), (logger, "INFO")):
+        assert failure(lambda: paytoken.log_to(*wrong)).code == Code.INVALID_ARGUMENT
 
 
 def figures():
@@ -262,7 +336,7 @@ def figures():
 
 for test in (each_provider_gives_a_header, a_described_provider_gives_a_header, many_threads_and_tasks_share_a_request, a_renewal_makes_nobody_wait,
              a_wrong_secret_is_told_and_remembered, a_401_is_replayed_once, what_cannot_be_passed_on_is_an_error,
-             forked_workers_have_sources_of_their_own, figures):
+             forked_workers_have_sources_of_their_own,
+             a_signal_handler_asks_too, a_store_that_is_away_is_seen, figures):
     control("POST", "/reset")
     test()
-print("ok     Python")
