@@ -1,9 +1,10 @@
 /**
  * paytoken for Node.js 18 and newer, by koffi: tokens for payment providers' APIs.
  *
- *     const { Source, describe } = require('paytoken');
+ *     const { Source, describe, logTo } = require('paytoken');      // or import
  *     const source = Source.fromEnv('send-payments');              // one per account, for the whole process
  *     const answer = await source.call((authorization) => fetch(url, { headers: { authorization } }));
+ *     logTo(console);                                              // or a logger with error, warn, info and debug
  *     const acme = describe({ name: 'acme', ... });                // any other provider
  *
  * A call is answered from the cache where that is possible, which takes microseconds. Else it waits for one fetch, shared
@@ -12,16 +13,25 @@
  * token is there for the next call. process.exit waits for a fetch under way, at most timeout_ms.
  *
  * With node:cluster, and in worker threads, each has a source of its own: share the token by a store directory.
+ * A bundler has to leave this package out (esbuild: --external:paytoken), since its worker and the C library are files.
  * JavaScript cannot wipe a string: the token's text stays in memory until that is used again.
  */
 'use strict';
 
+const fs = require('node:fs');
+const path = require('node:path');
 const { Worker, parentPort, workerData } = require('node:worker_threads');
 const koffi = require('koffi');
 
+// A file of its own. In a bundle there is none, and the bundle itself must not be started a second time.
+const WORKER = path.join(__dirname, 'paytoken-worker.cjs');
+if (!fs.existsSync(WORKER)) {
+  throw new Error(`paytoken cannot run inside a bundle, where ${WORKER} is missing: leave it out (esbuild: --external:paytoken; webpack and rollup: externals)`);
+}
+
 const PROVIDERS = { 'ntx-pay': 1, 'nexter-pay': 2, 'send-payments': 3 };
 const ENVIRONMENTS = { sandbox: 1, production: 2 };
-const OK = 0, TIMEOUT = 4, STORE = 10, CLOSED = 100, INVALID_ARGUMENT = 103;
+const OK = 0, TIMEOUT = 4, STORE = 10, CLOSED = 100, BUFFER_TOO_SMALL = 101, INVALID_ARGUMENT = 103;
 const FORCE = 1, CACHED_ONLY = 2, AUTHORIZATION = 4, IF_TOKENS_COEXIST = 2;
 
 /** Why a call failed: a sentence that ends with how to fix it, never a secret. */
@@ -167,7 +177,7 @@ class Source {
 
   /** paytoken_status: counters, and times in milliseconds, -1 where there is none. */
   status() {
-    const status = { size: koffi.sizeof(Status) };
+    const status = { size: koffi.sizeof(Status), store_error_age_ms: -1 };
     for (const name of Object.keys(STATUS)) status[name] ??= 0;
     expect('status', c.sourceStatus(this.#open(), status));
     const { size, ...members } = status;
@@ -212,6 +222,44 @@ class Source {
   }
 }
 
+// ---- Logging ----
+
+const LEVELS = { error: 1, warn: 2, info: 3, debug: 4 };
+let log;
+
+/**
+ * Sends the library's log records, of all sources, to an object such as console, which has a function for each level: error,
+ * warn, info, debug. The event loop asks for them ten times a second, and once more at the end. Null ends it.
+ */
+function logTo(logger, { level = 'info' } = {}) {
+  const number = logger === null ? 0 : numberOf(LEVELS, level, 'level');
+  for (const name of Object.keys(LEVELS).slice(0, number)) {
+    if (typeof logger?.[name] !== 'function') throw invalid('logger', `has to have a function ${name}, as console does, or be null`);
+  }
+  if (log) {
+    log.passOn();
+    clearInterval(log.timer);
+    process.off('exit', log.passOn);
+  }
+  expect('logTo', c.setLogQueue(number, 1024));
+  log = number === 0 ? undefined : { passOn: () => passOn(logger) };
+  if (!log) return;
+  log.timer = setInterval(log.passOn, 100).unref();
+  process.on('exit', log.passOn);
+}
+
+function passOn(logger) {
+  const length = Buffer.alloc(8), level = Buffer.alloc(4);
+  for (let room = 2048; ;) {
+    const buffer = Buffer.alloc(room);
+    const number = c.logNext(buffer, room, length, level);
+    const used = Number(length.readBigUInt64LE());
+    if (number === BUFFER_TOO_SMALL) room = used + 1;
+    else if (number !== OK || level.readUInt32LE() === 0) return;
+    else logger[Object.keys(LEVELS)[level.readUInt32LE() - 1]](`paytoken: ${buffer.toString('utf8', 0, used)}`);
+  }
+}
+
 class FromEnv {
   constructor(config) {
     this.config = config;
@@ -253,7 +301,7 @@ function assign() {
 
 function started() {
   workers++;
-  const worker = new Worker(__filename, { workerData: 'paytoken fetches', execArgv: [] });
+  const worker = new Worker(WORKER, { workerData: 'paytoken fetches', execArgv: [] });
   worker.on('message', ({ value, failure }) => {
     const { job } = worker;
     worker.job = undefined;
@@ -302,7 +350,7 @@ const STATUS = {
   size: 'uint32_t', last_error_code: 'int32_t', provider: 'uint32_t', environment: 'uint32_t', requests: 'uint64_t', tokens: 'uint64_t',
   failures: 'uint64_t', invalidations: 'uint64_t', token_age_ms: 'int64_t', token_remaining_ms: 'int64_t',
   token_expires_at_ms: 'int64_t', blocked_for_ms: 'int64_t', last_error_age_ms: 'int64_t',
-  certificate_not_after_ms: 'int64_t',
+  certificate_not_after_ms: 'int64_t', store_error_age_ms: 'int64_t',
 };
 const Options = koffi.struct(OPTIONS);
 const Status = koffi.struct(STATUS);
@@ -320,7 +368,15 @@ const forgotten = new FinalizationRegistry(free);
 if (workerData === 'paytoken fetches') serve();
 
 function load() {
-  const library = koffi.load(process.env.PAYTOKEN_LIBRARY ?? 'libpaytoken.so.0');
+  const name = { win32: 'paytoken.dll', darwin: 'libpaytoken.0.dylib' }[process.platform] ?? 'libpaytoken.so.0';
+  const inside = path.join(__dirname, 'natives', `${process.platform}-${process.arch}`, name);
+  let library;
+  try {
+    library = koffi.load(fs.existsSync(inside) ? inside : process.env.PAYTOKEN_LIBRARY || name);
+  } catch (error) {
+    throw new Error(`paytoken's C library cannot be used: ${error.message}; it is ${inside}, else what PAYTOKEN_LIBRARY names, `
+      + `else the system's ${name}: install a package that holds it, or set PAYTOKEN_LIBRARY`);
+  }
   const out = koffi.out(koffi.pointer('void *'));
   const func = (name, result, ...types) => library.func(`paytoken_${name}`, result, types);
   const setters = {};
@@ -348,6 +404,8 @@ function load() {
     errorRetryAfter: func('error_retry_after_ms', 'int64_t', 'void *'),
     errorIsRetryable: func('error_is_retryable', 'int32_t', 'void *'),
     errorFree: func('error_free', 'void', 'void *'),
+    setLogQueue: func('set_log_queue', 'int32_t', 'uint32_t', 'uint32_t'),
+    logNext: func('log_next', 'int32_t', 'void *', 'size_t', 'void *', 'void *'),
   };
 }
 
@@ -444,4 +502,4 @@ function accepted(config, number) {
   if (number !== OK) throw new PaytokenError(c.configErrorMessage(config), number);
 }
 
-module.exports = { Source, PaytokenError, describe };
+module.exports = { Source, PaytokenError, describe, logTo };

@@ -1,12 +1,14 @@
-// paytoken.cjs against the sandbox: run by capi/languages/run.
+// The package against the sandbox: run by capi/languages/run.
 'use strict';
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const https = require('node:https');
+const os = require('node:os');
+const path = require('node:path');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 const util = require('node:util');
-const { Source, PaytokenError, describe } = require('./paytoken.cjs');
+const { Source, PaytokenError, describe, logTo } = require('paytoken');
 
 const ca = fs.readFileSync(process.env.PAYTOKEN_CA);
 const threads = () => fs.readdirSync('/proc/self/task').length;
@@ -223,6 +225,26 @@ async function whatCannotBePassedOnIsAnError() {
   }
 }
 
+async function aStoreThatIsAwayIsSeen() {
+  const place = fs.mkdtempSync(path.join(os.tmpdir(), 'paytoken-'));
+  const store = path.join(place, 'store');
+  const source = Source.fromEnv('send-payments', { store_directory: store });
+  assert.equal(source.status().store_error_age_ms, -1);
+  fs.writeFileSync(store, 'a file where the directory is to be');
+  const warned = new Promise((resolve) => {
+    logTo({ error: resolve, warn: resolve }, { level: 'warn' });
+  });
+  const kept = setInterval(() => {}, 1000); // logTo's own timer keeps no program alive
+  await source.token().catch((error) => assert.equal(error.code, 'PAYTOKEN_STORE'));
+  assert.ok((await warned).includes(store));
+  clearInterval(kept);
+  logTo(null);
+  fs.rmSync(place, { recursive: true });
+  for (const wrong of [[undefined], [{}], ['console'], [console, { level: 'loud' }], [{ error() {} }, { level: 'warn' }]]) {
+    assert.equal((await failure(() => logTo(...wrong))).code, 'PAYTOKEN_INVALID_ARGUMENT');
+  }
+}
+
 async function figures() {
   const source = Source.fromEnv('send-payments');
   await source.authorization();
@@ -235,9 +257,8 @@ async function figures() {
   // First the one that has to start a thread.
   for (const test of [fiveHundredCallsShareARequestAndHoldNothing, eachProviderGivesAHeader, aDescribedProviderGivesAHeader,
     manyThatWaitLeaveFilesAndNamesTheirThreads, aRenewalMakesNobodyWait, aWrongSecretIsToldAndRemembered,
-    a401IsReplayedOnce, whatCannotBePassedOnIsAnError, figures]) {
+    a401IsReplayedOnce, whatCannotBePassedOnIsAnError, aStoreThatIsAwayIsSeen, figures]) {
     await control('POST', '/reset');
     await test();
   }
-  console.log('ok     Node');
 })();

@@ -21,6 +21,7 @@ pack_python() {
 run_python() {
   have python3 python3 python || return 0
   on_the_page python python/test.py
+  unset PYTHONPATH PAYTOKEN_LIBRARY
   local wheel python=$work/python/bin/python
   wheel=$(echo "$(packages python)"/*"_$(uname -m).whl")
   python3 -m venv "$work/python"
@@ -43,4 +44,17 @@ run_python() {
   done
   mv "$work/python/elsewhere.so" "$place/libpaytoken.so.0"
   echo "ok     Python"
+}
+
+hosts_python() {
+  [ -x "$work/python/bin/python" ] || return 0
+  "$work/python/bin/python" -m pip install --quiet --requirement "$here/python/hosts.txt"
+  cd "$work/python/empty"
+  cp "$here"/python/{green,hosts,shop}.py .
+  unset LD_LIBRARY_PATH PYTHONPATH PAYTOKEN_LIBRARY
+  local host when
+  for host in gevent eventlet; do
+    for when in before after; do timeout 60 "$work/python/bin/python" -W ignore green.py "$host" "$when"; done
+  done
+  PATH=$work/python/bin:$PATH timeout 120 "$work/python/bin/python" hosts.py
 }
