@@ -107,6 +107,8 @@ class Source {
       c.configFree(config);
     }
     forgotten.register(this, this.#pointer, this);
+    // A thread's start holds the event loop for some 20 ms: better now than when a request waits.
+    if (workers === 0) idle.push(started());
   }
 
   /** From the environment, as the paytoken command reads it; settings given here count instead. */
@@ -312,6 +314,7 @@ function started() {
     assign();
   });
   worker.on('error', (error) => worker.job?.reject(error));
+  worker.unref();
   worker.on('exit', () => {
     workers--;
     if (idle.includes(worker)) idle.splice(idle.indexOf(worker), 1);

@@ -49,7 +49,7 @@ def gunicorn(kind, place):
         url = "http://127.0.0.1:%d/" % listener.getsockname()[1]
         process = subprocess.Popen(
             ["gunicorn", "--preload", "-k", kind, "-w", "3", "--threads", "4", "-c", "python:shop", "-b", f"fd://{listener.fileno()}",
-             "--graceful-timeout", "5", "shop:application"],
+             "--no-control-socket", "--graceful-timeout", "5", "shop:application"],
             pass_fds=[listener.fileno()], stdout=log, stderr=log)
         try:
             def get(_):

@@ -251,9 +251,10 @@ class Source:
         self._exclusive = _real.RLock()
         self._flights: dict[tuple[float, bool], _Flight[str]] = {}
 
-    def _use(self, call: Callable[[int | None], T]) -> T:
-        """Runs a call of the library's; in the child of a fork, with a source of its own."""
-        handle = self._handle  # which lives until this function ends, whoever closes the source meanwhile
+    def _use(self, call: Callable[[int | None], T], asked: _Handle | None = None) -> T:
+        """Runs a call of the library's, with the handle that was there when it was asked for; in the child of a fork, with
+        a source of its own."""
+        handle = asked or self._handle  # which lives until this function ends, whoever closes the source meanwhile
         if handle is None:
             raise _closed()
         try:
@@ -278,9 +279,10 @@ class Source:
 
     def _flight(self, min_validity: float, force: bool) -> _Flight[str]:
         """The fetch under way for such a token, or a new one."""
-        flights, key = self._flights, (min_validity, force)
+        flights, key, handle = self._flights, (min_validity, force), self._handle
         flight = flights.get(key) or flights.setdefault(key, _Flight(
-            lambda: self._use(lambda source: _fetch(source, min_validity, _FORCE if force else 0)), lambda: flights.pop(key, None)))
+            lambda: self._use(lambda source: _fetch(source, min_validity, _FORCE if force else 0), handle),
+            lambda: flights.pop(key, None)))
         flight.start()
         return flight
 
@@ -289,8 +291,9 @@ class Source:
         text = _text("rejected", rejected)
         # Who asks from now on does not get what a flight of before brings.
         self._flights = {}
+        handle = self._handle
         flight = _Flight[object](lambda: self._use(lambda source: _checked(
-            lambda error: _lib.paytoken_source_invalidate_with(source, text, None, error))))
+            lambda error: _lib.paytoken_source_invalidate_with(source, text, None, error)), handle))
         flight.start()
         return flight
 
