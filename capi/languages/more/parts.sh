@@ -78,7 +78,7 @@ hosts_more() {
     missing "nginx's Lua module (package libnginx-mod-http-lua)" "nginx with Lua" || return 0
   local line
   while read -r line; do
-    grep -qxF -- "$line" <(sed 's/^ *//' "$PAYTOKEN_HEADER") || fail "paytoken.lua declares what the library does not have: $line"
+    grep -qxF -- "$line" <(sed 's/^ *//' "$installed/include/paytoken_ffi.h") || fail "paytoken.lua declares what the library does not have: $line"
   done < <(sed -n '/^ffi.cdef/,/^]]/{//!p}' "$here/more/nginx-lua/paytoken.lua")
 
   nginx=$work/nginx
