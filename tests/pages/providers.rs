@@ -1,4 +1,4 @@
-//! The table of providers says what the facts say.
+//! The tables of providers, on the page and in the rustdoc, say what the facts say.
 
 use std::time::Duration;
 
@@ -65,4 +65,23 @@ fn the_table_of_providers_says_what_the_facts_say() {
             names.iter().map(|name| format!("`{}`", facts.variable(name))).collect();
         cell == names.join(", ")
     });
+}
+
+#[test]
+fn the_table_of_the_rustdoc_says_what_the_facts_say() {
+    const RUSTDOC: &str = include_str!("../../src/lib.rs");
+    for &provider in Provider::ALL {
+        let facts = provider.facts();
+        let begin = format!("//! | {} | `POST {}`, ", facts.title, facts.endpoint);
+        let row = RUSTDOC.lines().find(|line| line.starts_with(&begin)).unwrap();
+        let percent = match facts.renewal {
+            Renewal::Coexists { renew_from_percent, .. } => renew_from_percent,
+            _ => 95,
+        };
+        assert!(row.contains(&format!("| after {percent} %")), "{row}");
+        for site in [&facts.sandbox, &facts.production] {
+            let minutes = site.lifetime.unwrap().as_secs() / 60;
+            assert!(row.contains(&format!(" {minutes} min")), "{row}");
+        }
+    }
 }
