@@ -464,14 +464,21 @@ fn signals() {
     }
     let world = World::new();
     let service = Service::SendPayments;
-    for (name, number) in [("TERM", 15), ("INT", 2), ("HUP", 1)] {
+    for (name, number) in
+        [("TERM", 15), ("INT", 2), ("HUP", 1), ("QUIT", 3), ("USR1", 10), ("USR2", 12)]
+    {
         world.token(service);
         world.sandbox.api_fault_next(service, 1, Fault::Delay(std::time::Duration::from_secs(60)));
         let before = world.sandbox.counts(service).api_requests;
         // Whoever started the tests may ignore some of them, and that would be kept.
         let mut command = world.program("/usr/bin/env");
         let address = world.address(service);
-        command.args(["--default-signal=TERM,INT,HUP", PAYTOKEN, "curl", service.facts().name]);
+        command.args([
+            "--default-signal=TERM,INT,HUP,QUIT,USR1,USR2",
+            PAYTOKEN,
+            "curl",
+            service.facts().name,
+        ]);
         let child = command.args(["--", "-sS", &address]).spawn().unwrap();
         until("the call has arrived", || world.sandbox.counts(service).api_requests > before);
         let curl = curl_below(&child);
