@@ -225,6 +225,7 @@ public static class Test {
                 var status = source.Status();
                 Check(status.StoreErrorAge >= TimeSpan.Zero && status.Environment == PaytokenEnvironment.Sandbox, "status");
                 Check(status.TokenExpiresAt > DateTimeOffset.UtcNow && status.CertificateNotAfter > DateTimeOffset.UtcNow, "times");
+                Check(status.TokenAge < status.TokenRemaining && status.BlockedFor == null && status.LastErrorAge == null, "of a new token");
             }
         } finally { File.Delete(folder); }
         // An action that throws ends nothing, null ends it; what is left is handed on first.

@@ -368,6 +368,7 @@ func TestAStoreThatIsAwayIsTold(t *testing.T) {
 	}
 	status, err := source.Status()
 	if err != nil || status.StoreErrorAge < 0 || status.Provider != NTXPay || status.Environment != Sandbox ||
+		status.Age < 0 || status.Age >= status.Remaining || status.BlockedFor != -1 || status.LastErrorAge != -1 ||
 		!status.ExpiresAt.After(time.Now()) || !status.CertificateNotAfter.After(time.Now()) {
 		t.Fatal(status, err)
 	}

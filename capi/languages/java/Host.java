@@ -47,7 +47,7 @@ public final class Host {
             thread.join();
         }
         // The system's threads end a moment later.
-        for (long end = System.nanoTime() + 20_000_000_000L; tasks() > 100 && System.nanoTime() < end; ) {
+        for (long end = System.nanoTime() + 20_000_000_000L; tasks() > 40 && System.nanoTime() < end; ) {
             Thread.onSpinWait();
         }
         System.out.printf("served 500 %s threads with %d header; threads/descriptors: %s before, %s with them, %s after%n",

@@ -70,6 +70,7 @@ public final class Test {
         try (Paytoken source = new Paytoken(Paytoken.Provider.NTX_PAY, Paytoken.Environment.SANDBOX, settings)) {
             check(source.authorization().startsWith("Bearer "), "settings by hand");
         }
+        check(Path.of(System.getProperty("jna.tmpdir")).toFile().list().length == 0, "what was unpacked is left for who is killed");
         return null;
     }
 
@@ -233,6 +234,8 @@ public final class Test {
             check(record != null && record.startsWith("WARNING ") && record.contains("store") && !record.contains(header.substring(7)), record);
             Paytoken.Status status = source.status();
             check(status.storeErrorAgeMs() >= 0 && status.provider() == 1 && status.environment() == 1 && status.certificateNotAfterMs() > 0, "status");
+            check(status.ageMs() >= 0 && status.ageMs() < status.remainingMs() && status.expiresAtMs() > System.currentTimeMillis(), "of a new token");
+            check(status.blockedForMs() == -1 && status.lastErrorAgeMs() == -1, "nothing else has failed");
         } finally {
             Files.delete(folder);
         }

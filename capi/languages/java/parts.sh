@@ -43,7 +43,6 @@ run_java() {
   java_in_the_shop() { env -u LD_LIBRARY_PATH java -Xmx64m -Djna.tmpdir="$work/unpacked" -cp "$jna:." "$@"; }
   # A platform encoding that is not UTF-8, on purpose.
   LC_ALL=C java_in_the_shop shop.Test
-  [ -z "$(ls "$work/unpacked")" ] || { echo "Java: what was unpacked is left behind" >&2; exit 1; }
 
   # The three ways to the library.
   mkdir "$work/none"

@@ -77,7 +77,7 @@ func main() {
 	control("/send-payments/release")
 	group.Wait()
 	client.CloseIdleConnections()
-	for end := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > 20 && time.Now().Before(end); {
+	for end := time.Now().Add(20 * time.Second); runtime.NumGoroutine() > 12 && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	fmt.Printf("served 500 requests, 400 left within %v; goroutines/threads/descriptors: %s before, %s with 100 waiting, %s after\n",
