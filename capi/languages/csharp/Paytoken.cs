@@ -41,6 +41,7 @@ namespace Paytoken {
 
         /// <summary>The same as JSON text.</summary>
         public static Provider Describe(string json) {
+            Loader.Ready();
             uint number = 0;
             using (var text = Wiped.Text("description", json))
                 C.Checked((out IntPtr error) => C.ProviderDescribe(text.Pointer, out number, out error));
@@ -154,7 +155,8 @@ namespace Paytoken {
         private readonly Dictionary<object, Task<string>> flights = new Dictionary<object, Task<string>>();
 
         public Source(Provider provider, PaytokenEnvironment environment, Settings settings) {
-            IntPtr config = C.ConfigNew(Given(provider).Number, (uint)environment);
+            uint number = NumberOf(provider);
+            IntPtr config = C.ConfigNew(number, (uint)environment);
             if (config == IntPtr.Zero) throw C.Invalid("environment", "is neither Sandbox nor Production");
             handle = Made(config, settings);
         }
@@ -166,12 +168,16 @@ namespace Paytoken {
         /// environment that the process was started with, whatever Environment.SetEnvironmentVariable did.
         /// </summary>
         public static Source FromEnv(Provider provider, Settings settings = null) {
+            uint number = NumberOf(provider);
             IntPtr config = IntPtr.Zero;
-            C.Checked((out IntPtr error) => C.ConfigFromEnv(Given(provider).Number, out config, out error));
+            C.Checked((out IntPtr error) => C.ConfigFromEnv(number, out config, out error));
             return new Source(config, settings);
         }
 
-        private static Provider Given(Provider provider) => provider ?? throw C.Invalid("provider", "is null");
+        private static uint NumberOf(Provider provider) {
+            Loader.Ready();
+            return provider?.Number ?? throw C.Invalid("provider", "is null");
+        }
 
         private static Handle Made(IntPtr config, Settings settings) {
             try {
@@ -375,6 +381,7 @@ namespace Paytoken {
         private static Thread thread;
 
         internal static void To(TraceLevel level, Action<TraceLevel, string> next) {
+            Loader.Ready();
             if (next != null && (level < TraceLevel.Error || level > TraceLevel.Verbose))
                 throw C.Invalid("level", "is none of Error, Warning, Info, Verbose");
             HandOn();
@@ -493,7 +500,9 @@ namespace Paytoken {
         [UnmanagedFunctionPointer(Cdecl)] internal delegate Code SetQueue(uint level, uint capacity);
         [UnmanagedFunctionPointer(Cdecl)] internal delegate Code NextRecord(byte[] buffer, UIntPtr room, out UIntPtr length, out uint level);
 
-        private static readonly IntPtr Library = Loader.Load();
+        // Written down, it runs no earlier than a member of this class is used: see Loader.Ready.
+        static C() {}
+
         internal static readonly NameOf CodeName = Function<NameOf>("code_name");
         internal static readonly Describe ProviderDescribe = Function<Describe>("provider_describe");
         internal static readonly NewConfig ConfigNew = Function<NewConfig>("config_new");
@@ -514,7 +523,7 @@ namespace Paytoken {
         internal static readonly SetQueue SetLogQueue = Function<SetQueue>("set_log_queue");
         internal static readonly NextRecord LogNext = Function<NextRecord>("log_next");
 
-        private static T Function<T>(string name) => Marshal.GetDelegateForFunctionPointer<T>(Loader.Symbol(Library, "paytoken_" + name));
+        private static T Function<T>(string name) => Marshal.GetDelegateForFunctionPointer<T>(Loader.Symbol(Loader.Ready(), "paytoken_" + name));
 
         internal static T Setter<T>(string name) => Function<T>("config_set_" + name);
 
@@ -605,7 +614,12 @@ namespace Paytoken {
     internal static class Loader {
         private static readonly bool IsWindows = RuntimeInformation.IsOSPlatform(OSPlatform.Windows), IsMac = RuntimeInformation.IsOSPlatform(OSPlatform.OSX);
 
-        internal static IntPtr Load() {
+        private static readonly Lazy<IntPtr> Library = new Lazy<IntPtr>(Load);
+
+        /// <summary>For what a program calls first: from C's initializer, the exception would come wrapped.</summary>
+        internal static IntPtr Ready() => Library.Value;
+
+        private static IntPtr Load() {
             string packed = IsWindows ? "paytoken.dll" : IsMac ? "libpaytoken.dylib" : "libpaytoken.so";
             string system = IsWindows ? packed : IsMac ? "libpaytoken.0.dylib" : "libpaytoken.so.0";
             string platform = (IsWindows ? "win-" : IsMac ? "osx-" : "linux-") + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
@@ -624,6 +638,8 @@ namespace Paytoken {
         }
 
         private static bool Opened(string path, ref string why, out IntPtr library) {
+            // To find dlerror clears what it tells: once before.
+            if (!IsWindows) Unix(dlerror, libc_dlerror);
             library = IsWindows ? LoadLibraryEx(path, IntPtr.Zero, Path.IsPathRooted(path) ? 8u : 0) : Unix(() => dlopen(path, 2), () => libc_dlopen(path, 2));
             if (library == IntPtr.Zero)
                 why = IsWindows ? "error " + Marshal.GetLastWin32Error() : Marshal.PtrToStringAnsi(Unix(dlerror, libc_dlerror));

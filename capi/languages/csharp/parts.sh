@@ -41,7 +41,7 @@ END
 run_csharp() {
   have mcs mono-mcs csharp && have mono mono-runtime csharp || return 0
   on_the_page csharp csharp/Test.cs
-  local made assembly=packages/paytoken/$(version)/lib/netstandard2.0 package
+  local made assembly=packages/paytoken/$(version)/lib/netstandard2.0 said
   made=$(packages csharp)/Paytoken.$(version).nupkg
   mkdir -p "$work/csharp/none"
   cd "$work/csharp"
@@ -56,6 +56,8 @@ run_csharp() {
   [ "$(env -u LD_LIBRARY_PATH mono built/test.exe found)" = found ]
   rm -r built/runtimes
   finds_its_library 'C#' mono built/test.exe found
+  said=$(env -u LD_LIBRARY_PATH mono built/test.exe found 2>&1 || true)
+  [[ $said == *"DllNotFoundException"*"No such file"* && $said != *TypeInitialization* ]] || { echo "C#: $said" >&2; exit 1; }
   echo "   C#: $(stat -c '%n, %s bytes' "$made" | sed 's|.*/||')"
 }
 
