@@ -129,14 +129,17 @@ class Source {
     if (!Number.isSafeInteger(minValidity) || minValidity < 0) {
       throw invalid('minValidity', 'has to be a whole number, 0 or more, of milliseconds');
     }
-    if (!force) {
+    const key = `fetch ${minValidity} ${force}`;
+    // Who comes while a fetch is under way does not look: what is not there costs an error object each time.
+    if (!force && !this.#flights.has(key)) {
       try {
         return fetchToken(this.#open(), minValidity, CACHED_ONLY);
       } catch (error) {
         if (error.number !== TIMEOUT) throw error;
       }
     }
-    return unlessAborted(this.#flight(minValidity, force), signal);
+    const flight = this.#flights.get(key) ?? this.#fly(key, { call: 'fetch', minValidity, flags: force ? FORCE : 0 });
+    return unlessAborted(flight, signal);
   }
 
   /** The token alone. */
@@ -202,12 +205,6 @@ class Source {
   #freeUnused() {
     if (!this.#isClosed || this.#users > 0) return;
     free(this.#pointer);
-  }
-
-  /** The fetch under way for such a token, or a new one. */
-  #flight(minValidity, force) {
-    const key = `fetch ${minValidity} ${force}`;
-    return this.#flights.get(key) ?? this.#fly(key, { call: 'fetch', minValidity, flags: force ? FORCE : 0 });
   }
 
   #fly(key, order) {

@@ -1,4 +1,5 @@
 """A shop that hosts.py serves: a WSGI application, and Celery's tasks. Its source is made before the workers are."""
+import functools
 import os
 import ssl
 import threading
@@ -11,9 +12,15 @@ source = paytoken.Source.from_env(paytoken.Provider.SEND_PAYMENTS)
 longest = 0.0
 
 
+@functools.lru_cache(None)
+def tls():
+    """Made in the worker: one of before gevent patches it recurses for ever."""
+    return ssl.create_default_context(cafile=os.environ["PAYTOKEN_CA"])
+
+
 def accounts(authorization):
     request = urllib.request.Request(os.environ["SENDPAYMENTS_BASE_URL"] + "/accounts", headers={"Authorization": authorization})
-    with urllib.request.urlopen(request, timeout=15, context=ssl.create_default_context(cafile=os.environ["PAYTOKEN_CA"])) as answer:
+    with urllib.request.urlopen(request, timeout=15, context=tls()) as answer:
         return answer.status, answer.read()
 
 

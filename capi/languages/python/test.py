@@ -224,11 +224,13 @@ def what_cannot_be_passed_on_is_an_error():
     for call in (lambda: source.invalidate("a\0b"), lambda: source.token(-1), lambda: source.token(float("nan")),
                  lambda: source.token(timeout=-1), lambda: source.token(timeout=float("nan"))):
         assert failure(call).code == Code.INVALID_ARGUMENT
+    assert stats()["token_requests"] == 0
     # Closed while a thread waits: that call ends as it would, and the next is an error.
     control("POST", "/send-payments/hold")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(source.token)
         while not source._flights:
+            assert not waiting.done(), waiting.result()
             time.sleep(0.001)
         source.close()
         source.close()

@@ -165,6 +165,8 @@ class Source:
     def authorization(self, min_validity: float = 0.0, timeout: float | None = None, force: bool = False) -> str:
         """An Authorization header's value that is good now and for min_validity seconds more. timeout, in seconds, is the
         longest that this call waits; force asks for a new token in any case."""
+        if timeout is not None and not timeout >= 0:
+            raise _invalid("timeout: has to be 0 or more, in seconds, or None")
         return self._cached(min_validity, force) or self._flight(min_validity, force).wait(timeout)
 
     async def authorization_async(self, min_validity: float = 0.0, force: bool = False) -> str:
@@ -268,7 +270,8 @@ class Source:
         return self._use(call)
 
     def _cached(self, min_validity: float, force: bool) -> str | None:
-        if force:
+        # Who comes while a fetch is under way does not look: what is not there costs an error object each time.
+        if force or (min_validity, force) in self._flights:
             return None
         try:
             return self._use(lambda source: _fetch(source, min_validity, _CACHED_ONLY))
@@ -397,8 +400,6 @@ class _Flight(Generic[T]):
             self._is_started = True
 
     def wait(self, timeout: float | None = None) -> T:
-        if timeout is not None and not timeout >= 0:
-            raise _invalid("timeout: has to be 0 or more, in seconds, or None")
         limit = _real.TIMEOUT_MAX if timeout is None else min(timeout, _real.TIMEOUT_MAX)
         if isinstance(_thread.start_new_thread, types.BuiltinFunctionType):
             landed = _real.allocate_lock()
