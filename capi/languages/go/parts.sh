@@ -23,7 +23,8 @@ run_go() {
   mkdir -p "$shop" "$work/go/unpacked"
   cd "$shop"
   unset LD_LIBRARY_PATH
-  export GOCACHE=$work/go/cache GOMODCACHE=$work/go/modules GOFLAGS="-modcacherw -mod=mod" GONOSUMDB=paytoken.example GOPROXY=file://$made
+  # The compiled standard library stays for the next run.
+  export GOCACHE=$target/go GOMODCACHE=$work/go/modules GOFLAGS="-modcacherw -mod=mod" GONOSUMDB=paytoken.example GOPROXY=file://$made
   cp "$here/go/host/main.go" .
 
   # By its address, with the library by pkg-config.
