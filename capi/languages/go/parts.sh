@@ -24,11 +24,11 @@ run_go() {
   cd "$shop"
   unset LD_LIBRARY_PATH
   # The compiled standard library stays for the next run.
-  export GOCACHE=$target/go GOMODCACHE=$work/go/modules GOFLAGS="-modcacherw -mod=mod" GONOSUMDB=paytoken.example GOPROXY=file://$made
+  export GOCACHE=$target/go GOMODCACHE=$work/go/modules GOFLAGS="-modcacherw -mod=mod -ldflags=-r=$installed/lib" GONOSUMDB=paytoken.example GOPROXY=file://$made
   cp "$here/go/host/main.go" .
 
   # By its address, with the library by pkg-config.
-  export PKG_CONFIG_PATH=$installed/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$work/root CGO_LDFLAGS=-Wl,-rpath,$installed/lib
+  export PKG_CONFIG_PATH=$installed/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$work/root
   go mod init shop 2>/dev/null
   go get "paytoken.example/paytoken@v$(version)"
   go build -o host .
@@ -39,7 +39,9 @@ run_go() {
 
   # Without a proxy, from a folder; with the library by a path.
   unset PKG_CONFIG_PATH PKG_CONFIG_SYSROOT_DIR
-  export GOPROXY=off CGO_CFLAGS=-I$installed/include CGO_LDFLAGS="-L$installed/lib -Wl,-rpath,$installed/lib"
+  # The same path in each run: all that uses cgo is compiled for these two.
+  ln -sfn "$installed" "$target/go/installed"
+  export GOPROXY=off CGO_CFLAGS=-I$target/go/installed/include CGO_LDFLAGS=-L$target/go/installed/lib
   python3 -m zipfile -e "$made"/paytoken.example/paytoken/@v/*.zip "$work/go/unpacked"
   mv "$work"/go/unpacked/paytoken.example/paytoken@* ../paytoken
   rm go.mod go.sum
