@@ -296,6 +296,15 @@ def a_store_that_is_away_is_seen
       error = failure { Paytoken.log_to(logger, level: level, capacity: capacity) }
       check(error.code == 103, error.message)
     end
+    check(failure { Paytoken.log_to($stderr) }.message.include?("Logger"), "an IO is none")
+    # One that fails once gets the next record all the same.
+    fails = [true]
+    told = $stderr
+    $stderr = StringIO.new
+    Paytoken.log_to(Logger.new(StringIO.new, formatter: ->(*, text) { fails.pop ? raise("the disk is full") : records << text }), level: :warn)
+    2.times { failure { source.token(force: true) } }
+    check(records.pop.include?(store) && $stderr.string.include?("the disk is full"), "a logger that fails")
+    $stderr = told
     Paytoken.log_to(nil)
   end
 end
@@ -315,6 +324,9 @@ def the_library_is_found_in_three_places
     check(none.include?("the gem's (#{directory}/") && none.include?("PAYTOKEN_LIBRARY names (it is not set)") && none.include?("the system's"), none)
     wrong = said[PAYTOKEN_LIBRARY: "/nowhere", LD_LIBRARY_PATH: File.dirname(library)]
     check(wrong.include?("/nowhere") && wrong.include?("correct that"), wrong)
+    check(said[PAYTOKEN_LIBRARY: "", LD_LIBRARY_PATH: File.dirname(library)] == "found\n", "empty is not set")
+    other = said[PAYTOKEN_LIBRARY: "libc.so.6"]
+    check(other.include?("libc.so.6; unset"), other)
     FileUtils.mkdir("#{directory}/paytoken")
     FileUtils.cp(library, "#{directory}/paytoken")
     check(said[PAYTOKEN_LIBRARY: "/nowhere"] == "found\n", "the gem's first")

@@ -256,6 +256,8 @@ module Paytoken
   # Sends the library's log records, of all sources, to a Logger, from a thread that asks for them ten times a second.
   # A logger of nil ends it.
   def self.log_to(logger, level: :info, capacity: 1024)
+    raise C.invalid("log_to: has to be a Logger, or nil") unless logger.nil? || logger.respond_to?(:add)
+
     @log&.kill&.join
     @log = nil
     number = logger ? C.number(C::LEVELS, level, "level") : 0
@@ -275,6 +277,8 @@ module Paytoken
           logger.add(*record, "paytoken")
         end
         sleep 0.1
+      rescue StandardError => e
+        warn("paytoken: the logger failed: #{e.message}")
       end
     end
   end
@@ -304,9 +308,10 @@ module Paytoken
       file = RUBY_PLATFORM.include?("darwin") ? "libpaytoken.0.dylib" : "libpaytoken.so.0"
       own = File.join(__dir__, "paytoken", file)
       named = ENV["PAYTOKEN_LIBRARY"]
+      named = nil if named == ""
       reasons = []
       [(own if File.exist?(own)), named || file].compact.each do |path|
-        return Fiddle.dlopen(path)
+        return Fiddle.dlopen(path).tap { |library| library["paytoken_log_next"] } # else it is another library
       rescue Fiddle::DLError => e
         reasons << e.message
       end
