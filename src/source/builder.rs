@@ -81,6 +81,23 @@ pub struct Builder<Of = OneAccount> {
 pub struct OneAccount;
 
 /// A [`Builder`] in a [`TokenCache`](crate::TokenCache), of any account's source.
+///
+/// ```
+/// use paytoken::{Builder, IsOfOneAccount, ManyAccounts, OneAccount, Provider, TokenCache};
+///
+/// // Settings of one's own, for any source:
+/// fn patient<Of>(builder: Builder<Of>) -> Builder<Of> {
+///     builder.retries(5)
+/// }
+/// // Only for one account's:
+/// fn at_home<Of: IsOfOneAccount>(builder: Builder<Of>) -> Builder<Of> {
+///     builder.base_url("http://127.0.0.1:8080")
+/// }
+/// let _: fn(Builder<OneAccount>) -> Builder = at_home;
+/// let in_cache: fn(Builder<ManyAccounts>) -> Builder<ManyAccounts> =
+///     |builder| patient(builder).base_url_for(Provider::SendPayments, "https://send.example");
+/// let cache = TokenCache::with(in_cache);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ManyAccounts;
