@@ -5,7 +5,9 @@ use std::fs;
 use crate::root;
 
 /// Types without an example of their own, and whose example shows them.
-const SHOWN_BY: [(&str, &str); 12] = [
+const SHOWN_BY: [(&str, &str); 14] = [
+    ("IsOfOneAccount", "ManyAccounts"),
+    ("OneAccount", "ManyAccounts"),
     ("Attempt", "TokenSource"),
     ("ErrorKind", "Error"),
     ("EventKind", "Event"),
