@@ -1,7 +1,7 @@
 # For ctest/run and languages/run: a temporary folder, $work; the sandbox, with its variables set; and `apart`, which runs
 # a part of the work. Whatever way the script ends, also by a signal, all that it started ends with it.
 set -euo pipefail
-capi=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+capi=$(CDPATH="" cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 target=${CARGO_TARGET_DIR:-$capi/../target}
 work=$(mktemp -d)
 export PAYTOKEN_WORK=$work

@@ -37,7 +37,7 @@
  *               Processes that serve one account share its token with
  *               paytoken_config_set_store_directory, machines with paytoken_config_set_store_url.
  *               No file descriptor of the library's is inherited through exec, and none is 0, 1 or
- *               2, also where you have closed those and write to them all the same.
+ *               2: where you have closed those, /dev/null takes their place, and stays.
  *   Signals     No function may be called from a signal handler. None raises SIGPIPE.
  *   Secrets     Copies that the library makes of secrets and tokens are wiped when their object is
  *               freed. Those in your memory are yours to wipe: paytoken_wipe. Messages and log

@@ -117,6 +117,7 @@ fn source(
     TokenSource::builder(credentials, Environment::Sandbox)
         .base_url(&sandbox.url(provider))
         .root_certificates_pem(sandbox.ca_pem().as_bytes())
+        .proxy("") // that of the environment does not lead to this machine
         .clock(clock.clone())
         .build()
 }

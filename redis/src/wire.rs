@@ -11,7 +11,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::address::Host;
 use crate::clock::Deadline;
-use crate::descriptor::above_standard;
+use crate::descriptor::occupy_standard;
 use crate::dial::Dialer;
 use crate::failure::Failure;
 
@@ -37,8 +37,8 @@ impl Timed {
     pub(crate) fn to_socket(path: &Path, deadline: Deadline) -> Result<Self, Failure> {
         let not_reached = Failure::not_reached;
         let address = SockAddr::unix(path).map_err(not_reached)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).and_then(above_standard);
-        let socket = socket.map_err(not_reached)?;
+        occupy_standard();
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(not_reached)?;
         // A server that has stopped does not take connections: that must not be waited for.
         socket.set_nonblocking(true).map_err(not_reached)?;
         loop {

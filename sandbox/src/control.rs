@@ -29,7 +29,7 @@ POST /SERVICE/fault?kind=status=503&times=3    the next 3 token requests fail (t
 POST /SERVICE/revoke-all                       ends every token
 POST /SERVICE/client?id=shop-2&secret=S        one more client, or another secret for one
 POST /SERVICE/suspend?id=shop-2                refuses this client (on=false: no more)
-POST /reset                                    counters, settings and faults as at the start
+POST /reset                                    counters, settings and faults as at the start; clients stay
 
 SERVICE is one of {services}, or the name of a provider that is described.
 Kinds of fault, several joined by a semicolon (quote it from the shell; %3B in an address):

@@ -69,6 +69,16 @@ impl Directory {
                 |(name, _): &&mut (String, String)| name.ends_with("_ASSERTION_KEY");
             variables.iter_mut().filter(of_assertions).for_each(|(_, path)| path.clone_from(&key));
         }
+        // No proxy leads to this machine.
+        for name in ["no_proxy", "NO_PROXY"] {
+            let set = std::env::var(name).ok().filter(|hosts| !hosts.is_empty());
+            let hosts = match set.as_deref() {
+                Some("*") => "*".to_owned(),
+                Some(hosts) => format!("{hosts},127.0.0.1,localhost"),
+                None => "127.0.0.1,localhost".to_owned(),
+            };
+            variables.push((name.to_owned(), hosts));
+        }
         // For HTTP clients that ask the system whom to trust, as those of the README do.
         variables.push(("SSL_CERT_FILE".to_owned(), path("trusted.pem")));
         self.write("env.sh", &export_lines(&variables))?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::base::clock::Deadline;
-use crate::base::descriptor::above_standard;
+use crate::base::descriptor::occupy_standard;
 
 /// How long pipes are waited for, unless a time-out says otherwise.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
@@ -290,7 +290,8 @@ fn open(path: &Path) -> io::Result<File> {
         &mut options,
         libc::O_NONBLOCK | libc::O_NOCTTY,
     );
-    above_standard(options.open(path)?)
+    occupy_standard();
+    options.open(path)
 }
 
 /// Whether a name leads elsewhere than to a disk: opening it would call somebody's pipe, or wait for

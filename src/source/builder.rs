@@ -174,7 +174,8 @@ impl<Of> Builder<Of> {
         self
     }
 
-    /// As [`base_url`](Self::base_url), but only where the credentials are this provider's: for
+    /// As [`base_url`](Self::base_url), but only where the credentials are this provider's, in whichever
+    /// [`environment`](Self::environment): for
     /// [`TokenCache::with`](crate::TokenCache::with), whose sources belong to several providers.
     pub fn base_url_for(mut self, provider: Provider, url: &str) -> Self {
         if self.provider() == provider {

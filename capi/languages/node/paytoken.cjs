@@ -255,7 +255,13 @@ function passOn(logger) {
     const used = Number(length.readBigUInt64LE());
     if (number === BUFFER_TOO_SMALL) room = used + 1;
     else if (number !== OK || level.readUInt32LE() === 0) return;
-    else logger[Object.keys(LEVELS)[level.readUInt32LE() - 1]](`paytoken: ${buffer.toString('utf8', 0, used)}`);
+    else {
+      try {
+        logger[Object.keys(LEVELS)[level.readUInt32LE() - 1]](`paytoken: ${buffer.toString('utf8', 0, used)}`);
+      } catch (error) {
+        process.emitWarning(`paytoken: the logger failed: ${error}`); // and no program ends of it
+      }
+    }
   }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::clock::{Deadline, monotonic};
-use super::descriptor::above_standard;
+use super::descriptor::occupy_standard;
 use super::sync::{Background, lock};
 
 #[derive(Default)]
@@ -155,7 +155,8 @@ fn connect(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     if limit.is_zero() {
         return Err(io::ErrorKind::TimedOut.into());
     }
-    let stream = above_standard(TcpStream::connect_timeout(&address, limit)?)?;
+    occupy_standard();
+    let stream = TcpStream::connect_timeout(&address, limit)?;
     // What is sent is small, and its answer is waited for.
     stream.set_nodelay(true)?;
     Ok(stream)

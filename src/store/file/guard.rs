@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{FileStore, StoreGuard, StoreKey, make_private, patiently, private_options};
-use crate::base::descriptor::above_standard;
 use crate::types::error::Result;
 
 /// Holds the kernel's lock on `KEY.lock`.
@@ -59,8 +58,7 @@ impl<'a> FileGuard<'a> {
             _ => {}
         }
         let result = (|| {
-            let file = private_options().write(true).create_new(true).open(&new)?;
-            let mut file = above_standard(file)?;
+            let mut file = private_options().write(true).create_new(true).open(&new)?;
             make_private(&file, &file.metadata()?)?;
             file.write_all(entry)?;
             date_after(&entry_path, &file)?;

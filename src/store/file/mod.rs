@@ -30,7 +30,7 @@ use self::windows::of_user;
 use super::entry::Entry;
 use super::{Place, Store, StoreGuard, StoreKey};
 use crate::base::clock::Deadline;
-use crate::base::descriptor::above_standard;
+use crate::base::descriptor::occupy_standard;
 use crate::types::error::{Error, Result};
 
 /// A larger file is not an entry: 256 KiB, and what sealing adds.
@@ -130,7 +130,7 @@ impl FileStore {
     fn open_entry(&self, key: &StoreKey) -> Result<Option<(File, Metadata)>> {
         let path = self.path(key, "entry");
         let cannot_be_read = |error| self.directory.error("cannot be read", error);
-        let file = match patiently(|| above_standard(private_options().read(true).open(&path)?)) {
+        let file = match patiently(|| private_options().read(true).open(&path)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Windows says the same of a directory that is missing and cannot be made.
@@ -197,7 +197,6 @@ impl FileStore {
             Err(error) if is_shut_out(&error) => return Ok(None),
             result => result,
         }
-        .and_then(above_standard)
         .map_err(cannot_be_locked)?;
         let metadata = file.metadata().map_err(cannot_be_locked)?;
         if !metadata.is_file() || !self.directory.is_ours(&metadata)? {
@@ -316,6 +315,7 @@ fn distrust(entry: &Path) -> io::Result<()> {
 /// Files are `0600` from their first moment, or less where the umask takes away more; links are not
 /// followed, and nothing blocks (a FIFO would).
 fn private_options() -> OpenOptions {
+    occupy_standard();
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     {

@@ -354,7 +354,10 @@ class _Log:
             elif code != Code.OK or level.value == 0:
                 return
             else:
-                logger.log(10 * (5 - level.value), "%s", buffer.value.decode())
+                try:
+                    logger.log(10 * (5 - level.value), "%s", buffer.value.decode())
+                except Exception as error:  # a filter's, which ends neither this thread nor a call
+                    warnings.warn(f"paytoken: the logger failed: {error}")
 
 
 # ---- Threads ----
