@@ -192,8 +192,7 @@ impl<Of> Builder<Of> {
     }
 
     /// The certificate authorities that this system trusts, *instead of* Mozilla's, which are built
-    /// in: `SSL_CERT_FILE` and `SSL_CERT_DIR` where they are set, else where the system keeps them.
-    /// Read when the source is built.
+    /// in: those of `SSL_CERT_FILE` where it is set, else the system's own. Read when the source is built.
     #[cfg(feature = "system-roots")]
     pub fn system_root_certificates(mut self) -> Self {
         self.authorities = Some(Authorities::System);

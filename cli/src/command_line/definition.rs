@@ -255,7 +255,7 @@ fn common() -> Vec<Arg> {
         valued(
             "connect-timeout",
             "TIME",
-            "For one connection to the provider, TLS included, of that time (default: 5s)".into(),
+            "Of that time, for each step of connecting to the provider (default: 5s)".into(),
         ),
         path(
             "store",

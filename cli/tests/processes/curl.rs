@@ -190,6 +190,18 @@ fn not_again() {
         // It is dropped all the same.
         assert!(world.sandbox.is_valid(service, &world.token(service)), "{options:?}");
     }
+    // What does not fit into the memory for it is shown as it comes.
+    for (letters, is_again) in [(100_000, false), (80_000, true)] {
+        revoke();
+        let before = calls();
+        let written = "w".repeat(letters);
+        let long = [&[&*address; 10][..], &["-w", &written]].concat();
+        let output = world.curl(service, &long).output().unwrap();
+        let is_told = told(&output).contains("its output is long, and has been shown");
+        assert_eq!(is_told, !is_again, "{}", told(&output));
+        assert_eq!(calls() - before, if is_again { 22 } else { 11 });
+        assert!(world.sandbox.is_valid(service, &world.token(service)));
+    }
     // Two calls, both 401: then neither has done anything.
     revoke();
     let before = calls();

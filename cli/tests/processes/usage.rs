@@ -449,6 +449,13 @@ fn purge() {
     assert!(!entry.exists());
     assert_eq!(fs::read_dir(world.store()).unwrap().count(), 2, "the other's entry and lock");
     assert_ne!(world.token(Service::NtxPay), token);
+    // A server forgets entries by itself, and is not even asked.
+    let server = "redis://127.0.0.1:1";
+    for (arguments, variable) in [(&["purge"][..], server), (&["purge", "--store", server], "")] {
+        let output = world.paytoken(arguments).env("PAYTOKEN_STORE", variable).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+        assert!(told(&output).contains("a server forgets entries by itself"), "{output:?}");
+    }
 }
 
 fn no_core() {

@@ -16,7 +16,7 @@ use paytoken_testing::{builder, nobody_listens, until};
 use crate::conformance::key;
 use crate::proxy::Mode;
 use crate::scene::{LIMIT, SLACK, Scene, make_user, store};
-use crate::support::SEND;
+use crate::support::{SEND, logged};
 use crate::trial;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -50,6 +50,13 @@ fn stopped() {
     scene.server.start_again();
     make_user(&scene.server);
     scene.assert_well();
+    let told = logged(&scene.server.folder.to_string_lossy());
+    let at = |level: &str, words: &str| {
+        told.iter().position(|line| line.starts_with(level) && line.contains(words))
+    };
+    let fails = at("WARN ", "tokens in memory are not compared with it");
+    let answers = at("INFO ", "answers again");
+    assert!(fails.is_some() && fails < answers, "{told:#?}");
 }
 
 fn standing_still() {

@@ -17,7 +17,7 @@ use crate::types::error::{Error, ErrorKind};
 
 /// OWASP's figure for PBKDF2-HMAC-SHA256: a fraction of a second, paid only while a refusal is
 /// remembered.
-const ITERATIONS: NonZeroU32 =
+pub(super) const ITERATIONS: NonZeroU32 =
     NonZeroU32::new(if cfg!(paytoken_model) { 1 } else { 600_000 }).expect("not zero");
 
 /// Of so many secrets it is remembered whether a mark is theirs.
