@@ -314,8 +314,8 @@ PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken
  *             PAYTOKEN_BUFFER_TOO_SMALL, where buf is left as it is; the token stays cached. The
  *             next call may give another, longer token: call in a loop.
  *   err       may be NULL.
- * Every code of a failed fetch; PAYTOKEN_CONFIGURATION also where min_validity_ms is more than 80 %
- * of a token's life.
+ * Every code of a failed fetch; PAYTOKEN_CONFIGURATION also where the cached token is not good for
+ * min_validity_ms, and that is more than 80 % of a token's life.
  * Blocks: where the cache has no token for you: while it, or another thread, fetches one, at most
  * the config's time-out. With a store, also for a look at its file, or its server (one call a
  * second looks; 1 s at most for each of two questions where the server hangs). */

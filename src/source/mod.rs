@@ -193,8 +193,8 @@ impl TokenSource {
     /// A token that is good for at least this long.
     ///
     /// # Errors
-    /// [`Configuration`](crate::ErrorKind::Configuration) when that is more than 80 % of a token's
-    /// life; else as [`token`](Self::token).
+    /// [`Configuration`](crate::ErrorKind::Configuration) when the token in use is not good for so long,
+    /// and that is more than 80 % of a token's life; else as [`token`](Self::token).
     pub fn token_valid_for(&self, at_least: Duration) -> Result<Token> {
         self.token_with(&TokenOptions::new().min_validity(at_least))
     }
