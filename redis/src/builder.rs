@@ -223,3 +223,15 @@ impl fmt::Debug for RedisStoreBuilder {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_says_the_same_times() {
+        let [usual, longest] = [TIMEOUT, LONGEST_TIMEOUT].map(|time| time.as_secs());
+        let says = format!("within `timeout` ({usual} s unless set, {longest} s at most)");
+        assert!(include_str!("../../docs/redis.md").contains(&says), "{says}");
+    }
+}

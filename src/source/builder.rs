@@ -24,10 +24,10 @@ use crate::types::event::{Event, EventHook};
 use crate::types::names::Provider;
 
 /// The time for one whole fetch, retries included.
-const TIMEOUT: Duration = Duration::from_secs(15);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const RETRIES: u32 = 2;
-const MOST_RETRIES: u32 = 10;
+pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const RETRIES: u32 = 2;
+pub(super) const MOST_RETRIES: u32 = 10;
 
 /// Settings of a [`TokenSource`](crate::TokenSource); made by
 /// [`TokenSource::builder`](crate::TokenSource::builder).

@@ -476,3 +476,20 @@ impl fmt::Debug for TokenSource {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[test]
+fn the_header_and_the_pages_say_the_same_defaults() {
+    use builder::{CONNECT_TIMEOUT, MOST_RETRIES, RETRIES, TIMEOUT};
+    let header = include_str!("../../capi/include/paytoken.h").replace("\n * ", " ");
+    let [time, connect] = [TIMEOUT, CONNECT_TIMEOUT].map(|time| time.as_secs());
+    for says in [
+        format!("that a call waits. Default {time},000 ms; not 0"),
+        format!("proxy, TLS. Default {connect},000 ms; not 0"),
+        format!("is retried. Default {RETRIES}, at most {MOST_RETRIES}."),
+    ] {
+        assert!(header.contains(&says), "{says}");
+    }
+    let page = include_str!("../../docs/safe-use.md");
+    assert!(page.contains(&format!("within `timeout` ({time} s unless set)")), "{time} s");
+}
