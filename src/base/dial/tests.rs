@@ -297,3 +297,9 @@ fn all_addresses_can_be_tried_at_once_to_see_which_answer() {
     assert!(matches!(ended[1].1, None | Some(false)), "{ended:?}");
     assert_eq!(ended[2], (addresses[2], Some(false)));
 }
+
+#[test]
+fn the_page_says_the_same_pace() {
+    let says = format!("| {} ms more for each that was tried", PACE.as_millis());
+    assert!(include_str!("../../../docs/architecture.md").contains(&says), "{says}");
+}
