@@ -232,7 +232,10 @@ async function aStoreThatIsAwayIsSeen() {
   assert.equal(source.status().store_error_age_ms, -1);
   fs.writeFileSync(store, 'a file where the directory is to be');
   const warned = new Promise((resolve) => {
-    logTo({ error: resolve, warn: resolve }, { level: 'warn' });
+    // A logger that fails ends no program.
+    const fail = (text) => { resolve(text); throw new Error('the disk is full'); };
+    process.on('warning', (warning) => assert.match(warning.message, /^paytoken: the logger failed: Error: the disk is full/));
+    logTo({ error: resolve, warn: fail }, { level: 'warn' });
   });
   const kept = setInterval(() => {}, 1000); // logTo's own timer keeps no program alive
   await source.token().catch((error) => assert.equal(error.code, 'PAYTOKEN_STORE'));

@@ -36,6 +36,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 import types
 import typing
 import warnings
@@ -356,8 +357,9 @@ class _Log:
             else:
                 try:
                     logger.log(10 * (5 - level.value), "%s", buffer.value.decode())
-                except Exception as error:  # a filter's, which ends neither this thread nor a call
-                    warnings.warn(f"paytoken: the logger failed: {error}")
+                except Exception:  # a filter's: told as logging tells of its handlers' errors, and the next record follows
+                    if logging.raiseExceptions and sys.stderr:
+                        traceback.print_exc()
 
 
 # ---- Threads ----
