@@ -14,6 +14,7 @@ use crate::fetch::account_book::{AccountBook, Books};
 use crate::fetch::shared_fetch::SharedFetch;
 use crate::fetch::{Fetcher, Supply};
 use crate::protocol;
+use crate::source::of::{IsOfOneAccount, OneAccount};
 use crate::store::{Account, Store};
 use crate::token::{AuthorizationHeader, Token};
 use crate::transport::{self, ConnectionSettings, Roots, TlsPool, Transport};
@@ -73,48 +74,6 @@ pub struct Builder<Of = OneAccount> {
     pool: TlsPool,
     /// Shared with the other sources of a cache.
     books: Option<Arc<Books>>,
-}
-
-/// A [`Builder`] of one account's source.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct OneAccount;
-
-/// A [`Builder`] in a [`TokenCache`](crate::TokenCache), of any account's source.
-///
-/// ```
-/// use paytoken::{Builder, IsOfOneAccount, ManyAccounts, OneAccount, Provider, TokenCache};
-///
-/// // Settings of one's own, for any source:
-/// fn patient<Of>(builder: Builder<Of>) -> Builder<Of> {
-///     builder.retries(5)
-/// }
-/// // Only for one account's:
-/// fn at_home<Of: IsOfOneAccount>(builder: Builder<Of>) -> Builder<Of> {
-///     builder.base_url("http://127.0.0.1:8080")
-/// }
-/// let _: fn(Builder<OneAccount>) -> Builder = at_home;
-/// let in_cache: fn(Builder<ManyAccounts>) -> Builder<ManyAccounts> =
-///     |builder| patient(builder).base_url_for(Provider::SendPayments, "https://send.example");
-/// let cache = TokenCache::with(in_cache);
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ManyAccounts;
-
-/// What [`Builder::base_url`] asks for.
-#[diagnostic::on_unimplemented(
-    message = "in a `TokenCache`, `base_url` would be the address of every provider alike",
-    label = "use `base_url_for(provider, url)`"
-)]
-pub trait IsOfOneAccount: sealed::Sealed {}
-
-impl IsOfOneAccount for OneAccount {}
-
-mod sealed {
-    pub trait Sealed {}
-
-    impl Sealed for super::OneAccount {}
 }
 
 impl<Of> Builder<Of> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod cache;
+pub(crate) mod of;
 pub mod provider;
 pub(crate) mod settings;
 mod unwind;
