@@ -263,7 +263,7 @@ static void finds_its_own_closed(void *context, uint32_t level, const char *mess
 
 static void without_standard_descriptors(void) {
     char store[4096];
-    snprintf(store, sizeof store, "%s/closed", variable("PAYTOKEN_WORK"));
+    snprintf(store, sizeof store, "%s/closed-%d", variable("PAYTOKEN_WORK"), (int)getpid()); /* hosts runs more than once */
     pid_t child = fork();
     if (child == 0) {
         for (int descriptor = 0; descriptor < 3; descriptor++) close(descriptor);
