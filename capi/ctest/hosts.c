@@ -274,8 +274,11 @@ static void without_standard_descriptors(void) {
         if (paytoken_config_set_store_directory(config, store) != PAYTOKEN_OK) _exit(5);
         if (paytoken_set_log_callback(PAYTOKEN_LOG_DEBUG, finds_its_own_closed, &records) != PAYTOKEN_OK) _exit(6);
         if (paytoken_source_new(config, &source, NULL) != PAYTOKEN_OK) _exit(7);
+        paytoken_config_free(config);
         if (paytoken_source_token(source, 0, token, sizeof token, NULL, NULL) != PAYTOKEN_OK) _exit(8);
         finds_its_own_closed(&records, 0, ""); /* the connection is kept */
+        paytoken_source_free(source);
+        paytoken_set_log_callback(PAYTOKEN_LOG_OFF, NULL, NULL);
         _exit(records < 3 ? 9 : 0);
     }
     int status = 0;
