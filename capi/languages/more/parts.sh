@@ -45,10 +45,6 @@ shown() {
   [ "$lines" -le 30 ] || [ "$page" = nginx-lua.md ] || { echo "languages: $lines lines in docs/$page's $2" >&2; exit 1; }
 }
 
-control() { curl -fsS -X POST "$PAYTOKEN_SANDBOX_CONTROL/$1" >/dev/null; }
-counted() { # WHAT
-  curl -fsS "$PAYTOKEN_SANDBOX_CONTROL/stats" | sed 's/.*"send-payments":.*"'"$1"'":\([0-9]*\).*/\1/'
-}
 fail() { echo "languages: $*" >&2; exit 1; }
 
 # ends STATUS BEGINNING COMMAND...: with that status, and what it says begins so.
@@ -62,7 +58,7 @@ ends() {
 three() {
   control reset
   ends 0 "a value for Authorization, " "${@:2}"
-  [ "$(counted token_requests)" = 1 ] || fail "$1 made $(counted token_requests) requests instead of 1"
+  [ "$(at_sandbox send-payments token_requests)" = 1 ] || fail "$1 made $(at_sandbox send-payments token_requests) requests instead of 1"
   ends 1 "refused:" env SENDPAYMENTS_CLIENT_SECRET=wrong "${@:2}"
   ends 1 "refused:" env -u SENDPAYMENTS_CLIENT_ID "${@:2}"
   control "send-payments/fault?kind=503&times=always"
@@ -81,7 +77,7 @@ hosts_more() {
     grep -qxF -- "$line" <(sed 's/^ *//' "$installed/include/paytoken_ffi.h") || fail "paytoken.lua declares what the library does not have: $line"
   done < <(sed -n '/^ffi.cdef/,/^]]/{//!p}' "$here/more/nginx-lua/paytoken.lua")
 
-  nginx=$work/nginx
+  nginx=$work/nginx dir=$work/nginx
   mkdir -m 755 "$nginx"
   cp "$here"/more/nginx-lua/*.lua "$nginx"
   secret "$SENDPAYMENTS_CLIENT_SECRET"
@@ -107,21 +103,21 @@ END
   env -u SENDPAYMENTS_CLIENT_SECRET SENDPAYMENTS_CLIENT_SECRET_FILE="$nginx/secret" PAYTOKEN_STORE="$nginx/store" \
     nginx -p "$nginx" -c nginx.conf -e stderr -g "daemon off; env PAYTOKEN_CA; $user" 2>"$nginx/start.log" &
   master=$!
-  await "the start" all_work
+  await "$master" "the start" all_work
   local before asking begun
   before=$(held)
 
   control send-payments/hold
   front "[1-40]" >"$nginx/answers" &
   asking=$!
-  await "the request for a token" counts token_requests 1
-  await "an answer of both workers while the fetch is held" all_work
+  await "$master" "the request for a token" counts token_requests 1
+  await "$master" "an answer of both workers while the fetch is held" all_work
   local pauses=${answers//$'\n'/, }
   control send-payments/release
   wait "$asking"
   same "40 requests" "$(sort "$nginx/answers" | uniq -c | xargs)" "40 200"
-  await "a request to the other worker" both_served
-  same "requests for a token" "$(counted token_requests)" 1
+  await "$master" "a request to the other worker" both_served
+  same "requests for a token" "$(at_sandbox send-payments token_requests)" 1
   echo "ok     nginx with Lua: 1 request for a token for $(wc -l <"$nginx/access.log") requests to 2 workers"
   echo "       longest pause of each worker's loop while the fetch was held (pid ms): $pauses"
   echo "       threads and descriptors of the workers: before $before, after $(held)"
@@ -130,12 +126,12 @@ END
   control send-payments/revoke-all
   same "a POST with a revoked token" "$(front 1 -H 'Content-Type: application/json' -d '{"reference": "r"}')" 201
   same "40 requests" "$(front "[1-40]" | sort | uniq -c | xargs)" "40 200"
-  same "requests for a token" "$(counted token_requests)" 2
+  same "requests for a token" "$(at_sandbox send-payments token_requests)" 2
   echo "ok     nginx with Lua: a 401 is replayed, body and all"
 
   reload
   same "after the reload" "$(front "[1-40]" | sort | uniq -c | xargs)" "40 200"
-  same "requests for a token" "$(counted token_requests)" 2
+  same "requests for a token" "$(at_sandbox send-payments token_requests)" 2
   echo "ok     nginx with Lua: a reload makes no request for a token"
 
   secret wrong
@@ -152,7 +148,7 @@ END
   anew
   control "send-payments/fault?kind=status=401&times=always&endpoint=api"
   same "an API that always answers 401" "$(front 1)" 401
-  same "requests for a token" "$(counted token_requests)" 2
+  same "requests for a token" "$(at_sandbox send-payments token_requests)" 2
   echo "ok     nginx with Lua: a 401 is replayed once, and the second one goes to the client"
 
   # The client gives up, and nobody else asks before the token is there.
@@ -160,14 +156,14 @@ END
   control send-payments/hold
   curl -s --unix-socket "$nginx/front.sock" http://front/accounts &
   asking=$!
-  await "the request for a token" counts token_requests 1
+  await "$master" "the request for a token" counts token_requests 1
   kill "$asking"
   wait "$asking" || true
-  await "the end of that request" grep -q " 499$" "$nginx/access.log"
+  await "$master" "the end of that request" grep -q " 499$" "$nginx/access.log"
   control send-payments/release
-  await "the token" counts tokens_issued 1
+  await "$master" "the token" counts tokens_issued 1
   same "40 requests" "$(front "[1-40]" | sort | uniq -c | xargs)" "40 200"
-  same "requests for a token" "$(counted token_requests)" 1
+  same "requests for a token" "$(at_sandbox send-payments token_requests)" 1
   ! grep "runtime error" "$nginx/error.log" >&2 || fail "nginx with Lua: an error in paytoken.lua"
   echo "ok     nginx with Lua: a client that gives up does not end the fetch"
 
@@ -175,7 +171,7 @@ END
   control send-payments/hold
   front 1 >"$nginx/answers" &
   asking=$!
-  await "the request for a token" counts token_requests 1
+  await "$master" "the request for a token" counts token_requests 1
   begun=${EPOCHREALTIME/./}
   kill -TERM "$master"
   wait "$master"
@@ -185,7 +181,6 @@ END
 
 secret() { (umask 077 && printf %s "$1" >"$nginx/secret"); }
 same() { [ "$2" = "$3" ] || fail "nginx with Lua: $1: $2 instead of $3"; }
-counts() { [ "$(counted "$1")" = "$2" ]; }
 # front NUMBERS [OPTION...]: the statuses of requests through nginx, at the same time.
 front() {
   curl -s --max-time 30 --parallel --parallel-immediate --parallel-max 40 --unix-socket "$nginx/front.sock" -o /dev/null -w '%{http_code}\n' \
@@ -203,8 +198,8 @@ reload() {
   local old
   old=$(workers)
   kill -HUP "$master"
-  await "the end of the old workers" gone
-  await "an answer of the new workers" all_work
+  await "$master" "the end of the old workers" gone
+  await "$master" "an answer of the new workers" all_work
 }
 # Without what is remembered.
 anew() {
@@ -213,14 +208,3 @@ anew() {
   reload
 }
 gone() { [ -z "$(comm -12 <(echo "$old") <(workers))" ]; }
-
-# await WHAT COMMAND...: until it succeeds.
-await() {
-  local limit=$((SECONDS + 60))
-  while [ "$SECONDS" -lt "$limit" ]; do
-    if "${@:2}"; then return 0; fi
-    sleep 0.01
-  done
-  cat "$nginx/start.log" "$nginx/error.log" >&2
-  fail "nginx with Lua: $1 did not happen"
-}

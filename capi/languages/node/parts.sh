@@ -10,11 +10,7 @@ pack_node() {
     library=$(native "$platform")
     [ -n "$library" ] || continue
     mkdir -p "$package/natives/$folder"
-    case $platform in
-      *-windows) cp "$library" "$package/natives/$folder/paytoken.dll" ;;
-      *-macos) cp "$library" "$package/natives/$folder/libpaytoken.0.dylib" ;;
-      *) cp "$library" "$package/natives/$folder/libpaytoken.so.0" ;;
-    esac
+    cp "$library" "$package/natives/$folder/$(native_name "$platform")"
   done <<<"x86_64-linux-gnu linux-x64
 aarch64-linux-gnu linux-arm64
 x86_64-windows win32-x64

@@ -10,12 +10,7 @@ pack_php() {
     library=$(native "$platform")
     [ -n "$library" ] || continue
     mkdir -p "$tree/natives/$platform"
-    # By the name that the wrapper looks for.
-    case $platform in
-      *-windows) cp "$library" "$tree/natives/$platform/paytoken.dll" ;;
-      *-macos) cp "$library" "$tree/natives/$platform/libpaytoken.0.dylib" ;;
-      *) cp "$library" "$tree/natives/$platform/libpaytoken.so.0" ;;
-    esac
+    cp "$library" "$tree/natives/$platform/$(native_name "$platform")"
   done
   find "$tree" -type f -exec chmod a=r,u+w {} + -exec touch -d "@$SOURCE_DATE_EPOCH" {} +
   rm -f "$out/paytoken-php-$version.zip"
@@ -92,10 +87,7 @@ http {
   }
 }
 END
-  control() { curl -sS -o "$dir/control" -X POST "$PAYTOKEN_SANDBOX_CONTROL/$1"; }
   pages() { curl -sS --no-progress-meter --unix-socket "$dir/nginx.sock" --parallel --parallel-immediate --parallel-max 64 "http://shop/$1"; }
-  requested() { curl -sS "$PAYTOKEN_SANDBOX_CONTROL/stats" | php -r 'echo json_decode(stream_get_contents(STDIN), true)["send-payments"]["token_requests"];'; }
-  has_requested() { [ "$(requested)" = "$1" ]; }
   is_new() { [[ $(pages '') == *new ]]; }
   control reset
   control send-payments/hold
@@ -107,22 +99,22 @@ END
   await "$server" "FPM to start" test -S "$dir/fpm.sock"
   await "$proxy" "nginx to start" test -S "$dir/nginx.sock"
   pages '[1-400]' >"$dir/answers" &
-  await "$server" "a request for a token" has_requested 1
+  await "$server" "a request for a token" counts token_requests 1
   control send-payments/release
   wait $!
   [ "$(grep -c '^served [0-9 ]* old$' "$dir/answers")" = 400 ] || { sort "$dir/answers" | uniq -c | head -5 >&2; cat "$dir"/*.err "$dir/fpm.log" >&2; return 1; }
-  has_requested 1
+  counts token_requests 1
   # What is preloaded stays until FPM is told.
   sed -i 's/^{$/&\n    public const MADE_ANEW = 1;/' "$described"
   [[ $(pages '') == *old ]]
   kill -USR2 "$server"
   await "$server" "the reload" is_new
   sed -i /MADE_ANEW/d "$described"
-  has_requested 1
+  counts token_requests 1
   # It ends while a worker waits for a token.
   control send-payments/hold
   pages '?force' >"$dir/cut" &
-  await "$server" "the forced request" has_requested 2
+  await "$server" "the forced request" counts token_requests 2
   begun=$(date +%s%3N)
   kill -TERM "$server"
   timeout 20 tail -s 0.02 --pid="$server" -f /dev/null

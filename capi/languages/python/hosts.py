@@ -1,5 +1,6 @@
 """shop.py in gunicorn and in Celery, with several workers that share a store directory; one line for each."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -42,30 +43,38 @@ def report(name, process, answers, begun):
           f"ended {time.monotonic() - ending:.1f} s after TERM, {time.monotonic() - begun:.1f} s in all")
 
 
+@contextlib.contextmanager
+def running(place, arguments, **options):
+    """A host that ends with the block, and shows what it logged if that fails."""
+    with open(place / "log", "w") as log:
+        process = subprocess.Popen(arguments, stdout=log, stderr=log, **options)
+    try:
+        yield process
+    except BaseException:
+        sys.stderr.write((place / "log").read_text())
+        raise
+    finally:
+        process.kill()
+        process.wait()
+
+
 def gunicorn(kind, place):
     begun = time.monotonic()
     # Bound here, so that calls may be made before a worker is there.
-    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener, open(place / "log", "w") as log:
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as listener:
         url = "http://127.0.0.1:%d/" % listener.getsockname()[1]
-        process = subprocess.Popen(
-            ["gunicorn", "--preload", "-k", kind, "-w", "3", "--threads", "4", "-c", "python:shop", "-b", f"fd://{listener.fileno()}",
-             "--no-control-socket", "--graceful-timeout", "5", "shop:application"],
-            pass_fds=[listener.fileno()], stdout=log, stderr=log)
-        try:
-            def get(_):
-                with urllib.request.urlopen(url, timeout=30) as answer:
-                    pid, threads, descriptors, longest = answer.read().split()
-                    return int(pid), int(threads), int(descriptors), float(longest)
 
+        def get(_):
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                pid, threads, descriptors, longest = answer.read().split()
+                return int(pid), int(threads), int(descriptors), float(longest)
+
+        with running(place, ["gunicorn", "--preload", "-k", kind, "-w", "3", "--threads", "4", "-c", "python:shop",
+                             "-b", f"fd://{listener.fileno()}", "--no-control-socket", "--graceful-timeout", "5", "shop:application"],
+                     pass_fds=[listener.fileno()]) as process:
             with concurrent.futures.ThreadPoolExecutor(20) as pool:
                 answers = list(pool.map(get, range(100)))
             report(f"gunicorn --preload, {kind}", process, answers, begun)
-        except BaseException:
-            sys.stderr.write((place / "log").read_text())
-            raise
-        finally:
-            process.kill()
-            process.wait()
 
 
 def celery(place):
@@ -76,19 +85,10 @@ def celery(place):
     try:
         assert any("ready to accept" in line for line in redis.stdout)
         os.environ["SHOP_BROKER"] = f"redis+socket://{broker}"
-        with open(place / "log", "w") as log:
-            process = subprocess.Popen(["celery", "-A", "shop", "worker", "-P", "prefork", "-c", "3", "--without-gossip", "--without-mingle"],
-                                       stdout=log, stderr=log)
-        try:
+        with running(place, ["celery", "-A", "shop", "worker", "-P", "prefork", "-c", "3", "--without-gossip", "--without-mingle"]) as process:
             import shop
             tasks = [shop.pay.delay() for _ in range(60)]
             report("Celery, prefork", process, [task.get(timeout=60) for task in tasks], begun)
-        except BaseException:
-            sys.stderr.write((place / "log").read_text())
-            raise
-        finally:
-            process.kill()
-            process.wait()
     finally:
         redis.kill()
         redis.wait()

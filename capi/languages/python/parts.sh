@@ -1,20 +1,19 @@
 # For ../run and ../package: see there.
 
 pack_python() {
-  local platform library name tag
+  local platform library tag
   for platform in x86_64-linux-gnu aarch64-linux-gnu x86_64-windows aarch64-macos; do
     library=$(native "$platform")
     [ -n "$library" ] || continue
     case $platform in
       *-linux-gnu)
-        name=libpaytoken.so.0
         # The newest version of the system's C library whose symbols it uses.
         tag=manylinux_$(readelf --wide --version-info "$library" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -1 | cut -d_ -f2 | tr . _)_${platform%%-*}
         ;;
-      *-windows) name=paytoken.dll tag=win_amd64 ;;
-      *-macos) name=libpaytoken.0.dylib tag=macosx_11_0_arm64 ;;
+      *-windows) tag=win_amd64 ;;
+      *-macos) tag=macosx_11_0_arm64 ;;
     esac
-    "$here/python/wheel" "$out" "$version" "py3-none-$tag" "$library" "$name"
+    "$here/python/wheel" "$out" "$version" "py3-none-$tag" "$library" "$(native_name "$platform")"
   done
 }
 

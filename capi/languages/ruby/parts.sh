@@ -30,9 +30,7 @@ hosts_ruby() {
   local dir=$work/puma server begun status=0
   unset LD_LIBRARY_PATH
   install -d "$dir"
-  control() { curl -sS -o "$dir/control" -X POST "$PAYTOKEN_SANDBOX_CONTROL/$1"; }
   pages() { curl -sS --no-progress-meter --unix-socket "$dir/puma.sock" --parallel --parallel-immediate --parallel-max 64 "http://shop/$1"; }
-  has_requested() { curl -sS "$PAYTOKEN_SANDBOX_CONTROL/stats" | ruby -rjson -e 'exit JSON.parse($stdin.read)["send-payments"]["token_requests"] == Integer(ARGV[0])' "$1"; }
   workers_answer() { pages '[1-40]' >"$dir/answers"; [ "$(cut -d ' ' -f 2 "$dir/answers" | sort -u | wc -l)" = 3 ]; }
   control reset
   control send-payments/hold
@@ -44,7 +42,7 @@ hosts_ruby() {
   await "$server" "Puma's workers" workers_answer
   cp "$dir/answers" "$dir/first"
   pages token >"$dir/one" &
-  await "$server" "a request for a token" has_requested 1
+  await "$server" "a request for a token" counts token_requests 1
   # One waits for a token: the workers answer what needs none.
   await "$server" "an answer meanwhile" workers_answer
   [ ! -s "$dir/one" ]
@@ -52,13 +50,13 @@ hosts_ruby() {
   control send-payments/release
   wait $!
   [ "$(grep -c '^served ' "$dir/tokens.txt")" = 400 ] || { sort "$dir/tokens.txt" | uniq -c | head -5 >&2; cat "$dir"/puma.* >&2; return 1; }
-  has_requested 1
+  counts token_requests 1
   grep -q paytoken:.*send-payments "$dir/puma.log" # by a thread of the worker's own
   await "$server" "all workers" workers_answer
   # Asked to end while a call waits for a token, it answers that call first.
   control send-payments/hold
   pages 'token?force' >"$dir/last" &
-  await "$server" "the forced request" has_requested 2
+  await "$server" "the forced request" counts token_requests 2
   begun=$(date +%s%3N)
   kill -TERM "$server"
   await "$server" "Puma to take note" grep -q Gracefully "$dir/puma.log"
