@@ -88,16 +88,17 @@ fn kill_in_the_middle(needs_replica: bool, is_behind: bool) {
     let mut trio = Trio::start();
     let sandbox = Sandbox::start().unwrap();
     let requests = || sandbox.token_requests(SEND);
-    let machine = || {
+    let machine = |wait: u64| {
         let store = RedisStore::builder(&trio.url());
         let store = match needs_replica {
-            true => store.min_replicas(1, Duration::from_secs(1)),
+            true => store.min_replicas(1, Duration::from_secs(wait)),
             false => store,
         };
         let store = store.build().unwrap();
         builder(&sandbox, SEND).store(store).timeout(Duration::from_secs(12)).build().unwrap()
     };
-    let sources = [machine(), machine()];
+    // Long for the one that has a replica: the machine may be busy.
+    let sources = [machine(if is_behind { 1 } else { 5 }), machine(1)];
     if is_behind {
         trio.master.ask(&["ACL", "SETUSER", "default", "-psync", "-sync", "-replconf"]);
         trio.master.ask(&["CLIENT", "KILL", "TYPE", "replica"]);
