@@ -205,8 +205,8 @@ impl Query {
     }
 
     fn needed(&self, name: &str) -> Result<String, ParseError> {
-        self.optional(name)
-            .ok_or_else(|| ParseError::new(format!("the parameter {name:?} is missing")))
+        let value = self.optional(name).filter(|value| !value.is_empty());
+        value.ok_or_else(|| ParseError::new(format!("the parameter {name:?} is missing or empty")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The program's directory: certificates, key and `env.sh`, readable by their owner alone.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,8 @@ use paytoken_sandbox::Sandbox;
 pub(crate) struct Directory {
     path: PathBuf,
     temporary: bool,
+    /// Locked while this sandbox's files are in a directory that the user named.
+    _lock: Option<File>,
 }
 
 impl Directory {
@@ -21,7 +23,8 @@ impl Directory {
                     private_directory().recursive(true).create(&path)?;
                 }
                 let path = path.canonicalize()?;
-                Ok(Directory { path, temporary: false })
+                let lock = lock(&path)?;
+                Ok(Directory { path, temporary: false, _lock: Some(lock) })
             }
             None => {
                 let base = std::env::temp_dir().canonicalize()?;
@@ -32,7 +35,7 @@ impl Directory {
                     let path = base.join(name);
                     match private_directory().create(&path) {
                         Ok(()) => {
-                            return Ok(Directory { path, temporary: true });
+                            return Ok(Directory { path, temporary: true, _lock: None });
                         }
                         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                         Err(error) => return Err(error),
@@ -54,12 +57,13 @@ impl Directory {
         sandbox: &Sandbox,
         assertion_key: Option<&Path>,
     ) -> io::Result<Vec<(String, String)>> {
+        let trusted = [sandbox.ca_pem().as_bytes(), &systems_authorities()?].concat();
         self.write("ca.pem", sandbox.ca_pem())?;
         self.write("client.cert.pem", sandbox.client_certificate_pem())?;
         self.write("client.key.pem", sandbox.client_key_pem())?;
-        self.write("trusted.pem", &(sandbox.ca_pem().to_owned() + &systems_authorities()))?;
+        self.write("trusted.pem", trusted)?;
         let header = sandbox.client_certificate_header();
-        self.write("client.header", &format!("X-SSL-Client-Cert: {header}\n"))?;
+        self.write("client.header", format!("X-SSL-Client-Cert: {header}\n"))?;
         let path = |name| self.file(name).to_string_lossy().into_owned();
         let mut variables =
             sandbox.variables(&path("ca.pem"), &path("client.cert.pem"), &path("client.key.pem"));
@@ -81,31 +85,41 @@ impl Directory {
         }
         // For HTTP clients that ask the system whom to trust, as those of the README do.
         variables.push(("SSL_CERT_FILE".to_owned(), path("trusted.pem")));
-        self.write("env.sh", &export_lines(&variables))?;
+        self.write("env.sh", export_lines(&variables))?;
         Ok(variables)
     }
 
-    fn write(&self, name: &str, content: &str) -> io::Result<()> {
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> io::Result<()> {
         let path = self.file(name);
         // A file left by an earlier run may have other permissions, or be a link: start afresh.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        private_file(&path)?.write_all(content.as_bytes())
+        private_file(&path)?.write_all(content.as_ref())
     }
 }
 
 /// Those that programs trust already: in the sandbox's shell, the rest of the world stays within reach.
-fn systems_authorities() -> String {
+fn systems_authorities() -> io::Result<Vec<u8>> {
     const BUNDLES: [&str; 3] = [
         "/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine
         "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora
         "/etc/ssl/cert.pem",                  // macOS, FreeBSD
     ];
-    let set = std::env::var("SSL_CERT_FILE").ok().filter(|path| !path.is_empty());
-    let mut bundles = set.as_deref().into_iter().chain(BUNDLES);
-    bundles.find_map(|path| fs::read_to_string(path).ok()).unwrap_or_default()
+    if let Some(path) = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+        let path = PathBuf::from(path);
+        match fs::read(&path) {
+            Ok(bundle) => return Ok(bundle),
+            // As in a shell that had the variables of a sandbox which has ended.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let said = format!("SSL_CERT_FILE: {}: {error}", path.display());
+                return Err(io::Error::new(error.kind(), said));
+            }
+        }
+    }
+    Ok(BUNDLES.iter().find_map(|path| fs::read(path).ok()).unwrap_or_default())
 }
 
 impl Drop for Directory {
@@ -131,6 +145,22 @@ pub(crate) fn quoted(value: &str) -> String {
     }
 }
 
+/// A second sandbox would replace the files of the first, whose users then trust the wrong authority.
+fn lock(directory: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let lock = options.write(true).create(true).truncate(false).open(directory.join("lock"))?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::other(format!(
+            "--directory: another sandbox uses {}; end it, or name another directory",
+            directory.display()
+        )),
+        TryLockError::Error(error) => error,
+    })?;
+    Ok(lock)
+}
+
 fn private_directory() -> DirBuilder {
     #[allow(unused_mut)]
     let mut builder = DirBuilder::new();
@@ -139,7 +169,7 @@ fn private_directory() -> DirBuilder {
     builder
 }
 
-fn private_file(path: &Path) -> io::Result<fs::File> {
+fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

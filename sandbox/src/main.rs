@@ -95,17 +95,17 @@ fn read_arguments(mut arguments: impl Iterator<Item = OsString>) -> Result<Task,
 }
 
 fn serve(wishes: Wishes) -> io::Result<ExitCode> {
-    let (sender, signals) = mpsc::channel();
-    ctrlc::set_handler(move || {
-        let _ = sender.send(());
-    })
-    .map_err(io::Error::other)?;
-
     let sandbox = Sandbox::start()?;
     for path in &wishes.descriptions {
         let described = describe(&sandbox, path, wishes.assertion_key.as_deref());
         described.map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
     }
+    // Not before: a description may be a pipe that nobody writes, and a signal ends that.
+    let (sender, signals) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        let _ = sender.send(());
+    })
+    .map_err(io::Error::other)?;
     let directory = Directory::open(wishes.directory)?;
     let variables = directory.fill(&sandbox, wishes.assertion_key.as_deref())?;
     match wishes.command {

@@ -136,6 +136,7 @@ fn bad_input_is_refused_with_a_clear_line() {
         ("/ntx-pay/fault?kind=reset&endpoint=moon", "endpoint"),
         ("/ntx-pay/fault?kind=%zz", "URL-encoded"),
         ("/ntx-pay/client?id=shop-2", "\"secret\""),
+        ("/ntx-pay/client?id=&secret=s", "\"id\" is missing or empty"),
         ("/ntx-pay/suspend?id=nobody", "nobody"),
         ("/ntx-pay/suspend?id=nobody&on=yes", "on: "),
     ] {

@@ -1,7 +1,7 @@
 //! The program, as a person starts it.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use paytoken_sandbox::Service;
@@ -59,30 +59,54 @@ fn a_command_gets_the_variables_and_gives_its_status() {
     // What programs trust there: the sandbox, and what they trusted before.
     let script = "cat \"$PAYTOKEN_CA\" \"$0\" | cmp - \"$SSL_CERT_FILE\"";
     let base = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("trusted before.pem");
-    std::fs::write(&base, "what was trusted before\n").unwrap();
-    let output = Command::new(PROGRAM)
-        .env("SSL_CERT_FILE", &base)
-        .args(["--run", "sh", "-c", script])
-        .arg(&base)
-        .output()
-        .unwrap();
+    // With a comment in some other encoding.
+    std::fs::write(&base, b"trusted at the caf\xe9 before\n").unwrap();
+    let run = |bundle: &Path| {
+        let mut program = Command::new(PROGRAM);
+        program.env("SSL_CERT_FILE", bundle).args(["--run", "sh", "-c", script]).arg(&base);
+        program.output().unwrap()
+    };
+    let output = run(&base);
     assert!(output.status.success(), "{output:?}");
+    let output = run(Path::new(env!("CARGO_TARGET_TMPDIR")));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("SSL_CERT_FILE: "), "{output:?}");
     std::fs::remove_file(base).unwrap();
 
     // A named directory stays, with a file to source.
     let base = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("named directory");
-    let script = ". \"$0/env.sh\" && test -s \"$PAYTOKEN_CA\" && kill -s TERM $$";
+    let script = "\
+        \"$1\" --directory \"$0\" --run true; [ $? = 1 ] || exit
+        . \"$0/env.sh\" && test -s \"$PAYTOKEN_CA\" && kill -s TERM $$";
     let output = Command::new(PROGRAM)
         .arg("--directory")
         .arg(&base)
         .args(["--run", "sh", "-c", script])
-        .arg(&base)
+        .args([base.as_os_str(), PROGRAM.as_ref()])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(128 + 15), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another sandbox uses"), "{output:?}");
     let mode = std::fs::metadata(base.join("client.key.pem")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     std::fs::remove_dir_all(base).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_it_while_it_waits_for_a_description() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let pipe = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("description from a pipe");
+    let _ = std::fs::remove_file(&pipe);
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut child = Command::new(PROGRAM).arg("--describe").arg(&pipe).spawn().unwrap();
+    // Opened when the other end is.
+    let writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    let kill = ["-s", "TERM", &child.id().to_string()];
+    assert!(Command::new("kill").args(kill).status().unwrap().success());
+    drop(writer);
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    std::fs::remove_file(pipe).unwrap();
 }
 
 #[cfg(unix)]
