@@ -14,7 +14,7 @@ fn the_output_in_the_readme_is_its_own() {
     let real: Vec<_> = output.lines().map(without_numbers).collect();
     let (_, shown) = README.split_once("```text\n").unwrap();
     let (shown, _) = shown.split_once("```").unwrap();
-    assert_eq!(shown.lines().count(), 7);
+    assert_eq!(shown.lines().count(), 11);
     for line in shown.lines() {
         assert!(real.contains(&without_numbers(line)), "{line}\nis not in\n{output}");
     }

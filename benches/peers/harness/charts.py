@@ -17,7 +17,7 @@ STYLE = """<style>
 .ink{fill:#f0f6fc}.grey{fill:#9198a1}.grid{stroke:#2f353d}
 }
 </style>"""
-WIDTH, LEFT, RIGHT, BAR, STEP = 560, 200, 76, 18, 25
+WIDTH, LEFT, RIGHT, BAR, STEP = 446, 196, 66, 18, 25  # no wider: on a phone the letters would be too small
 
 
 def cached_picture(cached):
@@ -105,7 +105,7 @@ def panel(top, title, unit, groups):
     for tick in ticks:
         x = place(tick)
         grid.append(f'<line x1="{x:.1f}" y1="{begin - 4}" x2="{x:.1f}" y2="{y}" class="{GRID}"/>')
-        grid.append(text(x, y + 17, f"{tick:,.0f}" if tick >= 1 or tick == 0 else f"{tick:g}", "middle", GREY))
+        grid.append(text(x, y + 17, f"{tick / 1000:g}k" if tick >= 1000 else f"{tick:g}", "middle", GREY))
     y += 38
     grid.append(text(LEFT + span / 2, y, unit, "middle", GREY))
     return grid + marks + bars_drawn, y + 14
