@@ -238,7 +238,7 @@ impl<'a> Step<'a> {
         table.failures += usize::from(!as_promised);
         let mark = if as_promised { "ok" } else { "NO" };
         let name = self.name;
-        println!("{mark}  {name:<26} {requests:>4} {:>8}", format!("{took:.0?}"));
+        println!("{mark}  {name:<26} {requests:>4} {:>7}", format!("{took:.0?}"));
         if !what.is_empty() {
             println!("      {what}");
         }

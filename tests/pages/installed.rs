@@ -76,7 +76,7 @@ fn the_readmes_lines_install_the_command_and_its_check_finds_nothing_wrong() {
     let copy = beside_the_copy(&world);
     settings(&world);
     let lines = &of_language(README, "sh")[1].text;
-    let (install, check) = lines.split_once('\n').unwrap();
+    let (install, check) = lines.split_at(lines.find("paytoken check").unwrap());
     assert!(
         install.starts_with("cargo install ") && check == "paytoken check ntx-pay\n",
         "{lines}"
@@ -113,7 +113,7 @@ fn the_lines_for_c_install_the_library_and_build_programs_that_run() {
     }
     let world = World::new();
     settings(&world);
-    let lines = &of_language(README, "sh")[2].text;
+    let lines = &of_language(README, "sh")[3].text;
     assert!(lines.starts_with("make -C capi install PREFIX=\"$HOME/.local\"\n"), "{lines}");
     // What they build does not belong in the repository.
     let copy = world.folder.join("copy");
