@@ -104,7 +104,7 @@ fn another_password() {
     let administer = |line: &str| {
         let url = format!("{}?user=admin&pass=ANOTHER", server.url);
         let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
-        let words = line.split("  ").next().unwrap().split(' ').map(|word| word.trim_matches('\''));
+        let words = line.split(' ').map(|word| word.trim_matches('\''));
         let mut words = words.skip_while(|word| *word != "--askpass").skip(1);
         let mut command = redis::cmd(words.next().unwrap());
         words.for_each(|word| _ = command.arg(word));
@@ -115,6 +115,7 @@ fn another_password() {
     lets_in("PASSWORD").unwrap();
     let running = RedisStore::open(&format!("{}?user=paytoken&pass=PASSWORD", server.url)).unwrap();
     running.stamp(&key()).unwrap();
+    let page = page.replace("\\\n  ", "");
     let lines: Vec<_> =
         page.lines().filter(|line| line.starts_with("redis-cli --user admin")).collect();
     let [add, take, end, save] = lines[..] else { panic!("{lines:?}") };
