@@ -9,8 +9,8 @@ use crate::statuses::PREFIX;
 const HEAD: &str = "\
 # What happens when
 
-A test makes each fault happen to each provider and prints this page: observed behaviour, not a specification. Settings are the
-defaults, two retries among them. [Every fault, line by line](../tests/faults/observed.md).
+A test makes each fault happen to each provider, with default settings, and prints this page: observed behaviour, not a specification.
+[Every fault](../tests/faults/observed.md).
 
 - **Without a token**, a call fails with the error below.
 - **NTX Pay and NexterPay**: while the old token is good, no caller sees that a renewal failed.
@@ -21,10 +21,8 @@ defaults, two retries among them. [Every fault, line by line](../tests/faults/ob
 ";
 
 const NOTES: &str = "
-- *Requests*: every attempt counts, even if no connection is made. While NTX Pay or NexterPay has a good token there is one attempt;
-  a later caller tries again.
-- *Next request*: until then each call gets the same error at once. How long *remembered* and a *growing pause* are:
-  [the table](safe-use.md#when-the-provider-is-asked-again).
+- *Requests*: every attempt counts, even if no connection is made. While NTX Pay or NexterPay has a good token there is one attempt.
+- *Next request*: how long *remembered* and a *growing pause* are, [the table](safe-use.md#when-the-provider-is-asked-again) says.
 - What an error means and how to fix it: [errors](errors.md). A 401 of the *API* is another matter: [concepts](concepts.md).
 ";
 
@@ -96,7 +94,7 @@ fn outcome(expect: Expect) -> String {
     format!("`{kind:?}` | {} | {old} | {next}", expect.requests)
 }
 
-/// Statuses in full; of the others the first three, and how many more.
+/// Statuses in full; of the others the first two, and how many more.
 fn faults(rows: &[&Row]) -> String {
     let (statuses, others): (Vec<&Row>, Vec<&Row>) =
         rows.iter().copied().partition(|row| row.name.starts_with(PREFIX));
@@ -116,7 +114,7 @@ fn faults(rows: &[&Row]) -> String {
     // `Retry-After` has a part of its own in the whole table.
     let named = others.iter().filter(|row| !row.name.starts_with(['4', '5', '…']));
     let named: Vec<_> = named.map(|row| row.name.clone()).collect();
-    let shown = named.len().min(3);
+    let shown = named.len().min(2);
     parts.extend_from_slice(&named[..shown]);
     match named.len() - shown {
         0 => parts.join("; "),
