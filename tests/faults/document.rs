@@ -94,7 +94,7 @@ fn outcome(expect: Expect) -> String {
     format!("`{kind:?}` | {} | {old} | {next}", expect.requests)
 }
 
-/// Statuses in full; of the others the first two, and how many more.
+/// Statuses in full, else the first two; and how many more.
 fn faults(rows: &[&Row]) -> String {
     let (statuses, others): (Vec<&Row>, Vec<&Row>) =
         rows.iter().copied().partition(|row| row.name.starts_with(PREFIX));
@@ -114,7 +114,7 @@ fn faults(rows: &[&Row]) -> String {
     // `Retry-After` has a part of its own in the whole table.
     let named = others.iter().filter(|row| !row.name.starts_with(['4', '5', '…']));
     let named: Vec<_> = named.map(|row| row.name.clone()).collect();
-    let shown = named.len().min(2);
+    let shown = if parts.is_empty() { named.len().min(2) } else { 0 };
     parts.extend_from_slice(&named[..shown]);
     match named.len() - shown {
         0 => parts.join("; "),
