@@ -68,7 +68,7 @@ three() {
 
 # nginx with Lua, two workers, from the page's own files, in a folder of its own.
 hosts_more() {
-  shown nginx-lua.md lua nginx-lua/paytoken.lua nginx nginx-lua/nginx.conf
+  shown nginx-lua.md nginx nginx-lua/nginx.conf
   have nginx nginx-light "nginx with Lua" || return 0
   [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] ||
     missing "nginx's Lua module (package libnginx-mod-http-lua)" "nginx with Lua" || return 0

@@ -300,6 +300,6 @@ fn all_addresses_can_be_tried_at_once_to_see_which_answer() {
 
 #[test]
 fn the_page_says_the_same_pace() {
-    let says = format!("| {} ms more for each that was tried", PACE.as_millis());
+    let says = format!("begins {} ms after the one before", PACE.as_millis());
     assert!(include_str!("../../../docs/architecture.md").contains(&says), "{says}");
 }
