@@ -133,7 +133,7 @@ fn the_tour_works_line_by_line() {
     let start = blocks.next().unwrap();
     assert_eq!(
         start.text,
-        "cargo build -p paytoken-sandbox -p paytoken-cli\ntarget/debug/paytoken-sandbox --run bash\n"
+        "cargo build -p paytoken-sandbox \\\n  -p paytoken-cli\ntarget/debug/paytoken-sandbox --run bash\n"
     );
     // The binaries of this very build; `--run bash` is what `world` does.
     for name in ["paytoken-sandbox", "paytoken"] {

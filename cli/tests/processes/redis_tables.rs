@@ -115,7 +115,7 @@ fn addresses() {
         &[
             ("`redis://user:pass@host:6379/0`", by_port),
             ("`rediss://…`", by_tls),
-            ("`redis+unix:///run/r.sock?db=0`", by_socket),
+            ("`redis+unix:///r.sock?db=0`", by_socket),
             ("`redis+sentinel://a,b/master/0`", by_sentinel),
         ],
     );
