@@ -324,7 +324,7 @@ fn spelled_out(path: &Path) -> Result<PathBuf> {
 fn is_of_a_store(name: &OsStr) -> bool {
     let is_key = |key: &str| {
         let Some((provider, hash)) = key.rsplit_once('-') else { return false };
-        provider.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        provider.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && hash.len() == 40
             && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
     };
@@ -357,6 +357,10 @@ fn needs_mode(directory: &Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::Credentials;
+    use crate::store::Account;
+    use crate::types::environment::Environment;
+    use crate::types::names::Provider;
 
     #[test]
     fn a_name_is_absolute_and_ends_with_a_name() {
@@ -382,6 +386,23 @@ mod tests {
         for wrong in ["", "~", "~/x", "~user/x"] {
             let error = spelled_out(Path::new(wrong)).unwrap_err();
             assert!(!error.is_retryable(), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_files_of_every_account_are_known_as_a_store_s() {
+        let longest = Provider::described(
+            r#"{"name": "a_provider-of-32-characters_2-x0", "token_endpoint": "https://a.example/token",
+                "auth": "client_secret_basic", "renewal": "coexists"}"#,
+        );
+        for provider in Provider::ALL.iter().copied().chain(longest) {
+            let credentials = Credentials::for_tests(provider);
+            let url = Some("https://pay.example");
+            let account = Account::new(&credentials, Environment::Sandbox, url).unwrap();
+            let key = account.key().as_str();
+            let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+            assert!(key.bytes().all(is_plain) && key.len() <= 80, "{key}");
+            assert!(is_of_a_store(OsStr::new(&format!("{key}.entry"))), "{key}");
         }
     }
 }
