@@ -100,9 +100,9 @@ extern "C" {
 /* ---- Codes ----------------------------------------------------------------------------------- */
 
 #define PAYTOKEN_OK 0
-#define PAYTOKEN_CONFIGURATION 1      /* a setting is missing or wrong; nothing was sent, unless the
-                                         address answered that it is the wrong one (404, 405, 407,
-                                         410, 501) */
+#define PAYTOKEN_CONFIGURATION 1      /* a setting is missing or wrong; nothing was sent, unless only
+                                         the answer shows it: the address is the wrong one (404, 405,
+                                         407, 410, 501), or no token lives for min_validity_ms */
 #define PAYTOKEN_CERTIFICATE 2        /* a certificate or key is unusable, expired, or not accepted
                                          by the other side */
 #define PAYTOKEN_TRANSPORT 3          /* the network: name resolution, connection, TLS, a cut
@@ -218,8 +218,8 @@ PAYTOKEN_API int32_t paytoken_config_set_root_certificates_pem(paytoken_config *
  * Plain http is for loopback alone. */
 PAYTOKEN_API int32_t paytoken_config_set_base_url(paytoken_config *config, const char *url);
 
-/* The time for one whole fetch, retries included, and the longest that a call waits. Default 15,000
- * ms; not 0. */
+/* The time for one whole fetch, retries included, and the longest that a call waits; a store's server
+ * may add seconds. Default 15,000 ms; not 0. */
 PAYTOKEN_API int32_t paytoken_config_set_timeout_ms(paytoken_config *config, uint64_t limit_ms);
 
 /* The time for each step of making a connection, within the above: name look-up, connection (to the
@@ -308,8 +308,7 @@ PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken
 /* Copies a token that is good now, and for min_validity_ms more (0: now), into buf, with a final
  * NUL. From the cache whenever it can be; blocks only when it must (see below).
  *   buf, cap  where to, and how many bytes there are. A buffer of 0 bytes, where buf may be NULL,
- *             asks for the length. 8,192 bytes hold every token of today's providers. Wipe it after
- *             use.
+ *             asks for the length. No token is longer than 16,384 bytes. Wipe it after use.
  *   len       may be NULL. The token's length without the final NUL: with PAYTOKEN_OK, and with
  *             PAYTOKEN_BUFFER_TOO_SMALL, where buf is left as it is; the token stays cached. The
  *             next call may give another, longer token: call in a loop.
@@ -317,8 +316,8 @@ PAYTOKEN_API int32_t paytoken_source_new(const paytoken_config *config, paytoken
  * Every code of a failed fetch; PAYTOKEN_CONFIGURATION also where the cached token is not good for
  * min_validity_ms, and that is more than 80 % of a token's life.
  * Blocks: where the cache has no token for you: while it, or another thread, fetches one, at most
- * the config's time-out. With a store, also for a look at its file, or its server (one call a
- * second looks; 1 s at most for each of two questions where the server hangs). */
+ * the config's time-out. With a store, also for a look at its file, or its server (one call in 500 ms
+ * with a directory, in 1 s with a server; that takes 1 s at most for each of two questions). */
 PAYTOKEN_API int32_t paytoken_source_token(const paytoken_source *source, uint64_t min_validity_ms, char *buf, size_t cap,
                                            size_t *len, paytoken_error **err);
 
@@ -387,7 +386,7 @@ typedef struct paytoken_status {
     uint32_t provider;           /* PAYTOKEN_NTX_PAY, ..., or a described one's number */
     uint32_t environment;        /* PAYTOKEN_SANDBOX, ... */
     uint64_t requests;           /* sent to the token endpoint, failed ones included */
-    uint64_t tokens;             /* that they brought */
+    uint64_t tokens;             /* that came, from there or from the store */
     uint64_t failures;           /* fetches that failed, after their retries */
     uint64_t invalidations;      /* tokens dropped because the API rejected them */
     int64_t token_age_ms;        /* the cached token's age, */

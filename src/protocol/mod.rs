@@ -122,6 +122,8 @@ mod tests {
     fn the_longest_token_has_sixteen_kibibytes() {
         assert!(check_token(&"a".repeat(16_384)).is_ok());
         assert!(check_token(&"a".repeat(16_385)).is_err());
+        let header = include_str!("../../capi/include/paytoken.h");
+        assert!(header.contains("No token is longer than 16,384 bytes."));
     }
 
     #[test]

@@ -25,10 +25,10 @@ use crate::types::event::{Event, EventHook};
 use crate::types::names::Provider;
 
 /// The time for one whole fetch, retries included.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-pub(super) const RETRIES: u32 = 2;
-pub(super) const MOST_RETRIES: u32 = 10;
+const TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const RETRIES: u32 = 2;
+const MOST_RETRIES: u32 = 10;
 
 /// Settings of a [`TokenSource`](crate::TokenSource); made by
 /// [`TokenSource::builder`](crate::TokenSource::builder).
@@ -151,7 +151,8 @@ impl<Of> Builder<Of> {
     }
 
     /// The certificate authorities that this system trusts, *instead of* Mozilla's, which are built
-    /// in: those of `SSL_CERT_FILE` where it is set, else the system's own. Read when the source is built.
+    /// in: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where one is set, else the system's own. Read when
+    /// the source is built.
     #[cfg(feature = "system-roots")]
     pub fn system_root_certificates(mut self) -> Self {
         self.authorities = Some(Authorities::System);
@@ -178,15 +179,16 @@ impl<Of> Builder<Of> {
     }
 
     /// How many times a fetch that failed temporarily (connection, cut answer, 5xx) is retried, with
-    /// growing, random waits and within [`timeout`](Self::timeout). Default 2, at most 10. A
-    /// refusal by the provider is never retried.
+    /// growing, random waits and within [`timeout`](Self::timeout). Default 2, at most 10. A refusal by
+    /// the provider is never retried, nor an answer that says how long to wait.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
     }
 
-    /// The header and the prefix that [`Token::header_name`] and [`Token::header_value`] give.
-    /// Default `Authorization` and `Bearer`; an empty prefix is the token alone.
+    /// The header and the prefix that [`Token::header_name`] and [`Token::header_value`] give; an empty
+    /// prefix is the token alone. Default: the provider's, which is `Authorization` and `Bearer` unless
+    /// a description has another.
     pub fn authorization_header(mut self, name: &str, prefix: &str) -> Self {
         self.header = Some((name.to_owned(), prefix.to_owned()));
         self
@@ -212,10 +214,11 @@ impl<Of> Builder<Of> {
     }
 
     /// Where the store cannot be used (a full disk, a server that is away): fail with
-    /// [`Store`](crate::ErrorKind::Store) rather than fetch a token without sharing it. Default off:
+    /// [`Store`](crate::ErrorKind::Store) rather than ask for a token that cannot be shared. Default off:
     /// tokens that coexist (NTX Pay, NexterPay) are fetched all the same, at this process's own pace,
     /// and [`StoreUnusable`](crate::EventKind::StoreUnusable) is reported. Where a new token invalidates the
-    /// previous one (Send Payments), none is ever fetched without sharing.
+    /// previous one (Send Payments), it is as if this were on. A token that has come is used, though the
+    /// store fails then.
     pub fn require_store(mut self, on: bool) -> Self {
         self.requires_store = on;
         self
@@ -261,7 +264,8 @@ impl<Of> Builder<Of> {
 
     /// Shares the token with other processes: a [`FileStore`](crate::FileStore), or a
     /// [`Store`] of your own. They make one fetch together, a token that one of them invalidates is
-    /// dropped by all within a second, and a refusal is remembered for all.
+    /// dropped by the others at their next look ([`Store::look_every`]), and a refusal is remembered for
+    /// all.
     ///
     /// When the store fails, the token in memory is used until it expires. After that, tokens that
     /// coexist are fetched without sharing, and reported (see [`require_store`](Self::require_store)); calls
@@ -460,4 +464,37 @@ fn authorization_header(name: &str, prefix: &str) -> Result<AuthorizationHeader>
         check_header_text("authorization_header: the prefix", prefix)?;
     }
     Ok(AuthorizationHeader::new(name, prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flight::slot::LOOK_MAY_TAKE;
+    use crate::store::FileStore;
+
+    #[test]
+    fn the_header_and_the_pages_say_the_same_numbers() {
+        let header = include_str!("../../capi/include/paytoken.h").replace("\n * ", " ");
+        let rustdoc = [include_str!("builder.rs"), include_str!("mod.rs")].concat();
+        let rustdoc = rustdoc.replace("\n    /// ", " ");
+        let page = include_str!("../../docs/safe-use.md");
+        let [time, connect] = [TIMEOUT, CONNECT_TIMEOUT].map(|time| time.as_secs());
+        let directory = FileStore::open(std::env::temp_dir().join("paytoken-numbers")).unwrap();
+        let (look, more) = (directory.look_every(), LOOK_MAY_TAKE.as_millis());
+        let both = (look + LOOK_MAY_TAKE).as_secs_f32();
+        for (text, says) in [
+            (&*header, format!("a store's server may add seconds. Default {time},000 ms; not 0")),
+            (&header, format!("proxy, TLS. Default {connect},000 ms; not 0")),
+            (&header, format!("is retried. Default {RETRIES}, at most {MOST_RETRIES}.")),
+            (&header, format!(" s ({both} s with a directory) */")),
+            (&header, format!("one call in {} ms with a directory", look.as_millis())),
+            (&rustdoc, format!("may add seconds of its own. Default {time} s.")),
+            (&rustdoc, format!("(Self::timeout). Default {connect} s.")),
+            (&rustdoc, format!("(Self::timeout). Default {RETRIES}, at most {MOST_RETRIES}. A")),
+            (&rustdoc, format!("and {more} ms ({both} s with a directory, ")),
+            (page, format!("within `timeout` ({time} s unless set)")),
+        ] {
+            assert!(text.contains(&says), "{says}");
+        }
+    }
 }

@@ -132,7 +132,7 @@ impl TokenCache {
         Ok(token)
     }
 
-    /// The source for these credentials; the same slot for the same credentials, always.
+    /// The source for these credentials; the same slot for the same credentials, while they have an entry.
     ///
     /// # Errors
     /// As [`Builder::build`]. Nothing is kept then.

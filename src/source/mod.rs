@@ -155,7 +155,7 @@ impl TokenSource {
     }
 
     /// A token that is good now: from the cache, or fetched. Blocks only when it must, and no
-    /// longer than the source's time-out.
+    /// longer than [`Builder::timeout`] says.
     ///
     /// Where tokens coexist, one caller renews from 80 % (NexterPay: 90 %) of the lifetime on while
     /// all others go on with the token they have; if that fails, everybody goes on. Where a new
@@ -164,7 +164,7 @@ impl TokenSource {
     /// # Errors
     /// Every [`ErrorKind`](crate::ErrorKind); see [`Error::is_retryable`]. A refusal by the
     /// provider is remembered and answered at once, without a request, for 60 s and up to 15 min (an
-    /// hour after six within one), an outage for 1 s and up to 18 s; [`refresh`](Self::refresh)
+    /// hour after 6 within one), an outage for 1 s and up to 18 s; [`refresh`](Self::refresh)
     /// overrides.
     pub fn token(&self) -> Result<Token> {
         self.token_with(&TokenOptions::default())
@@ -476,21 +476,4 @@ impl fmt::Debug for TokenSource {
             .field("base_url", &self.fetcher().transport.base_url().as_str())
             .finish_non_exhaustive()
     }
-}
-
-#[cfg(test)]
-#[test]
-fn the_header_and_the_pages_say_the_same_defaults() {
-    use builder::{CONNECT_TIMEOUT, MOST_RETRIES, RETRIES, TIMEOUT};
-    let header = include_str!("../../capi/include/paytoken.h").replace("\n * ", " ");
-    let [time, connect] = [TIMEOUT, CONNECT_TIMEOUT].map(|time| time.as_secs());
-    for says in [
-        format!("that a call waits. Default {time},000 ms; not 0"),
-        format!("proxy, TLS. Default {connect},000 ms; not 0"),
-        format!("is retried. Default {RETRIES}, at most {MOST_RETRIES}."),
-    ] {
-        assert!(header.contains(&says), "{says}");
-    }
-    let page = include_str!("../../docs/safe-use.md");
-    assert!(page.contains(&format!("within `timeout` ({time} s unless set)")), "{time} s");
 }

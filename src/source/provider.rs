@@ -15,7 +15,7 @@ pub mod ntx_pay {
     /// Gets one token, without a cache: the call blocks for one fetch (and its retries).
     ///
     /// `configure` may set base URL, roots and time-outs; hand in `|builder| builder` for none.
-    /// The token lives 10 minutes; a newer one does not end it.
+    /// A newer token does not end this one.
     ///
     /// ```no_run
     /// use paytoken::{ClientCertificate, Environment, Secret, provider::ntx_pay};
@@ -51,9 +51,7 @@ pub mod nexter_pay {
 
     /// Gets one token, without a cache: the call blocks for one fetch (and its retries).
     ///
-    /// `configure` may set base URL, roots and time-outs; the production address has to be set. The
-    /// token lives 600 minutes in the sandbox and 90 in production, or until its own `exp` where that is
-    /// earlier.
+    /// `configure` may set base URL, roots and time-outs; the production address has to be set.
     ///
     /// ```no_run
     /// use paytoken::{Environment, Secret, provider::nexter_pay};
@@ -85,7 +83,7 @@ pub mod send_payments {
     /// Gets one token, without a cache: the call blocks for one fetch (and its retries).
     ///
     /// **It ends every token this `client_id` got before**, here and on other machines: share one
-    /// [`TokenSource`](crate::TokenSource) instead wherever you can. The token lives 5 minutes.
+    /// [`TokenSource`](crate::TokenSource) instead wherever you can.
     ///
     /// `configure` must set the base URL that Send gave you.
     ///

@@ -288,8 +288,8 @@ impl Settings {
         path.map(|path| authorities(variables, "PAYTOKEN_CA", path)).transpose()
     }
 
-    /// The account that these settings describe. Neither secret nor private key is read, but where a
-    /// provider was described whose accounts have nothing else that tells them apart.
+    /// The account that these settings describe. A secret or a private key is read only where nothing
+    /// else tells a described provider's accounts apart, or which of several certificates is meant.
     ///
     /// # Errors
     /// As [`Credentials::from_env`](crate::Credentials::from_env) and [`environment`](Self::environment).

@@ -63,14 +63,14 @@ impl Token {
         &self.0.bearer
     }
 
-    /// The header to send the token in: `Authorization`, unless
+    /// The header to send the token in: `Authorization`, unless the provider's description or
     /// [`Builder::authorization_header`](crate::Builder::authorization_header) says otherwise.
     pub fn header_name(&self) -> &str {
         &self.0.header_name
     }
 
-    /// The value for [`header_name`](Self::header_name): [`bearer`](Self::bearer), unless another
-    /// prefix was configured.
+    /// The value for [`header_name`](Self::header_name): [`bearer`](Self::bearer), unless it has another
+    /// prefix there.
     pub fn header_value(&self) -> &str {
         match &self.0.custom {
             Some(value) => value,
@@ -78,8 +78,7 @@ impl Token {
         }
     }
 
-    /// When the token ends, by this machine's wall clock. Counted from before the request was
-    /// sent, so it is never later than the provider's own view.
+    /// When the token ends, by this machine's wall clock.
     pub fn expires_at(&self) -> SystemTime {
         self.0.expires_at
     }

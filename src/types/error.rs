@@ -70,7 +70,8 @@ pub(crate) enum HoldsBack {
 #[non_exhaustive]
 pub enum ErrorKind {
     /// A setting is missing or wrong: correct the field that the sentence names. Nothing was sent,
-    /// unless the address itself answered that it is the wrong one (404, 405, 407, 410, 501).
+    /// unless only the answer shows it: the address is the wrong one (404, 405, 407, 410, 501), or no
+    /// token lives as long as `min_validity` asks.
     Configuration,
     /// A certificate or key is unusable, expired, or not accepted by the other side.
     Certificate,

@@ -49,7 +49,8 @@ pub struct Facts {
     pub scheme: &'static str,
     /// Hosts of the provider's API, beside the token endpoint's own: `host`, or `host:port`.
     pub api: &'static [&'static str],
-    /// The refused requests in an hour after which the provider is not asked again.
+    /// The refused requests in an hour, forced ones apart, after which the provider is not asked again with
+    /// a secret that was refused; where it was described, with any.
     pub refusals_per_hour: u32,
     /// Whether it was described, and is none of [`Provider::ALL`](crate::Provider::ALL).
     pub is_described: bool,

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-/// Names an entry: provider, environment, base URL, client id or user name, and the certificate's
-/// fingerprint, hashed. It holds no secret and is fit for file names and Redis keys
-/// (`a-z`, `0-9` and `-`, at most 80 characters).
+/// Names an entry: the provider's name, and a hash of all that makes another token (environment, base
+/// URL, client id or user name, certificate …). It shows no secret and is fit for file names and Redis
+/// keys (`a-z`, `0-9` and `-`, at most 80 characters).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct StoreKey(pub(crate) String);
 

@@ -34,9 +34,9 @@ impl TokenOptions {
     }
 
     /// The longest this call may take, from when it is made. Zero: only what is in this process's
-    /// memory, as [`cached`](crate::TokenSource::cached). Default: the source's time-out. A request
-    /// that begins with less time than that runs on a short-lived thread, and its token is there for
-    /// later calls.
+    /// memory, as [`cached`](crate::TokenSource::cached). Default: [`Builder::timeout`](crate::Builder::timeout),
+    /// which says what a store may add. A request that begins with less time than that runs on a
+    /// short-lived thread, and its token is there for later calls.
     #[must_use]
     pub fn deadline(mut self, limit: Duration) -> Self {
         self.deadline = Some(limit);

@@ -35,7 +35,8 @@ pub struct Status {
     pub token: Option<TokenStatus>,
     /// Requests sent to the token endpoint by this slot, failed ones included.
     pub requests: u64,
-    /// Tokens they brought.
+    /// Tokens that came: one for each event of the kinds [`Fetched`](crate::EventKind::Fetched) and
+    /// [`Found`](crate::EventKind::Found).
     pub tokens: u64,
     /// Fetches that failed, after their retries.
     pub failures: u64,

@@ -58,12 +58,13 @@ fn source(sandbox: &Sandbox, certificate: ClientCertificate) -> (TokenSource, Ma
     let keep = told.clone();
     let source =
         with_certificate(sandbox, certificate).clock(clock.clone()).on_event(move |event| {
+            let name = event.kind.name();
             let text = match &event.kind {
-                EventKind::CertificateNotRenewed { error, .. } => format!("not renewed: {error}"),
+                EventKind::CertificateNotRenewed { error, .. } => format!("{name}: {error}"),
                 EventKind::CertificateExpiresSoon { remaining, .. } => {
-                    format!("{} days", remaining.as_secs() / 86_400)
+                    format!("{name}: {} days", remaining.as_secs() / 86_400)
                 }
-                kind if kind.name().starts_with("certificate") => kind.name().to_owned(),
+                EventKind::CertificateRenewed { .. } => name.to_owned(),
                 _ => return,
             };
             keep.0.lock().unwrap().push(text);
@@ -134,7 +135,7 @@ fn a_renewed_pair_is_used_at_the_next_fetch_and_half_of_one_is_not() {
         folder.write(name, text);
         source.refresh().unwrap();
         assert_eq!(sent(&sandbox), header(&third), "{text:?}");
-        assert!(told.take().pop().unwrap().starts_with("not renewed: "), "{text:?}");
+        assert!(told.take().pop().unwrap().starts_with("certificate_not_renewed: "), "{text:?}");
     }
     fs::remove_file(folder.file("key.pem")).unwrap();
     source.refresh().unwrap();
@@ -144,6 +145,19 @@ fn a_renewed_pair_is_used_at_the_next_fetch_and_half_of_one_is_not() {
     folder.put(&third);
     source.refresh().unwrap();
     assert_eq!((sent(&sandbox), told.take().len()), (header(&third), 0));
+}
+
+#[test]
+fn with_a_key_from_elsewhere_the_certificate_s_file_is_not_read_again() {
+    let sandbox = Sandbox::start().unwrap();
+    let [first, second] = ["first", "second"].map(|name| sandbox.issue_client_certificate(name));
+    let folder = Folder::with(&first);
+    let certificate = ClientCertificate::from_pem_file(folder.file("cert.pem")).unwrap();
+    let certificate = certificate.with_private_key(&first.key_pem).unwrap();
+    let (source, _, told) = source(&sandbox, certificate);
+    folder.put(&second);
+    source.token().unwrap();
+    assert_eq!((sent(&sandbox), told.take().len()), (header(&first), 0));
 }
 
 #[cfg(unix)]
@@ -193,7 +207,10 @@ fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(sent(&sandbox), header(&pair));
     let told = told.take().concat();
-    assert!(told.contains("not renewed") && told.contains("nothing was written"), "{told}");
+    assert!(
+        told.contains("certificate_not_renewed: ") && told.contains("nothing was written"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -243,7 +260,7 @@ fn an_expired_certificate_that_was_renewed_on_disk_needs_no_restart() {
     // Nor does one whose time has passed take the place of a good one.
     folder.put(&short);
     source.refresh().unwrap();
-    assert!(told.take().pop().unwrap().contains("not renewed: certificate: it has expired"));
+    assert!(told.take().pop().unwrap().contains("not_renewed: certificate: it has expired"));
     assert_eq!(sent(&sandbox), header(&long));
 }
 
@@ -265,13 +282,13 @@ fn a_certificate_that_ends_within_thirty_days_is_told_at_a_fetch_and_once_a_day(
         source.refresh().unwrap();
         source.token().unwrap();
     }
-    assert_eq!(told.take(), ["29 days"]);
+    assert_eq!(told.take(), ["certificate_expires_soon: 29 days"]);
     clock.advance(2 * day);
     source.refresh().unwrap();
-    assert_eq!(told.take(), ["27 days"]);
+    assert_eq!(told.take(), ["certificate_expires_soon: 27 days"]);
     clock.advance(27 * day);
     source.refresh().unwrap();
-    assert_eq!(told.take(), ["0 days"]);
+    assert_eq!(told.take(), ["certificate_expires_soon: 0 days"]);
     // What a proxy adds has no end that could be known.
     let injected =
         with_certificate(&sandbox, ClientCertificate::injected_by_proxy()).build().unwrap();

@@ -96,11 +96,12 @@ impl ClientCertificate {
 
     /// Adds the private key, in the place of one that came with the certificate: PKCS#8, SEC1 or
     /// PKCS#1 PEM, not encrypted; RSA of 2048 to 4096 bits, EC P-256 or P-384, or Ed25519. Where
-    /// there are several in it, the one that fits.
+    /// there are several in it, the one that fits. The certificate's file is not read again then.
     ///
     /// # Errors
     /// [`Certificate`](crate::ErrorKind::Certificate) when there is no usable key in it or it does
-    /// not belong to the certificate.
+    /// not belong to the certificate; [`Configuration`](crate::ErrorKind::Configuration) for one that a
+    /// proxy injects.
     pub fn with_private_key(self, pem: impl AsRef<[u8]>) -> Result<Self> {
         let Inner::Loaded(loaded) = &*self.0 else {
             return Err(Error::configuration(

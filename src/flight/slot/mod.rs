@@ -24,7 +24,7 @@ use crate::types::facts::Renewal;
 /// One caller at a time compares the token with the store, and the others go on with it for so much
 /// longer than `look_every`. With a store that is asked twice a second, a token that was invalidated in
 /// another process is handed out for no more than a second.
-const LOOK_MAY_TAKE: Duration = Duration::from_millis(500);
+pub(crate) const LOOK_MAY_TAKE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Slot {
     renewal: Renewal,

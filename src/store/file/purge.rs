@@ -9,9 +9,9 @@ use crate::base::clock::Now;
 use crate::types::error::Result;
 
 impl FileStore {
-    /// Removes the entries that nobody has written for this long, and says how many. Give a day or
-    /// more: no token that a provider documents lives longer, and no refusal holds longer. One that
-    /// is locked is in use and stays.
+    /// Removes the entries that nobody has written for this long, and says how many. Give a day, or as
+    /// long as your tokens live if that is longer: no refusal holds longer. One that is locked is in use
+    /// and stays.
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store) when the directory cannot be read.

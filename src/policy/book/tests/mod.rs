@@ -1,6 +1,7 @@
 //! The rules of the book, one by one.
 
 mod history;
+mod pages;
 
 use super::*;
 use crate::base::json;
@@ -431,38 +432,6 @@ fn a_refusal_whose_secret_no_store_could_know_again_is_not_written_as_one_for_al
     book.note_failure(now, &with_secret(&rejected(), 77));
     assert!(stored(&book).is_open(now, 78));
     assert_eq!(stored(&book).refusals.len(), 0);
-}
-
-/// The page that states the rules takes its numbers from here.
-#[test]
-fn the_page_says_the_same_numbers() {
-    let page = include_str!("../../../../docs/safe-use.md");
-    let minutes = |time: Duration| format!("{} min", time.as_secs() / 60);
-    let pauses = PAUSES.map(|pause| pause.to_string());
-    let (last, first) = pauses.split_last().unwrap();
-    let pauses = format!("{}, then {last} s", first.join(", "));
-    for row in [
-        format!(
-            "| {} s, then {}, then {}; or as",
-            FIRST.as_secs(),
-            minutes(FIRST * 4),
-            minutes(LONGEST)
-        ),
-        format!(
-            "| {MOST_REFUSED} refused requests within an hour, which nobody forced | secrets that were"
-        ),
-        format!("| {} after the last refused request |", minutes(NEXT_SECRET)),
-        format!("| the provider failed | everybody | {pauses}, and up to a fifth more at random |"),
-        format!("(a tenth more counts as no more) | {pauses} |"),
-        format!("| {} s after the last one |", BETWEEN_TOKENS.as_secs()),
-        format!("of refusals after an hour, of outages after {}.", minutes(LAPSE)),
-    ] {
-        assert!(page.contains(&row), "{row}");
-    }
-    let says = format!("with {},000 iterations", remembered::ITERATIONS.get() / 1000);
-    assert!(cfg!(paytoken_model) || include_str!("../../../../SECURITY.md").contains(&says));
-    assert_eq!(HOUR, secs(3600));
-    assert_eq!(PAUSED, Duration::from_secs(PAUSES[4]) + Duration::from_secs(PAUSES[4]) / 5);
 }
 
 #[test]
