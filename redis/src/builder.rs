@@ -164,7 +164,7 @@ impl RedisStoreBuilder {
             address.database = number.into();
         }
         check_prefix(&self.prefix)?;
-        if self.timeout.is_zero() || self.timeout > LONGEST_TIMEOUT {
+        if self.timeout.as_millis() == 0 || self.timeout > LONGEST_TIMEOUT {
             return Err(Error::configuration(format!(
                 "timeout: {:?} is not from 1 ms to {LONGEST_TIMEOUT:?}; a token's callers may have to wait so long where Redis does not answer",
                 self.timeout
@@ -226,12 +226,61 @@ impl fmt::Debug for RedisStoreBuilder {
 
 #[cfg(test)]
 mod tests {
+    use paytoken::store::Store as _;
+
     use super::*;
 
     #[test]
-    fn the_page_says_the_same_times() {
+    fn the_pages_say_the_same_times() {
         let [usual, longest] = [TIMEOUT, LONGEST_TIMEOUT].map(|time| time.as_secs());
-        let says = format!("within `timeout` ({usual} s unless set, {longest} s at most)");
-        assert!(include_str!("../../docs/redis.md").contains(&says), "{says}");
+        let look = RedisStore::open("redis://h").unwrap().look_every().as_secs();
+        let rustdoc = include_str!("builder.rs").replace("\n    /// ", " ");
+        let header = include_str!("../../capi/include/paytoken.h");
+        for (text, says) in [
+            (
+                include_str!("../../docs/redis.md"),
+                format!("within `timeout` ({usual} s unless set, {longest} s at most)"),
+            ),
+            (&rustdoc, format!("all together. {usual} s unless set, {longest} s at most.")),
+            (header, format!("each use of the server takes {usual} s at most")),
+            (header, format!("in {look} s with a server; that takes {usual} s at most")),
+            (header, format!("looked there for {look}.5 s (1 s with a directory)")),
+        ] {
+            assert!(text.contains(&says), "{says}");
+        }
+    }
+
+    #[test]
+    fn a_setting_that_cannot_be_used_is_named() {
+        let (one, other) = ("redis://h/3", "redis+sentinel://h/main");
+        let store = RedisStore::builder;
+        let millisecond = Duration::from_millis(1);
+        let too_short = Duration::from_micros(999);
+        let too_long = LONGEST_TIMEOUT + millisecond;
+        let password = || Secret::from("not-a-password");
+        for (wrong, says) in [
+            (store(one).timeout(too_short), "timeout: "),
+            (store(one).timeout(too_long), "timeout: "),
+            (store(one).prefix(""), "prefix: "),
+            (store(one).prefix("x".repeat(65)), "prefix: "),
+            (store(one).prefix("a{b"), "prefix: "),
+            (store(one).min_replicas(0, millisecond), "min_replicas: "),
+            (store(one).min_replicas(1, too_short), "min_replicas: "),
+            (store(one).min_replicas(1, too_long), "min_replicas: "),
+            (store(one).sentinel_login(None, password()), "sentinel_login: "),
+            #[cfg(feature = "tls")]
+            (
+                store(one).root_certificates_pem(b""),
+                "root_certificates_pem: the URL asks for no TLS",
+            ),
+        ] {
+            let error = wrong.build().unwrap_err();
+            assert_eq!(error.kind(), paytoken::ErrorKind::Configuration);
+            assert!(error.to_string().starts_with(says), "{error}");
+        }
+        let longest = store(other).timeout(LONGEST_TIMEOUT).min_replicas(1, LONGEST_TIMEOUT);
+        longest.prefix("x".repeat(64)).sentinel_login(None, password()).build().unwrap();
+        let database = store(one).database(2).build().unwrap();
+        assert!(format!("{database:?}").contains("database: 2"), "{database:?}");
     }
 }

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! `docs/redis.md` in the repository says how to run the server: rights, memory, fail-over, and what
-//! happens when it is away. In short: tokens in memory go on being served, and no call of the store
-//! takes longer than [`timeout`](RedisStoreBuilder::timeout) (1 s unless set).
+//! happens when it is away. In short: tokens in memory go on being served, and
+//! [`timeout`](RedisStoreBuilder::timeout) bounds each call of the store.
 
 #![forbid(unsafe_code)]
 

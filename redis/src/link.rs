@@ -269,5 +269,10 @@ mod tests {
         assert_eq!(opens(&|kept| kept.used -= Duration::from_secs(31)), 1);
         assert_eq!(opens(&|kept| kept.connection.process += 1), 1);
         assert_eq!(opens(&|_| {}), 0);
+        for _ in 0..5 {
+            let deadline = Deadline::after(link.limit);
+            link.ask_anew(&[Command::new(&[b"PING"])], deadline).unwrap();
+        }
+        assert_eq!(lock(&link.kept).len(), 4);
     }
 }
