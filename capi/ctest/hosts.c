@@ -2,8 +2,11 @@
  * lock held, the others without it, and the log callback wants it. Nobody may wait for ever: a watchdog sees to that.
  *
  * parts/symbols.sh compares the functions named in held() and released() below with those that the header marks. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -287,6 +290,64 @@ static void without_standard_descriptors(void) {
     CHECK(status == 0);
 }
 
+/* While a request is made, this process has the lock's file open; a program that it starts then has not. */
+static void starts_a_program(void *context, uint32_t level, const char *message) {
+    char command[128];
+    int *times = context;
+    (void)level;
+    if (strstr(message, "requesting") == NULL) return;
+    snprintf(command, sizeof command, "ls -l /proc/%d/fd | grep -q '[.]lock$'", (int)getpid());
+    CHECK(system(command) == 0 && system("ls -l /proc/self/fd | grep '[.]lock$'") != 0);
+    ++*times;
+}
+
+static void nothing_is_inherited(void) {
+    char store[512], token[8192];
+    int times = 0;
+    if (access("/proc/self/fd", R_OK) != 0) return;
+    snprintf(store, sizeof store, "%s/hosts-XXXXXX", variable("PAYTOKEN_WORK"));
+    CHECK(mkdtemp(store) != NULL);
+    paytoken_config *config = config_for(PAYTOKEN_NEXTER_PAY);
+    CODE(PAYTOKEN_OK, paytoken_config_set_store_directory(config, store));
+    paytoken_source *source = source_from(config);
+    CODE(PAYTOKEN_OK, paytoken_set_log_callback(PAYTOKEN_LOG_DEBUG, starts_a_program, &times));
+    CODE(PAYTOKEN_OK, paytoken_source_token(source, 0, token, sizeof token, NULL, NULL));
+    CODE(PAYTOKEN_OK, paytoken_set_log_callback(PAYTOKEN_LOG_OFF, NULL, NULL));
+    CHECK(times == 1);
+    paytoken_source_free(source);
+}
+
+/* A server that hangs up at once: whoever goes on writing to it gets SIGPIPE, which ends this process, unless the library
+ * writes so that there is none. */
+static void *hangs_up(void *argument) {
+    int connection;
+    while ((connection = accept(*(int *)argument, NULL, NULL)) >= 0) close(connection);
+    return NULL;
+}
+
+static void no_signal_where_the_server_hangs_up(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    char url[64], token[8192];
+    pthread_t server;
+    signal(SIGPIPE, SIG_DFL);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(bind(listener, (struct sockaddr *)&address, length) == 0 && listen(listener, 16) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&address, &length) == 0);
+    CHECK(pthread_create(&server, NULL, hangs_up, &listener) == 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", ntohs(address.sin_port));
+    paytoken_config *config = config_for(PAYTOKEN_NEXTER_PAY);
+    CODE(PAYTOKEN_OK, paytoken_config_set_base_url(config, url));
+    CODE(PAYTOKEN_OK, paytoken_config_set_retries(config, 0));
+    paytoken_source *source = source_from(config);
+    paytoken_token_options force = {.size = sizeof force, .flags = PAYTOKEN_FORCE};
+    for (int i = 0; i < 200; i++) CODE(PAYTOKEN_TRANSPORT, paytoken_source_token_with(source, &force, token, sizeof token, NULL, NULL));
+    paytoken_source_free(source);
+    shutdown(listener, SHUT_RDWR);
+    CHECK(pthread_join(server, NULL) == 0);
+    close(listener);
+}
+
 int main(void) {
     signal(SIGALRM, watchdog);
     alarm(LONGEST);
@@ -294,6 +355,8 @@ int main(void) {
     key_length = read_file(variable("NTXPAY_CLIENT_KEY"), key, sizeof key);
     sandbox("/reset");
     without_standard_descriptors();
+    nothing_is_inherited();
+    no_signal_where_the_server_hangs_up();
     shared = source_from(config_for(PAYTOKEN_SEND_PAYMENTS));
     in_the_midst();
     paytoken_source_free(shared);
