@@ -1,4 +1,4 @@
-//! `paytoken purge`: removes entries that have not been used for long.
+//! `paytoken purge`: removes entries that nobody has written for long.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::settings::{SettingsFile, variable};
 use crate::terminal::print;
 use crate::words;
 
-/// No token, no refusal and no revoked token is of use for so long.
+/// No refusal and no revoked token is of use for so long, nor a token of a provider that is built in.
 const LONG_AGO: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(crate) fn run(
@@ -50,6 +50,6 @@ pub(crate) fn run(
     let directory = store.directory().display();
     print(&match as_json {
         true => format!("{}\n", json!({"removed": removed, "store": directory.to_string()})),
-        false => format!("{removed} removed from {directory}, unused for 7 days\n"),
+        false => format!("{removed} removed from {directory}, not written for 7 days\n"),
     })
 }

@@ -478,6 +478,7 @@ mod tests {
         let rustdoc = [include_str!("builder.rs"), include_str!("mod.rs")].concat();
         let rustdoc = rustdoc.replace("\n    /// ", " ");
         let page = include_str!("../../docs/safe-use.md");
+        let help = include_str!("../../cli/src/command_line/definition.rs");
         let [time, connect] = [TIMEOUT, CONNECT_TIMEOUT].map(|time| time.as_secs());
         let directory = FileStore::open(std::env::temp_dir().join("paytoken-numbers")).unwrap();
         let (look, more) = (directory.look_every(), LOOK_MAY_TAKE.as_millis());
@@ -493,6 +494,7 @@ mod tests {
             (&rustdoc, format!("(Self::timeout). Default {RETRIES}, at most {MOST_RETRIES}. A")),
             (&rustdoc, format!("and {more} ms ({both} s with a directory, ")),
             (page, format!("within `timeout` ({time} s unless set)")),
+            (help, format!("each step of connecting to the provider (default: {connect}s)")),
         ] {
             assert!(text.contains(&says), "{says}");
         }

@@ -9,11 +9,14 @@ use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use paytoken::store::{Sealed, SealingKeys, Unsealed};
 use paytoken::{
-    Attempt, Environment, Error, Event, Provider, TokenCache, TokenOptions, TokenSource,
+    Attempt, Environment, Error, Event, FileStore, Provider, TokenCache, TokenOptions, TokenSource,
 };
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{ManualClock, PATIENCE, bytes_logged, credentials_with, reach};
+use paytoken_testing::{
+    ManualClock, PATIENCE, bytes_logged, credentials_with, reach, temporary_folder,
+};
 
 /// A secret with characters that JSON, URLs and base64 write differently.
 const SECRET: &str = "s3cr\"t/&+%-value";
@@ -280,6 +283,37 @@ fn a_level_raised_in_the_middle_of_a_request_by_another_thread_shows_none_either
             logged.check(&tokens, &format!("{provider}, {moment:?}"));
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_store_that_others_could_write_to_and_an_accounts_label_are_in_the_log() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let _level = LEVEL.lock().unwrap_or_else(PoisonError::into_inner);
+    record_everything();
+    let count = |part: &str| {
+        let records = RECORDER.0.lock().unwrap();
+        records.iter().filter(|(target, text)| target == "paytoken" && text.contains(part)).count()
+    };
+    let (sandbox, folder) = (Sandbox::start().unwrap(), temporary_folder());
+    let path = folder.path().join("store");
+    let open = || FileStore::open(&path).unwrap();
+    let (keys, provider) = (SealingKeys::new(&[7; 32]), Provider::NexterPay);
+    Sealed::new(open(), keys.clone());
+    assert_eq!(count("accept_unsealed"), 0);
+    for _ in 0..2 {
+        Sealed::new(open(), keys.clone().accept_unsealed(Unsealed::Write));
+    }
+    assert_eq!(count("accept_unsealed: write is set, so entries that are not sealed are"), 1);
+    let secret = sandbox.client_secret(provider).to_owned();
+    let source = reach(&sandbox, provider, credentials_with(&sandbox, provider, &secret));
+    source.label("merchant-7").store(open()).build().unwrap().token().unwrap();
+    assert_eq!(count(" [merchant-7]"), 2, "the request, and its token");
+    set_permissions(&path, Permissions::from_mode(0o770)).unwrap();
+    open();
+    assert_eq!(count("was open to other users and is closed again"), 1);
 }
 
 #[test]

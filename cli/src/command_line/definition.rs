@@ -7,6 +7,8 @@ use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, Command, value_parser};
 use paytoken::{Environment, Provider};
 
+use crate::deadline::DEFAULT;
+
 /// How much of the definition is made: each run needs little of it, and pays for all that is made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
@@ -42,7 +44,7 @@ pub(crate) fn command(extent: Extent) -> Command {
             subcommand("providers", "Lists the providers: built in, described in the settings file, or in the catalogue", |command| {
                 command.arg(json("The list as JSON"))
             }),
-            subcommand("purge", "Removes entries of the store that have not been used for 7 days", |command| {
+            subcommand("purge", "Removes entries of the store that nobody has written for 7 days", |command| {
                 command.arg(json("The result as JSON"))
             }),
             subcommand("new-store-key", "Prints a new key to seal a store's entries with", |command| {
@@ -250,7 +252,10 @@ fn common() -> Vec<Arg> {
         valued(
             "timeout",
             "TIME",
-            "For the whole command, except curl's own run (default: 15s)".into(),
+            format!(
+                "For the whole command, except curl's own run (default: {}s)",
+                DEFAULT.as_secs()
+            ),
         ),
         valued(
             "connect-timeout",

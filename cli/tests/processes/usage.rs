@@ -440,9 +440,12 @@ fn purge() {
     let entry = world.entry();
     world.token(Service::NexterPay);
     assert!(run(&["purge"]).starts_with("0 removed"));
-    let long_ago = std::time::SystemTime::now() - Duration::from_secs(8 * 24 * 3600);
-    for path in [entry.clone(), entry.with_extension("lock")] {
-        File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    let day = Duration::from_secs(24 * 3600);
+    for file in fs::read_dir(world.store()).unwrap() {
+        let path = file.unwrap().path();
+        let age = if path.with_extension("entry") == entry { 7 * day + day / 2 } else { 6 * day };
+        let written = std::time::SystemTime::now() - age;
+        File::options().write(true).open(path).unwrap().set_modified(written).unwrap();
     }
     let json: serde_json::Value = serde_json::from_str(&run(&["purge", "--json"])).unwrap();
     assert_eq!(json["removed"], 1);
