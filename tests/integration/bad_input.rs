@@ -72,6 +72,17 @@ fn bad_credentials_name_the_field() {
     assert!(fields(Provider::NtxPay, "").starts_with("ntx-pay: client_secret: "));
     assert!(fields(Provider::NexterPay, "").starts_with("nexter-pay: password: "));
     assert!(fields(Provider::SendPayments, "").starts_with("send-payments: client_secret: "));
+    for &provider in Provider::ALL {
+        let given = ClientCertificate::from_pem(sandbox.client_certificate_pem()).unwrap();
+        // Not what it takes.
+        let (certificate, says) = match provider.facts().takes_certificate {
+            true => (None, "certificate: not set; give"),
+            false => (Some(given), "certificate: this provider takes none"),
+        };
+        let error = Credentials::new(provider, "id", "secret", certificate).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains(says), "{error}");
+    }
     no_request(&sandbox);
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use paytoken::{ClientCertificate, Environment, ErrorKind, Provider, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
-use paytoken_testing::{builder, credentials, nobody_listens, with_certificate};
+use paytoken_testing::{PATIENCE, builder, credentials, nobody_listens, with_certificate};
 
 #[test]
 fn each_fault_has_its_kind_and_only_passing_ones_are_tried_again() {
@@ -106,6 +106,32 @@ fn nobody_listening_is_a_transport_error() {
         assert!(error.to_string().contains("refused"), "{error}");
         assert!(!error.to_string().contains("proxy"), "there is none: {error}");
         assert!(std::error::Error::source(&error).is_some());
+    }
+}
+
+#[test]
+fn a_probe_sends_no_credentials_and_leaves_all_as_it_is() {
+    let sandbox = Sandbox::start().unwrap();
+    for &provider in Provider::ALL {
+        let source = builder(&sandbox, provider).build().unwrap();
+        let token = source.token().unwrap();
+        sandbox.fault_next(provider, 1, Fault::Status(401));
+        source.refresh().unwrap_err();
+        let probe = source.probe(PATIENCE).unwrap();
+        assert_eq!((probe.status, probe.clocks.is_some()), (404, true));
+        let sent = String::from_utf8(sandbox.received(provider).pop().unwrap()).unwrap();
+        assert!(sent.starts_with("HEAD / HTTP/1.1\r\n"), "{sent}");
+        for held in [sandbox.client_id(provider), sandbox.client_secret(provider), "ertificate"] {
+            assert!(!sent.contains(held), "{sent}");
+        }
+        let nobody = format!("https://{}", nobody_listens());
+        let away = builder(&sandbox, provider).base_url(&nobody).build().unwrap();
+        assert_eq!(away.probe(PATIENCE).unwrap_err().kind(), ErrorKind::Transport);
+        assert!(away.status().last_error.is_none() && away.status().requests == 0);
+        let status = source.status();
+        assert_eq!((status.requests, status.failures), (2, 1), "{provider}");
+        assert!(status.blocked_for.is_some(), "the refusal is remembered");
+        assert_eq!(source.token().unwrap().secret(), token.secret());
     }
 }
 

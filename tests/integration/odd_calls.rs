@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use paytoken::store::Store as _;
 use paytoken::{
     Error, ErrorKind, Event, Provider, Result, Secret, Token, TokenOptions, TokenSource,
 };
@@ -63,6 +64,13 @@ fn a_rejected_token_is_known_in_a_store_with_and_without_its_scheme() {
         let text = &texts_of(token.secret())[index];
         assert!(account.invalidate(&folder.store(), text, PATIENCE).unwrap(), "text {index}");
     }
+    // Where another process has the lock for all of the time, the token stays there, and that is said.
+    let (store, token) = (folder.store(), source.refresh().unwrap());
+    let _held = store.lock(account.key(), Duration::ZERO, PATIENCE).unwrap().unwrap();
+    let error = account.invalidate(&folder.store(), token.secret(), Duration::ZERO).unwrap_err();
+    assert_eq!((error.kind(), error.provider()), (ErrorKind::Store, Some(NTX)), "{error}");
+    let stored = account.stored_token(&folder.store(), Duration::ZERO).unwrap();
+    assert_eq!(stored.unwrap().secret(), token.secret());
 }
 
 type Told = Arc<Mutex<Vec<&'static str>>>;

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use paytoken::{Provider, Settings, TokenOptions};
+use paytoken::{ErrorKind, Provider, Settings, StoreTls, TokenOptions};
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use paytoken_testing::{TempDir, nobody_listens, temporary_folder, variables, write_private};
@@ -454,5 +454,24 @@ fn the_environments_proxy_is_used_and_a_bad_one_named() {
     ] {
         let said = world.run(Provider::SendPayments, set);
         assert!(said.contains(says), "{set:?}: {said}");
+    }
+}
+
+#[test]
+fn a_file_for_a_servers_tls_that_cannot_be_used_is_named_by_its_setting() {
+    let folder = temporary_folder();
+    let [none, empty] = ["none", "empty"].map(|name| folder.path().join(name));
+    write_private(&empty, "");
+    for (ca, certificate, key, says) in [
+        (Some(&none), None, None, "store_ca: cannot read"),
+        (Some(&empty), None, None, "store_ca: no CERTIFICATE"),
+        (None, Some(&none), None, "store_certificate: cannot read"),
+        (None, None, Some(&none), "store_private_key: set without a certificate"),
+        (None, Some(&empty), Some(&none), "store_private_key: cannot read"),
+    ] {
+        let paths = [ca, certificate, key].map(|path| path.map(|path| path.as_path()));
+        let error = StoreTls::from_files(paths[0], paths[1], paths[2]).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().starts_with(says), "{error}");
     }
 }
