@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use paytoken::{
     Builder, ClientCertificate, Credentials, Environment, Error, ErrorKind, Provider, Secret,
-    TokenSource,
+    StoreTls, TokenSource,
 };
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, SanType, date_time_ymd};
-use paytoken_testing::{builder, credentials_with, reach};
+use paytoken_testing::{builder, credentials_with, reach, temporary_folder, write_private};
 
 /// What is wrong, what came of it, the kind it has to be, and what its text has to say.
 type Row = (&'static str, Result<TokenSource, Error>, ErrorKind, &'static str);
@@ -330,4 +330,23 @@ fn base64(bytes: &[u8]) -> String {
                 .collect::<String>()
         })
         .collect()
+}
+
+#[test]
+fn a_file_for_a_servers_tls_that_cannot_be_used_is_named_by_its_setting() {
+    let folder = temporary_folder();
+    let [none, empty] = ["none", "empty"].map(|name| folder.path().join(name));
+    write_private(&empty, "");
+    for (ca, certificate, key, says) in [
+        (Some(&none), None, None, "store_ca: cannot read"),
+        (Some(&empty), None, None, "store_ca: no CERTIFICATE"),
+        (None, Some(&none), None, "store_certificate: cannot read"),
+        (None, None, Some(&none), "store_private_key: set without a certificate"),
+        (None, Some(&empty), Some(&none), "store_private_key: cannot read"),
+    ] {
+        let paths = [ca, certificate, key].map(|path| path.map(|path| path.as_path()));
+        let error = StoreTls::from_files(paths[0], paths[1], paths[2]).map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().starts_with(says), "{error}");
+    }
 }

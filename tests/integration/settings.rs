@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use paytoken::{ErrorKind, Provider, Settings, StoreTls, TokenOptions};
+use paytoken::{Environment, ErrorKind, Provider, Settings, TokenOptions};
 use paytoken_sandbox::Sandbox;
 use paytoken_sandbox::rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use paytoken_testing::{TempDir, nobody_listens, temporary_folder, variables, write_private};
@@ -458,20 +458,34 @@ fn the_environments_proxy_is_used_and_a_bad_one_named() {
 }
 
 #[test]
-fn a_file_for_a_servers_tls_that_cannot_be_used_is_named_by_its_setting() {
-    let folder = temporary_folder();
-    let [none, empty] = ["none", "empty"].map(|name| folder.path().join(name));
-    write_private(&empty, "");
-    for (ca, certificate, key, says) in [
-        (Some(&none), None, None, "store_ca: cannot read"),
-        (Some(&empty), None, None, "store_ca: no CERTIFICATE"),
-        (None, Some(&none), None, "store_certificate: cannot read"),
-        (None, None, Some(&none), "store_private_key: set without a certificate"),
-        (None, Some(&empty), Some(&none), "store_private_key: cannot read"),
-    ] {
-        let paths = [ca, certificate, key].map(|path| path.map(|path| path.as_path()));
-        let error = StoreTls::from_files(paths[0], paths[1], paths[2]).map(drop).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Configuration);
-        assert!(error.to_string().starts_with(says), "{error}");
+fn no_environment_is_guessed_beside_an_address_where_tokens_do_not_live_equally_long() {
+    for &provider in Provider::ALL {
+        let settings = |address: Option<String>, environment: Option<&'static str>| {
+            let read = Settings::from_variables(provider, move |name| match name {
+                name if name.ends_with("_BASE_URL") => address.clone().map(Into::into),
+                name if name.ends_with("_ENVIRONMENT") => environment.map(Into::into),
+                _ => None,
+            });
+            read.unwrap()
+        };
+        let facts = provider.facts();
+        let differs = facts.sandbox.lifetime != facts.production.lifetime;
+        assert_eq!(differs, provider == Provider::NexterPay);
+        let other = || Some("https://pay.example".to_owned());
+        assert_eq!(
+            settings(other(), Some("production")).environment().unwrap(),
+            Environment::Production
+        );
+        let documented = facts.sandbox.base_url.map(|url| url.to_uppercase() + "/");
+        assert_eq!(settings(documented, None).environment().unwrap(), Environment::Sandbox);
+        let guessed = settings(other(), None);
+        if !differs {
+            assert_eq!(guessed.environment().unwrap(), Environment::Sandbox);
+            continue;
+        }
+        for error in [guessed.environment().unwrap_err(), guessed.builder().unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains("NEXTERPAY_ENVIRONMENT: not set beside"), "{error}");
+        }
     }
 }
