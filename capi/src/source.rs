@@ -238,3 +238,15 @@ impl Options {
         Ok(options)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_says_how_long_a_token_is_kept_that_did_not_fit() {
+        let seconds = UNDELIVERED_FOR.as_secs();
+        let says = format!("the next forced call within {seconds} s gives that token");
+        assert!(include_str!("../include/paytoken.h").contains(&says), "{says}");
+    }
+}

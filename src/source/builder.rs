@@ -25,10 +25,10 @@ use crate::types::event::{Event, EventHook};
 use crate::types::names::Provider;
 
 /// The time for one whole fetch, retries included.
-const TIMEOUT: Duration = Duration::from_secs(15);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const RETRIES: u32 = 2;
-const MOST_RETRIES: u32 = 10;
+pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const RETRIES: u32 = 2;
+pub(super) const MOST_RETRIES: u32 = 10;
 
 /// Settings of a [`TokenSource`](crate::TokenSource); made by
 /// [`TokenSource::builder`](crate::TokenSource::builder).
@@ -464,39 +464,4 @@ fn authorization_header(name: &str, prefix: &str) -> Result<AuthorizationHeader>
         check_header_text("authorization_header: the prefix", prefix)?;
     }
     Ok(AuthorizationHeader::new(name, prefix))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::flight::slot::LOOK_MAY_TAKE;
-    use crate::store::FileStore;
-
-    #[test]
-    fn the_header_and_the_pages_say_the_same_numbers() {
-        let header = include_str!("../../capi/include/paytoken.h").replace("\n * ", " ");
-        let rustdoc = [include_str!("builder.rs"), include_str!("mod.rs")].concat();
-        let rustdoc = rustdoc.replace("\n    /// ", " ");
-        let page = include_str!("../../docs/safe-use.md");
-        let help = include_str!("../../cli/src/command_line/definition.rs");
-        let [time, connect] = [TIMEOUT, CONNECT_TIMEOUT].map(|time| time.as_secs());
-        let directory = FileStore::open(std::env::temp_dir().join("paytoken-numbers")).unwrap();
-        let (look, more) = (directory.look_every(), LOOK_MAY_TAKE.as_millis());
-        let both = (look + LOOK_MAY_TAKE).as_secs_f32();
-        for (text, says) in [
-            (&*header, format!("a store's server may add seconds. Default {time},000 ms; not 0")),
-            (&header, format!("proxy, TLS. Default {connect},000 ms; not 0")),
-            (&header, format!("is retried. Default {RETRIES}, at most {MOST_RETRIES}.")),
-            (&header, format!(" s ({both} s with a directory) */")),
-            (&header, format!("one call in {} ms with a directory", look.as_millis())),
-            (&rustdoc, format!("may add seconds of its own. Default {time} s.")),
-            (&rustdoc, format!("(Self::timeout). Default {connect} s.")),
-            (&rustdoc, format!("(Self::timeout). Default {RETRIES}, at most {MOST_RETRIES}. A")),
-            (&rustdoc, format!("and {more} ms ({both} s with a directory, ")),
-            (page, format!("within `timeout` ({time} s unless set)")),
-            (help, format!("each step of connecting to the provider (default: {connect}s)")),
-        ] {
-            assert!(text.contains(&says), "{says}");
-        }
-    }
 }

@@ -3,6 +3,8 @@
 pub(crate) mod builder;
 pub(crate) mod cache;
 pub(crate) mod of;
+#[cfg(test)]
+mod pages;
 pub mod provider;
 pub(crate) mod settings;
 mod unwind;
@@ -162,10 +164,10 @@ impl TokenSource {
     /// token replaces the old (Send Payments), one caller renews at 95 % and all wait for it.
     ///
     /// # Errors
-    /// Every [`ErrorKind`](crate::ErrorKind); see [`Error::is_retryable`]. A refusal by the
-    /// provider is remembered and answered at once, without a request, for 60 s and up to 15 min (an
-    /// hour after 6 within one), an outage for 1 s and up to 18 s; [`refresh`](Self::refresh)
-    /// overrides.
+    /// Every [`ErrorKind`](crate::ErrorKind); see [`Error::is_retryable`]. A refusal by the provider is
+    /// remembered and answered at once, without a request, for 60 s and up to 15 min (an hour after
+    /// [`refusals_per_hour`](crate::Facts::refusals_per_hour) within one), an outage for 1 s and up to
+    /// 18 s; [`refresh`](Self::refresh) overrides.
     pub fn token(&self) -> Result<Token> {
         self.token_with(&TokenOptions::default())
     }

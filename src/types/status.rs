@@ -35,8 +35,7 @@ pub struct Status {
     pub token: Option<TokenStatus>,
     /// Requests sent to the token endpoint by this slot, failed ones included.
     pub requests: u64,
-    /// Tokens that came: one for each event of the kinds [`Fetched`](crate::EventKind::Fetched) and
-    /// [`Found`](crate::EventKind::Found).
+    /// Tokens that came, from the provider or, where another process had stored one, from the store.
     pub tokens: u64,
     /// Fetches that failed, after their retries.
     pub failures: u64,

@@ -430,6 +430,12 @@ fn the_systems_authorities_are_trusted_on_request_alone() {
     let said = world.run(Provider::NtxPay, &[("PAYTOKEN_CA", "system"), ("SSL_CERT_FILE", &ca)]);
     if cfg!(feature = "system-roots") {
         assert!(said.contains("fine: sandbox-client"), "{said}");
+        let folder = temporary_folder();
+        fs::copy(&ca, folder.path().join("any-name")).unwrap();
+        let folder = folder.path().to_str().unwrap();
+        let said =
+            world.run(Provider::NtxPay, &[("PAYTOKEN_CA", "system"), ("SSL_CERT_DIR", folder)]);
+        assert!(said.contains("fine: sandbox-client"), "{said}");
         let missing = [("PAYTOKEN_CA", "system"), ("SSL_CERT_FILE", "/nowhere/ca.pem")];
         let said = world.run(Provider::NtxPay, &missing);
         assert!(said.contains("certificate authorities were not found"), "{said}");

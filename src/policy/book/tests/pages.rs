@@ -31,7 +31,7 @@ fn the_page_says_the_same_numbers() {
     assert!(cfg!(paytoken_model) || include_str!("../../../../SECURITY.md").contains(&says));
     let rustdoc = include_str!("../../../source/mod.rs").replace("\n    /// ", " ");
     let says = format!(
-        "for {} s and up to {} (an hour after {MOST_REFUSED} within one), an outage for {} s and up to {} s",
+        "for {} s and up to {} (an hour after [`refusals_per_hour`](crate::Facts::refusals_per_hour) within one), an outage for {} s and up to {} s",
         FIRST.as_secs(),
         minutes(LONGEST),
         PAUSES[0],
