@@ -446,7 +446,8 @@ PAYTOKEN_API void paytoken_error_free(paytoken_error *error);
  * C++ exception). It may wait for other threads of yours: no lock is held that another thread's
  * call would need, unless that call is marked "Blocks:". It may call paytoken functions; what they
  * would log goes to the queue alone. A source for which this very thread is fetching gives the
- * token it has, else PAYTOKEN_CONFIGURATION at once. */
+ * token it has, else PAYTOKEN_CONFIGURATION at once; another one of that account and store may wait
+ * until its time-out. */
 typedef void (*paytoken_log_callback)(void *context, uint32_t level, const char *message);
 
 /* Sends log records up to this level to the callback, for the whole process; replaces the one

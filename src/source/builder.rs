@@ -232,13 +232,14 @@ impl<Of> Builder<Of> {
         self
     }
 
-    /// Calls `hook` for every [`Event`], on the thread it happens on and with no lock held. A
-    /// panic in it reaches that one caller and blocks nobody.
+    /// Calls `hook` for every [`Event`], on the thread it happens on and with no lock held but the
+    /// account's in the store. A panic in it reaches that one caller and blocks nobody.
     ///
-    /// A hook may ask any source. While its thread is fetching for its own, that one answers with the
-    /// token in memory or, where there is none, at once with an error of kind
-    /// [`Configuration`](crate::ErrorKind::Configuration): do not ask this source inside the hook, and do
-    /// not wait there for another thread that asks it.
+    /// A hook may ask sources of other accounts. While its thread is fetching for its own, that one answers
+    /// with the token in memory or, where there is none, at once with an error of kind
+    /// [`Configuration`](crate::ErrorKind::Configuration), and another one of the same account and store
+    /// waits for as long as it may: ask neither inside the hook, and do not wait there for another thread
+    /// that does.
     pub fn on_event(mut self, hook: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Arc::new(hook));
         self

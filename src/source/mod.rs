@@ -405,7 +405,8 @@ impl TokenSource {
 
     /// Waits for a background renewal that is under way, and for attempts to connect to addresses that
     /// have not answered: at most `limit` and never longer than the source's time-out. No other renewal
-    /// begins afterwards: callers renew instead. Returns true once no thread of this source is left, and
+    /// begins afterwards: callers renew instead. Returns true once no thread of this source is left (but
+    /// those of look-ups that hang in the system's resolver, one for a host, which nobody can end), and
     /// false if time runs out or if it is called on such a thread (from an event hook). For programs that
     /// must not leave a thread behind, such as a plug-in that is about to be unloaded. Dropping a source
     /// waits for nobody.
