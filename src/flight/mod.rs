@@ -34,7 +34,7 @@ use crate::types::facts::Renewal;
 use crate::types::options::TokenOptions;
 
 /// A caller can ask for a token that is good for at most so much of its life.
-const MOST_VALIDITY_PERCENT: u32 = 80;
+pub(crate) const MOST_VALIDITY_PERCENT: u32 = 80;
 
 /// A caller that renews a good token waits no longer than this, and twice as long after each failed
 /// renewal: a provider that answers does so in less, and one that is slow is given the time in the end.

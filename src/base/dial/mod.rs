@@ -23,7 +23,7 @@ use self::race::{Race, Until};
 use super::{clock, descriptor, sync};
 
 /// The next attempt begins so long after the one before.
-const PACE: Duration = Duration::from_millis(250);
+pub(crate) const PACE: Duration = Duration::from_millis(250);
 
 /// More addresses of one name are not tried.
 const MOST_ADDRESSES: usize = 16;
