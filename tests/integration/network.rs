@@ -1,8 +1,9 @@
 //! What a failing network or provider turns into, and how often it is asked again.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use paytoken::{ClientCertificate, Environment, ErrorKind, Provider, TokenSource};
+use paytoken::{ClientCertificate, Environment, ErrorKind, EventKind, Provider, TokenSource};
 use paytoken_sandbox::{Fault, Sandbox};
 use paytoken_testing::{PATIENCE, builder, credentials, nobody_listens, with_certificate};
 
@@ -49,8 +50,29 @@ fn a_passing_failure_is_overcome_within_one_call() {
     for &provider in Provider::ALL {
         sandbox.fault_next(provider, 1, Fault::Reset);
         sandbox.fault_next(provider, 1, Fault::Status(503));
-        builder(&sandbox, provider).build().unwrap().token().unwrap();
+        let told = Arc::<Mutex<Vec<String>>>::default();
+        let full = provider.facts().sandbox.lifetime.unwrap();
+        let kept = told.clone();
+        let source = builder(&sandbox, provider).on_event(move |event| {
+            kept.lock().unwrap().push(match &event.kind {
+                EventKind::Request { attempt, .. } => format!("request {attempt}"),
+                EventKind::Retry { error, wait, .. } if !wait.is_zero() => {
+                    format!("retry {:?}", error.kind())
+                }
+                EventKind::Fetched { lifetime, .. } => {
+                    // What a token says of itself has whole seconds.
+                    let is_whole = (full.saturating_sub(*lifetime)).as_secs() < 10;
+                    format!("fetched {}", if is_whole { "whole" } else { "short" })
+                }
+                kind => kind.name().to_owned(),
+            });
+        });
+        source.build().unwrap().token().unwrap();
         assert_eq!(sandbox.token_requests(provider), 3, "{provider}");
+        assert_eq!(
+            told.lock().unwrap().join(", "),
+            "request 1, retry Transport, request 2, retry ServerUnavailable, request 3, fetched whole"
+        );
     }
 }
 

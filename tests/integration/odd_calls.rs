@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use paytoken::store::Store as _;
 use paytoken::{
@@ -71,6 +71,31 @@ fn a_rejected_token_is_known_in_a_store_with_and_without_its_scheme() {
     assert_eq!((error.kind(), error.provider()), (ErrorKind::Store, Some(NTX)), "{error}");
     let stored = account.stored_token(&folder.store(), Duration::ZERO).unwrap();
     assert_eq!(stored.unwrap().secret(), token.secret());
+}
+
+#[test]
+fn a_stored_token_is_handed_out_without_a_source_until_it_is_due() {
+    let sandbox = Sandbox::start().unwrap();
+    for (provider, age, validity, is_handed_out) in [
+        (NTX, 400, 0, true),
+        (NTX, 400, 150, true),
+        (NTX, 400, 210, false),
+        // From 80 % of its life on.
+        (NTX, 490, 0, false),
+        (Provider::SendPayments, 270, 0, true),
+        (Provider::SendPayments, 290, 0, false),
+    ] {
+        let folder = Folder::new();
+        let clock = ManualClock::at(SystemTime::now() - Duration::from_secs(age));
+        let source = builder(&sandbox, provider).store(folder.store()).clock(clock);
+        let token = source.build().unwrap().token().unwrap();
+        let stored = account(&sandbox, provider)
+            .stored_token(&folder.store(), Duration::from_secs(validity))
+            .unwrap();
+        let expected = is_handed_out.then(|| token.secret());
+        let stored = stored.as_ref().map(Token::secret);
+        assert_eq!(stored, expected, "{provider}: {age} s old, for {validity} s");
+    }
 }
 
 type Told = Arc<Mutex<Vec<&'static str>>>;
