@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_cannot_be_used_is_named() {
-        let (one, other) = ("redis://h/3", "redis+sentinel://h/main");
+        let (one, other) = ("redis://shop:hunter2@h/3", "redis+sentinel://h/main");
         let store = RedisStore::builder;
         let millisecond = Duration::from_millis(1);
         let too_short = Duration::from_micros(999);
@@ -274,13 +274,16 @@ mod tests {
                 "root_certificates_pem: the URL asks for no TLS",
             ),
         ] {
+            let shown = format!("{wrong:?}");
             let error = wrong.build().unwrap_err();
             assert_eq!(error.kind(), paytoken::ErrorKind::Configuration);
             assert!(error.to_string().starts_with(says), "{error}");
+            assert!(!format!("{shown} {error:?}").contains("hunter2"), "{shown} {error:?}");
         }
         let longest = store(other).timeout(LONGEST_TIMEOUT).min_replicas(1, LONGEST_TIMEOUT);
         longest.prefix("x".repeat(64)).sentinel_login(None, password()).build().unwrap();
-        let database = store(one).database(2).build().unwrap();
-        assert!(format!("{database:?}").contains("database: 2"), "{database:?}");
+        let shown = format!("{:?}", store(one).database(2).build().unwrap());
+        assert!(shown.contains("place: h:6379, database: 2"), "{shown}");
+        assert!(!shown.contains("shop") && !shown.contains("hunter2"), "{shown}");
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::keys::KNOWN as KEYS;
 use super::*;
+use crate::credentials::Credentials;
 use crate::types::facts::Part;
 use crate::types::facts::{FieldKind, Payload, Renewal};
 
@@ -341,6 +342,10 @@ fn the_same_description_is_the_same_provider_and_another_one_is_refused() {
         said.starts_with("prefix_of_variables: clash-b-eu reads CLASH_B_EU_CLIENT_ID"),
         "{said}"
     );
+    let known = Provider::known();
+    let at = |name| known.iter().position(|it| it.facts().name == name);
+    assert!(known.starts_with(Provider::ALL), "{known:?}");
+    assert!(at("intern") < at("clash-a") && at("clash-a") < at("clash-b-eu"), "{known:?}");
 }
 
 #[test]
@@ -395,6 +400,19 @@ fn a_placeholder_is_an_account_s_setting() {
     // What tells nobody apart but a secret.
     let alone = json!({"auth": "none", "headers": {"x-key": "{key}"}, "secrets": ["key"]});
     assert!(!described("alone", alone).unwrap().facts().has_identity());
+    // An account's id: the client's, else what tells accounts apart first.
+    let values = [("client_id", "1"), ("client_secret", "s"), ("shop", "7"), ("till", "2")];
+    let headers = json!({"x-shop": "{shop}", "x-till": "{till}", "x-key": "{client_secret}"});
+    let identity = json!(["till", "shop"]);
+    for (name, auth, given, id) in
+        [("id-1", "client_secret_basic", &values[..], "1"), ("id-2", "none", &values[1..], "2")]
+    {
+        let changes =
+            json!({"auth": auth, "headers": headers, "identity": identity, "lifetime": "1h"});
+        let shop = described(name, changes).unwrap();
+        let credentials = Credentials::described(shop, given.iter().copied(), None).unwrap();
+        assert_eq!(credentials.id(), id);
+    }
 }
 
 #[test]
