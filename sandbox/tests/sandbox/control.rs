@@ -32,7 +32,22 @@ fn help_and_statistics() {
     let sandbox = Sandbox::start().unwrap();
     let help = ask(&sandbox, "GET", "/");
     assert_eq!(help.status, 200);
-    assert!(String::from_utf8(help.body).unwrap().contains("revoke-all"));
+    let help = String::from_utf8(help.body).unwrap();
+    assert!(help.contains("revoke-all"));
+    // Each kind of fault that it names is one, with and without what may be left out.
+    let kinds = help.split_once("in an address):\n").unwrap().1;
+    let kinds: Vec<_> = kinds.lines().next().unwrap().split(", ").collect();
+    assert_eq!(kinds.len(), 17, "{kinds:?}");
+    for kind in kinds {
+        let (name, value) = kind.split_once('=').unwrap_or((kind, ""));
+        let (name, may_be_left_out) = (name.trim_end_matches('['), name.ends_with('['));
+        if may_be_left_out || value.is_empty() {
+            post(&sandbox, &format!("/send-payments/fault?kind={name}"));
+        }
+        if !value.is_empty() {
+            post(&sandbox, &format!("/send-payments/fault?kind={name}=503"));
+        }
+    }
     let service = Service::NexterPay;
     let mut client = Client::new(&sandbox, service);
     client.send(&token_request(&sandbox, service)).unwrap();
