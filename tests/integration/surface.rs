@@ -310,6 +310,32 @@ fn a_source_from_a_closure_caches_renews_and_fails_as_any_other() {
 }
 
 #[test]
+fn an_error_of_a_closure_holds_back_as_an_outage_does_whatever_its_kind() {
+    use ErrorKind::*;
+
+    for kind in [Rejected, Forbidden, Configuration, Certificate, Timeout, InvalidResponse] {
+        let (calls, clock) = (Arc::new(AtomicUsize::new(0)), ManualClock::new());
+        let count = calls.clone();
+        let credentials = Credentials::new(Provider::NexterPay, "id", "secret", None).unwrap();
+        let source = TokenSource::builder(credentials, SANDBOX).clock(clock.clone());
+        let source = source.fetch_with(move || {
+            count.fetch_add(1, Ordering::SeqCst);
+            Err(Error::for_tests(kind, "no"))
+        });
+        let source = source.build().unwrap();
+        for (number, pause) in [(1, 1.0), (2, 2.0), (3, 5.0)] {
+            let error = source.token().unwrap_err();
+            let wait = error.retry_after().unwrap_or_default();
+            assert!((pause..=pause * 1.2).contains(&wait.as_secs_f64()), "{kind:?}: {wait:?}");
+            assert_eq!((error.kind(), error.status()), (kind, None));
+            assert_eq!(source.token().unwrap_err().kind(), kind, "it is remembered");
+            assert_eq!(calls.load(Ordering::SeqCst), number);
+            clock.advance(wait);
+        }
+    }
+}
+
+#[test]
 fn everybody_is_told_from_the_first_refusal_on_how_long_it_stands() {
     let sandbox = Sandbox::start().unwrap();
     for &provider in Provider::ALL {
