@@ -35,7 +35,7 @@ fn texts_of(token: &str) -> [String; 9] {
 #[test]
 fn a_rejected_token_is_known_with_and_without_its_scheme() {
     let sandbox = Sandbox::start().unwrap();
-    let (source, _) = source(&sandbox, NTX);
+    let (source, _, events) = told(&sandbox, NTX, None);
     let count = texts_of("").len();
     for index in 0..count {
         let token = source.refresh().unwrap();
@@ -44,6 +44,8 @@ fn a_rejected_token_is_known_with_and_without_its_scheme() {
         assert!(source.cached().is_none(), "text {index} had no effect");
     }
     assert_eq!(source.status().invalidations, count as u64);
+    let told = events.lock().unwrap().iter().filter(|name| **name == "invalidated").count();
+    assert_eq!(told, count);
     let kept = source.refresh().unwrap();
     for other in ["", " ", "Bearer", "Bearer ", "bearer bearer", "Authorization:"] {
         source.invalidate_secret(other).unwrap();
