@@ -6,13 +6,13 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use paytoken::store::{Account, Store as _};
 use paytoken::{
-    ClientCertificate, Environment, Error, ErrorKind, FileStore, Provider, TokenOptions,
+    ClientCertificate, Environment, Error, ErrorKind, EventKind, FileStore, Provider, TokenOptions,
 };
 use paytoken_sandbox::{Fault, Sandbox};
 use paytoken_testing::{ManualClock, PATIENCE, builder, credentials_with, until, with_certificate};
@@ -176,12 +176,22 @@ fn a_process_that_is_held_back_takes_the_token_that_another_has_fetched_since() 
     for &provider in Provider::ALL {
         let folder = Folder::new();
         let clock = ManualClock::new();
-        let [one, two] = [0; 2].map(|_| process(&sandbox, provider, &folder, &clock));
+        let found = Arc::<Mutex<Vec<Duration>>>::default();
+        let told = found.clone();
+        let one = builder(&sandbox, provider).store(folder.store()).clock(clock.clone());
+        let one = one.on_event(move |event| {
+            if let EventKind::Found { remaining, .. } = event.kind {
+                told.lock().unwrap().push(remaining);
+            }
+        });
+        let (one, two) = (one.build().unwrap(), process(&sandbox, provider, &folder, &clock));
         sandbox.fault_next(provider, 1, Fault::Status(401));
         assert_eq!(one.token().unwrap_err().kind(), ErrorKind::Rejected);
-        let token = two.refresh().unwrap().secret().to_owned();
-        assert_eq!(secret(&one), token, "{provider}");
+        let token = two.refresh().unwrap();
+        assert_eq!(secret(&one), token.secret(), "{provider}");
         assert_eq!(sandbox.token_requests(provider), 2, "{provider}");
+        assert_eq!(*found.lock().unwrap(), [token.remaining()], "it is told");
+        assert_eq!((one.status().requests, one.status().tokens), (1, 1));
     }
 }
 
