@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use paytoken::{
-    ClientCertificate, Credentials, Environment, Error, Provider, Secret, Token, TokenSource,
+    ClientCertificate, Credentials, Environment, Error, EventKind, Provider, Secret, Token,
+    TokenSource,
 };
 use paytoken_testing::{ManualClock, Server};
 
@@ -129,8 +130,9 @@ impl<'a> Case<'a> {
             .clock(ManualClock::at(UNIX_EPOCH + MOMENT))
             .retries(0)
             .on_event(move |event| {
-                if event.kind.name() == "lifetime_not_understood" {
-                    told.store(true, Ordering::Relaxed);
+                if let EventKind::LifetimeNotUnderstood { assumed, .. } = event.kind {
+                    let documented = provider.facts().in_environment(environment).lifetime;
+                    told.store(documented == Some(assumed), Ordering::Relaxed);
                 }
             })
             .build()
