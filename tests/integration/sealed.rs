@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use paytoken::store::{Sealed, SealingKeys, Store, StoreKey, Unsealed, conformance};
-use paytoken::{ErrorKind, Event, Provider, Settings, TokenSource};
+use paytoken::store::{Sealed, SealingKeys, Store, StoreGuard, StoreKey, Unsealed, conformance};
+use paytoken::{ErrorKind, Event, Provider, Result, Settings, TokenSource};
 use paytoken_sandbox::Sandbox;
 use paytoken_testing::{ManualClock, builder, sealing, write_private};
 
@@ -34,6 +35,46 @@ fn a_sealed_store_does_what_a_store_has_to() {
     for what in [Unsealed::Read, Unsealed::Write] {
         let (folder, keys) = (Folder::new(), keys.clone().accept_unsealed(what));
         conformance::check(|| Sealed::new(folder.store(), keys.clone()));
+    }
+}
+
+/// A store that is expensive to ask.
+struct Expensive;
+
+impl Store for Expensive {
+    fn read(&self, _: &StoreKey) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    fn stamp(&self, _: &StoreKey) -> Result<Option<u64>> {
+        Ok(Some(7))
+    }
+
+    fn look_every(&self) -> Duration {
+        secs(30)
+    }
+
+    fn lock(
+        &self,
+        _: &StoreKey,
+        _: Duration,
+        _: Duration,
+    ) -> Result<Option<Box<dyn StoreGuard + '_>>> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_store_that_is_sealed_or_pointed_to_is_asked_as_often_as_it_says() {
+    let key = account(&Sandbox::start().unwrap(), Provider::NexterPay).key().clone();
+    let stores: [Box<dyn Store>; 4] = [
+        Box::new(Sealed::new(Expensive, SealingKeys::new(&NEW))),
+        Box::new(Arc::new(Expensive)),
+        Box::new(Box::new(Expensive)),
+        Box::new(&Expensive),
+    ];
+    for store in stores {
+        assert_eq!((store.look_every(), store.stamp(&key).unwrap()), (secs(30), Some(7)));
     }
 }
 
