@@ -4,7 +4,7 @@ pub(crate) mod builder;
 pub(crate) mod cache;
 pub(crate) mod of;
 #[cfg(test)]
-mod pages;
+mod tests;
 pub mod provider;
 pub(crate) mod settings;
 mod unwind;
